@@ -1,0 +1,16 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Comparing words of commands, which are ASCII and of any case.</summary>
+internal static class Ascii
+{
+    /// <summary>Whether an argument is this word (in capitals or not).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Is(this ReadOnlySpan<byte> argument, ReadOnlySpan<byte> word) =>
+        argument.Length == word.Length && System.Text.Ascii.EqualsIgnoreCase(argument, word);
+
+    /// <inheritdoc cref="Is"/>
+    public static bool EqualsWord(ReadOnlySpan<byte> argument, string word) =>
+        argument.Length == word.Length && System.Text.Ascii.EqualsIgnoreCase(argument, word);
+}

@@ -1,0 +1,325 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Which gates are held while a command runs, and so how it may reach a key's slot.</summary>
+public enum Hold : byte
+{
+    /// <summary>None: the command has no keys, or takes one slot's gate after the other itself.</summary>
+    None,
+
+    /// <summary>One slot's.</summary>
+    Slot,
+
+    /// <summary>The multi-slot mutex and the gates of all slots declared; more are taken as they are needed.</summary>
+    Slots,
+
+    /// <summary>The silo gate, exclusively: everything may be touched.</summary>
+    Everything,
+}
+
+/// <summary>
+/// All that a command's method sees: its arguments, the keys it may reach, and where its reply goes.
+/// It lives on the stack of the executing thread, and so do the entries it hands out.
+/// </summary>
+public ref partial struct CommandContext
+{
+    private Slot? _slot;
+    private int _changes;
+    private bool _effectsGiven;
+
+    public CommandContext(Store store, Session session, RespWriter reply)
+    {
+        Store = store;
+        Session = session;
+        Reply = reply;
+    }
+
+    public Store Store { get; }
+
+    public Session Session { get; }
+
+    public RespWriter Reply { get; }
+
+    /// <summary>The command that runs.</summary>
+    public CommandInfo Command { get; set; } = null!;
+
+    /// <summary>Its arguments.</summary>
+    public Request Request { get; set; }
+
+    /// <summary>Unix time in ms, the same for the whole command (and for the rest of the input batch).</summary>
+    public long NowMs { get; set; }
+
+    /// <summary>Which gates are held.</summary>
+    public Hold Hold { get; internal set; }
+
+    /// <summary>
+    /// Set by a command that cannot finish here and now (a wait, a shutdown). The connection awaits it with every gate
+    /// released, before its next command; what it writes to the writer is the reply.
+    /// </summary>
+    public Func<RespWriter, Task>? Continuation { get; set; }
+
+    /// <summary>How many changes the command has made to the data set so far; 0 means that nothing needs to be logged.</summary>
+    public readonly int Changes => _changes;
+
+    /// <summary>An argument; 0 is the command's name.</summary>
+    public readonly ReadOnlySpan<byte> this[int index]
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Request[index];
+    }
+
+    /// <summary>How many arguments there are, the name included.</summary>
+    public readonly int Count => Request.Count;
+
+    /// <summary>An integer argument; if it is none, the error is in the reply.</summary>
+    public readonly bool TryInt64(int index, out long value)
+    {
+        if (Numbers.TryParseInt64(Request[index], out value)) return true;
+        Reply.Error(Errors.NotInteger);
+        return false;
+    }
+
+    /// <summary>An integer argument within bounds; if it is none, the error is in the reply.</summary>
+    public readonly bool TryInt32(int index, out int value, int least = int.MinValue, int most = int.MaxValue)
+    {
+        value = 0;
+        if (!Numbers.TryParseInt64(Request[index], out long number) || number < least || number > most)
+        {
+            Reply.Error(Errors.NotInteger);
+            return false;
+        }
+        value = (int)number;
+        return true;
+    }
+
+    /// <summary>Replies "ERR syntax error".</summary>
+    public readonly void SyntaxError() => Reply.Error(Errors.Syntax);
+
+    /// <summary>The keyspace in which a key lives, in the session's database.</summary>
+    internal Keyspace KeyspaceOf(scoped ReadOnlySpan<byte> key) => KeyspaceOf(key, Session.Database);
+
+    /// <summary>The keyspace in which a key lives, in another database.</summary>
+    internal Keyspace KeyspaceOf(scoped ReadOnlySpan<byte> key, int database)
+    {
+        if (_slot is not null) return _slot.Keyspace(database);
+        return Store.HeldSlot(KeySlot.Of(key), Hold).Keyspace(database);
+    }
+
+    /// <summary>Looks a key up to read it: an expired one is missing, use is noted, hits and misses are counted.</summary>
+    internal Entry Read(int keyArgument) => Read(Request[keyArgument]);
+
+    /// <inheritdoc cref="Read(int)"/>
+    internal Entry Read(scoped ReadOnlySpan<byte> key)
+    {
+        Keyspace keyspace = KeyspaceOf(key);
+        Entry entry = keyspace.Find(key);
+        if (!entry.IsMissing && !ExpireIfDue(entry))
+        {
+            keyspace.Slot.Hits++;
+            if (!Session.NoTouch) Touch(entry);
+            return entry;
+        }
+        keyspace.Slot.Misses++;
+        Store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.KeyMiss, "keymiss"u8, key, keyspace.Database);
+        return new(keyspace, ref Unsafe.NullRef<object?>());
+    }
+
+    /// <summary>Looks a key up to change it: an expired one is missing, use is noted.</summary>
+    internal Entry Write(int keyArgument) => Write(Request[keyArgument]);
+
+    /// <inheritdoc cref="Write(int)"/>
+    internal Entry Write(scoped ReadOnlySpan<byte> key)
+    {
+        Entry entry = Peek(KeyspaceOf(key), key);
+        if (!entry.IsMissing && !Session.NoTouch) Touch(entry);
+        return entry;
+    }
+
+    /// <summary>Looks a key up without leaving a trace, but for removing it if it is expired.</summary>
+    internal Entry Peek(scoped ReadOnlySpan<byte> key) => Peek(KeyspaceOf(key), key);
+
+    /// <inheritdoc cref="Peek(ReadOnlySpan{byte})"/>
+    internal Entry Peek(Keyspace keyspace, scoped ReadOnlySpan<byte> key)
+    {
+        Entry entry = keyspace.Find(key);
+        return entry.IsMissing || !ExpireIfDue(entry) ? entry : new(keyspace, ref Unsafe.NullRef<object?>());
+    }
+
+    /// <summary>Like <see cref="Read(int)"/>, for one type. False if the key is of another one; the error is in the reply then.</summary>
+    internal bool TryRead(int keyArgument, ValueType type, out Entry entry)
+    {
+        entry = Read(keyArgument);
+        return IsOf(type, entry);
+    }
+
+    /// <summary>Like <see cref="Write(int)"/>, for one type. False if the key is of another one; the error is in the reply then.</summary>
+    internal bool TryWrite(int keyArgument, ValueType type, out Entry entry)
+    {
+        entry = Write(keyArgument);
+        return IsOf(type, entry);
+    }
+
+    /// <summary>Whether an entry is missing or of this type; if not, the error is in the reply.</summary>
+    internal readonly bool IsOf(ValueType type, in Entry entry)
+    {
+        if (entry.IsMissing || entry.Type == type) return true;
+        Reply.Error(Errors.WrongType);
+        return false;
+    }
+
+    /// <summary>An expired key is deleted, with its effect and event.</summary>
+    private bool ExpireIfDue(in Entry entry)
+    {
+        if (entry.ExpiresAtMs > NowMs || Store.ExpiryPaused) return false;
+        Expire(entry);
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void Expire(in Entry entry)
+    {
+        byte[] key = entry.Key.ToArray();
+        Store.Expire(entry.Keyspace, key, Effects);
+    }
+
+    private readonly void Touch(in Entry entry)
+    {
+        object found = entry.Object;
+        uint clock = KeyEntry.AccessClock(found), now = Access.Touch(Store.Options, clock, NowMs);
+        if (now != clock) KeyEntry.SetAccessClock(found, now);
+    }
+
+    /// <summary>Adds an entry for a key that is missing, used now.</summary>
+    internal readonly void Add(Keyspace keyspace, object entry)
+    {
+        KeyEntry.SetAccessClock(entry, Access.Initial(Store.Options, NowMs));
+        keyspace.Add(entry);
+        Store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.New, "new"u8, KeyEntry.KeyOf(entry), keyspace.Database);
+    }
+
+    /// <summary>Removes a key; true if it was there. The caller says with <see cref="Modified(Keyspace, ReadOnlySpan{byte}, KeyEvents, ReadOnlySpan{byte})"/> what happened.</summary>
+    internal readonly bool Remove(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => keyspace.Remove(key) is { } entry && Freed(entry);
+
+    private readonly bool Freed(object entry)
+    {
+        Store.Freed(entry);
+        return true;
+    }
+
+    /// <summary>
+    /// The command has changed a key: counts the change, tells those who watch the key, and publishes the event ("set", "del", "lpush"…).
+    /// </summary>
+    internal void Modified(Keyspace keyspace, scoped ReadOnlySpan<byte> key, KeyEvents kind, scoped ReadOnlySpan<byte> eventName)
+    {
+        _changes++;
+        keyspace.Slot.Changes++;
+        keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+        Store.Effects.KeyEvents?.OnKeyEvent(kind, eventName, key, keyspace.Database);
+    }
+
+    /// <summary>The same for an entry that is there; a <see cref="Value"/> is counted anew in the slot's memory.</summary>
+    internal void Modified(in Entry entry, KeyEvents kind, scoped ReadOnlySpan<byte> eventName)
+    {
+        if (!entry.IsBlob) entry.Keyspace.Recount(entry.Value);
+        Modified(entry.Keyspace, entry.Key, kind, eventName);
+    }
+
+    /// <summary>Only the event, where a command publishes more than one.</summary>
+    internal readonly void Event(Keyspace keyspace, scoped ReadOnlySpan<byte> key, KeyEvents kind, scoped ReadOnlySpan<byte> eventName) =>
+        Store.Effects.KeyEvents?.OnKeyEvent(kind, eventName, key, keyspace.Database);
+
+    /// <summary>The unit that this command's effects belong to.</summary>
+    private static EffectUnit Effects => t_effects ??= new();
+
+    [ThreadStatic]
+    private static EffectUnit? t_effects;
+
+    /// <summary>
+    /// Gives an effect of this command, in place of the request itself. A command whose request is not deterministic, or that
+    /// changes keys of several slots, gives its effects for each slot so. Null if nobody listens; else write
+    /// <paramref name="argumentCount"/> bulk strings, then call <see cref="EndEffect"/>.
+    /// </summary>
+    internal RespWriter? BeginEffect(int argumentCount)
+    {
+        _effectsGiven = true;
+        return Store.Effects.HasConsumers ? Effects.Begin(argumentCount) : null;
+    }
+
+    /// <summary>Ends what <see cref="BeginEffect"/> began.</summary>
+    internal readonly void EndEffect(Keyspace keyspace) => Effects.End(keyspace.Slot, keyspace.Database);
+
+    /// <summary>An effect of two words. See <see cref="BeginEffect"/>.</summary>
+    internal void Effect(Keyspace keyspace, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> key)
+    {
+        if (BeginEffect(2) is not { } effect) return;
+        effect.BulkString(name);
+        effect.BulkString(key);
+        EndEffect(keyspace);
+    }
+
+    /// <summary>An effect of three words. See <see cref="BeginEffect"/>.</summary>
+    internal void Effect(Keyspace keyspace, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> argument)
+    {
+        if (BeginEffect(3) is not { } effect) return;
+        effect.BulkString(name);
+        effect.BulkString(key);
+        effect.BulkString(argument);
+        EndEffect(keyspace);
+    }
+
+    /// <summary>An effect of four words. See <see cref="BeginEffect"/>.</summary>
+    internal void Effect(Keyspace keyspace, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> argument1, scoped ReadOnlySpan<byte> argument2)
+    {
+        if (BeginEffect(4) is not { } effect) return;
+        effect.BulkString(name);
+        effect.BulkString(key);
+        effect.BulkString(argument1);
+        effect.BulkString(argument2);
+        EndEffect(keyspace);
+    }
+
+    /// <summary>PEXPIREAT key ms, the effect of whatever gives a key a time of expiry.</summary>
+    internal void ExpiryEffect(Keyspace keyspace, scoped ReadOnlySpan<byte> key, long expiresAtMs)
+    {
+        Span<byte> digits = stackalloc byte[20];
+        Effect(keyspace, "PEXPIREAT"u8, key, digits[..Numbers.FormatInt64(expiresAtMs, digits)]);
+    }
+
+    internal void BeginCommand(Hold hold, Slot? slot)
+    {
+        Hold = hold;
+        _slot = slot;
+        _changes = 0;
+        _effectsGiven = false;
+    }
+
+    /// <summary>Publishes the command's effects; inside the gates.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void EndCommand()
+    {
+        if (Store.Effects.HasConsumers) PublishEffects();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private readonly void PublishEffects()
+    {
+        EffectUnit unit = Effects;
+        if (_changes > 0 && !_effectsGiven)
+        {
+            Slot slot = _slot ?? throw new InvalidOperationException(
+                $"{Command.Name} changed keys of several slots but gave no effects of its own.");
+            if (!Request.Frame.IsEmpty)
+            {
+                unit.AddFrame(slot, Session.Database, Request.Frame);
+            }
+            else
+            {
+                RespWriter frame = unit.Begin(Request.Count);
+                for (int i = 0; i < Request.Count; i++) frame.BulkString(Request[i]);
+                unit.End(slot, Session.Database);
+            }
+        }
+        unit.PublishTo(Store.Effects);
+    }
+}

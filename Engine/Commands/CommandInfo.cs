@@ -1,0 +1,68 @@
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>The method that does a command's work.</summary>
+public delegate void CommandMethod(ref CommandContext call);
+
+/// <summary>A command of the table: its declaration, and what dispatch needs of it in plain fields.</summary>
+public sealed class CommandInfo
+{
+    internal CommandInfo(string name, CommandAttribute? declaration, CommandMethod? method)
+    {
+        Name = name.ToLowerInvariant();
+        NameBytes = Encoding.ASCII.GetBytes(Name);
+        Declaration = declaration;
+        Method = method;
+        if (declaration is null) return;
+        Arity = declaration.Arity;
+        Flags = declaration.Flags;
+        Categories = declaration.Categories;
+        Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
+        if (Keys is [{ IsOneFixedKey: true } only]) SingleKey = only.First;
+    }
+
+    /// <summary>In lower case; "container|sub" for a subcommand.</summary>
+    public string Name { get; }
+
+    public byte[] NameBytes { get; }
+
+    /// <summary>Null for a container, which has subcommands and does nothing itself.</summary>
+    public CommandAttribute? Declaration { get; }
+
+    public CommandMethod? Method { get; }
+
+    public int Arity { get; internal set; } = -2;
+
+    public CommandFlags Flags { get; internal set; }
+
+    public Category Categories { get; internal set; }
+
+    public IReadOnlyList<KeySpecification> Keys { get; } = [];
+
+    /// <summary>The argument that is the command's one key, or 0 if it has none, several, or one that moves.</summary>
+    public int SingleKey { get; }
+
+    /// <summary>The subcommands of a container, by name without the container's; null otherwise.</summary>
+    public Dictionary<string, CommandInfo>? Subcommands { get; internal set; }
+
+    public bool Is(CommandFlags flag) => (Flags & flag) != 0;
+
+    /// <summary>Whether a request of this many arguments is well-formed.</summary>
+    public bool AcceptsCount(int count) => Arity >= 0 ? count == Arity : count >= -Arity;
+
+    /// <summary>How the command has fared, for INFO commandstats.</summary>
+    public CommandStatistics Statistics { get; } = new();
+}
+
+/// <summary>Counters of one command; racing increments may be lost, as the figures are for people.</summary>
+public sealed class CommandStatistics
+{
+    public long Calls { get; set; }
+
+    public long Microseconds { get; set; }
+
+    public long RejectedCalls { get; set; }
+
+    public long FailedCalls { get; set; }
+}

@@ -1,0 +1,120 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>All commands, by name. Made once at start from the <see cref="CommandAttribute"/>s of the assemblies given.</summary>
+public sealed class CommandTable
+{
+    private readonly Bucket[] _buckets;
+    private readonly List<CommandInfo> _top = [];
+
+    public CommandTable(params ReadOnlySpan<Assembly> assemblies)
+    {
+        var all = new Dictionary<string, CommandInfo>();
+        foreach (Assembly assembly in assemblies) Collect(assembly, all);
+        foreach (CommandInfo command in all.Values.Where(command => command.Name.Contains('|')).ToArray())
+        {
+            string container = command.Name[..command.Name.IndexOf('|')];
+            if (!all.TryGetValue(container, out CommandInfo? parent)) all[container] = parent = new(container, null, null);
+            (parent.Subcommands ??= []).Add(command.Name[(container.Length + 1)..], command);
+        }
+        _top.AddRange(all.Values.Where(command => !command.Name.Contains('|')));
+
+        _buckets = new Bucket[System.Numerics.BitOperations.RoundUpToPowerOf2((uint)_top.Count * 4)];
+        foreach (CommandInfo command in _top)
+        {
+            uint at = Mix(Fold(command.NameBytes));
+            while (_buckets[at & (_buckets.Length - 1)].Command is not null) at++;
+            _buckets[at & (_buckets.Length - 1)] = new() { Folded = Fold(command.NameBytes), Command = command };
+        }
+        foreach (CommandInfo command in all.Values) command.Categories = Complete(command);
+    }
+
+    /// <summary>Every command and container, without subcommands.</summary>
+    public IReadOnlyList<CommandInfo> Commands => _top;
+
+    /// <summary>The command or container of this name, in any case; null if there is none.</summary>
+    public CommandInfo? Find(ReadOnlySpan<byte> name)
+    {
+        ulong folded = Fold(name);
+        for (uint at = Mix(folded); ; at++)
+        {
+            ref Bucket bucket = ref _buckets[at & (_buckets.Length - 1)];
+            if (bucket.Command is null) return null;
+            if (bucket.Folded == folded && (name.Length <= 7 || ((ReadOnlySpan<byte>)bucket.Command.NameBytes).Is(name))) return bucket.Command;
+        }
+    }
+
+    /// <summary>The command that a request is for: a container's subcommand, if the request names one.</summary>
+    public CommandInfo? Resolve(in Request request)
+    {
+        CommandInfo? command = Find(request[0]);
+        if (command?.Subcommands is null || request.Count < 2) return command;
+        return FindSubcommand(command, request[1]) ?? command;
+    }
+
+    /// <summary>The subcommand of this name, in any case; null if there is none.</summary>
+    public static CommandInfo? FindSubcommand(CommandInfo container, ReadOnlySpan<byte> name)
+    {
+        if (container.Subcommands is null) return null;
+        foreach ((string subcommand, CommandInfo command) in container.Subcommands)
+        {
+            if (Ascii.EqualsWord(name, subcommand)) return command;
+        }
+        return null;
+    }
+
+    /// <summary>The name's length and first seven letters, without their case. Up to seven letters that says it all.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ulong Fold(ReadOnlySpan<byte> name)
+    {
+        ulong folded = 0;
+        int length = Math.Min(name.Length, 7);
+        for (int i = 0; i < length; i++)
+        {
+            uint letter = name[i];
+            if (letter - 'A' <= 'Z' - 'A') letter |= 0x20;
+            folded = (folded << 8) | letter;
+        }
+        return folded | ((ulong)Math.Min(name.Length, 255) << 56);
+    }
+
+    private static uint Mix(ulong folded) => (uint)((folded * 0x9E3779B97F4A7C15) >> 40);
+
+    private static void Collect(Assembly assembly, Dictionary<string, CommandInfo> all)
+    {
+        foreach (Type type in assembly.GetTypes())
+        {
+            if (!type.IsClass || !type.IsAbstract || !type.IsSealed) continue; // commands are methods of static classes
+            foreach (MethodInfo method in type.GetMethods(BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly))
+            {
+                if (!method.IsDefined(typeof(CommandAttribute), inherit: false)) continue;
+                var run = method.CreateDelegate<CommandMethod>();
+                foreach (CommandAttribute declaration in method.GetCustomAttributes<CommandAttribute>())
+                {
+                    var command = new CommandInfo(declaration.Name, declaration, run);
+                    if (!all.TryAdd(command.Name, command)) throw new InvalidOperationException($"Two methods declare {declaration.Name}.");
+                }
+            }
+        }
+    }
+
+    private static Category Complete(CommandInfo command)
+    {
+        if (command.Declaration is null) return Category.Slow;
+        Category categories = command.Categories;
+        if (command.Is(CommandFlags.Write)) categories |= Category.Write;
+        if (command.Is(CommandFlags.ReadOnly) && (categories & Category.Scripting) == 0) categories |= Category.Read;
+        if (command.Is(CommandFlags.Admin)) categories |= Category.Admin | Category.Dangerous;
+        if (command.Is(CommandFlags.PubSub)) categories |= Category.PubSub;
+        if (command.Is(CommandFlags.Blocking)) categories |= Category.Blocking;
+        return categories | (command.Is(CommandFlags.Fast) ? Category.Fast : Category.Slow);
+    }
+
+    private struct Bucket
+    {
+        public ulong Folded;
+        public CommandInfo? Command;
+    }
+}

@@ -1,0 +1,29 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Redis's own words for what several commands find wrong; clients match on them.</summary>
+public static class Errors
+{
+    public static ReadOnlySpan<byte> WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value"u8;
+
+    public static ReadOnlySpan<byte> Syntax => "ERR syntax error"u8;
+
+    public static ReadOnlySpan<byte> NotInteger => "ERR value is not an integer or out of range"u8;
+
+    public static ReadOnlySpan<byte> NotFloat => "ERR value is not a valid float"u8;
+
+    public static ReadOnlySpan<byte> NoSuchKey => "ERR no such key"u8;
+
+    public static ReadOnlySpan<byte> OutOfRange => "ERR index out of range"u8;
+
+    public static ReadOnlySpan<byte> SameObject => "ERR source and destination objects are the same"u8;
+
+    public static ReadOnlySpan<byte> StringTooLong => "ERR string exceeds maximum allowed size (proto-max-bulk-len)"u8;
+
+    public static ReadOnlySpan<byte> Overflow => "ERR increment or decrement would overflow"u8;
+
+    /// <summary>"ERR wrong number of arguments for 'x' command"</summary>
+    public static string WrongArity(CommandInfo command) => $"ERR wrong number of arguments for '{command.Name}' command";
+
+    /// <summary>"ERR invalid expire time in 'x' command"</summary>
+    public static string InvalidExpire(CommandInfo command) => $"ERR invalid expire time in '{command.Name}' command";
+}

@@ -1,0 +1,141 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Where a command's keys begin to be looked for.</summary>
+public enum KeySearch
+{
+    Index,
+    Keyword,
+}
+
+/// <summary>How the keys are found from there.</summary>
+public enum KeyFind
+{
+    Range,
+    KeyCount,
+}
+
+/// <summary>One key specification, as COMMAND INFO shows it (https://redis.io/docs/latest/develop/reference/key-specs/).</summary>
+public sealed class KeySpecification
+{
+    /// <summary>RO RW OW RM ACCESS UPDATE INSERT DELETE NOT_KEY INCOMPLETE VARIABLE_FLAGS, in the order written.</summary>
+    public required string[] Flags { get; init; }
+
+    public required KeySearch Search { get; init; }
+
+    /// <summary>For <see cref="KeySearch.Index"/>: the first key's argument (or, for KeyCount, the count's).</summary>
+    public int First { get; init; }
+
+    /// <summary>For <see cref="KeySearch.Keyword"/>: the word, and where the search starts.</summary>
+    public string Keyword { get; init; } = "";
+
+    public int StartFrom { get; init; }
+
+    public KeyFind Find { get; init; }
+
+    /// <summary>For <see cref="KeyFind.Range"/>: the last key, relative to the first if not negative, from the end if negative.</summary>
+    public int Last { get; init; }
+
+    /// <summary>How far apart the keys are.</summary>
+    public int Step { get; init; } = 1;
+
+    /// <summary>With a negative Last: keys take up only one in this many of the remaining arguments (STREAMS: 2); 0 for all.</summary>
+    public int Limit { get; init; }
+
+    public bool IsOneFixedKey => Search == KeySearch.Index && Find == KeyFind.Range && Last == 0 && !IsNotKey;
+
+    public bool IsNotKey => Flags.Contains("NOT_KEY");
+
+    public static IReadOnlyList<KeySpecification> Parse(string text, CommandFlags commandFlags)
+    {
+        if (text.Length == 0) return [];
+        var specifications = new List<KeySpecification>();
+        foreach (string part in text.Split(';', StringSplitOptions.TrimEntries))
+        {
+            string[] words = part.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            string[] flags = words[..^1];
+            if (flags.Length == 0)
+            {
+                if ((commandFlags & CommandFlags.Write) != 0)
+                    throw new FormatException($"The key specification '{text}' of a write command needs flags.");
+                flags = ["RO", "ACCESS"];
+            }
+            specifications.Add(ParsePosition(words[^1], flags));
+        }
+        return specifications;
+    }
+
+    private static KeySpecification ParsePosition(string position, string[] flags)
+    {
+        int at = position.IndexOf('@');
+        if (at >= 0)
+        {
+            int slash = position.IndexOf('/');
+            return new()
+            {
+                Flags = flags,
+                Search = KeySearch.Keyword,
+                Keyword = position[..at],
+                StartFrom = int.Parse(slash < 0 ? position[(at + 1)..] : position[(at + 1)..slash]),
+                Last = slash < 0 ? 0 : -1,
+                Limit = slash < 0 ? 0 : int.Parse(position[(slash + 1)..]),
+            };
+        }
+        if (position[0] == '#')
+            return new() { Flags = flags, Search = KeySearch.Index, Find = KeyFind.KeyCount, First = int.Parse(position[1..]) };
+        int dots = position.IndexOf("..", StringComparison.Ordinal);
+        if (dots < 0) return new() { Flags = flags, Search = KeySearch.Index, First = int.Parse(position) };
+        int colon = position.IndexOf(':');
+        int first = int.Parse(position[..dots]);
+        int last = int.Parse(colon < 0 ? position[(dots + 2)..] : position[(dots + 2)..colon]);
+        return new()
+        {
+            Flags = flags,
+            Search = KeySearch.Index,
+            First = first,
+            Last = last < 0 ? last : last - first,
+            Step = colon < 0 ? 1 : int.Parse(position[(colon + 1)..]),
+        };
+    }
+
+    /// <summary>Appends the positions of the keys in <paramref name="request"/>; false if its arguments make that impossible.</summary>
+    public bool TryLocate(in Request request, List<int> positions)
+    {
+        int first = First;
+        if (Search == KeySearch.Keyword)
+        {
+            first = FindKeyword(request);
+            if (first < 0) return true;
+        }
+        if (Find == KeyFind.KeyCount)
+        {
+            if (first >= request.Count || !Numbers.TryParseInt64(request[first], out long count) || count < 0 || count > request.Count - first - 1)
+                return false;
+            for (int i = 0; i < count; i++) positions.Add(first + 1 + i);
+            return true;
+        }
+        int last = Last < 0 ? request.Count + Last : first + Last;
+        if (Limit > 1) last = first + ((request.Count - first) / Limit) - 1;
+        if (last >= request.Count) return false;
+        for (int i = first; i <= last; i += Step) positions.Add(i);
+        return true;
+    }
+
+    private int FindKeyword(in Request request)
+    {
+        if (StartFrom >= 0)
+        {
+            for (int i = StartFrom; i < request.Count - 1; i++)
+            {
+                if (Ascii.EqualsWord(request[i], Keyword)) return i + 1;
+            }
+        }
+        else
+        {
+            for (int i = request.Count + StartFrom; i > 0; i--)
+            {
+                if (i < request.Count - 1 && Ascii.EqualsWord(request[i], Keyword)) return i + 1;
+            }
+        }
+        return -1;
+    }
+}

@@ -1,0 +1,247 @@
+using System.Buffers.Text;
+using System.Runtime.CompilerServices;
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Writes replies (and effects) as RESP2 or RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/) into a buffer
+/// of its own that grows as needed. What RESP2 lacks is written as Redis writes it for such a client: a map as a flat
+/// array, a double as a bulk string, a null as the null bulk string.
+/// </summary>
+public sealed class RespWriter
+{
+    private const int InitialSize = 4096;
+
+    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
+    private int _length;
+
+    /// <summary>Whether the reader has said HELLO 3.</summary>
+    public bool Resp3 { get; set; }
+
+    /// <summary>How many bytes are waiting to be sent.</summary>
+    public int Length => _length;
+
+    /// <summary>The bytes waiting to be sent.</summary>
+    public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
+
+    /// <summary>The same bytes, for an asynchronous send. Valid until the next write.</summary>
+    public ReadOnlyMemory<byte> WrittenMemory => _buffer.AsMemory(0, _length);
+
+    /// <summary>Forgets everything written, and gives a buffer that had to grow far back to the collector.</summary>
+    public void Clear()
+    {
+        _length = 0;
+        if (_buffer.Length > 256 * 1024) _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
+    }
+
+    /// <summary>Takes back all that was written after <paramref name="length"/>.</summary>
+    public void TruncateTo(int length) => _length = length;
+
+    /// <summary>+text</summary>
+    public void SimpleString(ReadOnlySpan<byte> text) => Line((byte)'+', text);
+
+    /// <summary>+OK</summary>
+    public void Ok() => Raw("+OK\r\n"u8);
+
+    /// <summary>-text. The text begins with the error's code ("ERR …", "WRONGTYPE …"); line breaks in it become spaces.</summary>
+    public void Error(ReadOnlySpan<byte> text)
+    {
+        int start = _length;
+        Line((byte)'-', text);
+        Span<byte> written = _buffer.AsSpan(start, _length - start - 2);
+        written.Replace((byte)'\r', (byte)' ');
+        written.Replace((byte)'\n', (byte)' ');
+    }
+
+    /// <summary>-text, from a string.</summary>
+    public void Error(string text) => Error(Encoding.UTF8.GetBytes(text));
+
+    /// <summary>:value</summary>
+    public void Integer(long value)
+    {
+        if ((ulong)value <= 9)
+        {
+            Span<byte> span = Reserve(4);
+            span[0] = (byte)':';
+            span[1] = (byte)('0' + value);
+            span[2] = (byte)'\r';
+            span[3] = (byte)'\n';
+            _length += 4;
+            return;
+        }
+        Header((byte)':', value);
+    }
+
+    /// <summary>A boolean; 0 or 1 in RESP2.</summary>
+    public void Boolean(bool value)
+    {
+        if (Resp3) Raw(value ? "#t\r\n"u8 : "#f\r\n"u8);
+        else Integer(value ? 1 : 0);
+    }
+
+    /// <summary>$length bytes</summary>
+    public void BulkString(ReadOnlySpan<byte> value)
+    {
+        Header((byte)'$', value.Length);
+        Span<byte> span = Reserve(value.Length + 2);
+        value.CopyTo(span);
+        span[value.Length] = (byte)'\r';
+        span[value.Length + 1] = (byte)'\n';
+        _length += value.Length + 2;
+    }
+
+    /// <summary>A bulk string from text, as UTF-8.</summary>
+    public void BulkString(string value) => BulkString(Encoding.UTF8.GetBytes(value));
+
+    /// <summary>An integer as a bulk string.</summary>
+    public void BulkInteger(long value)
+    {
+        Span<byte> digits = stackalloc byte[20];
+        Utf8Formatter.TryFormat(value, digits, out int length);
+        BulkString(digits[..length]);
+    }
+
+    /// <summary>A double: RESP3's own type, or a bulk string. In Redis's spelling (shortest form; inf, -inf, nan).</summary>
+    public void Double(double value)
+    {
+        Span<byte> text = stackalloc byte[Numbers.LongestDouble];
+        int length = Numbers.FormatDouble(value, text);
+        if (Resp3) Line((byte)',', text[..length]);
+        else BulkString(text[..length]);
+    }
+
+    /// <summary>A number too large for an integer; a bulk string in RESP2.</summary>
+    public void BigNumber(ReadOnlySpan<byte> digits)
+    {
+        if (Resp3) Line((byte)'(', digits);
+        else BulkString(digits);
+    }
+
+    /// <summary>Text with a three-letter format ("txt", "mkd"); a bulk string in RESP2.</summary>
+    public void Verbatim(ReadOnlySpan<byte> format, ReadOnlySpan<byte> text)
+    {
+        if (!Resp3)
+        {
+            BulkString(text);
+            return;
+        }
+        Header((byte)'=', text.Length + 4);
+        Raw(format);
+        Raw(":"u8);
+        Raw(text);
+        Raw("\r\n"u8);
+    }
+
+    /// <summary>No value: RESP3's null, or the null bulk string.</summary>
+    public void Null() => Raw(Resp3 ? "_\r\n"u8 : "$-1\r\n"u8);
+
+    /// <summary>No array: RESP3's null, or the null array.</summary>
+    public void NullArray() => Raw(Resp3 ? "_\r\n"u8 : "*-1\r\n"u8);
+
+    /// <summary>An array of this many elements follows.</summary>
+    public void Array(int count) => Header((byte)'*', count);
+
+    /// <summary>A map of this many pairs follows.</summary>
+    public void Map(int pairs) => Header(Resp3 ? (byte)'%' : (byte)'*', Resp3 ? pairs : pairs * 2L);
+
+    /// <summary>A set of this many elements follows.</summary>
+    public void Set(int count) => Header(Resp3 ? (byte)'~' : (byte)'*', count);
+
+    /// <summary>An out-of-band message of this many elements follows.</summary>
+    public void Push(int count) => Header(Resp3 ? (byte)'>' : (byte)'*', count);
+
+    /// <summary>Attributes of the next reply, this many pairs; only for RESP3.</summary>
+    public void Attribute(int pairs) => Header((byte)'|', pairs);
+
+    /// <summary>
+    /// Begins an array, map, set or push whose size is not known yet; <see cref="Finish"/> ends it.
+    /// Returns the position to give to it.
+    /// </summary>
+    public int Begin() => _length;
+
+    /// <summary>Puts the header of an aggregate before what was written since <see cref="Begin"/>.</summary>
+    public void Finish(int begin, Aggregate kind, int count)
+    {
+        Span<byte> header = stackalloc byte[16];
+        header[0] = kind switch
+        {
+            Aggregate.Map when Resp3 => (byte)'%',
+            Aggregate.Set when Resp3 => (byte)'~',
+            _ => (byte)'*',
+        };
+        Utf8Formatter.TryFormat(kind == Aggregate.Map && !Resp3 ? count * 2L : count, header[1..], out int digits);
+        int length = digits + 3;
+        header[length - 2] = (byte)'\r';
+        header[length - 1] = (byte)'\n';
+        Reserve(length);
+        _buffer.AsSpan(begin, _length - begin).CopyTo(_buffer.AsSpan(begin + length));
+        header[..length].CopyTo(_buffer.AsSpan(begin));
+        _length += length;
+    }
+
+    /// <summary>Bytes that are RESP already.</summary>
+    public void Raw(ReadOnlySpan<byte> bytes)
+    {
+        bytes.CopyTo(Reserve(bytes.Length));
+        _length += bytes.Length;
+    }
+
+    /// <summary>Room for at least <paramref name="length"/> bytes, to be filled directly; <see cref="Advance"/> says how many were.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Span<byte> Reserve(int length)
+    {
+        if (_buffer.Length - _length < length) Grow(length);
+        return _buffer.AsSpan(_length);
+    }
+
+    /// <summary>Counts bytes that were put into <see cref="Reserve"/>'s span.</summary>
+    public void Advance(int length) => _length += length;
+
+    private void Line(byte marker, ReadOnlySpan<byte> text)
+    {
+        Span<byte> span = Reserve(text.Length + 3);
+        span[0] = marker;
+        text.CopyTo(span[1..]);
+        span[text.Length + 1] = (byte)'\r';
+        span[text.Length + 2] = (byte)'\n';
+        _length += text.Length + 3;
+    }
+
+    private void Header(byte marker, long value)
+    {
+        Span<byte> span = Reserve(24);
+        span[0] = marker;
+        int digits;
+        if ((ulong)value < 10)
+        {
+            span[1] = (byte)('0' + value);
+            digits = 1;
+        }
+        else
+        {
+            Utf8Formatter.TryFormat(value, span[1..], out digits);
+        }
+        span[digits + 1] = (byte)'\r';
+        span[digits + 2] = (byte)'\n';
+        _length += digits + 3;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void Grow(int length)
+    {
+        long needed = (long)_length + length;
+        if (needed > System.Array.MaxLength) throw new InsufficientMemoryException("A reply of more than 2 GB.");
+        var larger = GC.AllocateUninitializedArray<byte>((int)Math.Min(System.Array.MaxLength, Math.Max(needed, _buffer.Length * 2L)));
+        Written.CopyTo(larger);
+        _buffer = larger;
+    }
+}
+
+/// <summary>The aggregate types whose size may be known only at their end.</summary>
+public enum Aggregate
+{
+    Array,
+    Map,
+    Set,
+}

@@ -1,0 +1,350 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>How a <see cref="ByteTable{TKeyOf}"/> finds the key bytes inside one of its entries.</summary>
+internal interface IKeyOf
+{
+    /// <summary>The key of <paramref name="entry"/>; it never changes while the entry is in a table.</summary>
+    static abstract ReadOnlySpan<byte> KeyOf(object entry);
+}
+
+/// <summary>
+/// A hash table of objects that carry their own key bytes: open addressing, linear probing, 12 bytes a cell.
+/// <para>
+/// The home cell of a hash is <c>hash * homes / 2^32</c>, so the table is ordered by hash but for the little disorder
+/// within a run of occupied cells, whatever its size. Everything unusual here follows from that order:
+/// any capacity will do, not just powers of two; a scan cursor is a hash, valid across growing and shrinking, and meets
+/// every entry that stays exactly once; and a large table is resized step by step, those hashes below
+/// a rising boundary living in the new cells and the others still in the old.
+/// </para>
+/// <para>Probing never wraps: behind the last home there are spare cells, and a run that would leave them makes the table grow.</para>
+/// Not thread-safe: whoever holds the slot's gate may touch it.
+/// </summary>
+internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
+{
+    /// <summary>Tables of more cells than this are resized step by step; moving this many takes well under a millisecond.</summary>
+    private const int IncrementalFrom = 1 << 15;
+    private const int CellsPerStep = 64;
+    private const int SmallestLength = 8;
+
+    private Cells _cells;
+    private Cells _old;             // while resizing: the cells from _oldNext on; empty otherwise
+    private int _oldNext;
+    private ulong _boundary;        // hashes below it are in _cells, the others in _old; 2^32 when not resizing
+    private int _count;
+
+    public ByteTable(int expectedCount = 0)
+    {
+        _cells = Cells.Create(LengthFor(expectedCount));
+        _boundary = 1UL << 32;
+    }
+
+    /// <summary>How many entries there are.</summary>
+    public int Count => _count;
+
+    /// <summary>The bytes of the arrays, for memory accounting.</summary>
+    public long ArrayBytes => (12L * (_cells.Length + _old.Length)) + 48;
+
+    /// <summary>The cell that holds the entry with this key, or a null reference. Valid until the next Add or Remove.</summary>
+    public ref object? Find(scoped ReadOnlySpan<byte> key, uint hash)
+    {
+        if (hash < _boundary) return ref _cells.Find(key, hash);
+        return ref _old.Find(key, hash);
+    }
+
+    /// <summary>The entry with this key, or null.</summary>
+    public object? Get(ReadOnlySpan<byte> key)
+    {
+        ref object? cell = ref Find(key, KeyHash.Of(key));
+        return Unsafe.IsNullRef(ref cell) ? null : cell;
+    }
+
+    /// <summary>Adds an entry whose key is known to be absent.</summary>
+    public void Add(object entry) => Add(entry, KeyHash.Of(TKeyOf.KeyOf(entry)));
+
+    /// <summary>Adds an entry whose key, of the given hash, is known to be absent.</summary>
+    public void Add(object entry, uint hash)
+    {
+        if (_old.Length != 0) Step();
+        else if (_count >= _cells.MaxCount) Resize(_cells.Length + Math.Max(SmallestLength / 2, _cells.Length / 2));
+        while (!(hash < _boundary ? _cells.TryAdd(entry, hash) : _old.TryAdd(entry, hash)))
+        {
+            FinishResize();
+            Resize(_cells.Length + Math.Max(SmallestLength / 2, _cells.Length / 2));
+            FinishResize();
+        }
+        _count++;
+    }
+
+    /// <summary>Removes the entry with this key and returns it, or null if there is none.</summary>
+    public object? Remove(ReadOnlySpan<byte> key) => Remove(key, KeyHash.Of(key));
+
+    /// <summary>Removes the entry with this key and hash and returns it, or null if there is none.</summary>
+    public object? Remove(ReadOnlySpan<byte> key, uint hash)
+    {
+        if (_old.Length != 0) Step();
+        object? entry = hash < _boundary ? _cells.Remove(key, hash) : _old.Remove(key, hash);
+        if (entry is null) return null;
+        _count--;
+        if (_old.Length == 0 && _cells.Length > SmallestLength && _count < _cells.Length / 8) Resize(LengthFor(_count * 2));
+        return entry;
+    }
+
+    /// <summary>Forgets every entry.</summary>
+    public void Clear()
+    {
+        _cells = Cells.Create(SmallestLength);
+        _old = default;
+        _boundary = 1UL << 32;
+        _count = 0;
+    }
+
+    /// <summary>Makes room for this many entries at once, so that filling the table does not resize it on the way.</summary>
+    public void EnsureCapacity(int count)
+    {
+        if (count <= _cells.MaxCount) return;
+        FinishResize();
+        Resize(LengthFor(count));
+        FinishResize();
+    }
+
+    /// <summary>An entry chosen with the same probability as every other; null if there is none.</summary>
+    public object? Random(Random random)
+    {
+        if (_count == 0) return null;
+        int oldCells = _old.Length - (_old.Length == 0 ? 0 : _oldNext);
+        while (true)
+        {
+            // Shrinking keeps at least an eighth of the cells in use, so this ends after a few tries.
+            int index = random.Next(_cells.Length + oldCells);
+            object? entry = index < _cells.Length ? _cells.Entries[index] : _old.Entries[_oldNext + index - _cells.Length];
+            if (entry is not null) return entry;
+        }
+    }
+
+    /// <summary>
+    /// Appends to <paramref name="into"/> the entries in hash order from <paramref name="cursor"/> on, at least
+    /// <paramref name="atLeast"/> of them unless the table ends first, and returns the cursor to go on from; 0 at the end.
+    /// It stops after ten times as many cells even if they were empty, so one call is always short.
+    /// </summary>
+    public uint Scan(uint cursor, int atLeast, List<object> into)
+    {
+        long cellsLeft = Math.Max(16, 10L * atLeast);
+        ulong from = cursor;
+        int wanted = into.Count + Math.Max(1, atLeast);
+        while (from < 1UL << 32)
+        {
+            bool inNew = from < _boundary;
+            ulong end = inNew ? _boundary : 1UL << 32;
+            from = (inNew ? ref _cells : ref _old).Scan(from, end, wanted, ref cellsLeft, into);
+            if (into.Count >= wanted || cellsLeft <= 0) break;
+        }
+        return from >= 1UL << 32 ? 0 : (uint)from;
+    }
+
+    /// <summary>Every entry, in no particular order. The table must not change meanwhile.</summary>
+    public Enumerator GetEnumerator() => new(this);
+
+    private static int LengthFor(int count) => Math.Max(SmallestLength, (int)Math.Min(Array.MaxLength, (count * 4L / 3) + 2));
+
+    private void Resize(int length)
+    {
+        Debug.Assert(_old.Length == 0);
+        _old = _cells;
+        _cells = Cells.Create(length);
+        _oldNext = 0;
+        _boundary = 0;
+        if (_old.Length <= IncrementalFrom) FinishResize();
+        else Step();
+    }
+
+    private void FinishResize()
+    {
+        while (_old.Length != 0) Step();
+    }
+
+    /// <summary>Moves the next few runs of cells from old to new. A run is moved whole, so the boundary is always at a home no run crosses.</summary>
+    private void Step()
+    {
+        int limit = _oldNext + CellsPerStep;
+        object?[] entries = _old.Entries;
+        uint[] hashes = _old.Hashes;
+        int index = _oldNext;
+        while (index < entries.Length)
+        {
+            object? entry = entries[index];
+            if (entry is null)
+            {
+                index++;
+                if (index >= limit) break;
+                continue;
+            }
+            if (!_cells.TryAdd(entry, hashes[index]))
+            {
+                // Rare: the new cells ran out of room behind their last home. Start again with larger ones.
+                Restart(_cells.Length + (_cells.Length / 2));
+                return;
+            }
+            entries[index] = null;
+            index++;
+        }
+        if (index >= entries.Length)
+        {
+            _old = default;
+            _boundary = 1UL << 32;
+        }
+        else
+        {
+            _oldNext = index;
+            _boundary = _old.LowestHashOf(index);
+        }
+    }
+
+    private void Restart(int length)
+    {
+        Cells partial = _cells, old = _old;
+        while (true)
+        {
+            var larger = Cells.Create(length);
+            if (MoveAll(partial, larger) && MoveAll(old, larger))
+            {
+                _cells = larger;
+                _old = default;
+                _boundary = 1UL << 32;
+                return;
+            }
+            length += length / 2;
+        }
+
+        static bool MoveAll(Cells from, Cells to)
+        {
+            for (int i = 0; i < from.Length; i++)
+            {
+                if (from.Entries[i] is { } entry && !to.TryAdd(entry, from.Hashes[i])) return false;
+            }
+            return true;
+        }
+    }
+
+    /// <summary>Walks all cells; see <see cref="ByteTable{TKeyOf}.GetEnumerator"/>.</summary>
+    public struct Enumerator(ByteTable<TKeyOf> table)
+    {
+        private int _index = -1;
+        private object?[] _entries = table._cells.Entries;
+        private object?[]? _next = table._old.Length == 0 ? null : table._old.Entries;
+
+        /// <summary>The entry that the last MoveNext reached.</summary>
+        public readonly object Current => _entries[_index]!;
+
+        /// <summary>Steps to the next entry.</summary>
+        public bool MoveNext()
+        {
+            while (true)
+            {
+                while (++_index < _entries.Length)
+                {
+                    if (_entries[_index] is not null) return true;
+                }
+                if (_next is null) return false;
+                _entries = _next;
+                _next = null;
+                _index = -1;
+            }
+        }
+    }
+
+    private struct Cells
+    {
+        public object?[] Entries;
+        public uint[] Hashes;
+        private uint _homes;
+
+        public readonly int Length => Entries is null ? 0 : Entries.Length;
+
+        /// <summary>13/16 full: a search then looks at about three cells if it succeeds and at fourteen if it does not, side by side in memory.</summary>
+        public readonly int MaxCount => (int)(_homes * 13L / 16);
+
+        public static Cells Create(int length) => new()
+        {
+            Entries = new object?[length],
+            Hashes = new uint[length],
+            _homes = (uint)(length - Math.Min(64, 2 + (length / 32))),
+        };
+
+        private readonly int HomeOf(uint hash) => (int)(((ulong)hash * _homes) >> 32);
+
+        /// <summary>The lowest hash whose home is this cell or a later one.</summary>
+        public readonly ulong LowestHashOf(int home) => home >= _homes ? 1UL << 32 : (((ulong)home << 32) + _homes - 1) / _homes;
+
+        public readonly ref object? Find(scoped ReadOnlySpan<byte> key, uint hash)
+        {
+            object?[] entries = Entries;
+            uint[] hashes = Hashes;
+            for (int i = HomeOf(hash); (uint)i < (uint)entries.Length && (uint)i < (uint)hashes.Length; i++)
+            {
+                object? entry = entries[i];
+                if (entry is null) break;
+                // The element type is exactly object, so the covariance check that an array reference would make can be skipped.
+                if (hashes[i] == hash && TKeyOf.KeyOf(entry).SequenceEqual(key))
+                    return ref Unsafe.Add(ref System.Runtime.InteropServices.MemoryMarshal.GetArrayDataReference(entries), i);
+            }
+            return ref Unsafe.NullRef<object?>();
+        }
+
+        public readonly bool TryAdd(object entry, uint hash)
+        {
+            for (int i = HomeOf(hash); i < Entries.Length; i++)
+            {
+                if (Entries[i] is not null) continue;
+                Entries[i] = entry;
+                Hashes[i] = hash;
+                return true;
+            }
+            return false;
+        }
+
+        public readonly object? Remove(ReadOnlySpan<byte> key, uint hash)
+        {
+            int index = HomeOf(hash);
+            object? entry;
+            while (true)
+            {
+                if (index >= Entries.Length || (entry = Entries[index]) is null) return null;
+                if (Hashes[index] == hash && TKeyOf.KeyOf(entry).SequenceEqual(key)) break;
+                index++;
+            }
+            // Close the gap: an entry further on moves into it if its home is not behind the gap.
+            int gap = index;
+            for (int i = index + 1; i < Entries.Length && Entries[i] is not null; i++)
+            {
+                if (HomeOf(Hashes[i]) > gap) continue;
+                Entries[gap] = Entries[i];
+                Hashes[gap] = Hashes[i];
+                gap = i;
+            }
+            Entries[gap] = null;
+            return entry;
+        }
+
+        /// <summary>Appends the entries with hashes from <paramref name="from"/> up to <paramref name="end"/>; returns the first hash not covered.</summary>
+        public readonly ulong Scan(ulong from, ulong end, int wanted, ref long cellsLeft, List<object> into)
+        {
+            int index = HomeOf((uint)from);
+            while (true)
+            {
+                ulong upTo = Math.Min(LowestHashOf(index + 1), end);
+                // Entries at home in this cell lie between it and the next empty cell.
+                for (int i = index; i < Entries.Length && Entries[i] is { } entry; i++)
+                {
+                    if (Hashes[i] >= from && Hashes[i] < upTo) into.Add(entry);
+                }
+                from = upTo;
+                cellsLeft--;
+                if (from >= end || into.Count >= wanted || cellsLeft <= 0) return from;
+                index++;
+            }
+        }
+    }
+}

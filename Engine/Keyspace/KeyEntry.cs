@@ -1,0 +1,74 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>What a keyspace's table holds is a blob (byte[]) or a <see cref="Value"/>; this asks either the same questions.</summary>
+internal readonly struct KeyEntry : IKeyOf
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ReadOnlySpan<byte> KeyOf(object entry) =>
+        entry.GetType() == typeof(byte[]) ? Blob.KeyOf(Unsafe.As<byte[]>(entry)) : Unsafe.As<Value>(entry).Key;
+
+    public static long ExpiresAtMs(object entry) => entry is byte[] blob ? Blob.ExpiresAtMs(blob) : Unsafe.As<Value>(entry).ExpiresAtMs;
+
+    /// <summary>The same entry with another expiry; it may be a new object.</summary>
+    public static object WithExpiry(object entry, long expiresAtMs)
+    {
+        if (entry is byte[] blob) return Blob.WithExpiry(blob, expiresAtMs);
+        Unsafe.As<Value>(entry).ExpiresAtMs = expiresAtMs;
+        return entry;
+    }
+
+    /// <summary>The same entry under another key; a value is changed, a blob made anew.</summary>
+    public static object WithKey(object entry, ReadOnlySpan<byte> key)
+    {
+        if (entry is byte[] blob) return Blob.WithKey(blob, key);
+        Unsafe.As<Value>(entry).Key = key.ToArray();
+        return entry;
+    }
+
+    /// <summary>A deep copy under another key, with the same expiry.</summary>
+    public static object Clone(object entry, ReadOnlySpan<byte> key) =>
+        entry is byte[] blob ? Blob.WithKey(blob, key) : Unsafe.As<Value>(entry).Clone(key.ToArray());
+
+    public static ValueType TypeOf(object entry) => entry is byte[] blob ? TypeOf(Blob.KindOf(blob)) : Unsafe.As<Value>(entry).Type;
+
+    public static ValueType TypeOf(BlobKind kind) => kind switch
+    {
+        BlobKind.String or BlobKind.Integer or BlobKind.RawString => ValueType.String,
+        BlobKind.HashListpack or BlobKind.HashListpackEx => ValueType.Hash,
+        BlobKind.ListListpack => ValueType.List,
+        BlobKind.SetIntset or BlobKind.SetListpack => ValueType.Set,
+        BlobKind.ZSetListpack => ValueType.SortedSet,
+        _ => throw new InvalidOperationException($"A blob of unknown kind {kind}."),
+    };
+
+    /// <summary>The name that OBJECT ENCODING gives.</summary>
+    public static string EncodingOf(object entry) => entry is not byte[] blob ? Unsafe.As<Value>(entry).Encoding : Blob.KindOf(blob) switch
+    {
+        // Redis keeps up to 44 bytes beside the object's header and calls that embstr; so is our blob, whatever its length,
+        // but clients and tests know the border.
+        BlobKind.String => Blob.Payload(blob).Length <= 44 ? "embstr" : "raw",
+        BlobKind.Integer => "int",
+        BlobKind.RawString => "raw",
+        BlobKind.SetIntset => "intset",
+        BlobKind.HashListpackEx => "listpackex",
+        _ => "listpack",
+    };
+
+    public static uint AccessClock(object entry) => entry is byte[] blob ? Blob.AccessClock(blob) : Unsafe.As<Value>(entry).AccessClock;
+
+    public static void SetAccessClock(object entry, uint clock)
+    {
+        if (entry is byte[] blob) Blob.SetAccessClock(blob, clock);
+        else Unsafe.As<Value>(entry).AccessClock = clock;
+    }
+
+    /// <summary>Bytes that the entry takes in memory, without its share of the table.</summary>
+    public static long Bytes(object entry) => entry is byte[] blob ? Blob.AllocatedBytes(blob.Length) : Unsafe.As<Value>(entry).Bytes;
+
+    /// <summary>The earliest time at which the key, or something inside it, expires.</summary>
+    public static long EarliestExpiryMs(object entry) => entry is byte[] blob
+        ? Blob.ExpiresAtMs(blob) // a listpackex blob notes its fields' expiry with Keyspace.NoteExpiry when it changes
+        : Math.Min(Unsafe.As<Value>(entry).ExpiresAtMs, Unsafe.As<Value>(entry).InnerExpiresAtMs);
+}

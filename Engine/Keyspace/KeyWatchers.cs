@@ -1,0 +1,72 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Wants to know when a key changes: a transaction's WATCH, a blocked client.</summary>
+internal interface IKeyWatcher
+{
+    /// <summary>The key was modified, created or deleted. Called under the slot's gate; must be quick and must not call back.</summary>
+    void KeyChanged(int database, ReadOnlySpan<byte> key);
+}
+
+/// <summary>Who watches which keys of one slot. Under the slot's gate.</summary>
+internal sealed class KeyWatchers
+{
+    private readonly Dictionary<WatchedKey, List<IKeyWatcher>> _byKey = new(ByDatabaseAndBytes.Instance);
+    private readonly Dictionary<WatchedKey, List<IKeyWatcher>>.AlternateLookup<WatchedKeySpan> _bySpan;
+
+    public KeyWatchers() => _bySpan = _byKey.GetAlternateLookup<WatchedKeySpan>();
+
+    public bool IsEmpty => _byKey.Count == 0;
+
+    public void Add(int database, ReadOnlySpan<byte> key, IKeyWatcher watcher)
+    {
+        if (!_bySpan.TryGetValue(new(database, key), out List<IKeyWatcher>? watchers))
+            _byKey.Add(new(database, key.ToArray()), watchers = []);
+        if (!watchers.Contains(watcher)) watchers.Add(watcher);
+    }
+
+    public void Remove(int database, ReadOnlySpan<byte> key, IKeyWatcher watcher)
+    {
+        if (!_bySpan.TryGetValue(new(database, key), out List<IKeyWatcher>? watchers)) return;
+        watchers.Remove(watcher);
+        if (watchers.Count == 0) _bySpan.Remove(new(database, key));
+    }
+
+    public void Changed(int database, ReadOnlySpan<byte> key)
+    {
+        if (!_bySpan.TryGetValue(new(database, key), out List<IKeyWatcher>? watchers)) return;
+        foreach (IKeyWatcher watcher in watchers) watcher.KeyChanged(database, key);
+    }
+
+    /// <summary>Every watched key of a database, for what changes a database as a whole.</summary>
+    public IEnumerable<byte[]> KeysOf(int database)
+    {
+        foreach (WatchedKey watched in _byKey.Keys)
+        {
+            if (watched.Database == database) yield return watched.Key;
+        }
+    }
+
+    private readonly record struct WatchedKey(int Database, byte[] Key);
+
+    private readonly ref struct WatchedKeySpan(int database, ReadOnlySpan<byte> key)
+    {
+        public readonly int Database = database;
+        public readonly ReadOnlySpan<byte> Key = key;
+    }
+
+    private sealed class ByDatabaseAndBytes : IEqualityComparer<WatchedKey>, IAlternateEqualityComparer<WatchedKeySpan, WatchedKey>
+    {
+        public static readonly ByDatabaseAndBytes Instance = new();
+
+        public bool Equals(WatchedKey x, WatchedKey y) => x.Database == y.Database && x.Key.AsSpan().SequenceEqual(y.Key);
+
+        public int GetHashCode(WatchedKey watched) => (int)KeyHash.Of(watched.Key) ^ watched.Database;
+
+        public WatchedKey Create(WatchedKeySpan alternate) => new(alternate.Database, alternate.Key.ToArray());
+
+        public bool Equals(WatchedKeySpan alternate, WatchedKey other) =>
+            alternate.Database == other.Database && alternate.Key.SequenceEqual(other.Key);
+
+        public int GetHashCode(WatchedKeySpan alternate) => (int)KeyHash.Of(alternate.Key) ^ alternate.Database;
+    }
+}

@@ -1,0 +1,142 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>The keys of one logical database that fall into one slot. Whoever holds the slot's gate may touch it.</summary>
+internal sealed class Keyspace(Slot slot, int database)
+{
+    private readonly ByteTable<KeyEntry> _table = new();
+
+    public Slot Slot { get; } = slot;
+
+    public int Database { get; private set; } = database;
+
+    public int Count => _table.Count;
+
+    /// <summary>How many keys have a time of expiry.</summary>
+    public int ExpiringCount { get; private set; }
+
+    /// <summary>Nothing here expires before this time; a lower bound, made exact by the active expiry when it is reached.</summary>
+    public long EarliestExpiryMs { get; private set; } = Expiry.Never;
+
+    /// <summary>Bytes of all entries.</summary>
+    public long EntryBytes { get; private set; }
+
+    /// <summary>Bytes of all entries and of the table.</summary>
+    public long Bytes => EntryBytes + _table.ArrayBytes;
+
+    /// <summary>The key's entry, even if its time has come; most callers want <see cref="CommandContext"/>'s Read and Write.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Entry Find(scoped ReadOnlySpan<byte> key) => new(this, ref _table.Find(key, KeyHash.Of(key)));
+
+    /// <summary>Adds an entry whose key is known to be absent.</summary>
+    public void Add(object entry)
+    {
+        _table.Add(entry);
+        Count1(entry, +1);
+    }
+
+    /// <summary>Puts the entry there, in place of the key's former one if there is one.</summary>
+    public void Set(object entry)
+    {
+        Entry found = Find(KeyEntry.KeyOf(entry));
+        if (found.IsMissing) Add(entry);
+        else found.Replace(entry);
+    }
+
+    /// <summary>Takes the key out and returns its entry, or null if there was none.</summary>
+    public object? Remove(ReadOnlySpan<byte> key)
+    {
+        object? entry = _table.Remove(key);
+        if (entry is not null) Count1(entry, -1);
+        return entry;
+    }
+
+    /// <summary>Gives the key another time of expiry (<see cref="Expiry.Never"/> for none).</summary>
+    public static void SetExpiry(in Entry entry, long expiresAtMs)
+    {
+        object old = entry.Object;
+        long before = entry.ExpiresAtMs;
+        object changed = KeyEntry.WithExpiry(old, expiresAtMs);
+        if (ReferenceEquals(old, changed)) entry.Keyspace.ExpiryChanged(before, expiresAtMs);
+        else entry.Replace(changed);
+    }
+
+    /// <summary>To be called after a value has changed in size, so that the slot's memory is counted right.</summary>
+    public void Recount(Value value)
+    {
+        long bytes = value.Bytes, difference = bytes - value.CountedBytes;
+        if (difference == 0) return;
+        value.CountedBytes = bytes;
+        EntryBytes += difference;
+        Slot.AddBytes(difference);
+    }
+
+    /// <summary>Something here expires at this time: a key, or a field of a hash.</summary>
+    public void NoteExpiry(long expiresAtMs)
+    {
+        if (expiresAtMs >= EarliestExpiryMs) return;
+        EarliestExpiryMs = expiresAtMs;
+        Slot.NoteExpiry(expiresAtMs);
+    }
+
+    /// <summary>The active expiry has looked at every key and this is the earliest time it found.</summary>
+    public void SetEarliestExpiry(long expiresAtMs) => EarliestExpiryMs = expiresAtMs;
+
+    /// <summary>See <see cref="ByteTable{TKeyOf}.Scan"/>.</summary>
+    public uint Scan(uint cursor, int atLeast, List<object> into) => _table.Scan(cursor, atLeast, into);
+
+    /// <summary>An entry chosen at random, or null.</summary>
+    public object? Random(Random random) => _table.Random(random);
+
+    /// <summary>Every entry. The keyspace must not change meanwhile.</summary>
+    public ByteTable<KeyEntry>.Enumerator GetEnumerator() => _table.GetEnumerator();
+
+    /// <summary>Makes room for this many keys at once.</summary>
+    public void EnsureCapacity(int count) => _table.EnsureCapacity(count);
+
+    /// <summary>This keyspace under another database's number, for SWAPDB.</summary>
+    internal Keyspace As(int database)
+    {
+        Database = database;
+        return this;
+    }
+
+    internal void Replaced(object old, object entry)
+    {
+        long difference = Counted(entry) - CountedBefore(old);
+        EntryBytes += difference;
+        Slot.AddBytes(difference);
+        ExpiryChanged(KeyEntry.ExpiresAtMs(old), KeyEntry.ExpiresAtMs(entry));
+        if (entry is Value value) NoteExpiry(value.InnerExpiresAtMs);
+    }
+
+    private void ExpiryChanged(long before, long after)
+    {
+        if (before != Expiry.Never) ExpiringCount--;
+        if (after == Expiry.Never) return;
+        ExpiringCount++;
+        NoteExpiry(after);
+    }
+
+    private void Count1(object entry, int sign)
+    {
+        long bytes = sign > 0 ? Counted(entry) : -CountedBefore(entry);
+        EntryBytes += bytes;
+        Slot.AddBytes(bytes);
+        Slot.KeyCountChanged(Database, sign);
+        long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
+        if (expiresAtMs != Expiry.Never) ExpiringCount += sign;
+        if (sign > 0) NoteExpiry(KeyEntry.EarliestExpiryMs(entry));
+    }
+
+    private static long Counted(object entry)
+    {
+        if (entry is byte[] blob) return Blob.AllocatedBytes(blob.Length);
+        Value value = Unsafe.As<Value>(entry);
+        return value.CountedBytes = value.Bytes;
+    }
+
+    private static long CountedBefore(object entry) =>
+        entry is byte[] blob ? Blob.AllocatedBytes(blob.Length) : Unsafe.As<Value>(entry).CountedBytes;
+}

@@ -1,0 +1,77 @@
+using System.Runtime.InteropServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// The silo-wide gate for what concerns every slot at once (FLUSHALL, SWAPDB, the starting instant of a snapshot).
+/// Connections hold it shared while they drain an input buffer, counted in a stripe of their own core, so that the
+/// usual case costs two uncontended increments per batch. Shared holders never await, so the exclusive one gets in soon.
+/// </summary>
+public sealed class SiloGate : IDisposable
+{
+    private readonly Stripe[] _stripes = new Stripe[Math.Max(4, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount))];
+    private readonly SemaphoreSlim _exclusiveOrder = new(1, 1);
+    private volatile TaskCompletionSource? _exclusive;
+
+    [ThreadStatic]
+    private static int t_stripe;
+    private static int s_nextStripe;
+
+    /// <summary>Enters shared and says through which stripe to leave; false while someone is, or wants to be, exclusive.</summary>
+    public bool TryEnterShared(out int stripe)
+    {
+        if (t_stripe == 0) t_stripe = Interlocked.Increment(ref s_nextStripe);
+        stripe = t_stripe & (_stripes.Length - 1);
+        Interlocked.Increment(ref _stripes[stripe].Holders);
+        if (_exclusive is null) return true;
+        Interlocked.Decrement(ref _stripes[stripe].Holders);
+        return false;
+    }
+
+    /// <summary>Leaves what <see cref="TryEnterShared"/> entered.</summary>
+    public void ExitShared(int stripe) => Interlocked.Decrement(ref _stripes[stripe].Holders);
+
+    /// <summary>Completes when there is no exclusive holder any more; then try again.</summary>
+    public Task WhenShared() => _exclusive?.Task ?? Task.CompletedTask;
+
+    /// <summary>Enters shared, waiting as long as it takes. For background jobs and grain turns.</summary>
+    public async ValueTask<int> EnterSharedAsync()
+    {
+        while (true)
+        {
+            if (TryEnterShared(out int stripe)) return stripe;
+            await WhenShared().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Waits for the shared holders to leave and keeps new ones out until <see cref="ExitExclusive"/>.</summary>
+    public async ValueTask EnterExclusiveAsync()
+    {
+        await _exclusiveOrder.WaitAsync().ConfigureAwait(false);
+        _exclusive = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Interlocked.MemoryBarrier(); // the flag before the counts are read; TryEnterShared does it the other way round
+        foreach (ref Stripe stripe in _stripes.AsSpan())
+        {
+            var wait = default(SpinWait);
+            while (Volatile.Read(ref stripe.Holders) != 0) wait.SpinOnce(sleep1Threshold: 100);
+        }
+    }
+
+    public void Dispose() => _exclusiveOrder.Dispose();
+
+    /// <summary>Lets the others in again.</summary>
+    public void ExitExclusive()
+    {
+        TaskCompletionSource? over = _exclusive;
+        _exclusive = null;
+        _exclusiveOrder.Release();
+        over?.SetResult();
+    }
+
+    [StructLayout(LayoutKind.Explicit, Size = 128)]
+    private struct Stripe
+    {
+        [FieldOffset(0)]
+        public int Holders;
+    }
+}

@@ -1,0 +1,79 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// The keys of one hash slot, in all databases. A grain owns it (HashSlotGrain), everyone reaches it through
+/// <see cref="Gate"/>: a connection on its I/O thread, a grain turn, a background job.
+/// </summary>
+public sealed class Slot
+{
+    /// <summary>Taken before anything below is touched.</summary>
+    internal SlotGate Gate;
+
+    private readonly Keyspace?[] _keyspaces;
+    private readonly SlotTable _table;
+
+    internal Slot(SlotTable table, int number, long epoch, int databases)
+    {
+        _table = table;
+        _keyspaces = new Keyspace?[databases];
+        Number = number;
+        Epoch = epoch;
+    }
+
+    /// <summary>0 to 16,383.</summary>
+    public int Number { get; }
+
+    /// <summary>How many times this slot had been activated anywhere before; everything it writes carries it.</summary>
+    public long Epoch { get; }
+
+    /// <summary>How many effects this slot has produced in this epoch; under the gate.</summary>
+    internal long Sequence { get; set; }
+
+    /// <summary>False from the moment the grain has withdrawn it. Checked inside the gate by whoever enters.</summary>
+    internal bool IsOpen { get; set; } = true;
+
+    /// <summary>Who watches keys of this slot (WATCH, blocking commands); null while nobody does. Under the gate.</summary>
+    internal KeyWatchers? Watchers { get; set; }
+
+    /// <summary>Bytes of all keys here. Written under the gate, read by anyone.</summary>
+    public long Bytes { get; private set; }
+
+    /// <summary>Look-ups that found a key, or did not; under the gate.</summary>
+    internal long Hits { get; set; }
+
+    /// <inheritdoc cref="Hits"/>
+    internal long Misses { get; set; }
+
+    /// <summary>Changes made to this slot's keys; under the gate.</summary>
+    internal long Changes { get; set; }
+
+    /// <summary>The keys of a database, made on first use.</summary>
+    internal Keyspace Keyspace(int database) => _keyspaces[database] ?? (_keyspaces[database] = new Keyspace(this, database));
+
+    /// <summary>The keys of a database, or null if it never had any.</summary>
+    internal Keyspace? KeyspaceIfAny(int database) => _keyspaces[database];
+
+    /// <summary>Swaps two databases.</summary>
+    internal void Swap(int first, int second)
+    {
+        (_keyspaces[first], _keyspaces[second]) = (_keyspaces[second]?.As(first), _keyspaces[first]?.As(second));
+        _table.SwapKeyCounts(Number, first, second);
+    }
+
+    /// <summary>Empties a database and returns what was in it, so that the caller may free it in the background.</summary>
+    internal Keyspace? Clear(int database)
+    {
+        Keyspace? cleared = _keyspaces[database];
+        _keyspaces[database] = null;
+        if (cleared is null) return null;
+        Bytes -= cleared.EntryBytes;
+        _table.KeyCountChanged(Number, database, -cleared.Count);
+        return cleared;
+    }
+
+    internal void AddBytes(long difference) => Bytes += difference;
+
+    internal void KeyCountChanged(int database, int difference) => _table.KeyCountChanged(Number, database, difference);
+
+    internal void NoteExpiry(long expiresAtMs) => _table.NoteExpiry(Number, expiresAtMs);
+}

@@ -1,0 +1,200 @@
+using System.Runtime.InteropServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>How an attempt to run a command ended.</summary>
+public enum Outcome : byte
+{
+    /// <summary>It ran; the reply is written, or the continuation set.</summary>
+    Done,
+
+    /// <summary>A gate is taken for longer than it is worth spinning. Nothing happened; try again after <see cref="Store.WhenFree"/>.</summary>
+    Busy,
+
+    /// <summary>A slot is not on this silo. Nothing happened; <see cref="Attempt.Slot"/> says which.</summary>
+    SlotNotHere,
+
+    /// <summary>The command runs alone. Nothing happened; leave the silo gate, take it exclusively and try again.</summary>
+    NeedsExclusive,
+}
+
+/// <summary>How an attempt ended, and what stood in its way.</summary>
+public readonly record struct Attempt(Outcome Outcome, int Slot = -1);
+
+/// <summary>
+/// A silo's share of the data: its slots, the gates to them, and the running of commands inside those gates. The same for every
+/// way in. Callers hold <see cref="SiloGate"/> shared (or exclusively) around every call.
+/// </summary>
+public sealed class Store : IDisposable
+{
+    private const int Mutex = -1;
+
+    private SlotGate _multiSlot;                                     // held by whoever holds more than one slot's gate
+    private readonly bool[] _heldMarks = new bool[KeySlot.Count];    // under _multiSlot: which slots its holder holds
+    private readonly List<Slot> _held = [];                          // under _multiSlot
+    private readonly List<int> _positions = [];                      // under _multiSlot
+
+    public Store(ServerOptions options, TimeProvider time)
+    {
+        Options = options;
+        Clock = new(time);
+        Slots = new(options.Databases);
+    }
+
+    public ServerOptions Options { get; }
+
+    public Clock Clock { get; }
+
+    public SlotTable Slots { get; }
+
+    public EffectStream Effects { get; } = new();
+
+    /// <summary>Whole-keyspace operations take it exclusively, everyone else shared.</summary>
+    public SiloGate SiloGate { get; } = new();
+
+    /// <summary>Counters for INFO.</summary>
+    public StoreStatistics Statistics { get; } = new();
+
+    /// <summary>DEBUG SET-ACTIVE-EXPIRE and the like do not stop lazy expiry; a paused clock (CLIENT PAUSE, a replica) does.</summary>
+    internal bool ExpiryPaused { get; set; }
+
+    /// <summary>Runs a command, taking the gates it needs, if they are to be had without waiting.</summary>
+    public Attempt Execute(ref CommandContext call)
+    {
+        CommandInfo command = call.Command;
+        int single = command.SingleKey;
+        if (single != 0 && !command.Is(CommandFlags.UndeclaredKeys))
+        {
+            if (single >= call.Request.Count) return RunWithout(ref call);
+            return RunInSlot(ref call, KeySlot.Of(call.Request[single]));
+        }
+        if (command.Is(CommandFlags.Exclusive)) return new(Outcome.NeedsExclusive);
+        if (command.Keys.Count == 0 && !command.Is(CommandFlags.UndeclaredKeys)) return RunWithout(ref call);
+        return RunInSlots(ref call);
+    }
+
+    public void Dispose() => SiloGate.Dispose();
+
+    /// <summary>Runs a command while the silo gate is held exclusively.</summary>
+    public void ExecuteExclusively(ref CommandContext call)
+    {
+        call.BeginCommand(Hold.Everything, null);
+        call.Command.Method!(ref call);
+        call.EndCommand();
+    }
+
+    /// <summary>Completes when the gate that made an attempt <see cref="Outcome.Busy"/> has been released since.</summary>
+    public Task WhenFree(in Attempt attempt) =>
+        attempt.Slot == Mutex ? _multiSlot.WhenReleased() : Slots[attempt.Slot]?.Gate.WhenReleased() ?? Task.CompletedTask;
+
+    private Attempt RunInSlot(ref CommandContext call, int number)
+    {
+        Slot? slot = Slots[number];
+        if (slot is null) return new(Outcome.SlotNotHere, number);
+        if (!slot.Gate.TryEnterSpinning()) return new(Outcome.Busy, number);
+        try
+        {
+            if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
+            call.BeginCommand(Hold.Slot, slot);
+            call.Command.Method!(ref call);
+            call.EndCommand();
+        }
+        finally
+        {
+            slot.Gate.Exit();
+        }
+        return default;
+    }
+
+    private static Attempt RunWithout(ref CommandContext call)
+    {
+        call.BeginCommand(Hold.None, null);
+        call.Command.Method!(ref call);
+        call.EndCommand();
+        return default;
+    }
+
+    private Attempt RunInSlots(ref CommandContext call)
+    {
+        if (!_multiSlot.TryEnterSpinning()) return new(Outcome.Busy, Mutex);
+        try
+        {
+            _positions.Clear();
+            foreach (KeySpecification keys in call.Command.Keys)
+            {
+                // Arguments that make no sense are the command's to complain about; it reaches no key then.
+                if (!keys.IsNotKey && !keys.TryLocate(call.Request, _positions)) break;
+            }
+            Span<int> numbers = CollectionsMarshal.AsSpan(_positions);
+            foreach (ref int number in numbers) number = KeySlot.Of(call.Request[number]);
+            numbers.Sort();
+            foreach (int number in numbers)
+            {
+                if (_heldMarks[number]) continue;
+                Slot? slot = Slots[number];
+                if (slot is null) return new(Outcome.SlotNotHere, number);
+                // Whoever holds one slot's gate never waits for anything, so it will be free; but it may take long, and
+                // this thread has other connections. Give everything back and try again when that gate is released.
+                if (!slot.Gate.TryEnterSpinning()) return new(Outcome.Busy, number);
+                _heldMarks[number] = true;
+                _held.Add(slot);
+                if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
+            }
+            Slot? only = _held.Count == 1 && !call.Command.Is(CommandFlags.UndeclaredKeys) ? _held[0] : null;
+            call.BeginCommand(only is null ? Hold.Slots : Hold.Slot, only);
+            call.Command.Method!(ref call);
+            call.EndCommand();
+            return default;
+        }
+        finally
+        {
+            foreach (Slot slot in _held)
+            {
+                _heldMarks[slot.Number] = false;
+                slot.Gate.Exit();
+            }
+            _held.Clear();
+            _multiSlot.Exit();
+        }
+    }
+
+    /// <summary>The slot of a key that the running command reaches; the holder of the mutex takes its gate now if it has not yet.</summary>
+    internal Slot HeldSlot(int number, Hold hold)
+    {
+        Slot slot = Slots[number] ?? throw new SlotNotHereException(number);
+        if (hold == Hold.Everything) return slot;
+        if (hold != Hold.Slots) throw new InvalidOperationException($"Slot {number} is reached without its gate.");
+        if (_heldMarks[number]) return slot;
+        slot.Gate.Enter();
+        _heldMarks[number] = true;
+        _held.Add(slot);
+        return slot.IsOpen ? slot : throw new SlotNotHereException(number);
+    }
+
+    /// <summary>Deletes a key whose time has come; under its gate. The unit is published by the caller.</summary>
+    internal void Expire(Keyspace keyspace, ReadOnlySpan<byte> key, EffectUnit unit)
+    {
+        if (keyspace.Remove(key) is not { } entry) return;
+        Statistics.CountExpired();
+        Freed(entry);
+        keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+        Effects.KeyEvents?.OnKeyEvent(KeyEvents.Expired, "expired"u8, key, keyspace.Database);
+        if (!Effects.HasConsumers) return;
+        RespWriter effect = unit.Begin(2);
+        effect.BulkString("DEL"u8);
+        effect.BulkString(key);
+        unit.End(keyspace.Slot, keyspace.Database);
+    }
+
+    /// <summary>An entry has left its keyspace. The collector frees it in the background; this is where lazyfree counts it.</summary>
+    internal void Freed(object entry)
+    {
+        if (entry is Value value && value.FreeEffort > 64) Statistics.CountLazyFreed();
+    }
+}
+
+/// <summary>A command reached a key whose slot is not on this silo, and could not say so beforehand.</summary>
+public sealed class SlotNotHereException(int slot) : Exception($"Slot {slot} is not on this silo.")
+{
+    public int Slot { get; } = slot;
+}

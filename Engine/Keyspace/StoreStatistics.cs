@@ -1,0 +1,27 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>What INFO tells of the data on this silo. Counted from any thread.</summary>
+public sealed class StoreStatistics
+{
+    private long _expiredKeys;
+    private long _evictedKeys;
+    private long _lazyFreed;
+
+    /// <summary>expired_keys</summary>
+    public long ExpiredKeys => Volatile.Read(ref _expiredKeys);
+
+    /// <summary>evicted_keys</summary>
+    public long EvictedKeys => Volatile.Read(ref _evictedKeys);
+
+    /// <summary>lazyfreed_objects</summary>
+    public long LazyFreed => Volatile.Read(ref _lazyFreed);
+
+    internal void CountExpired() => Interlocked.Increment(ref _expiredKeys);
+
+    internal void CountEvicted() => Interlocked.Increment(ref _evictedKeys);
+
+    internal void CountLazyFreed() => Interlocked.Increment(ref _lazyFreed);
+
+    /// <summary>CONFIG RESETSTAT</summary>
+    public void Reset() => _expiredKeys = _evictedKeys = _lazyFreed = 0;
+}

@@ -1,0 +1,123 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>SET and the commands that it came to replace; they share one helper, as in Redis.</summary>
+internal static class SetCommand
+{
+    [Flags]
+    private enum Options
+    {
+        None = 0,
+        IfMissing = 1,
+        IfPresent = 2,
+        KeepTtl = 4,
+        Get = 8,
+        Expires = 16,
+    }
+
+    /// <summary>SET key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]</summary>
+    [Command("SET", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "RW ACCESS UPDATE VARIABLE_FLAGS 1", Since = "1.0.0",
+        Complexity = "O(1)",
+        Summary = "Sets the string value of a key, ignoring its type. The key is created if it doesn't exist.",
+        Syntax = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+        History = "2.6.12: Added the `EX`, `PX`, `NX` and `XX` options.\n6.0.0: Added the `KEEPTTL` option.\n6.2.0: Added the `GET`, `EXAT` and `PXAT` option.\n7.0.0: Allowed the `NX` and `GET` options to be used together.")]
+    internal static void Set(ref CommandContext call)
+    {
+        var options = Options.None;
+        long expiresAtMs = Expiry.Never;
+        for (int i = 3; i < call.Count; i++)
+        {
+            ReadOnlySpan<byte> word = call[i];
+            if (word.Is("NX"u8) && (options & Options.IfPresent) == 0) options |= Options.IfMissing;
+            else if (word.Is("XX"u8) && (options & Options.IfMissing) == 0) options |= Options.IfPresent;
+            else if (word.Is("GET"u8)) options |= Options.Get;
+            else if (word.Is("KEEPTTL"u8) && (options & Options.Expires) == 0) options |= Options.KeepTtl;
+            else if ((options & (Options.KeepTtl | Options.Expires)) == 0 && i + 1 < call.Count && ExpiryOption.TryMatch(word, out ExpiryOption unit))
+            {
+                if (!unit.TryRead(ref call, ++i, out expiresAtMs)) return;
+                options |= Options.Expires;
+            }
+            else
+            {
+                call.SyntaxError();
+                return;
+            }
+        }
+        Store(ref call, call[2], options, expiresAtMs);
+    }
+
+    /// <summary>SETNX key value</summary>
+    [Command("SETNX", 3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.String, Keys = "OW INSERT 1", Since = "1.0.0",
+        Complexity = "O(1)", Summary = "Set the string value of a key only when the key doesn't exist.", Syntax = "key value",
+        Deprecated = "2.6.12: `SET` with the `NX` argument")]
+    internal static void Setnx(ref CommandContext call)
+    {
+        bool missing = call.Write(1).IsMissing;
+        if (missing) Assign(ref call, call.Write(1), call[2], Expiry.Never);
+        call.Reply.Integer(missing ? 1 : 0);
+    }
+
+    /// <summary>SETEX key seconds value</summary>
+    [Command("SETEX", 4, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "OW UPDATE 1", Since = "2.0.0",
+        Complexity = "O(1)", Summary = "Sets the string value and expiration time of a key. Creates the key if it doesn't exist.",
+        Syntax = "key seconds value", Deprecated = "2.6.12: `SET` with the `EX` argument")]
+    internal static void Setex(ref CommandContext call)
+    {
+        if (ExpiryOption.Seconds.TryRead(ref call, 2, out long expiresAtMs)) Store(ref call, call[3], Options.Expires, expiresAtMs);
+    }
+
+    /// <summary>PSETEX key milliseconds value</summary>
+    [Command("PSETEX", 4, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "OW UPDATE 1", Since = "2.6.0",
+        Complexity = "O(1)", Summary = "Sets both string value and expiration time in milliseconds of a key. The key is created if it doesn't exist.",
+        Syntax = "key milliseconds value", Deprecated = "2.6.12: `SET` with the `PX` argument")]
+    internal static void Psetex(ref CommandContext call)
+    {
+        if (ExpiryOption.Milliseconds.TryRead(ref call, 2, out long expiresAtMs)) Store(ref call, call[3], Options.Expires, expiresAtMs);
+    }
+
+    /// <summary>GETSET key value</summary>
+    [Command("GETSET", 3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.String, Keys = "RW ACCESS UPDATE 1", Since = "1.0.0",
+        Complexity = "O(1)", Summary = "Returns the previous string value of a key after setting it to a new value.", Syntax = "key value",
+        Deprecated = "6.2.0: `SET` with the `!GET` argument")]
+    internal static void Getset(ref CommandContext call) => Store(ref call, call[2], Options.Get, Expiry.Never);
+
+    private static void Store(ref CommandContext call, ReadOnlySpan<byte> content, Options options, long expiresAtMs)
+    {
+        Entry entry = call.Write(1);
+        if ((options & Options.Get) != 0)
+        {
+            if (!call.IsOf(ValueType.String, entry)) return;
+            Strings.ReplyValue(ref call, entry);
+        }
+        bool refused = entry.IsMissing ? (options & Options.IfPresent) != 0 : (options & Options.IfMissing) != 0;
+        if (refused)
+        {
+            if ((options & Options.Get) == 0) call.Reply.Null();
+            return;
+        }
+        if ((options & Options.KeepTtl) != 0 && !entry.IsMissing) expiresAtMs = entry.ExpiresAtMs;
+        Assign(ref call, entry, content, expiresAtMs);
+        if ((options & Options.Expires) != 0) call.Event(entry.Keyspace, call[1], KeyEvents.Generic, "expire"u8);
+        if ((options & Options.Get) == 0) call.Reply.Ok();
+    }
+
+    private static void Assign(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> content, long expiresAtMs)
+    {
+        ReadOnlySpan<byte> key = call[1];
+        StringEntry.Set(ref call, entry, key, content, expiresAtMs);
+        call.Modified(entry.Keyspace, key, KeyEvents.String, "set"u8);
+        // "SET key value" is its own effect; anything more is reduced to what it came to.
+        if (call.Count == 3 && call.Command.NameBytes.Length == 3) return;
+        if (expiresAtMs == Expiry.Never)
+        {
+            call.Effect(entry.Keyspace, "SET"u8, key, content);
+            return;
+        }
+        if (call.BeginEffect(5) is not { } effect) return;
+        effect.BulkString("SET"u8);
+        effect.BulkString(key);
+        effect.BulkString(content);
+        effect.BulkString("PXAT"u8);
+        effect.BulkInteger(expiresAtMs);
+        call.EndEffect(entry.Keyspace);
+    }
+}

@@ -1,0 +1,47 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>A string too large for a blob, or one that grows in place: bytes with room to spare behind them.</summary>
+internal sealed class StringValue(byte[] key, byte[] bytes, int length) : Value(key)
+{
+    private byte[] _bytes = bytes;
+
+    /// <summary>How long the string is.</summary>
+    public int Length { get; private set; } = length;
+
+    /// <summary>Whether a command has modified it in place, or it is too long for embstr; OBJECT ENCODING says raw either way.</summary>
+    public override string Encoding => "raw";
+
+    public override ValueType Type => ValueType.String;
+
+    public override long Bytes => Blob.AllocatedBytes(Key.Length) + Blob.AllocatedBytes(_bytes.Length) + 72;
+
+    public override long FreeEffort => 1;
+
+    public Span<byte> Span => _bytes.AsSpan(0, Length);
+
+    public override Value Clone(byte[] key) => new StringValue(key, Span.ToArray(), Length) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };
+
+    /// <summary>Replaces the content.</summary>
+    public void Set(ReadOnlySpan<byte> content)
+    {
+        if (content.Length > _bytes.Length || content.Length < _bytes.Length / 2) _bytes = content.ToArray();
+        else content.CopyTo(_bytes);
+        Length = content.Length;
+    }
+
+    /// <summary>Makes the string at least this long, new bytes being zero, and returns all of it. It grows by doubling up to 1 MB, then by 1 MB, as Redis's do.</summary>
+    public Span<byte> Extend(int length)
+    {
+        if (length <= Length) return Span;
+        if (length > _bytes.Length)
+        {
+            int room = (int)Math.Min(Array.MaxLength, length + (long)Math.Min(length, 1024 * 1024));
+            byte[] larger = GC.AllocateUninitializedArray<byte>(room);
+            Span.CopyTo(larger);
+            _bytes = larger;
+        }
+        _bytes.AsSpan(Length, length - Length).Clear();
+        Length = length;
+        return Span;
+    }
+}

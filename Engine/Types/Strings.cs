@@ -1,0 +1,91 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Strings: reading and setting them whole. Counters are in Counters.cs, parts of strings in StringRanges.cs.</summary>
+internal static class Strings
+{
+    /// <summary>GET key</summary>
+    [Command("GET", 2, CommandFlags.ReadOnly | CommandFlags.Fast, Category.String, Keys = "1", Since = "1.0.0",
+        Complexity = "O(1)", Summary = "Returns the string value of a key.", Syntax = "key")]
+    internal static void Get(ref CommandContext call)
+    {
+        if (!call.TryRead(1, ValueType.String, out Entry entry)) return;
+        ReplyValue(ref call, entry);
+    }
+
+    /// <summary>MGET key [key ...] — keys of other types count as missing.</summary>
+    [Command("MGET", -2, CommandFlags.ReadOnly | CommandFlags.Fast, Category.String, Keys = "RO ACCESS 1..-1", Since = "1.0.0",
+        Complexity = "O(N) where N is the number of keys to retrieve.", Summary = "Atomically returns the string values of one or more keys.",
+        Syntax = "key [key ...]", Tips = "request_policy:multi_shard")]
+    internal static void Mget(ref CommandContext call)
+    {
+        call.Reply.Array(call.Count - 1);
+        for (int i = 1; i < call.Count; i++)
+        {
+            Entry entry = call.Read(i);
+            if (!entry.IsMissing && entry.Type != ValueType.String) call.Reply.Null();
+            else ReplyValue(ref call, entry);
+        }
+    }
+
+    /// <summary>MSET key value [key value ...]</summary>
+    [Command("MSET", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "OW UPDATE 1..-1:2", Since = "1.0.1",
+        Complexity = "O(N) where N is the number of keys to set.",
+        Summary = "Atomically creates or modifies the string values of one or more keys.", Syntax = "key value [key value ...]",
+        Tips = "request_policy:multi_shard;response_policy:all_succeeded")]
+    internal static void Mset(ref CommandContext call)
+    {
+        if ((call.Count & 1) == 0)
+        {
+            call.Reply.Error(Errors.WrongArity(call.Command));
+            return;
+        }
+        SetPairs(ref call);
+        call.Reply.Ok();
+    }
+
+    /// <summary>MSETNX key value [key value ...] — all, or none if any exists.</summary>
+    [Command("MSETNX", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "OW INSERT 1..-1:2", Since = "1.0.1",
+        Complexity = "O(N) where N is the number of keys to set.",
+        Summary = "Atomically modifies the string values of one or more keys only when all keys don't exist.", Syntax = "key value [key value ...]")]
+    internal static void Msetnx(ref CommandContext call)
+    {
+        if ((call.Count & 1) == 0)
+        {
+            call.Reply.Error(Errors.WrongArity(call.Command));
+            return;
+        }
+        for (int i = 1; i < call.Count; i += 2)
+        {
+            if (call.Write(i).IsMissing) continue;
+            call.Reply.Integer(0);
+            return;
+        }
+        SetPairs(ref call);
+        call.Reply.Integer(1);
+    }
+
+    private static void SetPairs(ref CommandContext call)
+    {
+        for (int i = 1; i < call.Count; i += 2)
+        {
+            ReadOnlySpan<byte> key = call[i];
+            Entry entry = call.Write(i);
+            StringEntry.Set(ref call, entry, key, call[i + 1], Expiry.Never);
+            call.Modified(entry.Keyspace, key, KeyEvents.String, "set"u8);
+            // One effect per key: the keys' slots are logged apart.
+            call.Effect(entry.Keyspace, "SET"u8, key, call[i + 1]);
+        }
+    }
+
+    /// <summary>Replies with a string key's value, or null if it is missing.</summary>
+    internal static void ReplyValue(ref CommandContext call, in Entry entry)
+    {
+        if (entry.IsMissing)
+        {
+            call.Reply.Null();
+            return;
+        }
+        Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
+        call.Reply.BulkString(StringEntry.Read(entry.Object, scratch));
+    }
+}
