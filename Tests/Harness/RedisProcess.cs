@@ -1,0 +1,275 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace OrleansRedis.Tests.Harness;
+
+/// <summary>Which program plays the server.</summary>
+public enum ServerKind
+{
+    /// <summary>What <c>TEST_SERVER</c> says: <c>redis</c>, or else ours. Tests of Redis's behaviour run against both, which proves the tests.</summary>
+    UnderTest,
+
+    /// <summary>orleansredis-server from the build output.</summary>
+    OrleansRedis,
+
+    /// <summary>Debian's redis-server.</summary>
+    Redis,
+}
+
+/// <summary>
+/// A server process of a test's own, on a free port, with a directory of its own, ready when <see cref="StartAsync(string[])"/> returns.
+/// Disposing kills it. Its log is kept and quoted by whatever fails on it.
+/// </summary>
+public sealed partial class RedisProcess : IAsyncDisposable
+{
+    private const int SigInt = 2, SigKill = 9, SigTerm = 15, SigStop = 19, SigCont = 18;
+    private static readonly TimeSpan readyTimeout = TimeSpan.FromSeconds(30);
+    private static readonly ConcurrentDictionary<RedisProcess, byte> running = new();
+    private static readonly bool redisIsUnderTest = Environment.GetEnvironmentVariable("TEST_SERVER") == "redis";
+    private static int nextPort = Random.Shared.Next(FirstPort, LastPort);
+    private const int FirstPort = 15000, LastPort = 32000; // below the range from which the kernel takes clients' ports
+
+    private readonly List<string> log = [];
+    private readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Process process;
+    private readonly bool ownsDirectory;
+
+    static RedisProcess() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
+    {
+        foreach (RedisProcess left in running.Keys)
+            left.Signal(SigKill);
+    };
+
+    private RedisProcess(ServerKind kind, int port, string directory, bool ownsDirectory, string[] directives)
+    {
+        Kind = kind;
+        Port = port;
+        Directory = directory;
+        UnixSocket = Path.Combine(directory, "redis.sock");
+        this.ownsDirectory = ownsDirectory;
+        ProcessStartInfo start = new(kind == ServerKind.Redis ? "redis-server" : OurServer)
+        {
+            WorkingDirectory = directory,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+        };
+        foreach (string word in (string[])["--port", Text(port), "--unixsocket", UnixSocket, "--dir", directory, "--save", "", "--enable-debug-command", "yes"])
+            start.ArgumentList.Add(word);
+        foreach (string word in directives)
+            start.ArgumentList.Add(word);
+        process = new Process { StartInfo = start, EnableRaisingEvents = true };
+        process.OutputDataReceived += (_, line) => OnLine(line.Data);
+        process.ErrorDataReceived += (_, line) => OnLine(line.Data);
+        process.Exited += (_, _) => ready.TrySetException(new InvalidOperationException("the server exited before it was ready"));
+    }
+
+    public ServerKind Kind { get; }
+    public int Port { get; }
+    public string UnixSocket { get; }
+
+    /// <summary>The server's <c>dir</c>; deleted with the process unless the test brought it.</summary>
+    public string Directory { get; }
+
+    public int ProcessId => process.Id;
+    public bool HasExited => process.HasExited;
+    public int ExitCode => process.ExitCode;
+
+    /// <summary>Whether <see cref="ServerKind.UnderTest"/> means Redis itself.</summary>
+    public static bool IsRedisUnderTest => redisIsUnderTest;
+
+    /// <summary>The root of the source tree: where OrleansRedis.sln is.</summary>
+    public static string RepositoryRoot { get; } = FindRoot();
+
+    /// <summary>The path of orleansredis-server as built with the configuration that this test assembly was built with.</summary>
+    public static string OurServer { get; } = Environment.GetEnvironmentVariable("ORLEANSREDIS_SERVER")
+        ?? Path.Combine(RepositoryRoot, "Silo", "bin", new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name, "net10.0", "orleansredis-server");
+
+    /// <summary>Everything the server has written so far.</summary>
+    public IReadOnlyList<string> Log
+    {
+        get
+        {
+            lock (log)
+                return [.. log];
+        }
+    }
+
+    /// <summary>Starts the server under test with directives in redis-server's command-line grammar: <c>StartAsync("--requirepass", "secret")</c>.</summary>
+    public static Task<RedisProcess> StartAsync(params string[] directives) => StartAsync(ServerKind.UnderTest, directives);
+
+    public static Task<RedisProcess> StartAsync(ServerKind kind, params string[] directives) => StartAsync(kind, null, 0, directives);
+
+    /// <param name="kind">Which program.</param>
+    /// <param name="directory">An existing directory to run in, so that a second process can find what a first one left; null: a new one.</param>
+    /// <param name="port">A port, so that a second process can stand where a first one stood; 0: a free one.</param>
+    /// <param name="directives">More directives; they come last and so override the harness's own.</param>
+    public static async Task<RedisProcess> StartAsync(ServerKind kind, string? directory, int port, params string[] directives)
+    {
+        if (kind == ServerKind.UnderTest)
+            kind = redisIsUnderTest ? ServerKind.Redis : ServerKind.OrleansRedis;
+        for (int attempt = 1; ; attempt++)
+        {
+            RedisProcess server = new(kind, port == 0 ? FreePort() : port, directory ?? NewDirectory(), directory is null, directives);
+            try
+            {
+                server.Launch();
+                await server.ready.Task.WaitAsync(readyTimeout);
+                return server;
+            }
+            catch (Exception e)
+            {
+                string story = server.Describe();
+                await server.DisposeAsync();
+                if (port != 0 || attempt == 3 || !story.Contains("already in use", StringComparison.OrdinalIgnoreCase)) // someone else took the port meanwhile
+                    throw new InvalidOperationException($"{server.process.StartInfo.FileName} did not get ready: {e.Message}{story}", e);
+            }
+        }
+    }
+
+    /// <summary>Runs the server for a start that must fail, and returns its exit code and everything it wrote.</summary>
+    public static async Task<(int ExitCode, string Output)> RunToExitAsync(params string[] directives)
+    {
+        ServerKind kind = redisIsUnderTest ? ServerKind.Redis : ServerKind.OrleansRedis;
+        await using RedisProcess server = new(kind, FreePort(), NewDirectory(), ownsDirectory: true, directives);
+        server.Launch();
+        await server.WaitForExitAsync(readyTimeout);
+        return (server.ExitCode, string.Join('\n', server.Log));
+    }
+
+    public async Task<RespConnection> ConnectAsync() => await RespConnection.ConnectAsync(new IPEndPoint(IPAddress.Loopback, Port), this);
+
+    public async Task<RespConnection> ConnectUnixAsync() => await RespConnection.ConnectAsync(new UnixDomainSocketEndPoint(UnixSocket), this);
+
+    /// <summary>Asks for an orderly end and waits for it.</summary>
+    public Task TerminateAsync() => EndAsync(SigTerm);
+
+    /// <summary>What Ctrl-C sends.</summary>
+    public Task InterruptAsync() => EndAsync(SigInt);
+
+    /// <summary>Ends it as a power cut would.</summary>
+    public Task KillAsync() => EndAsync(SigKill);
+
+    /// <summary>Freezes the process: its sockets stay open and nobody answers.</summary>
+    public void Suspend() => Signal(SigStop);
+
+    public void Resume() => Signal(SigCont);
+
+    public async Task WaitForExitAsync(TimeSpan timeout)
+    {
+        using CancellationTokenSource deadline = new(timeout);
+        try
+        {
+            await process.WaitForExitAsync(deadline.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            throw new TimeoutException($"the server still runs after {timeout.TotalSeconds} s{Describe()}");
+        }
+    }
+
+    /// <summary>Waits for a line of the server's log that contains <paramref name="text"/>, from the beginning of the log on.</summary>
+    public async Task<string> WaitForLogAsync(string text, TimeSpan? timeout = null)
+    {
+        string? found = null;
+        await Eventually.TrueAsync(() => (found = Log.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal))) is not null,
+            () => $"the server never wrote \"{text}\"{Describe()}", timeout);
+        return found!;
+    }
+
+    /// <summary>Who this is and how it stands, with the last lines of its log, for the message of a failure.</summary>
+    public string Describe()
+    {
+        const int ShownLines = 40;
+        IReadOnlyList<string> lines = Log;
+        StringBuilder story = new();
+        string state = !running.ContainsKey(this) ? "never started" : process.HasExited ? $"exited with {process.ExitCode}" : "running";
+        story.Append(CultureInfo.InvariantCulture, $"\n--- {Path.GetFileName(process.StartInfo.FileName)} on port {Port}, {state}; the end of its log:\n");
+        foreach (string line in lines.Skip(Math.Max(0, lines.Count - ShownLines)))
+            story.Append(line).Append('\n');
+        return story.Append("---").ToString();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (running.ContainsKey(this))
+        {
+            Signal(SigKill);
+            await process.WaitForExitAsync();
+            running.TryRemove(this, out _);
+        }
+
+        process.Dispose();
+        if (ownsDirectory)
+            System.IO.Directory.Delete(Directory, recursive: true);
+    }
+
+    /// <summary>A TCP port that nothing listens on, and that this process has not handed out before.</summary>
+    public static int FreePort()
+    {
+        while (true)
+        {
+            int port = FirstPort + Interlocked.Increment(ref nextPort) % (LastPort - FirstPort);
+            using Socket probe = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            try
+            {
+                probe.Bind(new IPEndPoint(IPAddress.Any, port));
+                return port;
+            }
+            catch (SocketException)
+            {
+            }
+        }
+    }
+
+    private static string NewDirectory() => System.IO.Directory.CreateTempSubdirectory("orleansredis-test-").FullName;
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+
+    private static string FindRoot()
+    {
+        DirectoryInfo? directory = new(AppContext.BaseDirectory);
+        while (directory is not null && !File.Exists(Path.Combine(directory.FullName, "OrleansRedis.sln")))
+            directory = directory.Parent;
+        return directory?.FullName ?? throw new InvalidOperationException($"no OrleansRedis.sln above {AppContext.BaseDirectory}");
+    }
+
+    private void Launch()
+    {
+        process.Start();
+        running.TryAdd(this, 0);
+        process.StandardInput.Close();
+        process.BeginOutputReadLine();
+        process.BeginErrorReadLine();
+    }
+
+    private void OnLine(string? line)
+    {
+        if (line is null)
+            return;
+        lock (log)
+            log.Add(line);
+        if (line.Contains("Ready to accept connections", StringComparison.Ordinal))
+            ready.TrySetResult();
+    }
+
+    private async Task EndAsync(int signal)
+    {
+        Signal(signal);
+        await WaitForExitAsync(TimeSpan.FromSeconds(15));
+    }
+
+    private void Signal(int signal)
+    {
+        if (!process.HasExited)
+            _ = Kill(process.Id, signal);
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int processId, int signal);
+}
