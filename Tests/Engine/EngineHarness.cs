@@ -1,0 +1,232 @@
+using System.Globalization;
+using System.Text;
+using OrleansRedis.Engine;
+using Store = OrleansRedis.Engine.Store;
+
+namespace OrleansRedis.Tests;
+
+/// <summary>
+/// The engine without sockets or grains: every slot published, a clock that the test turns, and what writes do recorded.
+/// Text goes in and out as Latin-1, so that any byte can be written as "\xff".
+/// <code>
+/// using var redis = new EngineHarness();
+/// Assert.Equal("OK", redis.Run("SET", "k", "v"));
+/// Assert.Equal(["SET k v"], redis.TakeEffects());
+/// </code>
+/// </summary>
+internal sealed class EngineHarness : IDisposable
+{
+    private static readonly CommandTable s_commands = new(typeof(Store).Assembly);
+
+    private readonly Recorder _recorder = new();
+    private readonly EngineClient _default;
+
+    public EngineHarness(Action<ServerOptions>? configure = null)
+    {
+        var options = new ServerOptions();
+        configure?.Invoke(options);
+        Store = new Store(options, Time);
+        for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
+        Store.Effects.Add(_recorder);
+        Store.Effects.KeyEvents = _recorder;
+        _default = new EngineClient(this);
+    }
+
+    /// <summary>All commands of the engine.</summary>
+    public static CommandTable Commands => s_commands;
+
+    public FakeTime Time { get; } = new();
+
+    public Store Store { get; }
+
+    public long NowMs => Time.NowMs;
+
+    /// <summary>The session of <see cref="Run"/>.</summary>
+    public EngineClient Client => _default;
+
+    /// <summary>Every effect since the harness was made, or since <see cref="TakeEffects"/>.</summary>
+    public IReadOnlyList<RecordedEffect> Effects => _recorder.Effects;
+
+    /// <summary>Another session.</summary>
+    public EngineClient NewClient(bool resp3 = false) => new(this, resp3);
+
+    /// <summary>Runs a command and returns its parsed reply; see <see cref="Replies"/>.</summary>
+    public object? Run(params string[] arguments) => _default.Run(arguments);
+
+    /// <summary>Runs a command written as one line of words without blanks in them, and shows its reply as <see cref="Replies.Show"/> does.</summary>
+    public string Show(string line) => _default.Show(line);
+
+    /// <summary>Runs a command and returns the bytes of its reply.</summary>
+    public string Raw(params string[] arguments) => _default.Raw(arguments);
+
+    /// <summary>The effects so far, "NAME key argument…", without their slot; forgets them.</summary>
+    public string[] TakeEffects() => [.. _recorder.TakeEffects().Select(effect => effect.ToString())];
+
+    /// <summary>The events so far, "name key" (with " @db" behind it for other databases than 0); forgets them.</summary>
+    public string[] TakeEvents() => _recorder.TakeEvents();
+
+    /// <summary>Another engine, at the same time, to which all effects recorded so far have been applied. They must apply without an error.</summary>
+    public EngineHarness Replay()
+    {
+        var copy = new EngineHarness();
+        copy.Time.Advance(NowMs - copy.NowMs);
+        copy.Store.ExpiryPaused = true; // what expires is said by the effects
+        foreach (RecordedEffect effect in _recorder.Effects)
+        {
+            copy._default.Session.Database = effect.Database;
+            object? reply = copy._default.Run(effect.Words);
+            if (reply is RespError) throw new InvalidOperationException($"The effect '{effect}' replied {reply}.");
+        }
+        copy._default.Session.Database = 0;
+        copy.Store.ExpiryPaused = false;
+        return copy;
+    }
+
+    public void Dispose() => Store.Dispose();
+
+    private sealed class Recorder : IEffectConsumer, IKeyEventConsumer
+    {
+        private readonly Lock _lock = new();
+        private List<RecordedEffect> _effects = [];
+        private List<string> _events = [];
+
+        public IReadOnlyList<RecordedEffect> Effects
+        {
+            get
+            {
+                lock (_lock) return [.. _effects];
+            }
+        }
+
+        public void OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
+        {
+            lock (_lock)
+            {
+                foreach (Effect effect in effects)
+                {
+                    var frame = new Replies(bytes.Slice(effect.Start, effect.Length));
+                    string[] words = [.. ((object?[])frame.Next()!).Select(word => (string)word!)];
+                    if (!frame.AtEnd) throw new InvalidOperationException($"The effect {string.Join(' ', words)} is followed by stray bytes.");
+                    _effects.Add(new(effect.Slot, effect.Epoch, effect.Sequence, effect.Database, words));
+                }
+            }
+        }
+
+        public void OnKeyEvent(KeyEvents kind, ReadOnlySpan<byte> name, ReadOnlySpan<byte> key, int database)
+        {
+            // "new" and "keymiss" are off unless asked for by letter; most tests do not care.
+            if (kind is KeyEvents.New or KeyEvents.KeyMiss) return;
+            string text = $"{Encoding.Latin1.GetString(name)} {Encoding.Latin1.GetString(key)}";
+            lock (_lock) _events.Add(database == 0 ? text : $"{text} @{database.ToString(CultureInfo.InvariantCulture)}");
+        }
+
+        public List<RecordedEffect> TakeEffects()
+        {
+            lock (_lock)
+            {
+                List<RecordedEffect> taken = _effects;
+                _effects = [];
+                return taken;
+            }
+        }
+
+        public string[] TakeEvents()
+        {
+            lock (_lock)
+            {
+                string[] taken = [.. _events];
+                _events = [];
+                return taken;
+            }
+        }
+    }
+}
+
+/// <summary>One effect as a consumer saw it.</summary>
+internal sealed record RecordedEffect(int Slot, long Epoch, long Sequence, int Database, string[] Words)
+{
+    public override string ToString() => string.Join(' ', Words);
+}
+
+/// <summary>A session with an <see cref="EngineHarness"/>; used by one thread at a time.</summary>
+internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
+{
+    private readonly RespWriter _reply = new() { Resp3 = resp3 };
+
+    public Session Session { get; } = new();
+
+    /// <summary>Runs a command, waits for it if it blocks, and returns its parsed reply.</summary>
+    public object? Run(params string[] arguments) => RunAsync(arguments).GetAwaiter().GetResult();
+
+    /// <inheritdoc cref="EngineHarness.Show"/>
+    public string Show(string line) => Replies.Show(Run(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)));
+
+    /// <summary>Runs a command and returns the bytes of its reply.</summary>
+    public string Raw(params string[] arguments)
+    {
+        ExecuteAsync(arguments).GetAwaiter().GetResult();
+        return Encoding.Latin1.GetString(_reply.Written);
+    }
+
+    /// <summary>Runs a command that may block: the task completes with its parsed reply.</summary>
+    public async Task<object?> RunAsync(params string[] arguments)
+    {
+        await ExecuteAsync(arguments);
+        return Parse();
+    }
+
+    private object? Parse()
+    {
+        var replies = new Replies(_reply.Written);
+        object? reply = replies.Next();
+        if (!replies.AtEnd) throw new InvalidOperationException($"More than one reply: {Encoding.Latin1.GetString(_reply.Written)}");
+        return reply;
+    }
+
+    private async Task ExecuteAsync(string[] arguments)
+    {
+        OwnedRequest request = OwnedRequest.Of([.. arguments.Select(argument => (ReadOnlyMemory<byte>)Encoding.Latin1.GetBytes(argument))]);
+        _reply.Clear();
+        while (true)
+        {
+            int stripe = await redis.Store.SiloGate.EnterSharedAsync();
+            Attempt attempt = Attempt(request, exclusively: false, out Func<RespWriter, Task>? continuation);
+            redis.Store.SiloGate.ExitShared(stripe);
+            switch (attempt.Outcome)
+            {
+                case Outcome.Busy:
+                    await redis.Store.WhenFree(attempt);
+                    continue;
+                case Outcome.SlotNotHere:
+                    throw new InvalidOperationException($"Slot {attempt.Slot} is not here.");
+                case Outcome.NeedsExclusive:
+                    await redis.Store.SiloGate.EnterExclusiveAsync();
+                    Attempt(request, exclusively: true, out continuation);
+                    redis.Store.SiloGate.ExitExclusive();
+                    break;
+            }
+            if (continuation is not null) await continuation(_reply);
+            return;
+        }
+    }
+
+    /// <summary>What the gateway does with a request before and while it runs.</summary>
+    private Attempt Attempt(OwnedRequest request, bool exclusively, out Func<RespWriter, Task>? continuation)
+    {
+        continuation = null;
+        CommandInfo? command = EngineHarness.Commands.Resolve(request.Request);
+        if (command is null || !command.AcceptsCount(request.Count) || command.Method is null)
+        {
+            _reply.Error(command is null || command.Method is null
+                ? $"ERR unknown command '{Encoding.Latin1.GetString(request.Request[0])}'"
+                : Errors.WrongArity(command));
+            return default;
+        }
+        var call = new CommandContext(redis.Store, Session, _reply) { Command = command, Request = request.Request, NowMs = redis.NowMs };
+        Attempt attempt = default;
+        if (exclusively) redis.Store.ExecuteExclusively(ref call);
+        else attempt = redis.Store.Execute(ref call);
+        continuation = call.Continuation;
+        return attempt;
+    }
+}
