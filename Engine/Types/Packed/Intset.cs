@@ -1,0 +1,210 @@
+using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// A sorted set of integers, byte for byte as Redis has it (intset.c): 4 bytes that say how wide the integers are (2, 4 or 8 bytes),
+/// 4 bytes with their number, then the integers in ascending order; all little-endian. The width is that of the widest
+/// member so far.
+/// <para>It lies in an array, with spare room and changes as for <see cref="Listpack"/>: after a change look at <see cref="Array"/>.</para>
+/// </summary>
+internal struct Intset
+{
+    /// <summary>Bytes before the first integer; an empty intset is no longer.</summary>
+    public const int HeaderLength = 8;
+
+    /// <summary>The intset that lies in an array from a position on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Intset(byte[] array, int start)
+    {
+        Array = array;
+        Start = start;
+    }
+
+    /// <summary>The intset in a blob's payload.</summary>
+    public static Intset In(byte[] blob) => new(blob, Blob.PayloadStart(blob));
+
+    /// <summary>The array that it lies in; look again after every change.</summary>
+    public byte[] Array { get; private set; }
+
+    /// <summary>Where in the array it begins.</summary>
+    public int Start { get; }
+
+    /// <summary>How many integers there are.</summary>
+    public readonly int Count
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => BinaryPrimitives.ReadInt32LittleEndian(Array.AsSpan(Start + 4));
+    }
+
+    /// <summary>How many bytes each takes: 2, 4 or 8.</summary>
+    public readonly int Width
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Array[Start];
+    }
+
+    /// <summary>How many bytes all of it takes.</summary>
+    public readonly int Length => HeaderLength + (Count * Width);
+
+    /// <summary>Its bytes, without spare room: what an RDB file holds.</summary>
+    public readonly ReadOnlySpan<byte> Bytes => Array.AsSpan(Start, Length);
+
+    /// <summary>The integer at an index, in ascending order.</summary>
+    public readonly long this[int index]
+    {
+        get
+        {
+            int width = Width;
+            return Read(Array.AsSpan(Start + HeaderLength + (index * width)), width);
+        }
+    }
+
+    /// <summary>How many bytes an integer needs.</summary>
+    public static int WidthOf(long value) => value is >= short.MinValue and <= short.MaxValue ? 2 : value is >= int.MinValue and <= int.MaxValue ? 4 : 8;
+
+    /// <summary>Makes fresh bytes an empty intset of this width.</summary>
+    public readonly void Clear(int width = 2)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start), width);
+        BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start + 4), 0);
+    }
+
+    /// <summary>Whether an integer is in it.</summary>
+    public readonly bool Contains(long value) => Find(value, out _);
+
+    /// <summary>Whether an integer is in it, and at which index it is or would be.</summary>
+    public readonly bool Find(long value, out int index)
+    {
+        int width = Width, count = Count;
+        ReadOnlySpan<byte> members = Array.AsSpan(Start + HeaderLength, count * width);
+        if (width < WidthOf(value))
+        {
+            index = value < 0 ? 0 : count;
+            return false;
+        }
+        if (BitConverter.IsLittleEndian)
+        {
+            index = width switch
+            {
+                2 => MemoryMarshal.Cast<byte, short>(members).BinarySearch((short)value),
+                4 => MemoryMarshal.Cast<byte, int>(members).BinarySearch((int)value),
+                _ => MemoryMarshal.Cast<byte, long>(members).BinarySearch(value),
+            };
+            if (index >= 0) return true;
+            index = ~index;
+            return false;
+        }
+        int low = 0, high = count;
+        while (low < high)
+        {
+            int middle = (low + high) >>> 1;
+            if (Read(members[(middle * width)..], width) < value) low = middle + 1;
+            else high = middle;
+        }
+        index = low;
+        return low < count && Read(members[(low * width)..], width) == value;
+    }
+
+    /// <summary>Adds an integer; false if it was in it.</summary>
+    public bool Add(long value)
+    {
+        int width = Width, needed = WidthOf(value), count = Count;
+        if (needed > width)
+        {
+            Widen(needed, value);
+            return true;
+        }
+        // Ascending additions are common, and need no search.
+        int index = count;
+        if (count > 0 && value <= this[count - 1] && Find(value, out index)) return false;
+        EnsureRoom((count + 1) * width);
+        Span<byte> members = Array.AsSpan(Start + HeaderLength);
+        members[(index * width)..(count * width)].CopyTo(members[((index + 1) * width)..]);
+        Write(members[(index * width)..], width, value);
+        SetCount(count + 1);
+        return true;
+    }
+
+    /// <summary>Removes an integer; false if it was not in it.</summary>
+    public bool Remove(long value)
+    {
+        if (!Find(value, out int index)) return false;
+        int width = Width, count = Count;
+        Span<byte> members = Array.AsSpan(Start + HeaderLength);
+        members[((index + 1) * width)..(count * width)].CopyTo(members[(index * width)..]);
+        SetCount(count - 1);
+        int length = Start + Length;
+        if (Array.Length - length > 64 && Array.Length - Start > Length * 2) MoveTo(length + SpareFor(length, Length));
+        return true;
+    }
+
+    /// <summary>Gives spare room back.</summary>
+    public void TrimToSize()
+    {
+        int length = Start + Length;
+        if (length != Array.Length) MoveTo(length);
+    }
+
+    /// <summary>Whether bytes from outside are a well-formed intset that fills them exactly, ascending without doubles.</summary>
+    public static bool IsValid(ReadOnlySpan<byte> bytes)
+    {
+        if (bytes.Length <= HeaderLength) return false;
+        uint width = BinaryPrimitives.ReadUInt32LittleEndian(bytes), count = BinaryPrimitives.ReadUInt32LittleEndian(bytes[4..]);
+        if (width is not (2 or 4 or 8) || HeaderLength + ((long)count * width) != bytes.Length) return false;
+        long last = 0;
+        for (int i = 0; i < count; i++)
+        {
+            long value = Read(bytes[(HeaderLength + (i * (int)width))..], (int)width);
+            if (i > 0 && value <= last) return false;
+            last = value;
+        }
+        return true;
+    }
+
+    /// <summary>A value that does not fit the width lies before or behind all others.</summary>
+    private void Widen(int width, long value)
+    {
+        int before = Width, count = Count, shift = value < 0 ? 1 : 0;
+        EnsureRoom((count + 1) * width);
+        Span<byte> members = Array.AsSpan(Start + HeaderLength);
+        for (int i = count - 1; i >= 0; i--) Write(members[((i + shift) * width)..], width, Read(members[(i * before)..], before));
+        Write(members[(shift == 1 ? 0 : count * width)..], width, value);
+        BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start), width);
+        SetCount(count + 1);
+    }
+
+    private void EnsureRoom(int memberBytes)
+    {
+        int needed = Start + HeaderLength + memberBytes;
+        if (needed > Array.Length) MoveTo(needed + SpareFor(needed, memberBytes));
+    }
+
+    /// <summary>A quarter more, up to the next multiple of 8 that the runtime rounds allocations up to.</summary>
+    private static int SpareFor(int total, int length) => (length / 4) + (-(total + (length / 4)) & 7);
+
+    private void MoveTo(int arrayLength)
+    {
+        byte[] moved = GC.AllocateUninitializedArray<byte>(arrayLength);
+        Array.AsSpan(0, Math.Min(Start + Length, arrayLength)).CopyTo(moved);
+        Array = moved;
+    }
+
+    private readonly void SetCount(int count) => BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start + 4), count);
+
+    private static long Read(ReadOnlySpan<byte> at, int width) => width switch
+    {
+        2 => BinaryPrimitives.ReadInt16LittleEndian(at),
+        4 => BinaryPrimitives.ReadInt32LittleEndian(at),
+        _ => BinaryPrimitives.ReadInt64LittleEndian(at),
+    };
+
+    private static void Write(Span<byte> at, int width, long value)
+    {
+        if (width == 2) BinaryPrimitives.WriteInt16LittleEndian(at, (short)value);
+        else if (width == 4) BinaryPrimitives.WriteInt32LittleEndian(at, (int)value);
+        else BinaryPrimitives.WriteInt64LittleEndian(at, value);
+    }
+}

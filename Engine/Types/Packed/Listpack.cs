@@ -1,0 +1,521 @@
+using System.Buffers.Binary;
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// A listpack, byte for byte as Redis has it (listpack.c; https://github.com/antirez/listpack/blob/master/listpack.md):
+/// a list of strings and integers in one run of bytes, to be walked from either end.
+/// <code>
+/// 4 bytes  total length, header and end included, little-endian
+/// 2 bytes  number of elements; 65535: unknown, walk to count
+/// elements, each: encoding and data, then the length of that, written so that it can be read backwards
+/// 0xFF
+/// </code>
+/// <para>
+/// It lies in an array from <see cref="Start"/> on: 0 for an array of its own (a quicklist's or stream's node), the payload's start
+/// for a <see cref="Blob"/>. Behind it there may be spare room. A change that fits is made in place; one that does not moves everything,
+/// what lies before <see cref="Start"/> included, to a larger array, and a large shrinking to a smaller one. So after a change look at
+/// <see cref="Array"/>; grown blobs remain blobs with the same key, and go into the keyspace by <c>entry.Replace(listpack.Array)</c>.
+/// </para>
+/// <para>
+/// Elements are named by position: the index in <see cref="Array"/> of their first byte, -1 for none. A change behind
+/// an element leaves its position valid, even if the array is another one afterwards.
+/// </para>
+/// <para>A string that is the canonical spelling of a 64-bit integer is always kept as one, so equal values have equal bytes.</para>
+/// </summary>
+internal struct Listpack
+{
+    /// <summary>Bytes before the first element.</summary>
+    public const int HeaderLength = 6;
+
+    /// <summary>Bytes of a listpack without elements.</summary>
+    public const int EmptyLength = HeaderLength + 1;
+
+    private const byte End = 0xff;
+    private const int UnknownCount = ushort.MaxValue;
+
+    /// <summary>The listpack that lies in an array from a position on.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Listpack(byte[] array, int start)
+    {
+        Array = array;
+        Start = start;
+    }
+
+    /// <summary>The listpack in a blob's payload.</summary>
+    public static Listpack In(byte[] blob) => new(blob, Blob.PayloadStart(blob));
+
+    /// <summary>Makes an empty one in an array of its own, with room for elements of this many bytes (see <see cref="SizeOf(ReadOnlySpan{byte})"/>).</summary>
+    public static Listpack Create(int elementBytes = 0)
+    {
+        var made = new Listpack(GC.AllocateUninitializedArray<byte>(EmptyLength + elementBytes), 0);
+        made.Clear();
+        return made;
+    }
+
+    /// <summary>The array that it lies in; look again after every change.</summary>
+    public byte[] Array { get; private set; }
+
+    /// <summary>Where in the array it begins.</summary>
+    public int Start { get; }
+
+    /// <summary>How many bytes it is long, header and end included.</summary>
+    public readonly int Length
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (int)BinaryPrimitives.ReadUInt32LittleEndian(Array.AsSpan(Start));
+    }
+
+    /// <summary>Its bytes, without spare room: what an RDB file holds.</summary>
+    public readonly ReadOnlySpan<byte> Bytes => Array.AsSpan(Start, Length);
+
+    /// <summary>How many elements there are. Walks if there are more than 65,534.</summary>
+    public readonly int Count
+    {
+        get
+        {
+            int count = BinaryPrimitives.ReadUInt16LittleEndian(Array.AsSpan(Start + 4));
+            return count != UnknownCount ? count : Walk();
+        }
+    }
+
+    public readonly bool IsEmpty => Array[Start + HeaderLength] == End;
+
+    /// <summary>The position behind the last element, where <see cref="Insert(int, ReadOnlySpan{byte})"/> appends.</summary>
+    public readonly int EndPosition => Start + Length - 1;
+
+    /// <summary>The first element, or -1.</summary>
+    public readonly int First => IsEmpty ? -1 : Start + HeaderLength;
+
+    /// <summary>The last element, or -1.</summary>
+    public readonly int Last => Previous(EndPosition);
+
+    /// <summary>Makes it empty; the room stays. Also gives fresh bytes their header.</summary>
+    public void Clear()
+    {
+        SetHeader(EmptyLength, 0);
+        Array[Start + HeaderLength] = End;
+    }
+
+    /// <summary>The element behind this one, or -1.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly int Next(int position)
+    {
+        position = Skip(position);
+        return Array[position] == End ? -1 : position;
+    }
+
+    /// <summary>The element before this one, or -1; also of <see cref="EndPosition"/>.</summary>
+    public readonly int Previous(int position)
+    {
+        if (position <= Start + HeaderLength) return -1;
+        byte[] array = Array;
+        int at = position - 1, length = array[at] & 127;
+        for (int shift = 7; (array[at] & 128) != 0; shift += 7) length |= (array[--at] & 127) << shift;
+        return at - length;
+    }
+
+    /// <summary>The element at an index, from the end if negative (-1 is the last); -1 if there is none.</summary>
+    public readonly int Seek(int index)
+    {
+        int count = BinaryPrimitives.ReadUInt16LittleEndian(Array.AsSpan(Start + 4));
+        if (count != UnknownCount)
+        {
+            if (index < 0) index += count;
+            if ((uint)index >= (uint)count) return -1;
+            // Walk from the nearer end.
+            if (index > count / 2) index -= count;
+        }
+        int position;
+        if (index >= 0)
+        {
+            for (position = First; index > 0 && position >= 0; index--) position = Next(position);
+        }
+        else
+        {
+            for (position = Last; index < -1 && position >= 0; index++) position = Previous(position);
+        }
+        return position;
+    }
+
+    /// <summary>The element there.</summary>
+    public readonly ListpackElement this[int position] => ListpackElement.At(Array, position);
+
+    /// <summary>Whether the element there has these bytes.</summary>
+    public readonly bool Equals(int position, ReadOnlySpan<byte> value) => this[position].Equals(value);
+
+    /// <summary>
+    /// The first element from <paramref name="from"/> on that has these bytes, or -1. After each that has not, <paramref name="skip"/>
+    /// elements are passed over: 1 to look at the keys of key, value, key, value…
+    /// </summary>
+    public readonly int Find(int from, ReadOnlySpan<byte> value, int skip = 0)
+    {
+        if (from < 0) return -1;
+        byte[] array = Array;
+        Span<byte> head = stackalloc byte[9];
+        int headLength = EncodeHead(value, head, out bool isInteger);
+        int length = isInteger ? headLength : headLength + value.Length;
+        byte first = head[0];
+        int position = from, skipped = 0;
+        while (true)
+        {
+            byte marker = array[position];
+            if (marker == End) return -1;
+            int size = DataLength(array, position, marker);
+            if (skipped == 0)
+            {
+                if (marker == first && size == length
+                    && (headLength == 1 || array.AsSpan(position, headLength).SequenceEqual(head[..headLength]))
+                    && (isInteger || array.AsSpan(position + headLength, value.Length).SequenceEqual(value))) return position;
+                skipped = skip;
+            }
+            else
+            {
+                skipped--;
+            }
+            position += size + BackLength(size);
+        }
+    }
+
+    /// <summary>Adds an element at the end.</summary>
+    public void Append(ReadOnlySpan<byte> value) => Insert(EndPosition, value);
+
+    /// <inheritdoc cref="Append(ReadOnlySpan{byte})"/>
+    public void Append(long value) => Insert(EndPosition, value);
+
+    /// <summary>Adds an element at the beginning.</summary>
+    public void Prepend(ReadOnlySpan<byte> value) => Insert(Start + HeaderLength, value);
+
+    /// <inheritdoc cref="Prepend(ReadOnlySpan{byte})"/>
+    public void Prepend(long value) => Insert(Start + HeaderLength, value);
+
+    /// <summary>Adds an element before the one there, or at <see cref="EndPosition"/>. It is at this position then.</summary>
+    public void Insert(int position, ReadOnlySpan<byte> value) => Splice(position, 0, value, +1);
+
+    /// <inheritdoc cref="Insert(int, ReadOnlySpan{byte})"/>
+    public void Insert(int position, long value) => Splice(position, 0, value, +1);
+
+    /// <summary>Puts another value in place of the element there; it stays at this position.</summary>
+    public void Replace(int position, ReadOnlySpan<byte> value) => Splice(position, Skip(position) - position, value, 0);
+
+    /// <inheritdoc cref="Replace(int, ReadOnlySpan{byte})"/>
+    public void Replace(int position, long value) => Splice(position, Skip(position) - position, value, 0);
+
+    /// <summary>Removes the element there and those behind it, up to <paramref name="count"/>. What follows is at this position then; see <see cref="IsEnd"/>.</summary>
+    public void Delete(int position, int count = 1)
+    {
+        int end = position, deleted = 0;
+        for (; deleted < count && Array[end] != End; deleted++) end = Skip(end);
+        if (deleted != 0) Splice(position, end - position, 0, -deleted);
+    }
+
+    /// <summary>Removes elements by index, from the end if negative.</summary>
+    public void DeleteRange(int index, int count)
+    {
+        int position = Seek(index);
+        if (position >= 0 && count > 0) Delete(position, count);
+    }
+
+    /// <summary>Removes the elements at all these positions, which ascend, in one pass.</summary>
+    public void Delete(ReadOnlySpan<int> positions)
+    {
+        if (positions.Length == 0) return;
+        byte[] array = Array;
+        int count = BinaryPrimitives.ReadUInt16LittleEndian(array.AsSpan(Start + 4)), end = EndPosition, to = positions[0];
+        for (int i = 0; i < positions.Length; i++)
+        {
+            Debug.Assert(i == 0 || positions[i] > positions[i - 1]);
+            int from = Skip(positions[i]), until = i + 1 < positions.Length ? positions[i + 1] : end;
+            array.AsSpan(from, until - from).CopyTo(array.AsSpan(to));
+            to += until - from;
+        }
+        array[to] = End;
+        SetHeader(to + 1 - Start, count == UnknownCount ? UnknownCount : count - positions.Length);
+        if (count == UnknownCount) Recount();
+        ShrinkIfSparse();
+    }
+
+    /// <summary>Adds all elements of another listpack at the end.</summary>
+    public void Append(in Listpack other)
+    {
+        int at = EndPosition, bytes = other.Length - EmptyLength;
+        ReadOnlySpan<byte> elements = other.Bytes.Slice(HeaderLength, bytes);
+        MakeGap(at, 0, bytes, other.Count);
+        elements.CopyTo(Array.AsSpan(at));
+    }
+
+    /// <summary>The elements from one position up to, not including, another (or <see cref="EndPosition"/>), in an array of their own of exact length.</summary>
+    public readonly Listpack Copy(int from, int until)
+    {
+        Listpack copy = Create(until - from);
+        Array.AsSpan(from, until - from).CopyTo(copy.Array.AsSpan(HeaderLength));
+        copy.Array[^1] = End;
+        copy.SetHeader(copy.Array.Length, UnknownCount);
+        copy.Recount();
+        return copy;
+    }
+
+    /// <summary>Whether a position is the one behind the last element.</summary>
+    public readonly bool IsEnd(int position) => Array[position] == End;
+
+    /// <summary>Makes sure that elements of this many more bytes fit in place.</summary>
+    public void EnsureRoom(int elementBytes)
+    {
+        int length = Length;
+        if (Array.Length - Start - length < elementBytes) MoveTo(Start + length + elementBytes);
+    }
+
+    /// <summary>Gives spare room back.</summary>
+    public void TrimToSize()
+    {
+        int length = Start + Length;
+        if (length != Array.Length) MoveTo(length);
+    }
+
+    /// <summary>How many bytes a value takes as an element.</summary>
+    public static int SizeOf(ReadOnlySpan<byte> value)
+    {
+        if (Numbers.TryParseInt64(value, out long number)) return SizeOf(number);
+        int length = value.Length + (value.Length < 64 ? 1 : value.Length < 4096 ? 2 : 5);
+        return length + BackLength(length);
+    }
+
+    /// <inheritdoc cref="SizeOf(ReadOnlySpan{byte})"/>
+    public static int SizeOf(long value)
+    {
+        Span<byte> head = stackalloc byte[9];
+        return EncodeInteger(value, head) + 1; // none is longer than 127, so the length behind it is one byte
+    }
+
+    /// <summary>
+    /// Whether bytes from outside are a well-formed listpack that fills them exactly: for RESTORE and damaged files.
+    /// </summary>
+    public static bool IsValid(ReadOnlySpan<byte> bytes, out int count)
+    {
+        count = 0;
+        if (bytes.Length < EmptyLength || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != (uint)bytes.Length || bytes[^1] != End) return false;
+        int at = HeaderLength, end = bytes.Length - 1;
+        Span<byte> back = stackalloc byte[5];
+        while (at < end)
+        {
+            byte marker = bytes[at];
+            if (marker is > 0xf4 || end - at < HeadLength(marker)) return false;
+            long length = marker == 0xf0 ? 5L + BinaryPrimitives.ReadUInt32LittleEndian(bytes[(at + 1)..])
+                : (marker & 0xf0) == 0xe0 ? 2 + (((marker & 15) << 8) | bytes[at + 1]) : DataLengthOfMarker(marker);
+            if (length > end - at) return false;
+            int backLength = WriteBack((int)length, back);
+            if (length + backLength > end - at || !bytes.Slice(at + (int)length, backLength).SequenceEqual(back[..backLength])) return false;
+            at += (int)length + backLength;
+            count++;
+        }
+        int noted = BinaryPrimitives.ReadUInt16LittleEndian(bytes[4..]);
+        return noted == UnknownCount || noted == count;
+    }
+
+    /// <summary>How many bytes the element at a position has before its backwards length.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static int DataLength(byte[] array, int position, byte marker)
+    {
+        if (marker < 0xe0) return DataLengthOfMarker(marker);
+        if (marker < 0xf0) return 2 + (((marker & 15) << 8) | array[position + 1]);
+        if (marker == 0xf0) return 5 + BinaryPrimitives.ReadInt32LittleEndian(array.AsSpan(position + 1));
+        return DataLengthOfMarker(marker);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int DataLengthOfMarker(byte marker)
+    {
+        if (marker < 0x80) return 1;
+        if (marker < 0xc0) return 1 + (marker & 63);
+        if (marker < 0xe0) return 2;
+        return marker switch { 0xf1 => 3, 0xf2 => 4, 0xf3 => 5, 0xf4 => 9, _ => throw new InvalidDataException($"A listpack with an element marked {marker}.") };
+    }
+
+    private static int HeadLength(byte marker) => marker switch { < 0xc0 => 1, < 0xf0 => 2, 0xf0 => 5, _ => DataLengthOfMarker(marker) };
+
+    /// <summary>How many bytes the backwards length takes. The borders are Redis's, one below what would still fit.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int BackLength(int length) => length <= 127 ? 1 : length < 16383 ? 2 : length < 2097151 ? 3 : length < 268435455 ? 4 : 5;
+
+    /// <summary>Seven bits a byte, the highest first; every byte but the first one says that more are to be read towards the front.</summary>
+    private static int WriteBack(int length, Span<byte> into)
+    {
+        int bytes = BackLength(length);
+        for (int i = bytes - 1; i > 0; i--)
+        {
+            into[i] = (byte)((length & 127) | 128);
+            length >>= 7;
+        }
+        into[0] = (byte)length;
+        return bytes;
+    }
+
+    /// <summary>Writes what comes before a string's bytes, or all of an integer; at most 9 bytes.</summary>
+    private static int EncodeHead(ReadOnlySpan<byte> value, Span<byte> into, out bool isInteger)
+    {
+        isInteger = Numbers.TryParseInt64(value, out long number);
+        if (isInteger) return EncodeInteger(number, into);
+        if (value.Length < 64)
+        {
+            into[0] = (byte)(0x80 | value.Length);
+            return 1;
+        }
+        if (value.Length < 4096)
+        {
+            into[0] = (byte)(0xe0 | (value.Length >> 8));
+            into[1] = (byte)value.Length;
+            return 2;
+        }
+        into[0] = 0xf0;
+        BinaryPrimitives.WriteInt32LittleEndian(into[1..], value.Length);
+        return 5;
+    }
+
+    private static int EncodeInteger(long value, Span<byte> into)
+    {
+        switch (value)
+        {
+            case >= 0 and <= 127:
+                into[0] = (byte)value;
+                return 1;
+            case >= -4096 and <= 4095:
+                into[0] = (byte)(0xc0 | ((value >> 8) & 31));
+                into[1] = (byte)value;
+                return 2;
+            case >= short.MinValue and <= short.MaxValue:
+                into[0] = 0xf1;
+                BinaryPrimitives.WriteInt16LittleEndian(into[1..], (short)value);
+                return 3;
+            case >= -8388608 and <= 8388607:
+                into[0] = 0xf2;
+                BinaryPrimitives.WriteInt16LittleEndian(into[1..], (short)value);
+                into[3] = (byte)(value >> 16);
+                return 4;
+            case >= int.MinValue and <= int.MaxValue:
+                into[0] = 0xf3;
+                BinaryPrimitives.WriteInt32LittleEndian(into[1..], (int)value);
+                return 5;
+            default:
+                into[0] = 0xf4;
+                BinaryPrimitives.WriteInt64LittleEndian(into[1..], value);
+                return 9;
+        }
+    }
+
+    /// <summary>The position behind an element.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly int Skip(int position)
+    {
+        byte[] array = Array;
+        int length = DataLength(array, position, array[position]);
+        return position + length + BackLength(length);
+    }
+
+    private void Splice(int position, int removed, ReadOnlySpan<byte> value, int countDifference)
+    {
+        Span<byte> head = stackalloc byte[9];
+        int headLength = EncodeHead(value, head, out bool isInteger);
+        if (isInteger)
+        {
+            PutInteger(position, removed, head[..headLength], countDifference);
+            return;
+        }
+        int length = headLength + value.Length;
+        MakeGap(position, removed, length + BackLength(length), countDifference);
+        Span<byte> gap = Array.AsSpan(position);
+        head[..headLength].CopyTo(gap);
+        value.CopyTo(gap[headLength..]);
+        WriteBack(length, gap[length..]);
+    }
+
+    private void Splice(int position, int removed, long value, int countDifference)
+    {
+        if (countDifference < 0)
+        {
+            MakeGap(position, removed, 0, countDifference);
+            return;
+        }
+        Span<byte> head = stackalloc byte[9];
+        PutInteger(position, removed, head[..EncodeInteger(value, head)], countDifference);
+    }
+
+    private void PutInteger(int position, int removed, ReadOnlySpan<byte> encoded, int countDifference)
+    {
+        MakeGap(position, removed, encoded.Length + 1, countDifference);
+        Span<byte> gap = Array.AsSpan(position);
+        encoded.CopyTo(gap);
+        gap[encoded.Length] = (byte)encoded.Length;
+    }
+
+    /// <summary>Makes room for <paramref name="inserted"/> bytes where <paramref name="removed"/> bytes are, and notes the new length and count.</summary>
+    private void MakeGap(int position, int removed, int inserted, int countDifference)
+    {
+        byte[] array = Array;
+        int length = Length, newLength = checked(length + inserted - removed);
+        int tail = position + removed, tailLength = Start + length - tail;
+        int noted = BinaryPrimitives.ReadUInt16LittleEndian(array.AsSpan(Start + 4));
+        if (Start + newLength > array.Length)
+        {
+            byte[] larger = GC.AllocateUninitializedArray<byte>(Start + newLength + SpareFor(Start, newLength));
+            array.AsSpan(0, position).CopyTo(larger);
+            array.AsSpan(tail, tailLength).CopyTo(larger.AsSpan(position + inserted));
+            Array = larger;
+        }
+        else if (removed != inserted)
+        {
+            array.AsSpan(tail, tailLength).CopyTo(array.AsSpan(position + inserted));
+        }
+        if (noted != UnknownCount)
+        {
+            SetHeader(newLength, Math.Min(noted + countDifference, UnknownCount));
+        }
+        else
+        {
+            // The gap is not filled yet, so it cannot be walked now; a listpack this long is rare enough to stay uncounted.
+            SetHeader(newLength, UnknownCount);
+        }
+        if (removed > inserted) ShrinkIfSparse();
+    }
+
+    /// <summary>A quarter more, and at least up to the next multiple of 8 that the runtime rounds allocations up to.</summary>
+    private static int SpareFor(int start, int length)
+    {
+        int spare = length / 4, total = start + length + spare;
+        return spare + (-total & 7);
+    }
+
+    /// <summary>After removals: half empty, and by more than is worth keeping.</summary>
+    private void ShrinkIfSparse()
+    {
+        int length = Length, room = Array.Length - Start;
+        if (room - length > 64 && room > length * 2) MoveTo(Start + length + SpareFor(Start, length));
+    }
+
+    private void MoveTo(int arrayLength)
+    {
+        byte[] moved = GC.AllocateUninitializedArray<byte>(arrayLength);
+        Array.AsSpan(0, Start + Length).CopyTo(moved);
+        Array = moved;
+    }
+
+    private readonly int Walk()
+    {
+        int count = 0;
+        for (int position = First; position >= 0; position = Next(position)) count++;
+        return count;
+    }
+
+    private void Recount()
+    {
+        int count = Walk();
+        SetHeader(Length, Math.Min(count, UnknownCount));
+    }
+
+    private readonly void SetHeader(int length, int count)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start), length);
+        BinaryPrimitives.WriteUInt16LittleEndian(Array.AsSpan(Start + 4), (ushort)count);
+    }
+}
