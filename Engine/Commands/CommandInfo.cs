@@ -25,6 +25,9 @@ public sealed class CommandInfo
     /// <summary>In lower case; "container|sub" for a subcommand.</summary>
     public string Name { get; }
 
+    /// <summary>The table that it stands in.</summary>
+    public CommandTable Table { get; internal set; } = null!;
+
     public byte[] NameBytes { get; }
 
     /// <summary>Null for a container, which has subcommands and does nothing itself.</summary>

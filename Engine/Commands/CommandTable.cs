@@ -28,7 +28,11 @@ public sealed class CommandTable
             while (_buckets[at & (_buckets.Length - 1)].Command is not null) at++;
             _buckets[at & (_buckets.Length - 1)] = new() { Folded = Fold(command.NameBytes), Command = command };
         }
-        foreach (CommandInfo command in all.Values) command.Categories = Complete(command);
+        foreach (CommandInfo command in all.Values)
+        {
+            command.Categories = Complete(command);
+            command.Table = this;
+        }
     }
 
     /// <summary>Every command and container, without subcommands.</summary>

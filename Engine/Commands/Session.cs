@@ -8,4 +8,7 @@ public class Session
 
     /// <summary>CLIENT NO-TOUCH: look-ups do not count as use of a key.</summary>
     public bool NoTouch { get; set; }
+
+    /// <summary>Whether the client is on this machine, which enable-debug-command and enable-protected-configs may make a condition.</summary>
+    public bool IsLocal { get; set; }
 }

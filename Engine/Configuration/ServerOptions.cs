@@ -1,20 +1,206 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>The directives of redis.conf, with Redis's defaults. Read on hot paths, so plain properties.</summary>
+/// <summary>
+/// The directives of redis.conf, with Redis's defaults: a property with a <see cref="DirectiveAttribute"/> is one, and there are no others.
+/// Read on hot paths, so plain properties. deploy/redis.conf explains each to operators.
+/// </summary>
 public sealed class ServerOptions
 {
+    // Network.
+
+    /// <summary>bind: the addresses to listen on.</summary>
+    [Directive("bind", Kind = typeof(AddressesKind))]
+    public IReadOnlyList<string> Bind { get; set; } = ["*", "-::*"];
+
+    /// <summary>port: the TCP port for clients; 0 for none.</summary>
+    [Directive("port", Max = 65535)]
+    public int Port { get; set; } = 6379;
+
+    /// <summary>unixsocket: the path of a Unix domain socket to listen on; empty for none.</summary>
+    [Directive("unixsocket", Immutable = true)]
+    public string UnixSocket { get; set; } = "";
+
+    /// <summary>unixsocketperm: that socket's file mode; 0 leaves it to the umask.</summary>
+    [Directive("unixsocketperm", Immutable = true, Max = 511, Format = NumberFormat.Octal)]
+    public int UnixSocketPermissions { get; set; }
+
+    /// <summary>tcp-backlog: how many connections may wait to be accepted.</summary>
+    [Directive("tcp-backlog", Immutable = true)]
+    public int TcpBacklog { get; set; } = 511;
+
+    /// <summary>tcp-keepalive: seconds of silence after which the system probes a client; 0 for never.</summary>
+    [Directive("tcp-keepalive")]
+    public int TcpKeepalive { get; set; } = 300;
+
+    /// <summary>timeout: seconds after which an idle client is disconnected; 0 for never.</summary>
+    [Directive("timeout")]
+    public int Timeout { get; set; }
+
+    /// <summary>maxclients: how many clients may be connected.</summary>
+    [Directive("maxclients", Min = 1, Max = uint.MaxValue)]
+    public int MaxClients { get; set; } = 10000;
+
+    /// <summary>protected-mode: without a password, clients from other machines are refused.</summary>
+    [Directive("protected-mode")]
+    public bool ProtectedMode { get; set; } = true;
+
+    /// <summary>proto-max-bulk-len: the largest bulk string, in bytes.</summary>
+    [Directive("proto-max-bulk-len", Min = 1024 * 1024, Format = NumberFormat.Memory)]
+    public long ProtoMaxBulkLength { get; set; } = 512L * 1024 * 1024;
+
+    /// <summary>client-query-buffer-limit: how many bytes a client may have sent that are not executed yet.</summary>
+    [Directive("client-query-buffer-limit", Min = 1024 * 1024, Format = NumberFormat.Memory)]
+    public long ClientQueryBufferLimit { get; set; } = 1024L * 1024 * 1024;
+
+    /// <summary>client-output-buffer-limit: how far a client's unsent replies may pile up.</summary>
+    [Directive("client-output-buffer-limit", Kind = typeof(OutputBufferLimitsKind))]
+    public OutputBufferLimits ClientOutputBufferLimits { get; set; } = OutputBufferLimits.Default;
+
+    /// <summary>The limit of clients that are neither replicas nor subscribers.</summary>
+    public OutputLimit NormalOutputLimit => ClientOutputBufferLimits.Normal;
+
+    // Security.
+
+    /// <summary>requirepass: the default user's password; empty for none.</summary>
+    [Directive("requirepass", Sensitive = true)]
+    public string RequirePass { get; set; } = "";
+
+    /// <summary>enable-debug-command: who may use DEBUG.</summary>
+    [Directive("enable-debug-command", Immutable = true)]
+    public LocalAccess EnableDebugCommand { get; set; }
+
+    /// <summary>enable-protected-configs: who may change the directives that are protected.</summary>
+    [Directive("enable-protected-configs", Immutable = true)]
+    public LocalAccess EnableProtectedConfigs { get; set; }
+
+    // The process.
+
+    /// <summary>loglevel: the least severe messages that are logged.</summary>
+    [Directive("loglevel")]
+    public RedisLogLevel LogLevel { get; set; } = RedisLogLevel.Notice;
+
+    /// <summary>logfile: where they go; empty for the standard output.</summary>
+    [Directive("logfile", Immutable = true)]
+    public string LogFile { get; set; } = "";
+
+    /// <summary>dir: the directory that names of files are relative to.</summary>
+    [Directive("dir", Kind = typeof(DirectoryKind), Protected = true)]
+    public string Dir { get; set; } = Path.TrimEndingDirectorySeparator(Environment.CurrentDirectory);
+
+    /// <summary>pidfile: a file that holds the process id while the server runs; empty for none.</summary>
+    [Directive("pidfile", Immutable = true)]
+    public string PidFile { get; set; } = "";
+
+    // Data.
+
     /// <summary>databases: how many logical databases there are.</summary>
+    [Directive("databases", Immutable = true, Min = 1, Max = int.MaxValue)]
     public int Databases { get; set; } = 16;
 
-    /// <summary>lfu-log-factor: how slowly the LFU counter saturates.</summary>
-    public int LfuLogFactor { get; set; } = 10;
+    /// <summary>hz: how often a second background work is looked after.</summary>
+    [Directive("hz")]
+    public int Hz
+    {
+        get;
+        set => field = Math.Clamp(value, 1, 500);
+    }
+    = 10;
 
-    /// <summary>lfu-decay-time: minutes after which the LFU counter loses one.</summary>
-    public int LfuDecayTime { get; set; } = 1;
+    /// <summary>active-expire-effort: how much work is put into finding expired keys.</summary>
+    [Directive("active-expire-effort", Min = 1, Max = 10)]
+    public int ActiveExpireEffort { get; set; } = 1;
+
+    /// <summary>maxmemory-policy: with what clock the use of keys is noted (LRU or LFU).</summary>
+    [Directive("maxmemory-policy")]
+    public MaxMemoryPolicy MaxMemoryPolicy
+    {
+        get;
+        set
+        {
+            field = value;
+            UsesLfu = value is MaxMemoryPolicy.AllkeysLfu or MaxMemoryPolicy.VolatileLfu;
+        }
+    }
+    = MaxMemoryPolicy.Noeviction;
 
     /// <summary>Whether maxmemory-policy is one of the LFU policies, so that access clocks count uses instead of seconds.</summary>
     public bool UsesLfu { get; set; }
 
-    /// <summary>proto-max-bulk-len: the largest bulk string, in bytes.</summary>
-    public long ProtoMaxBulkLength { get; set; } = 512L * 1024 * 1024;
+    /// <summary>lfu-log-factor: how slowly the LFU counter saturates.</summary>
+    [Directive("lfu-log-factor")]
+    public int LfuLogFactor { get; set; } = 10;
+
+    /// <summary>lfu-decay-time: minutes after which the LFU counter loses one.</summary>
+    [Directive("lfu-decay-time")]
+    public int LfuDecayTime { get; set; } = 1;
+
+    /// <summary>save: when snapshots are made; never.</summary>
+    [Directive("save", Kind = typeof(MemoryOnlyKind))]
+    public string Save { get; set; } = "";
+
+    /// <summary>appendonly: whether writes are logged; no.</summary>
+    [Directive("appendonly", Kind = typeof(MemoryOnlyKind))]
+    public string AppendOnly { get; set; } = "no";
+
+    // Orleans.
+
+    /// <summary>orleans-cluster-id: silos of the same cluster have the same.</summary>
+    [Directive("orleans-cluster-id", Immutable = true)]
+    public string OrleansClusterId { get; set; } = "orleansredis";
+
+    /// <summary>orleans-service-id: the application's name, which outlives clusters.</summary>
+    [Directive("orleans-service-id", Immutable = true)]
+    public string OrleansServiceId { get; set; } = "orleansredis";
+
+    /// <summary>orleans-silo-port: the TCP port for other silos.</summary>
+    [Directive("orleans-silo-port", Immutable = true, Max = 65535)]
+    public int OrleansSiloPort { get; set; } = 11111;
+
+    /// <summary>orleans-gateway-port: the TCP port for Orleans clients.</summary>
+    [Directive("orleans-gateway-port", Immutable = true, Max = 65535)]
+    public int OrleansGatewayPort { get; set; } = 30000;
+
+    /// <summary>orleans-clustering: how silos find each other.</summary>
+    [Directive("orleans-clustering", Immutable = true)]
+    public OrleansClustering OrleansClustering { get; set; }
+}
+
+/// <summary>Who may do something that is dangerous.</summary>
+public enum LocalAccess
+{
+    No,
+    Yes,
+
+    /// <summary>Connections from this machine.</summary>
+    Local,
+}
+
+/// <summary>loglevel.</summary>
+public enum RedisLogLevel
+{
+    Debug,
+    Verbose,
+    Notice,
+    Warning,
+    Nothing,
+}
+
+/// <summary>maxmemory-policy.</summary>
+public enum MaxMemoryPolicy
+{
+    VolatileLru,
+    VolatileLfu,
+    VolatileRandom,
+    VolatileTtl,
+    AllkeysLru,
+    AllkeysLfu,
+    AllkeysRandom,
+    Noeviction,
+}
+
+/// <summary>orleans-clustering.</summary>
+public enum OrleansClustering
+{
+    /// <summary>One silo, alone on this machine.</summary>
+    Localhost,
 }

@@ -35,11 +35,22 @@ public sealed class Store : IDisposable
     private readonly List<int> _positions = [];                      // under _multiSlot
 
     public Store(ServerOptions options, TimeProvider time)
+        : this(new ServerConfiguration(options), time)
     {
-        Options = options;
-        Clock = new(time);
-        Slots = new(options.Databases);
     }
+
+    /// <param name="configuration">The directives, with the file they came from.</param>
+    /// <param name="time">The clock.</param>
+    public Store(ServerConfiguration configuration, TimeProvider time)
+    {
+        Configuration = configuration;
+        Options = configuration.Options;
+        Clock = new(time);
+        Slots = new(Options.Databases);
+    }
+
+    /// <summary>The directives, as CONFIG reads and changes them.</summary>
+    public ServerConfiguration Configuration { get; }
 
     public ServerOptions Options { get; }
 
@@ -54,6 +65,9 @@ public sealed class Store : IDisposable
 
     /// <summary>Counters for INFO.</summary>
     public StoreStatistics Statistics { get; } = new();
+
+    /// <summary>CONFIG RESETSTAT has been asked for; whoever else counts begins anew.</summary>
+    public event Action? StatisticsReset;
 
     /// <summary>DEBUG SET-ACTIVE-EXPIRE and the like do not stop lazy expiry; a paused clock (CLIENT PAUSE, a replica) does.</summary>
     internal bool ExpiryPaused { get; set; }
@@ -73,7 +87,11 @@ public sealed class Store : IDisposable
         return RunInSlots(ref call);
     }
 
-    public void Dispose() => SiloGate.Dispose();
+    public void Dispose()
+    {
+        SiloGate.Dispose();
+        Configuration.Dispose();
+    }
 
     /// <summary>Runs a command while the silo gate is held exclusively.</summary>
     public void ExecuteExclusively(ref CommandContext call)
@@ -81,6 +99,20 @@ public sealed class Store : IDisposable
         call.BeginCommand(Hold.Everything, null);
         call.Command.Method!(ref call);
         call.EndCommand();
+    }
+
+    /// <summary>CONFIG RESETSTAT: all counters of INFO begin anew. Holds the silo gate shared, and no slot's gate.</summary>
+    internal void ResetStatistics()
+    {
+        Statistics.Reset();
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (Slots[number] is not { } slot) continue;
+            slot.Gate.Enter();
+            slot.Hits = slot.Misses = 0;
+            slot.Gate.Exit();
+        }
+        StatisticsReset?.Invoke();
     }
 
     /// <summary>Completes when the gate that made an attempt <see cref="Outcome.Busy"/> has been released since.</summary>

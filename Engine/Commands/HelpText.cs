@@ -1,0 +1,22 @@
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>What a container's HELP subcommand replies.</summary>
+internal static class HelpText
+{
+    /// <summary>Replies with the head line, the subcommands' lines as they are given, and HELP itself.</summary>
+    public static void Reply(ref CommandContext call, string subcommands)
+    {
+        string container = call.Command.Name[..call.Command.Name.IndexOf('|')].ToUpperInvariant();
+        string[] lines =
+        [
+            $"{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+            .. subcommands.ReplaceLineEndings("\n").Split('\n'),
+            "HELP",
+            "    Prints this help.",
+        ];
+        call.Reply.Array(lines.Length);
+        foreach (string line in lines) call.Reply.SimpleString(Encoding.ASCII.GetBytes(line));
+    }
+}

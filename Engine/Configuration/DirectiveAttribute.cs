@@ -1,0 +1,51 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>How a number is written in redis.conf.</summary>
+public enum NumberFormat
+{
+    /// <summary>Decimal.</summary>
+    Integer,
+
+    /// <summary>Bytes, with an optional unit: k kb m mb g gb.</summary>
+    Memory,
+
+    /// <summary>Octal, as file modes are.</summary>
+    Octal,
+}
+
+/// <summary>
+/// Makes a property of <see cref="ServerOptions"/> a directive of redis.conf: the only source for reading it from the file and
+/// the command line, and for CONFIG GET, SET and REWRITE. How it is written follows from the property's type: a bool
+/// is yes or no, an enum's names are words ("AllkeysLru" is "allkeys-lru"), numbers have bounds and a
+/// format, a string stands as it is; other types name a <see cref="DirectiveKind"/>. Its default is what a new ServerOptions has.
+/// </summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class DirectiveAttribute(string name) : Attribute
+{
+    /// <summary>Its name, in lower case.</summary>
+    public string Name { get; } = name;
+
+    /// <summary>Another name for it ("hash-max-ziplist-entries"), or null.</summary>
+    public string? Alias { get; init; }
+
+    /// <summary>The least number allowed.</summary>
+    public long Min { get; init; }
+
+    /// <summary>The greatest number allowed; by default the type's own.</summary>
+    public long Max { get; init; } = long.MaxValue;
+
+    /// <summary>How a number is written.</summary>
+    public NumberFormat Format { get; init; }
+
+    /// <summary>It can be given at start only, not by CONFIG SET.</summary>
+    public bool Immutable { get; init; }
+
+    /// <summary>CONFIG SET may change it only if enable-protected-configs says so.</summary>
+    public bool Protected { get; init; }
+
+    /// <summary>Its value is a secret that is kept out of logs.</summary>
+    public bool Sensitive { get; init; }
+
+    /// <summary>The <see cref="DirectiveKind"/> that reads and writes it, for a type with a grammar of its own.</summary>
+    public Type? Kind { get; init; }
+}

@@ -1,0 +1,181 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>A grammar of directive values: how words become a value and a value words.</summary>
+public abstract class DirectiveKind
+{
+    /// <summary>Whether a value is made of several words, given apart in the file and as one argument to CONFIG SET.</summary>
+    public virtual bool TakesSeveralWords => false;
+
+    /// <summary>Reads a value. <paramref name="current"/> is the one in force, which a value that says only a part leaves as it is elsewhere.</summary>
+    public abstract bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error);
+
+    /// <summary>The value as CONFIG GET shows it.</summary>
+    public abstract string Format(object value);
+
+    /// <summary>The value as it is written into redis.conf: the rest of each line after the directive's name. No line at all means that there is nothing to say.</summary>
+    public virtual IEnumerable<string> Lines(object value) => [Format(value)];
+
+    /// <summary>Whether two values are the same.</summary>
+    public virtual bool AreEqual(object a, object b) => Equals(a, b);
+}
+
+internal sealed class YesNoKind : DirectiveKind
+{
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        bool yes = words[0].Equals("yes", StringComparison.OrdinalIgnoreCase);
+        value = yes;
+        error = yes || words[0].Equals("no", StringComparison.OrdinalIgnoreCase) ? null : "argument must be 'yes' or 'no'";
+        return error is null;
+    }
+
+    public override string Format(object value) => (bool)value ? "yes" : "no";
+}
+
+internal sealed class NumberKind(Type type, NumberFormat format, long min, long max) : DirectiveKind
+{
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        value = null;
+        if (!TryParseNumber(words[0], out long number))
+        {
+            error = format switch
+            {
+                NumberFormat.Memory => "argument must be a memory value",
+                NumberFormat.Octal => "argument couldn't be parsed as an octal number",
+                _ => "argument couldn't be parsed into an integer",
+            };
+            return false;
+        }
+        if (number < min || number > max)
+        {
+            error = format == NumberFormat.Octal
+                ? $"argument must be between {Convert.ToString(min, 8)} and {Convert.ToString(max, 8)} inclusive"
+                : $"argument must be between {min} and {max} inclusive";
+            return false;
+        }
+        value = type == typeof(int) ? (int)Math.Min(number, int.MaxValue) : number;
+        error = null;
+        return true;
+    }
+
+    public override string Format(object value) =>
+        format == NumberFormat.Octal ? Convert.ToString(Convert.ToInt64(value), 8) : Convert.ToInt64(value).ToString();
+
+    public override IEnumerable<string> Lines(object value) => [format == NumberFormat.Memory ? MemorySize.Format(Convert.ToInt64(value)) : Format(value)];
+
+    private bool TryParseNumber(string text, out long number)
+    {
+        if (format == NumberFormat.Memory) return MemorySize.TryParse(text, out number);
+        if (format == NumberFormat.Integer) return Numbers.TryParseInt64(System.Text.Encoding.UTF8.GetBytes(text), out number);
+        number = 0;
+        foreach (char digit in text)
+        {
+            if (digit is < '0' or > '7' || number > long.MaxValue >> 3) return false;
+            number = (number << 3) | (uint)(digit - '0');
+        }
+        return text.Length > 0;
+    }
+}
+
+internal sealed class WordKind(Type type) : DirectiveKind
+{
+    private readonly (string Word, object Value)[] _words = [.. Enum.GetValues(type).Cast<object>().Select(value => (Kebab(value.ToString()!), value))];
+
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        error = null;
+        foreach ((string word, object meant) in _words)
+        {
+            if (!word.Equals(words[0], StringComparison.OrdinalIgnoreCase)) continue;
+            value = meant;
+            return true;
+        }
+        value = null;
+        error = $"argument(s) must be one of the following: {string.Join(", ", _words.Select(word => word.Word))}";
+        return false;
+    }
+
+    public override string Format(object value) => Array.Find(_words, word => word.Value.Equals(value)).Word;
+
+    private static string Kebab(string name) =>
+        string.Concat(name.Select((c, i) => char.IsAsciiLetterUpper(c) ? (i > 0 ? "-" : "") + char.ToLowerInvariant(c) : c.ToString()));
+}
+
+internal sealed class TextKind : DirectiveKind
+{
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        value = words[0];
+        error = null;
+        return true;
+    }
+
+    public override string Format(object value) => (string)value;
+
+    public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
+}
+
+/// <summary>dir: a directory, which must be there.</summary>
+internal sealed class DirectoryKind : DirectiveKind
+{
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        value = null;
+        error = "No such file or directory";
+        string path = words[0];
+        if (path.Length == 0 || !Path.Exists(path)) return false;
+        error = "Not a directory";
+        if (!Directory.Exists(path)) return false;
+        value = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        error = null;
+        return true;
+    }
+
+    public override string Format(object value) => (string)value;
+
+    public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
+}
+
+/// <summary>bind: addresses to listen on; "*" is all of IPv4, "-" before one says that it may be missing. One empty word means none.</summary>
+internal sealed class AddressesKind : DirectiveKind
+{
+    private const int Most = 16;
+
+    public override bool TakesSeveralWords => true;
+
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        value = words is [""] ? Array.Empty<string>() : words.ToArray();
+        error = words.Length > Most ? "Too many bind addresses specified." : null;
+        return error is null;
+    }
+
+    public override string Format(object value) => string.Join(' ', (IReadOnlyList<string>)value);
+
+    public override IEnumerable<string> Lines(object value) => (IReadOnlyList<string>)value is { Count: > 0 } addresses ? [string.Join(' ', addresses)] : ["\"\""];
+
+    public override bool AreEqual(object a, object b) => ((IReadOnlyList<string>)a).SequenceEqual((IReadOnlyList<string>)b);
+}
+
+/// <summary>Directives that ask for persistence, which this server does not have: only their "no" is accepted, as it is true.</summary>
+internal sealed class MemoryOnlyKind : DirectiveKind
+{
+    public override bool TakesSeveralWords => true;
+
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        value = current;
+        string none = (string)current;
+        error = words.Length == 1 && words[0].Equals(none, StringComparison.OrdinalIgnoreCase)
+            ? null
+            : $"this server keeps its data in memory only, so the argument must be {(none.Length == 0 ? "\"\"" : $"'{none}'")}";
+        return error is null;
+    }
+
+    public override string Format(object value) => (string)value;
+
+    public override IEnumerable<string> Lines(object value) => (string)value is { Length: > 0 } word ? [word] : ["\"\""];
+}

@@ -1,0 +1,99 @@
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Lines of words as redis.conf, inline commands and redis-cli have them: blanks between words; "…" with \n \r \t \b \a
+/// \xHH and \c for c itself; '…' with \' only. A closing quote must be followed by a blank or the end.
+/// </summary>
+public static class QuotedWords
+{
+    /// <summary>Splits a line; false if quotes are not balanced.</summary>
+    public static bool TrySplit(ReadOnlySpan<byte> line, List<byte[]> words)
+    {
+        var word = new List<byte>();
+        int i = 0;
+        while (true)
+        {
+            while (i < line.Length && IsBlank(line[i])) i++;
+            if (i == line.Length) return true;
+            word.Clear();
+            while (i < line.Length && !IsBlank(line[i]))
+            {
+                byte c = line[i++];
+                if (c == 0) return false;
+                if (c is (byte)'"' or (byte)'\'')
+                {
+                    if (!TryQuoted(line, ref i, c, word)) return false;
+                    break;
+                }
+                word.Add(c);
+            }
+            words.Add([.. word]);
+        }
+    }
+
+    /// <summary>Splits a line of text; false if quotes are not balanced.</summary>
+    public static bool TrySplit(string line, out List<string> words)
+    {
+        var split = new List<byte[]>();
+        bool balanced = TrySplit(Encoding.UTF8.GetBytes(line), split);
+        words = [.. split.Select(word => Encoding.UTF8.GetString(word))];
+        return balanced;
+    }
+
+    /// <summary>The word in double quotes, with everything that is not printable ASCII escaped.</summary>
+    public static string Quote(string word)
+    {
+        var quoted = new StringBuilder("\"");
+        foreach (byte b in Encoding.UTF8.GetBytes(word))
+        {
+            quoted.Append(b switch
+            {
+                (byte)'\\' => "\\\\",
+                (byte)'"' => "\\\"",
+                (byte)'\n' => "\\n",
+                (byte)'\r' => "\\r",
+                (byte)'\t' => "\\t",
+                (byte)'\a' => "\\a",
+                (byte)'\b' => "\\b",
+                >= 0x20 and < 0x7f => ((char)b).ToString(),
+                _ => $"\\x{b:x2}",
+            });
+        }
+        return quoted.Append('"').ToString();
+    }
+
+    private static bool TryQuoted(ReadOnlySpan<byte> line, ref int i, byte quote, List<byte> word)
+    {
+        while (i < line.Length && line[i] != 0)
+        {
+            byte c = line[i++];
+            if (c == quote) return i == line.Length || IsBlank(line[i]);
+            if (c == '\\' && i < line.Length && quote == '\'' && line[i] == '\'')
+            {
+                word.Add(line[i++]);
+            }
+            else if (c == '\\' && i < line.Length && quote == '"')
+            {
+                c = line[i++];
+                if (c == 'x' && i + 1 < line.Length && char.IsAsciiHexDigit((char)line[i]) && char.IsAsciiHexDigit((char)line[i + 1]))
+                {
+                    word.Add((byte)((HexDigit(line[i]) << 4) | HexDigit(line[i + 1])));
+                    i += 2;
+                    continue;
+                }
+                word.Add(c switch { (byte)'n' => 10, (byte)'r' => 13, (byte)'t' => 9, (byte)'b' => 8, (byte)'a' => 7, _ => c });
+            }
+            else
+            {
+                word.Add(c);
+            }
+        }
+        return false;
+    }
+
+    private static int HexDigit(byte digit) => digit <= '9' ? digit - '0' : (digit | 0x20) - 'a' + 10;
+
+    private static bool IsBlank(byte b) => b is (byte)' ' or (>= 9 and <= 13);
+}

@@ -1,0 +1,171 @@
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>The server's directives in force: read from redis.conf and the command line, asked and changed by CONFIG.</summary>
+public sealed class ServerConfiguration(ServerOptions options) : IDisposable
+{
+    private readonly SemaphoreSlim _changing = new(1, 1);
+    private readonly List<(string[] Directives, Func<ValueTask<string?>> Apply)> _reactions = [];
+
+    /// <summary>The values in force.</summary>
+    public ServerOptions Options { get; } = options;
+
+    /// <summary>The file they were read from, in full; null if there was none.</summary>
+    public string? FilePath { get; private set; }
+
+    /// <summary>Whether the server restarts into the same: it has read nothing from the standard input.</summary>
+    public bool HasReadStandardInput { get; private set; }
+
+    /// <summary>
+    /// Reads redis-server's command line: <c>[file] [-] [--directive value …]</c>, where "-" is the standard input. What comes later overrides.
+    /// Throws <see cref="ConfigurationException"/>, whose message is meant for the standard error.
+    /// </summary>
+    public static ServerConfiguration Load(ReadOnlySpan<string> arguments)
+    {
+        var text = new StringBuilder();
+        string? path = null;
+        bool standardInput = false;
+        int i = 0;
+        if (i < arguments.Length && arguments[i].Length > 0 && arguments[i][0] != '-')
+        {
+            path = Path.GetFullPath(arguments[i++]);
+            text.Append(ConfigurationFile.Read(path));
+        }
+        if (i < arguments.Length && arguments[i] == "-")
+        {
+            i++;
+            standardInput = true;
+            text.Append('\n').Append(ConfigurationFile.Read("-"));
+        }
+        if (i < arguments.Length) text.Append('\n').Append(ConfigurationFile.FromArguments(arguments[i..]));
+        var configuration = new ServerConfiguration(new()) { FilePath = path, HasReadStandardInput = standardInput };
+        ConfigurationFile.Apply(text.ToString(), configuration.Options);
+        return configuration;
+    }
+
+    /// <summary>
+    /// Has <paramref name="apply"/> called after CONFIG SET has changed any of these directives, or taken a change back. It makes the new
+    /// values in <see cref="Options"/> take effect, or says why it cannot; then all that the same CONFIG SET changed is taken back.
+    /// Only one call runs at a time.
+    /// </summary>
+    public void OnChange(string[] directives, Func<ValueTask<string?>> apply)
+    {
+        foreach (string directive in directives)
+        {
+            if (!Directive.TryFind(directive, out _)) throw new ArgumentException($"There is no directive {directive}.");
+        }
+        _reactions.Add((directives, apply));
+    }
+
+    /// <summary>Names and values of the directives that match any of these patterns, each once.</summary>
+    public List<(string Name, string Value)> Get(IEnumerable<string> patterns)
+    {
+        var found = new List<(string, string)>();
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (string pattern in patterns)
+        {
+            if (pattern.AsSpan().IndexOfAny("*?[") < 0)
+            {
+                if (Directive.TryFind(pattern, out Directive? directive)) Add(pattern, directive);
+                continue;
+            }
+            byte[] glob = Encoding.UTF8.GetBytes(pattern);
+            foreach (string name in Directive.Names)
+            {
+                if (GlobPattern.IsMatch(glob, Encoding.ASCII.GetBytes(name), ignoreCase: true) && Directive.TryFind(name, out Directive? directive)) Add(name, directive);
+            }
+        }
+        return found;
+
+        void Add(string name, Directive directive)
+        {
+            if (seen.Add(name)) found.Add((name, directive.Kind.Format(directive.Get(Options))));
+        }
+    }
+
+    /// <summary>CONFIG SET: all of the pairs take effect, or none. Returns the error to reply, or null.</summary>
+    /// <param name="pairs">Names and values.</param>
+    /// <param name="isLocal">Whether who asks is on this machine, which enable-protected-configs may make a condition.</param>
+    public async ValueTask<string?> SetAsync(IReadOnlyList<(string Name, string Value)> pairs, bool isLocal)
+    {
+        await _changing.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            var directives = new List<Directive>();
+            foreach ((string name, _) in pairs)
+            {
+                if (!Directive.TryFind(name, out Directive? directive)) return $"ERR Unknown option or number of arguments for CONFIG SET - '{name}'";
+                if (directive.Declaration.Immutable) return Failed(name, "can't set immutable config");
+                if (directive.Declaration.Protected && !Allows(Options.EnableProtectedConfigs, isLocal)) return Failed(name, "can't set protected config");
+                if (directives.Contains(directive)) return Failed(name, "duplicate parameter");
+                directives.Add(directive);
+            }
+            object[] before = [.. directives.Select(directive => directive.Get(Options))];
+            for (int i = 0; i < directives.Count; i++)
+            {
+                if (TrySetOne(directives[i], pairs[i].Value, out string? error)) continue;
+                Restore(directives, before);
+                return Failed(pairs[i].Name, error!);
+            }
+            return await ApplyAsync(directives, before).ConfigureAwait(false);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    /// <summary>CONFIG REWRITE: brings the file up to what is in force. Returns the error to reply, or null.</summary>
+    public string? Rewrite()
+    {
+        if (FilePath is null) return "ERR The server is running without a config file";
+        try
+        {
+            string old = File.Exists(FilePath) ? File.ReadAllText(FilePath) : "";
+            AtomicFile.Replace(FilePath, Encoding.UTF8.GetBytes(ConfigurationRewriter.Rewrite(old, Options)));
+            return null;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return $"ERR Rewriting config file: {exception.Message}";
+        }
+    }
+
+    public void Dispose() => _changing.Dispose();
+
+    /// <summary>Whether a client may do what such a directive guards.</summary>
+    public static bool Allows(LocalAccess access, bool isLocal) => access == LocalAccess.Yes || (access == LocalAccess.Local && isLocal);
+
+    private static string Failed(string name, string reason) => $"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}";
+
+    private bool TrySetOne(Directive directive, string text, out string? error)
+    {
+        string[] words = directive.Kind.TakesSeveralWords ? text.Split(' ') : [text];
+        if (!directive.Kind.TryParse(words, directive.Get(Options), out object? value, out error)) return false;
+        directive.Set(Options, value);
+        return true;
+    }
+
+    private async ValueTask<string?> ApplyAsync(List<Directive> changed, object[] before)
+    {
+        var applied = new List<Func<ValueTask<string?>>>();
+        foreach ((string[] directives, Func<ValueTask<string?>> apply) in _reactions)
+        {
+            Directive? concerned = changed.Find(directive => directives.Contains(directive.Name));
+            if (concerned is null) continue;
+            applied.Add(apply);
+            string? error = await apply().ConfigureAwait(false);
+            if (error is null) continue;
+            Restore(changed, before);
+            foreach (Func<ValueTask<string?>> again in applied) await again().ConfigureAwait(false);
+            return Failed(concerned.Name, error);
+        }
+        return null;
+    }
+
+    private void Restore(List<Directive> directives, object[] values)
+    {
+        for (int i = 0; i < directives.Count; i++) directives[i].Set(Options, values[i]);
+    }
+}
