@@ -120,8 +120,24 @@ public ref partial struct CommandContext
             if (!Session.NoTouch) Touch(entry);
             return entry;
         }
+        return Missed(keyspace, key, announce: true);
+    }
+
+    /// <summary>Looks a key up to tell something about it (EXISTS, TYPE, TTL): like <see cref="Read(int)"/>, but it does not count as use.</summary>
+    internal Entry Inspect(int keyArgument, bool announceMiss = true)
+    {
+        ReadOnlySpan<byte> key = Request[keyArgument];
+        Keyspace keyspace = KeyspaceOf(key);
+        Entry entry = keyspace.Find(key);
+        if (entry.IsMissing || ExpireIfDue(entry)) return Missed(keyspace, key, announceMiss);
+        keyspace.Slot.Hits++;
+        return entry;
+    }
+
+    private readonly Entry Missed(Keyspace keyspace, scoped ReadOnlySpan<byte> key, bool announce)
+    {
         keyspace.Slot.Misses++;
-        Store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.KeyMiss, "keymiss"u8, key, keyspace.Database);
+        if (announce) Store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.KeyMiss, "keymiss"u8, key, keyspace.Database);
         return new(keyspace, ref Unsafe.NullRef<object?>());
     }
 
@@ -183,7 +199,8 @@ public ref partial struct CommandContext
         Store.Expire(entry.Keyspace, key, Effects);
     }
 
-    private readonly void Touch(in Entry entry)
+    /// <summary>Notes that the key is used now.</summary>
+    internal readonly void Touch(in Entry entry)
     {
         object found = entry.Object;
         uint clock = KeyEntry.AccessClock(found), now = Access.Touch(Store.Options, clock, NowMs);
@@ -194,6 +211,12 @@ public ref partial struct CommandContext
     internal readonly void Add(Keyspace keyspace, object entry)
     {
         KeyEntry.SetAccessClock(entry, Access.Initial(Store.Options, NowMs));
+        AddMoved(keyspace, entry);
+    }
+
+    /// <summary>Adds an entry that had another key or database before, for a key that is missing; it keeps its access clock.</summary>
+    internal readonly void AddMoved(Keyspace keyspace, object entry)
+    {
         keyspace.Add(entry);
         Store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.New, "new"u8, KeyEntry.KeyOf(entry), keyspace.Database);
     }
@@ -212,11 +235,20 @@ public ref partial struct CommandContext
     /// </summary>
     internal void Modified(Keyspace keyspace, scoped ReadOnlySpan<byte> key, KeyEvents kind, scoped ReadOnlySpan<byte> eventName)
     {
-        _changes++;
-        keyspace.Slot.Changes++;
-        keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+        CountChanges(keyspace.Slot, 1);
+        WakeWatchers(keyspace, key);
         Store.Effects.KeyEvents?.OnKeyEvent(kind, eventName, key, keyspace.Database);
     }
+
+    /// <summary>Only counts changes; for what changes a database as a whole.</summary>
+    internal void CountChanges(Slot slot, int changes)
+    {
+        _changes += changes;
+        slot.Changes += changes;
+    }
+
+    /// <summary>Only tells those who watch the key; for the second key that one change concerns (RENAME, MOVE).</summary>
+    internal static void WakeWatchers(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
 
     /// <summary>The same for an entry that is there; a <see cref="Value"/> is counted anew in the slot's memory.</summary>
     internal void Modified(in Entry entry, KeyEvents kind, scoped ReadOnlySpan<byte> eventName)
@@ -286,6 +318,28 @@ public ref partial struct CommandContext
         Effect(keyspace, "PEXPIREAT"u8, key, digits[..Numbers.FormatInt64(expiresAtMs, digits)]);
     }
 
+    /// <summary>
+    /// The slot of this number, to be given back with <see cref="Leave"/>; null if it is not on this silo. For commands that visit
+    /// one slot after the other: outside of anything larger each is entered by its own gate and nothing else is held meanwhile.
+    /// </summary>
+    internal readonly Slot? Enter(int number)
+    {
+        if (Store.Slots[number] is not { } slot) return null;
+        if (Hold != Hold.None) return Store.HeldSlot(number, Hold);
+        slot.Gate.Enter();
+        if (slot.IsOpen) return slot;
+        slot.Gate.Exit();
+        return null;
+    }
+
+    /// <summary>Leaves what <see cref="Enter"/> entered. What it expired there is published while the gate is still held.</summary>
+    internal readonly void Leave(Slot slot)
+    {
+        if (Hold != Hold.None) return;
+        if (Store.Effects.HasConsumers) Effects.PublishTo(Store.Effects);
+        slot.Gate.Exit();
+    }
+
     internal void BeginCommand(Hold hold, Slot? slot)
     {
         Hold = hold;
@@ -299,6 +353,16 @@ public ref partial struct CommandContext
     internal void EndCommand()
     {
         if (Store.Effects.HasConsumers) PublishEffects();
+    }
+
+    /// <summary>
+    /// The command's method has thrown. What it had given as effects by then has happened and is published, lest it get mixed
+    /// with the next command's.
+    /// </summary>
+    internal readonly void EndFailedCommand()
+    {
+        Effects.PublishTo(Store.Effects);
+        Effects.Discard();
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

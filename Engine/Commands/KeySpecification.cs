@@ -18,7 +18,15 @@ public enum KeyFind
 public sealed class KeySpecification
 {
     /// <summary>RO RW OW RM ACCESS UPDATE INSERT DELETE NOT_KEY INCOMPLETE VARIABLE_FLAGS, in the order written.</summary>
-    public required string[] Flags { get; init; }
+    public required string[] Flags
+    {
+        get;
+        init
+        {
+            field = value;
+            IsNotKey = value.Contains("NOT_KEY");
+        }
+    }
 
     public required KeySearch Search { get; init; }
 
@@ -43,7 +51,13 @@ public sealed class KeySpecification
 
     public bool IsOneFixedKey => Search == KeySearch.Index && Find == KeyFind.Range && Last == 0 && !IsNotKey;
 
-    public bool IsNotKey => Flags.Contains("NOT_KEY");
+    /// <summary>Whether a request of this many arguments has exactly one such key, at <see cref="First"/>: "DEL key", "MSET key value".</summary>
+    public bool IsOneKeyOf(int argumentCount) =>
+        IsRangeToTheEnd && argumentCount > First && argumentCount + Last >= First && argumentCount + Last < First + Step;
+
+    private bool IsRangeToTheEnd => Search == KeySearch.Index && Find == KeyFind.Range && Last < 0 && Limit == 0 && !IsNotKey;
+
+    public bool IsNotKey { get; private init; }
 
     public static IReadOnlyList<KeySpecification> Parse(string text, CommandFlags commandFlags)
     {

@@ -114,5 +114,12 @@ public sealed class EffectUnit
         _bytes.Clear();
     }
 
+    /// <summary>Forgets what is not published, a half-written effect included.</summary>
+    internal void Discard()
+    {
+        _effects.Clear();
+        _bytes.Clear();
+    }
+
     private int _start;
 }

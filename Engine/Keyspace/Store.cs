@@ -83,7 +83,13 @@ public sealed class Store : IDisposable
             return RunInSlot(ref call, KeySlot.Of(call.Request[single]));
         }
         if (command.Is(CommandFlags.Exclusive)) return new(Outcome.NeedsExclusive);
-        if (command.Keys.Count == 0 && !command.Is(CommandFlags.UndeclaredKeys)) return RunWithout(ref call);
+        if (!command.Is(CommandFlags.UndeclaredKeys))
+        {
+            if (command.Keys.Count == 0) return RunWithout(ref call);
+            // DEL and its like have one key more often than not.
+            if (command.Keys.Count == 1 && command.Keys[0].IsOneKeyOf(call.Request.Count))
+                return RunInSlot(ref call, KeySlot.Of(call.Request[command.Keys[0].First]));
+        }
         return RunInSlots(ref call);
     }
 
@@ -96,9 +102,7 @@ public sealed class Store : IDisposable
     /// <summary>Runs a command while the silo gate is held exclusively.</summary>
     public void ExecuteExclusively(ref CommandContext call)
     {
-        call.BeginCommand(Hold.Everything, null);
-        call.Command.Method!(ref call);
-        call.EndCommand();
+        Run(ref call, Hold.Everything, null);
     }
 
     /// <summary>CONFIG RESETSTAT: all counters of INFO begin anew. Holds the silo gate shared, and no slot's gate.</summary>
@@ -127,9 +131,7 @@ public sealed class Store : IDisposable
         try
         {
             if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
-            call.BeginCommand(Hold.Slot, slot);
-            call.Command.Method!(ref call);
-            call.EndCommand();
+            Run(ref call, Hold.Slot, slot);
         }
         finally
         {
@@ -140,10 +142,23 @@ public sealed class Store : IDisposable
 
     private static Attempt RunWithout(ref CommandContext call)
     {
-        call.BeginCommand(Hold.None, null);
-        call.Command.Method!(ref call);
-        call.EndCommand();
+        Run(ref call, Hold.None, null);
         return default;
+    }
+
+    private static void Run(ref CommandContext call, Hold hold, Slot? slot)
+    {
+        call.BeginCommand(hold, slot);
+        try
+        {
+            call.Command.Method!(ref call);
+            call.EndCommand();
+        }
+        catch
+        {
+            call.EndFailedCommand();
+            throw;
+        }
     }
 
     private Attempt RunInSlots(ref CommandContext call)
@@ -173,9 +188,7 @@ public sealed class Store : IDisposable
                 if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
             }
             Slot? only = _held.Count == 1 && !call.Command.Is(CommandFlags.UndeclaredKeys) ? _held[0] : null;
-            call.BeginCommand(only is null ? Hold.Slots : Hold.Slot, only);
-            call.Command.Method!(ref call);
-            call.EndCommand();
+            Run(ref call, only is null ? Hold.Slots : Hold.Slot, only);
             return default;
         }
         finally

@@ -1,0 +1,89 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>The options that SCAN, HSCAN, SSCAN and ZSCAN share: [MATCH pattern] [COUNT count], TYPE for SCAN, NOVALUES for HSCAN.</summary>
+internal ref struct ScanOptions
+{
+    /// <summary>What only SCAN or only HSCAN takes.</summary>
+    public enum Of
+    {
+        Keys,
+        Hash,
+        Members,
+    }
+
+    /// <summary>Whether anything is filtered by <see cref="Pattern"/>.</summary>
+    public bool HasPattern { get; private set; }
+
+    public ReadOnlySpan<byte> Pattern { get; private set; }
+
+    /// <summary>How many elements to look at, at least; from 1 to 2^31-1.</summary>
+    public int Count { get; private set; }
+
+    /// <summary>Whether only keys of the type <see cref="Type"/> names are wanted.</summary>
+    public bool HasType { get; private set; }
+
+    public ReadOnlySpan<byte> Type { get; private set; }
+
+    public bool NoValues { get; private set; }
+
+    /// <summary>Reads the options from argument <paramref name="first"/> on. False if one is wrong; the error is in the reply then.</summary>
+    public static bool TryRead(ref CommandContext call, int first, Of what, out ScanOptions options)
+    {
+        options = new() { Count = 10 };
+        for (int i = first; i < call.Count; i++)
+        {
+            ReadOnlySpan<byte> word = call[i];
+            bool valued = i + 1 < call.Count;
+            if (word.Is("COUNT"u8) && valued)
+            {
+                if (!call.TryInt64(++i, out long count)) return false;
+                if (count < 1)
+                {
+                    call.SyntaxError();
+                    return false;
+                }
+                options.Count = (int)Math.Min(count, int.MaxValue);
+            }
+            else if (word.Is("MATCH"u8) && valued)
+            {
+                options.Pattern = call[++i];
+                options.HasPattern = !Glob.IsAll(options.Pattern);
+            }
+            else if (word.Is("TYPE"u8) && valued && what == Of.Keys)
+            {
+                options.Type = call[++i];
+                options.HasType = true;
+            }
+            else if (word.Is("NOVALUES"u8))
+            {
+                if (what != Of.Hash)
+                {
+                    call.Reply.Error("ERR NOVALUES option can only be used in HSCAN"u8);
+                    return false;
+                }
+                options.NoValues = true;
+            }
+            else
+            {
+                call.SyntaxError();
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// <summary>Reads a cursor, an unsigned 64-bit number. False if it is none; the error is in the reply then.</summary>
+    public static bool TryReadCursor(ref CommandContext call, int index, out ulong cursor)
+    {
+        ReadOnlySpan<byte> text = call[index];
+        // strtoull, behind Redis's own parser, also takes leading blanks, zeros and a plus sign.
+        ReadOnlySpan<byte> digits = text.TrimStart(" \t\n\v\f\r"u8);
+        if (!digits.IsEmpty && digits[0] == '+') digits = digits[1..];
+        if (System.Buffers.Text.Utf8Parser.TryParse(digits, out cursor, out int used) && used == digits.Length && digits[0] != '+') return true;
+        call.Reply.Error("ERR invalid cursor"u8);
+        return false;
+    }
+
+    /// <summary>Whether a name passes the MATCH option.</summary>
+    public readonly bool Wants(ReadOnlySpan<byte> name) => !HasPattern || Glob.Matches(Pattern, name);
+}
