@@ -1,0 +1,81 @@
+using System.Globalization;
+using OrleansRedis.Tests.Harness;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace OrleansRedis.Tests.Clients;
+
+/// <summary>ioredis, node-redis, BullMQ and redis-py. The sessions themselves are in <c>node/</c> and <c>python/</c>, in their own languages.</summary>
+public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper output) : SharedServerTest(server, output)
+{
+    private static readonly string here = Path.Combine(RedisProcess.RepositoryRoot, "Tests", "Clients");
+
+    [Theory]
+    [InlineData("session")]
+    [InlineData("pipeline")]
+    [InlineData("binaryAndBig")]
+    [InlineData("scan")]
+    [InlineData("expiry")]
+    [InlineData("transaction", "MULTI", "WATCH")]
+    [InlineData("pubsub", "SUBSCRIBE", "PSUBSCRIBE", "PUBLISH")]
+    [InlineData("blocking", "BLPOP", "RPUSH")]
+    [InlineData("collections", "HSET", "RPUSH", "SADD", "ZADD", "XADD")]
+    public Task Ioredis(string scenario, params string[] commands) => RunAsync("ioredis", scenario, commands);
+
+    [Theory]
+    [InlineData("resp2")]
+    [InlineData("resp3")]
+    [InlineData("binaryAndBig")]
+    [InlineData("scan")]
+    [InlineData("pool")]
+    [InlineData("transaction", "MULTI", "WATCH")]
+    public Task Node_redis(string scenario, params string[] commands) => RunAsync("node-redis", scenario, commands);
+
+    [Theory]
+    [InlineData("queue", "EVALSHA", "MULTI", "BZPOPMIN", "XADD", "XREAD", "HSET", "RPOPLPUSH", "ZADD")]
+    public Task BullMQ(string scenario, params string[] commands) => RunAsync("bullmq", scenario, commands);
+
+    [Theory]
+    [InlineData("session")]
+    [InlineData("pipeline")]
+    [InlineData("binary_and_big")]
+    [InlineData("scan")]
+    [InlineData("threads")]
+    [InlineData("transaction", "MULTI", "WATCH")]
+    [InlineData("locks", "EVALSHA")]
+    public Task Redis_py(string scenario, params string[] commands) => RunAsync("redis-py", scenario, commands);
+
+    [Theory]
+    [InlineData("ioredis")]
+    [InlineData("node-redis")]
+    [InlineData("redis-py")]
+    public async Task A_client_finds_a_restarted_server_again(string client)
+    {
+        RedisProcess first = await RedisProcess.StartAsync();
+        await using ClientProgram session = Start(client, "restart", first.Port);
+        await using (first)
+        {
+            await session.ExpectAsync("restart\n");
+            await first.TerminateAsync();
+        }
+
+        await using RedisProcess second = await RedisProcess.StartAsync(ServerKind.UnderTest, null, first.Port);
+        Assert.True(await session.WaitForExitAsync() == 0, session.Output + second.Describe());
+    }
+
+    private async Task RunAsync(string client, string scenario, string[] commands)
+    {
+        await Requires.CommandsAsync(Server, commands);
+        await using ClientProgram session = Start(client, scenario, Server.Port);
+        Assert.True(await session.WaitForExitAsync() == 0, session.Output);
+    }
+
+    /// <summary>Debian's python3-redis belongs to Debian's interpreter, whatever other python3 stands first in PATH.</summary>
+    private static ClientProgram Start(string client, string scenario, int port)
+    {
+        string at = port.ToString(CultureInfo.InvariantCulture);
+        return client == "redis-py"
+            ? ClientProgram.Start("/usr/bin/python3", "-B", Path.Combine(here, "python", "session.py"), scenario, at)
+            : ClientProgram.Start("node", Path.Combine(here, "node", "session.js"), client, scenario, at);
+    }
+}

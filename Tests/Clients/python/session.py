@@ -1,0 +1,131 @@
+"""session.py SCENARIO PORT: one scenario of redis-py; ends with status 0 if everything was as it should be.
+
+A scenario that needs the server restarted prints "restart" and goes on when the server has been away.
+"""
+import sys
+import threading
+import time
+
+import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
+
+
+def session(port):
+    r = redis.Redis(port=port, db=3, client_name="py-session", decode_responses=True)
+    assert r.ping()
+    assert r.client_getname() == "py-session"
+    (me,) = [c for c in r.client_list() if c["name"] == "py-session"]
+    assert me["db"] == "3" and int(me["id"]) == r.client_id(), me
+    assert r.set("k", "v", ex=100) and r.set("k", "w", nx=True) is None
+    assert r.set("k", "w", xx=True, keepttl=True, get=True) == "v"
+    assert 95 < r.ttl("k") <= 100
+    assert r.getex("k", persist=True) == "w" and r.ttl("k") == -1
+    assert r.mset({"a": 1, "b": 2.5}) and r.mget("a", "none", "b") == ["1", None, "2.5"]
+    assert r.msetnx({"a": 1, "c": 1}) is False and not r.exists("c")
+    assert r.incr("a", 41) == 42 and r.decr("a") == 41
+    assert r.incrbyfloat("b", 0.1) == 2.6
+    assert r.append("k", "xyz") == 4 and r.getrange("k", 1, 2) == "xy" and r.setrange("k", 6, "!") == 7
+    assert r.get("k") == "wxyz\0\0!"
+    assert r.object("encoding", "a") == "int"
+    assert r.rename("a", "z") and r.copy("z", "y") and r.move("y", 4) and r.dbsize() == 3
+    assert r.info()["redis_version"][0].isdigit() and "db3" in r.info("keyspace")
+    assert r.config_set("maxmemory-samples", 7) and r.config_get("maxmemory*")["maxmemory-samples"] == "7"
+    assert r.command_count() > 100 and r.command()["get"]["arity"] == 2
+    assert abs(r.time()[0] - time.time()) < 5
+    try:
+        r.incr("k")
+        raise AssertionError("INCR of a text must fail")
+    except redis.ResponseError as e:
+        assert str(e) == "value is not an integer or out of range"
+    other = redis.Redis(port=port, client_name="victim")
+    other.ping()
+    victim = other.client_id()
+    assert r.client_kill_filter(_id=victim) == 1
+    assert other.ping() and other.client_id() != victim  # redis-py connects again by itself
+
+
+def pipeline(port):
+    r = redis.Redis(port=port)
+    with r.pipeline(transaction=False) as pipe:
+        for i in range(10_000):
+            pipe.set(f"k:{i}", i).expire(f"k:{i}", 1000)
+        assert all(pipe.execute())
+    with r.pipeline(transaction=False) as pipe:
+        replies = pipe.set("s", "text").incr("s").get("s").execute(raise_on_error=False)
+    assert replies[0] is True and isinstance(replies[1], redis.ResponseError) and replies[2] == b"text"
+    assert r.dbsize() == 10_001
+
+
+def binary_and_big(port):
+    r = redis.Redis(port=port)
+    key = bytes(range(256))
+    big = key * 40_960  # 10 MB
+    assert r.set(key, big) and r.get(key) == big and r.strlen(key) == len(big)
+    assert r.keys() == [key] and list(r.scan_iter()) == [key]
+    assert r.getdel(key) == big and r.dbsize() == 0
+
+
+def scan(port):
+    r = redis.Redis(port=port, decode_responses=True)
+    with r.pipeline(transaction=False) as pipe:
+        for i in range(5000):
+            pipe.set(f"key:{i}", i)
+        pipe.execute()
+    # Every key that is there from beginning to end is seen, whatever else comes and goes.
+    seen = set()
+    for n, key in enumerate(r.scan_iter(match="key:*", count=50, _type="string")):
+        seen.add(key)
+        if n % 10 == 0:
+            r.set(f"new:{n}", n)
+    assert seen >= {f"key:{i}" for i in range(5000)}
+
+
+def threads(port):
+    r = redis.Redis(port=port)
+
+    def count():
+        for _ in range(500):
+            r.incr("counter")
+
+    workers = [threading.Thread(target=count) for _ in range(20)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert r.get("counter") == b"10000"
+
+
+def restart(port):
+    r = redis.Redis(port=port, db=2, client_name="py-restart", retry=Retry(ConstantBackoff(0.1), 300), retry_on_error=[redis.ConnectionError])
+    first = r.info("server")["run_id"]
+    print("restart", flush=True)
+    deadline = time.monotonic() + 30
+    while r.info("server")["run_id"] == first:
+        assert time.monotonic() < deadline
+    assert r.set("after", 2) and r.client_getname() == "py-restart" and r.client_info()["db"] == 2
+
+
+def transaction(port):
+    r = redis.Redis(port=port)
+    assert r.pipeline().set("a", 1).incr("a").execute() == [True, 2]
+
+    def swap(pipe):
+        value = int(pipe.get("a"))
+        if value < 5:
+            r.incr("a")  # someone else's write: the transaction has to try again
+        pipe.multi()
+        pipe.set("a", value * 10)
+
+    assert r.transaction(swap, "a") == [True] and r.get("a") == b"50"
+
+
+def locks(port):
+    r = redis.Redis(port=port)
+    with r.lock("resource", timeout=5):
+        assert not r.lock("resource", timeout=5).acquire(blocking=False)
+    assert r.lock("resource", timeout=5).acquire(blocking=False)
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](int(sys.argv[2]))
