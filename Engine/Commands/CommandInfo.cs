@@ -43,6 +43,9 @@ public sealed class CommandInfo
 
     public IReadOnlyList<KeySpecification> Keys { get; } = [];
 
+    /// <summary>A small number of its own, for counters in arrays.</summary>
+    public int Index { get; internal set; }
+
     /// <summary>The argument that is the command's one key, or 0 if it has none, several, or one that moves.</summary>
     public int SingleKey { get; }
 
@@ -53,19 +56,4 @@ public sealed class CommandInfo
 
     /// <summary>Whether a request of this many arguments is well-formed.</summary>
     public bool AcceptsCount(int count) => Arity >= 0 ? count == Arity : count >= -Arity;
-
-    /// <summary>How the command has fared, for INFO commandstats.</summary>
-    public CommandStatistics Statistics { get; } = new();
-}
-
-/// <summary>Counters of one command; racing increments may be lost, as the figures are for people.</summary>
-public sealed class CommandStatistics
-{
-    public long Calls { get; set; }
-
-    public long Microseconds { get; set; }
-
-    public long RejectedCalls { get; set; }
-
-    public long FailedCalls { get; set; }
 }

@@ -32,8 +32,12 @@ public sealed class CommandTable
         {
             command.Categories = Complete(command);
             command.Table = this;
+            command.Index = Total++;
         }
     }
+
+    /// <summary>How many there are, subcommands included; every <see cref="CommandInfo.Index"/> is below it.</summary>
+    public int Total { get; }
 
     /// <summary>Every command and container, without subcommands.</summary>
     public IReadOnlyList<CommandInfo> Commands => _top;

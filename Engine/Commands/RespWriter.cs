@@ -25,14 +25,20 @@ public sealed class RespWriter
     /// <summary>The bytes waiting to be sent.</summary>
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
 
-    /// <summary>The same bytes, for an asynchronous send. Valid until the next write.</summary>
-    public ReadOnlyMemory<byte> WrittenMemory => _buffer.AsMemory(0, _length);
-
     /// <summary>Forgets everything written, and gives a buffer that had to grow far back to the collector.</summary>
     public void Clear()
     {
         _length = 0;
         if (_buffer.Length > 256 * 1024) _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
+    }
+
+    /// <summary>Hands over what is written, with its buffer, and begins anew with another.</summary>
+    public ReadOnlyMemory<byte> Detach()
+    {
+        ReadOnlyMemory<byte> written = _buffer.AsMemory(0, _length);
+        _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
+        _length = 0;
+        return written;
     }
 
     /// <summary>Takes back all that was written after <paramref name="length"/>.</summary>

@@ -1,0 +1,93 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Counters that every command touches. Each thread counts in a stripe of its own, so no cache line travels between cores;
+/// whoever reads adds the stripes up.
+/// </summary>
+public sealed class CommandStatistics(CommandTable commands) : IDisposable
+{
+    private readonly ThreadLocal<Stripe> _stripes = new(() => new Stripe(commands.Total), trackAllValues: true);
+
+    /// <summary>The calling thread's stripe; only this thread writes it.</summary>
+    public Stripe Mine => _stripes.Value!;
+
+    public CommandCount Of(CommandInfo command)
+    {
+        var sum = default(CommandCount);
+        foreach (Stripe stripe in _stripes.Values)
+        {
+            ref CommandCount count = ref stripe.Counts[command.Index];
+            sum.Calls += count.Calls;
+            sum.Ticks += count.Ticks;
+            sum.Rejected += count.Rejected;
+            sum.Failed += count.Failed;
+        }
+        return sum;
+    }
+
+    /// <summary>Commands run, over all.</summary>
+    public long Calls => Sum(stripe => stripe.Calls);
+
+    /// <summary>Bytes read from clients.</summary>
+    public long InputBytes => Sum(stripe => stripe.InputBytes);
+
+    /// <summary>Bytes written to clients.</summary>
+    public long OutputBytes => Sum(stripe => stripe.OutputBytes);
+
+    /// <summary>CONFIG RESETSTAT. Commands that run at this moment may still be counted.</summary>
+    public void Reset()
+    {
+        foreach (Stripe stripe in _stripes.Values)
+        {
+            Array.Clear(stripe.Counts);
+            stripe.Calls = stripe.InputBytes = stripe.OutputBytes = 0;
+        }
+    }
+
+    public void Dispose() => _stripes.Dispose();
+
+    private long Sum(Func<Stripe, long> field)
+    {
+        long sum = 0;
+        foreach (Stripe stripe in _stripes.Values) sum += field(stripe);
+        return sum;
+    }
+
+    /// <summary>One thread's counters.</summary>
+    public sealed class Stripe(int commands)
+    {
+        internal CommandCount[] Counts { get; } = new CommandCount[commands];
+
+        internal long Calls { get; set; }
+
+        public long InputBytes { get; set; }
+
+        public long OutputBytes { get; set; }
+
+        /// <summary>A command ran for this many <see cref="System.Diagnostics.Stopwatch"/> ticks.</summary>
+        public void CountCall(CommandInfo command, long ticks, bool failed)
+        {
+            ref CommandCount count = ref Counts[command.Index];
+            count.Calls++;
+            count.Ticks += ticks;
+            if (failed) count.Failed++;
+            Calls++;
+        }
+
+        /// <summary>A command was refused before it ran.</summary>
+        public void CountRejected(CommandInfo command) => Counts[command.Index].Rejected++;
+    }
+}
+
+/// <summary>How one command has fared.</summary>
+public record struct CommandCount
+{
+    public long Calls { get; set; }
+
+    /// <summary>Time spent, in <see cref="System.Diagnostics.Stopwatch"/> ticks.</summary>
+    public long Ticks { get; set; }
+
+    public long Rejected { get; set; }
+
+    public long Failed { get; set; }
+}

@@ -1,0 +1,236 @@
+using System.Diagnostics;
+using System.Text;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>Running requests: look the command up, check that it may run, run it inside its gates, count it.</summary>
+public sealed partial class ClientConnection
+{
+    /// <summary>Whether the client may run more than AUTH and HELLO.</summary>
+    public bool IsAuthenticated { get; set; }
+
+    /// <summary>CLIENT REPLY.</summary>
+    public ReplyMode ReplyMode { get; set; }
+
+    /// <summary>
+    /// Runs the complete requests at the start of <paramref name="bytes"/> and returns how many bytes they took. It stops early if one must be
+    /// waited for: then <paramref name="wait"/> is to be awaited, with no gate held, before the rest (that request again, perhaps).
+    /// </summary>
+    private int Drain(ReadOnlySpan<byte> bytes, out Func<Task>? wait)
+    {
+        wait = null;
+        if (bytes.IsEmpty) return 0;
+        SiloGate siloGate = _server.Store.SiloGate;
+        if (!siloGate.TryEnterShared(out int stripe))
+        {
+            wait = siloGate.WhenShared;
+            return 0;
+        }
+        int used = 0;
+        try
+        {
+            CommandStatistics.Stripe statistics = _server.CommandStatistics.Mine;
+            var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs };
+            LastUsedMs = call.NowMs;
+            long ticks = Stopwatch.GetTimestamp();
+            while (wait is null && !CloseAfterReply && !_killed)
+            {
+                _requests.Unauthenticated = !IsAuthenticated;
+                ReadOutcome outcome = _requests.Read(bytes[used..]);
+                if (outcome == ReadOutcome.Incomplete) break;
+                if (outcome == ReadOutcome.Malformed)
+                {
+                    RefuseMalformed();
+                    return bytes.Length;
+                }
+                ReadOnlySpan<byte> frame = bytes[used..];
+                if (_requests.Count != 0)
+                {
+                    call.Request = _requests.Request(frame);
+                    if (!Run(ref call, statistics, ref ticks, ref wait)) break; // not taken; it will be read again
+                }
+                used += _requests.Consumed;
+                if (_reply.Length > ChunkBytes) Send();
+            }
+            if (used != 0) _requests.Trim();
+        }
+        finally
+        {
+            siloGate.ExitShared(stripe);
+        }
+        return used;
+    }
+
+    /// <summary>Runs one request. False if it was not run and must be tried again after the wait.</summary>
+    private bool Run(ref CommandContext call, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
+    {
+        int mark = _reply.Length;
+        CommandInfo? command = _server.Commands.Resolve(call.Request);
+        if (command is null || command.Method is null || !command.AcceptsCount(call.Count) || !IsAuthenticated)
+        {
+            if (!Admit(command, call.Request, statistics))
+            {
+                AfterReply(mark);
+                return true;
+            }
+        }
+        call.Command = command!;
+        call.Continuation = null;
+        LastCommand = command;
+        Attempt attempt;
+        try
+        {
+            attempt = _server.Store.Execute(ref call);
+        }
+        catch (Exception e)
+        {
+            Fail(e, command!, mark);
+            attempt = default;
+        }
+        switch (attempt.Outcome)
+        {
+            case Outcome.Done:
+                long now = Stopwatch.GetTimestamp();
+                statistics.CountCall(command!, now - ticks, _reply.Length > mark && _reply.Written[mark] == '-');
+                ticks = now;
+                if (call.Continuation is not null) wait = Continue(call.Continuation);
+                else AfterReply(mark);
+                return true;
+            case Outcome.NeedsExclusive:
+                wait = RunExclusivelyLater(call.Request.ToOwned(), command!);
+                return true;
+            case Outcome.SlotNotHere when attempt.Slot == _unreachableSlot:
+                _unreachableSlot = -1;
+                _reply.Error("CLUSTERDOWN Hash slot not served"u8);
+                AfterReply(mark);
+                return true;
+            default:
+                wait = Retry(attempt);
+                return false;
+        }
+    }
+
+    // Methods of their own, so that the closures are made only when something must be waited for.
+    private Func<Task> Continue(Func<RespWriter, Task> continuation) => () => ContinueAsync(continuation);
+
+    private Func<Task> RunExclusivelyLater(OwnedRequest request, CommandInfo command) => () => RunExclusivelyAsync(request, command);
+
+    private Func<Task> Retry(Attempt attempt) => () =>
+        attempt.Outcome == Outcome.Busy ? _server.Store.WhenFree(attempt) : BringAsync(attempt.Slot);
+
+    /// <summary>What a reply is subject to once it is written: error counts and CLIENT REPLY.</summary>
+    private void AfterReply(int mark)
+    {
+        if (_reply.Length > mark && _reply.Written[mark] == '-') _server.ErrorStatistics.Count(_reply.Written[mark..]);
+        if (ReplyMode == ReplyMode.On) return;
+        _reply.TruncateTo(mark);
+        if (ReplyMode == ReplyMode.SkipNext) ReplyMode = ReplyMode.Skip;
+        else if (ReplyMode == ReplyMode.Skip) ReplyMode = ReplyMode.On;
+    }
+
+    /// <summary>Whether a request may run that is not the usual case: an authenticated client's well-formed request for a known command.</summary>
+    private bool Admit(CommandInfo? command, in Request request, CommandStatistics.Stripe statistics)
+    {
+        if (command is null)
+        {
+            _reply.Error(UnknownCommand(request));
+            return false;
+        }
+        if (command.Method is null)
+        {
+            // A container: without a subcommand it is short of arguments, with an unknown one it says so.
+            _reply.Error(request.Count < 2
+                ? Errors.WrongArity(command)
+                : $"ERR unknown subcommand '{Excerpt(request[1], 128)}'. Try {command.Name.ToUpperInvariant()} HELP.");
+            statistics.CountRejected(command);
+            return false;
+        }
+        if (!command.AcceptsCount(request.Count))
+        {
+            _reply.Error(Errors.WrongArity(command));
+            statistics.CountRejected(command);
+            return false;
+        }
+        if (IsAuthenticated || command.Is(CommandFlags.NoAuth)) return true;
+        if (_server.Options.RequirePass.Length == 0)
+        {
+            IsAuthenticated = true;
+            return true;
+        }
+        _reply.Error("NOAUTH Authentication required."u8);
+        statistics.CountRejected(command);
+        return false;
+    }
+
+    private static string UnknownCommand(in Request request)
+    {
+        var text = new StringBuilder("ERR unknown command '").Append(Excerpt(request[0], 128)).Append("', with args beginning with: ");
+        int start = text.Length;
+        for (int i = 1; i < request.Count && text.Length - start < 128; i++)
+            text.Append('\'').Append(Excerpt(request[i], 128 - (text.Length - start))).Append("' ");
+        return text.ToString();
+    }
+
+    private static string Excerpt(ReadOnlySpan<byte> argument, int most) => Encoding.Latin1.GetString(argument[..Math.Min(argument.Length, most)]);
+
+    private void RefuseMalformed()
+    {
+        _reply.Error("ERR " + _requests.Error);
+        _server.ErrorStatistics.Count("-ERR "u8);
+        CloseAfterReply = true;
+    }
+
+    private void Fail(Exception e, CommandInfo command, int mark)
+    {
+        Log.CommandFailed(_server.Logger, e, command.Name, Id);
+        _reply.TruncateTo(mark);
+        _reply.Error($"ERR internal error in '{command.Name}': {e.Message}");
+    }
+
+    private async Task ContinueAsync(Func<RespWriter, Task> continuation)
+    {
+        int mark = _reply.Length;
+        await continuation(_reply).ConfigureAwait(false);
+        AfterReply(mark);
+    }
+
+    private async Task RunExclusivelyAsync(OwnedRequest request, CommandInfo command)
+    {
+        await _server.Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
+        Func<RespWriter, Task>? continuation;
+        try
+        {
+            continuation = RunExclusively(request, command);
+        }
+        finally
+        {
+            _server.Store.SiloGate.ExitExclusive();
+        }
+        if (continuation is not null) await ContinueAsync(continuation).ConfigureAwait(false);
+    }
+
+    private Func<RespWriter, Task>? RunExclusively(OwnedRequest request, CommandInfo command)
+    {
+        int mark = _reply.Length;
+        long started = Stopwatch.GetTimestamp();
+        var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs, Command = command, Request = request.Request };
+        try
+        {
+            _server.Store.ExecuteExclusively(ref call);
+        }
+        catch (Exception e)
+        {
+            Fail(e, command, mark);
+        }
+        _server.CommandStatistics.Mine.CountCall(command, Stopwatch.GetTimestamp() - started, _reply.Length > mark && _reply.Written[mark] == '-');
+        if (call.Continuation is null) AfterReply(mark);
+        return call.Continuation;
+    }
+
+    /// <summary>Gets a slot to this silo. The command is tried again; if the slot still is not here, the client gets an error.</summary>
+    private async Task BringAsync(int slot) =>
+        _unreachableSlot = await _server.Router.EnsureHereAsync(slot, Disconnected).ConfigureAwait(false) ? -1 : slot;
+
+    private int _unreachableSlot = -1;
+}

@@ -1,0 +1,167 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Net;
+using Microsoft.AspNetCore.Connections;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>
+/// One client: reads requests, runs them in order, writes replies in order. All of its state is touched only by its own loop
+/// (<see cref="RunAsync"/>), whatever thread that is on at the moment; others may read the properties, for CLIENT LIST, and what
+/// they want done they <see cref="Post"/>.
+/// </summary>
+public sealed partial class ClientConnection : Session
+{
+    private readonly RedisServer _server;
+    private readonly ConnectionContext _transport;
+    private readonly PipeReader _input;
+    private readonly PipeWriter _output;
+    private readonly RequestReader _requests = new();
+    private readonly RespWriter _reply = new();
+    private readonly InputBuffer _pending = new();
+    private readonly Mailbox _mailbox = new();
+    private volatile bool _killed;
+
+    public ClientConnection(RedisServer server, ConnectionContext transport)
+    {
+        _server = server;
+        _transport = transport;
+        _input = transport.Transport.Input;
+        _output = transport.Transport.Output;
+        Id = server.Clients.NextId();
+        ConnectedAtMs = LastUsedMs = server.Store.Clock.NowMs;
+    }
+
+    /// <summary>CLIENT ID: increasing, never used twice by this process.</summary>
+    public long Id { get; }
+
+    public RedisServer Server => _server;
+
+    public EndPoint? RemoteEndPoint => _transport.RemoteEndPoint;
+
+    public EndPoint? LocalEndPoint => _transport.LocalEndPoint;
+
+    /// <summary>Completes, as cancelled, when the peer closes the connection or it is killed; for commands that wait.</summary>
+    public CancellationToken Disconnected => _transport.ConnectionClosed;
+
+    /// <summary>Unix time in ms of the connection's start.</summary>
+    public long ConnectedAtMs { get; }
+
+    /// <summary>Unix time in ms of the last request.</summary>
+    public long LastUsedMs { get; private set; }
+
+    /// <summary>The command that ran last, for CLIENT LIST.</summary>
+    public CommandInfo? LastCommand { get; private set; }
+
+    /// <summary>2 or 3.</summary>
+    public int Protocol
+    {
+        get => _reply.Resp3 ? 3 : 2;
+        set => _reply.Resp3 = value == 3;
+    }
+
+    /// <summary>Bytes of requests that are not complete yet.</summary>
+    public int PendingInputBytes => _pending.Length;
+
+    /// <summary>Bytes of replies that the client has not taken yet.</summary>
+    public long PendingOutputBytes => _reply.Length + _sendingBytes;
+
+    /// <summary>Set to have the connection closed once the replies so far are sent (QUIT, protocol errors).</summary>
+    public bool CloseAfterReply { get; set; }
+
+    /// <summary>Ends the connection from any thread, without waiting for replies to be sent.</summary>
+    public void Kill()
+    {
+        _killed = true;
+        _transport.Abort(new ConnectionAbortedException("The client was killed."));
+        _input.CancelPendingRead();
+    }
+
+    /// <summary>
+    /// Has something done by the connection's own loop, between two of its commands. Callable from any thread. What the letter writes to
+    /// the reply writer is sent as an out-of-band message.
+    /// </summary>
+    public void Post(Action<ClientConnection> letter)
+    {
+        _mailbox.Post(letter);
+        _input.CancelPendingRead();
+    }
+
+    /// <summary>Serves the client until it or we close the connection.</summary>
+    public async Task RunAsync()
+    {
+        _server.Clients.Add(this);
+        try
+        {
+            while (!_killed)
+            {
+                ValueTask<ReadResult> reading = _input.ReadAsync();
+                ReadResult read = reading.IsCompletedSuccessfully || _reply.Length == 0
+                    ? await reading.ConfigureAwait(false)
+                    : await ReadWhileSendingAsync(reading.AsTask()).ConfigureAwait(false);
+                _mailbox.Empty(this);
+                Func<Task>? wait = Receive(read.Buffer);
+                while (wait is not null)
+                {
+                    await SendAllAsync().ConfigureAwait(false);
+                    await wait().ConfigureAwait(false);
+                    _mailbox.Empty(this);
+                    wait = _killed ? null : DrainPending();
+                }
+                if (_reply.Length != 0) Send();
+                if (CloseAfterReply || read.IsCompleted) break;
+            }
+            if (!_killed) await SendAllAsync().ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is ConnectionResetException or ConnectionAbortedException or OperationCanceledException or IOException)
+        {
+            // The client went away, or was killed: nobody is left to tell.
+        }
+        finally
+        {
+            _server.Clients.Remove(this);
+            await _input.CompleteAsync().ConfigureAwait(false);
+            await _output.CompleteAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Runs what has come in; keeps what is incomplete. A result is to be awaited, then <see cref="DrainPending"/> goes on.</summary>
+    private Func<Task>? Receive(in ReadOnlySequence<byte> received)
+    {
+        if (received.IsEmpty)
+        {
+            _input.AdvanceTo(received.End);
+            return null;
+        }
+        Func<Task>? wait;
+        if (_pending.Length == 0 && received.IsSingleSegment)
+        {
+            ReadOnlySpan<byte> bytes = received.FirstSpan;
+            int used = Drain(bytes, out wait);
+            _pending.Append(bytes[used..], _requests.LeastLength);
+        }
+        else
+        {
+            _pending.Append(received, _requests.LeastLength);
+            wait = DrainPending();
+        }
+        _server.CommandStatistics.Mine.InputBytes += received.Length;
+        _input.AdvanceTo(received.End);
+        if (_pending.Length > _server.Options.ClientQueryBufferLimit) RefuseQueryBuffer();
+        return wait;
+    }
+
+    private Func<Task>? DrainPending()
+    {
+        int used = Drain(_pending.Span, out Func<Task>? wait);
+        _pending.Consume(used);
+        return wait;
+    }
+
+    private void RefuseQueryBuffer()
+    {
+        Log.QueryBufferLimit(_server.Logger, Id, _pending.Length);
+        Kill();
+    }
+}

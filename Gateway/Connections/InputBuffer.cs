@@ -1,0 +1,63 @@
+using System.Buffers;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>
+/// The bytes of a connection that were received but not used up yet: an incomplete request, or requests that wait for an earlier
+/// one. Contiguous, so that requests can be read from it as one span.
+/// </summary>
+internal sealed class InputBuffer
+{
+    private byte[] _bytes = [];
+    private int _start;
+
+    public int Length { get; private set; }
+
+    public ReadOnlySpan<byte> Span => _bytes.AsSpan(_start, Length);
+
+    /// <summary>Adds bytes, making room for <paramref name="expectedLength"/> in all if it is known that so many will come.</summary>
+    public void Append(ReadOnlySpan<byte> bytes, long expectedLength = 0)
+    {
+        if (bytes.IsEmpty) return;
+        Reserve(bytes.Length, expectedLength);
+        bytes.CopyTo(_bytes.AsSpan(_start + Length));
+        Length += bytes.Length;
+    }
+
+    /// <inheritdoc cref="Append(ReadOnlySpan{byte}, long)"/>
+    public void Append(in ReadOnlySequence<byte> bytes, long expectedLength = 0)
+    {
+        Reserve(checked((int)bytes.Length), expectedLength);
+        bytes.CopyTo(_bytes.AsSpan(_start + Length));
+        Length += (int)bytes.Length;
+    }
+
+    /// <summary>Forgets bytes at the front.</summary>
+    public void Consume(int count)
+    {
+        _start += count;
+        Length -= count;
+        if (Length != 0) return;
+        _start = 0;
+        if (_bytes.Length > 1024 * 1024) _bytes = [];
+    }
+
+    private void Reserve(int more, long expectedLength)
+    {
+        if (_bytes.Length - _start - Length >= more) return;
+        long needed = (long)Length + more;
+        // Grow towards a large announced length by doubling: a client that announces much and sends nothing costs nothing.
+        long room = Math.Max(needed, Math.Min(Math.Max(expectedLength, 4096), needed * 2));
+        if (room <= _bytes.Length)
+        {
+            Span.CopyTo(_bytes);
+        }
+        else
+        {
+            byte[] larger = GC.AllocateUninitializedArray<byte>((int)Math.Min(Array.MaxLength, room));
+            Span.CopyTo(larger);
+            _bytes = larger;
+        }
+        _start = 0;
+    }
+}

@@ -1,0 +1,174 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>
+/// Listens where bind, port and unixsocket say, and gives every connection to a <see cref="ClientConnection"/>. Requests are read, run and
+/// answered on the I/O thread that saw them arrive (see docs/architecture.md, "inline").
+/// </summary>
+public sealed class RedisListener(RedisServer server) : IAsyncDisposable
+{
+    private const string Denied =
+        "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. "
+        + "In this mode connections are only accepted from the loopback interface. "
+        + "If you want to connect from external computers to Redis you may adopt one of the following solutions: "
+        + "1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis "
+        + "from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. "
+        + "Use CONFIG REWRITE to make this change permanent. "
+        + "2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode "
+        + "option to 'no', and then restarting the server. "
+        + "3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. "
+        + "4) Set up an authentication password for the default user. "
+        + "NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";
+
+    private readonly List<(IConnectionListener Listener, Task Accepting)> _listeners = [];
+
+    private ServerOptions Options => server.Options;
+
+    /// <summary>Where it listens.</summary>
+    public IEnumerable<EndPoint> EndPoints => _listeners.Select(listening => listening.Listener.EndPoint);
+
+    /// <summary>Starts to listen on everything configured; fails if an address that is not optional cannot be had.</summary>
+    public async Task StartAsync(CancellationToken cancellation)
+    {
+        if (Options.Port != 0)
+        {
+            foreach (string address in Options.Bind) await BindTcpAsync(address, cancellation).ConfigureAwait(false);
+            if (_listeners.Count == 0) throw new InvalidOperationException($"Could not listen on port {Options.Port} of any address of bind.");
+        }
+        if (Options.UnixSocket.Length != 0) await BindUnixAsync(cancellation).ConfigureAwait(false);
+    }
+
+    /// <summary>Stops listening; connections that are there stay.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        foreach ((IConnectionListener listener, Task accepting) in _listeners)
+        {
+            await listener.UnbindAsync().ConfigureAwait(false);
+            await accepting.ConfigureAwait(false);
+            await listener.DisposeAsync().ConfigureAwait(false);
+        }
+        _listeners.Clear();
+    }
+
+    private async Task BindTcpAsync(string address, CancellationToken cancellation)
+    {
+        bool optional = address.StartsWith('-');
+        string name = optional ? address[1..] : address;
+        try
+        {
+            foreach (IPAddress ip in await ResolveAsync(name, cancellation).ConfigureAwait(false))
+                await ListenAsync(new IPEndPoint(ip, Options.Port), cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (optional && e is SocketException { SocketErrorCode: SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported })
+        {
+            // A leading '-' says that this address need not be there.
+        }
+    }
+
+    private static async Task<IPAddress[]> ResolveAsync(string name, CancellationToken cancellation) => name switch
+    {
+        "*" => [IPAddress.Any],
+        "::*" => [IPAddress.IPv6Any],
+        _ when IPAddress.TryParse(name, out IPAddress? ip) => [ip],
+        _ => await Dns.GetHostAddressesAsync(name, cancellation).ConfigureAwait(false),
+    };
+
+    private async Task BindUnixAsync(CancellationToken cancellation)
+    {
+        File.Delete(Options.UnixSocket); // a socket left behind by a former run, as redis-server does
+        await ListenAsync(new UnixDomainSocketEndPoint(Options.UnixSocket), cancellation).ConfigureAwait(false);
+        if (Options.UnixSocketPermissions != 0 && !OperatingSystem.IsWindows())
+            File.SetUnixFileMode(Options.UnixSocket, (UnixFileMode)Options.UnixSocketPermissions);
+    }
+
+    private async Task ListenAsync(EndPoint endPoint, CancellationToken cancellation)
+    {
+        var options = new SocketTransportOptions
+        {
+            Backlog = Options.TcpBacklog,
+            NoDelay = true,
+            UnsafePreferInlineScheduling = true,
+            WaitForDataBeforeAllocatingBuffer = false,
+            CreateBoundListenSocket = BindSocket,
+        };
+        var transport = new SocketTransportFactory(Microsoft.Extensions.Options.Options.Create(options), server.Loggers);
+        IConnectionListener listener = await transport.BindAsync(endPoint, cancellation).ConfigureAwait(false);
+        _listeners.Add((listener, AcceptAsync(listener)));
+    }
+
+    /// <summary>As Kestrel does it, but an IPv6 socket takes IPv6 only: "bind * -::*" means two sockets on one port.</summary>
+    private static Socket BindSocket(EndPoint endPoint)
+    {
+        if (endPoint is not IPEndPoint { AddressFamily: AddressFamily.InterNetworkV6 })
+            return SocketTransportOptions.CreateDefaultBoundListenSocket(endPoint);
+        var socket = new Socket(AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp) { DualMode = false };
+        socket.Bind(endPoint);
+        return socket;
+    }
+
+    private async Task AcceptAsync(IConnectionListener listener)
+    {
+        while (true)
+        {
+            try
+            {
+                ConnectionContext? connection = await listener.AcceptAsync().ConfigureAwait(false);
+                if (connection is null) return; // unbound
+                _ = Task.Run(() => ServeAsync(connection));
+            }
+            catch (Exception e) when (e is SocketException or IOException)
+            {
+                // Out of file descriptors, say. Connections that are there go on; this one may come again.
+                Log.AcceptFailed(server.Logger, e, listener.EndPoint.ToString() ?? "");
+                await Task.Delay(TimeSpan.FromMilliseconds(100)).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task ServeAsync(ConnectionContext connection)
+    {
+        await using (connection.ConfigureAwait(false))
+        {
+            try
+            {
+                if (Refusal(connection) is { } refusal)
+                {
+                    server.Clients.CountRejected();
+                    await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(refusal)).ConfigureAwait(false);
+                    await connection.Transport.Output.CompleteAsync().ConfigureAwait(false);
+                    return;
+                }
+                SetKeepalive(connection);
+                await new ClientConnection(server, connection).RunAsync().ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                Log.ConnectionFailed(server.Logger, e, 0);
+            }
+        }
+    }
+
+    private string? Refusal(ConnectionContext connection)
+    {
+        if (server.Clients.Count >= Options.MaxClients) return "-ERR max number of clients reached\r\n";
+        bool local = connection.RemoteEndPoint is not IPEndPoint remote || IPAddress.IsLoopback(remote.Address);
+        return local || !Options.ProtectedMode || Options.RequirePass.Length != 0 ? null : Denied;
+    }
+
+    private void SetKeepalive(ConnectionContext connection)
+    {
+        if (Options.TcpKeepalive == 0 || connection.RemoteEndPoint is not IPEndPoint) return;
+        if (connection.Features.Get<IConnectionSocketFeature>()?.Socket is not { } socket) return;
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, Options.TcpKeepalive);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, Math.Max(1, Options.TcpKeepalive / 3));
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
+    }
+}

@@ -1,0 +1,22 @@
+using Microsoft.Extensions.Logging;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>What the gateway tells its operator.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(LogLevel.Error, "Command {Command} of client {Client} failed. The client got an error; please report this.")]
+    public static partial void CommandFailed(ILogger logger, Exception exception, string command, long client);
+
+    [LoggerMessage(LogLevel.Warning, "Closing client {Client}: it sent {Bytes} bytes of a request, more than client-query-buffer-limit.")]
+    public static partial void QueryBufferLimit(ILogger logger, long client, int bytes);
+
+    [LoggerMessage(LogLevel.Warning, "Closing client {Client}: {Bytes} bytes of replies wait for it, more than client-output-buffer-limit.")]
+    public static partial void OutputBufferLimit(ILogger logger, long client, long bytes);
+
+    [LoggerMessage(LogLevel.Warning, "Could not accept a connection on {EndPoint}; trying again.")]
+    public static partial void AcceptFailed(ILogger logger, Exception exception, string endPoint);
+
+    [LoggerMessage(LogLevel.Error, "Client {Client} ended with an unexpected error.")]
+    public static partial void ConnectionFailed(ILogger logger, Exception exception, long client);
+}

@@ -1,0 +1,50 @@
+using Microsoft.Extensions.Logging;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>What the connections of one silo share: the store, the commands, the clients, and what INFO tells of them.</summary>
+public sealed class RedisServer : IDisposable
+{
+    public RedisServer(Store store, ISlotRouter router, ILoggerFactory loggers)
+    {
+        Store = store;
+        Router = router;
+        Loggers = loggers;
+        Logger = loggers.CreateLogger("OrleansRedis.Gateway");
+        Commands = new(typeof(Store).Assembly, typeof(RedisServer).Assembly);
+        CommandStatistics = new(Commands);
+        StartedAt = store.Clock.Time.GetUtcNow();
+    }
+
+    public Store Store { get; }
+
+    public ServerOptions Options => Store.Options;
+
+    /// <summary>Where slots are that are not here.</summary>
+    public ISlotRouter Router { get; }
+
+    public ILoggerFactory Loggers { get; }
+
+    /// <summary>The gateway's own log.</summary>
+    public ILogger Logger { get; }
+
+    public CommandTable Commands { get; }
+
+    public CommandStatistics CommandStatistics { get; }
+
+    /// <summary>The error replies sent, by code.</summary>
+    public ErrorStatistics ErrorStatistics { get; } = new();
+
+    public ClientRegistry Clients { get; } = new();
+
+    public DateTimeOffset StartedAt { get; }
+
+    /// <summary>A random name of this run of the server.</summary>
+    public string RunId { get; } = Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(20));
+
+    /// <summary>Called by SHUTDOWN once it has decided to go; the host stops the process.</summary>
+    public Action? StopRequested { get; set; }
+
+    public void Dispose() => CommandStatistics.Dispose();
+}

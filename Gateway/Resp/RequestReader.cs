@@ -1,0 +1,175 @@
+using System.Buffers.Text;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>How an attempt to read a request ended.</summary>
+internal enum ReadOutcome
+{
+    /// <summary>A request is there (or, with no arguments, an empty line to be ignored).</summary>
+    Request,
+
+    /// <summary>The bytes end inside a request.</summary>
+    Incomplete,
+
+    /// <summary>What came is no request; <see cref="RequestReader.Error"/> says why.</summary>
+    Malformed,
+}
+
+/// <summary>
+/// Reads requests out of the bytes of one connection: RESP arrays of bulk strings, and inline commands. It remembers how far it got in an
+/// incomplete request, so that no byte is looked at twice however slowly a request arrives. The caller keeps an incomplete request's
+/// bytes, from its first on, and comes back with them and more.
+/// </summary>
+internal sealed class RequestReader
+{
+    private const int LongestLine = 64 * 1024;
+    private const int LongestHeader = 32;
+
+    private ArgumentRange[] _arguments = new ArgumentRange[16];
+    private int _count;             // arguments read so far
+    private int _expected = -1;     // arguments the array announces; -1: its header is not read yet
+    private int _bulkLength = -1;   // bytes of the bulk string being read; -1: its header is not read yet
+    private int _position;          // how far the incomplete request was understood
+    private byte[] _inline = [];    // an inline command's arguments, with quotes and escapes resolved
+    private bool _isInline;
+
+    /// <summary>The largest bulk string accepted (proto-max-bulk-len).</summary>
+    public long LargestBulk { get; set; } = 512L * 1024 * 1024;
+
+    /// <summary>Set until the client has authenticated, so that strangers cannot make the server allocate much.</summary>
+    public bool Unauthenticated { get; set; }
+
+    /// <summary>Redis's words for what was wrong.</summary>
+    public string Error { get; private set; } = "";
+
+    /// <summary>How many bytes the request took.</summary>
+    public int Consumed { get; private set; }
+
+    /// <summary>How many arguments were read; 0 for an empty line or an empty array.</summary>
+    public int Count => _count;
+
+    /// <summary>How many bytes the incomplete request will have at least, so that its buffer can be made large enough at once.</summary>
+    public long LeastLength => _bulkLength < 0 ? _position : (long)_position + _bulkLength + 2;
+
+    /// <summary>Reads one request from the start of <paramref name="bytes"/>.</summary>
+    public ReadOutcome Read(ReadOnlySpan<byte> bytes)
+    {
+        if (_expected < 0)
+        {
+            if (bytes.IsEmpty) return ReadOutcome.Incomplete;
+            _isInline = bytes[0] != '*';
+            if (_isInline) return ReadInline(bytes);
+            _count = 0;
+            _position = 1;
+            ReadOutcome header = ReadHeader(bytes, out long expected);
+            if (header == ReadOutcome.Incomplete)
+            {
+                _position = 0;
+                return bytes.Length > LongestLine ? Malformed("Protocol error: too big mbulk count string") : header;
+            }
+            if (header == ReadOutcome.Malformed || expected > int.MaxValue) return Malformed("Protocol error: invalid multibulk length");
+            if (expected > 10 && Unauthenticated) return Malformed("Protocol error: unauthenticated multibulk length");
+            if (expected <= 0) return Complete();
+            _expected = (int)expected;
+        }
+        while (_count < _expected)
+        {
+            if (_bulkLength < 0)
+            {
+                if (_position >= bytes.Length) return ReadOutcome.Incomplete;
+                if (bytes[_position] != '$') return Malformed($"Protocol error: expected '$', got '{(char)bytes[_position]}'");
+                int start = _position++;
+                ReadOutcome header = ReadHeader(bytes, out long length);
+                if (header == ReadOutcome.Incomplete)
+                {
+                    _position = start;
+                    return bytes.Length - start > LongestLine ? Malformed("Protocol error: too big bulk count string") : header;
+                }
+                if (header == ReadOutcome.Malformed || length < 0 || length > LargestBulk || length > int.MaxValue - 64)
+                    return Malformed("Protocol error: invalid bulk length");
+                if (length > 16384 && Unauthenticated) return Malformed("Protocol error: unauthenticated bulk length");
+                _bulkLength = (int)length;
+            }
+            if (bytes.Length - _position < _bulkLength + 2) return ReadOutcome.Incomplete;
+            if (_count == _arguments.Length) Array.Resize(ref _arguments, (int)Math.Min(_expected, _count * 2L));
+            _arguments[_count++] = new(_position, _bulkLength);
+            _position += _bulkLength + 2; // what stands where CR LF should is not looked at, as in Redis
+            _bulkLength = -1;
+        }
+        return Complete();
+    }
+
+    /// <summary>The request that the last <see cref="Read"/>, of the same bytes, found.</summary>
+    public Request Request(ReadOnlySpan<byte> bytes)
+    {
+        ReadOnlySpan<ArgumentRange> arguments = _arguments.AsSpan(0, _count);
+        return _isInline ? new(_inline, arguments, []) : new(bytes, arguments, bytes[..Consumed]);
+    }
+
+    /// <summary>Gives back a large argument list that one request needed.</summary>
+    public void Trim()
+    {
+        if (_arguments.Length > 1024) _arguments = new ArgumentRange[16];
+        if (_inline.Length > 4096) _inline = [];
+    }
+
+    private ReadOutcome Complete()
+    {
+        Consumed = _position;
+        _position = 0;
+        _expected = -1;
+        _bulkLength = -1;
+        return ReadOutcome.Request;
+    }
+
+    private ReadOutcome Malformed(string error)
+    {
+        Error = error;
+        return ReadOutcome.Malformed;
+    }
+
+    /// <summary>Reads a decimal number and CR LF at the position.</summary>
+    private ReadOutcome ReadHeader(ReadOnlySpan<byte> bytes, out long value)
+    {
+        // The usual header is one or two digits long.
+        value = 0;
+        int at = _position;
+        while (at < bytes.Length && (uint)(bytes[at] - '0') <= 9 && at - _position < 9) value = (value * 10) + bytes[at++] - '0';
+        if (at > _position && at + 1 < bytes.Length && bytes[at] == '\r')
+        {
+            _position = at + 2;
+            return ReadOutcome.Request;
+        }
+        return ReadUnusualHeader(bytes, out value);
+    }
+
+    private ReadOutcome ReadUnusualHeader(ReadOnlySpan<byte> bytes, out long value)
+    {
+        value = 0;
+        int end = bytes[_position..].IndexOf((byte)'\r');
+        if (end < 0 || _position + end + 1 >= bytes.Length) return ReadOutcome.Incomplete;
+        ReadOnlySpan<byte> digits = bytes.Slice(_position, end);
+        _position += end + 2;
+        bool read = digits.Length is > 0 and < LongestHeader && digits[0] != '+'
+            && Utf8Parser.TryParse(digits, out value, out int used) && used == digits.Length;
+        return read ? ReadOutcome.Request : ReadOutcome.Malformed;
+    }
+
+    private ReadOutcome ReadInline(ReadOnlySpan<byte> bytes)
+    {
+        int end = bytes[_position..].IndexOf((byte)'\n');
+        if (end < 0)
+        {
+            _position = bytes.Length;
+            return bytes.Length > LongestLine ? Malformed("Protocol error: too big inline request") : ReadOutcome.Incomplete;
+        }
+        end += _position;
+        _position = end + 1;
+        ReadOnlySpan<byte> line = bytes[..end];
+        if (line.EndsWith("\r"u8)) line = line[..^1];
+        if (_inline.Length < line.Length) _inline = new byte[Math.Max(256, line.Length)];
+        _count = InlineSplitter.Split(line, _inline, ref _arguments);
+        return _count < 0 ? Malformed("Protocol error: unbalanced quotes in request") : Complete();
+    }
+}
