@@ -231,13 +231,14 @@ public ref partial struct CommandContext
     }
 
     /// <summary>
-    /// The command has changed a key: counts the change, tells those who watch the key, and publishes the event ("set", "del", "lpush"…).
+    /// The command has changed a key: counts the change, tells those who watch the key, and publishes the event ("set", "del", "lpush"…);
+    /// none with <see cref="KeyEvents.None"/> (XACK).
     /// </summary>
     internal void Modified(Keyspace keyspace, scoped ReadOnlySpan<byte> key, KeyEvents kind, scoped ReadOnlySpan<byte> eventName)
     {
         CountChanges(keyspace.Slot, 1);
         WakeWatchers(keyspace, key);
-        Store.Effects.KeyEvents?.OnKeyEvent(kind, eventName, key, keyspace.Database);
+        if (kind != KeyEvents.None) Store.Effects.KeyEvents?.OnKeyEvent(kind, eventName, key, keyspace.Database);
     }
 
     /// <summary>Only counts changes; for what changes a database as a whole.</summary>

@@ -126,6 +126,18 @@ public sealed class ServerOptions
     /// <summary>Whether maxmemory-policy is one of the LFU policies, so that access clocks count uses instead of seconds.</summary>
     public bool UsesLfu { get; set; }
 
+    /// <summary>stream-node-max-bytes: a stream's node that would be larger is followed by another; 0 for no limit.</summary>
+    [Directive("stream-node-max-bytes", Format = NumberFormat.Memory)]
+    public long StreamNodeMaxBytes { get; set; } = 4096;
+
+    /// <summary>stream-node-max-entries: a stream's node with so many entries is followed by another; 0 for no limit.</summary>
+    [Directive("stream-node-max-entries")]
+    public long StreamNodeMaxEntries { get; set; } = 100;
+
+    /// <summary>hll-sparse-max-bytes: a HyperLogLog that would be larger becomes dense.</summary>
+    [Directive("hll-sparse-max-bytes", Format = NumberFormat.Memory)]
+    public long HllSparseMaxBytes { get; set; } = 3000;
+
     /// <summary>lfu-log-factor: how slowly the LFU counter saturates.</summary>
     [Directive("lfu-log-factor")]
     public int LfuLogFactor { get; set; } = 10;

@@ -1,0 +1,313 @@
+using System.Diagnostics;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>What XADD and XTRIM cut off from the front of a stream.</summary>
+/// <param name="Kind">By length, by ID, or not at all.</param>
+/// <param name="MaxLength">With MaxLength: how many entries stay.</param>
+/// <param name="MinId">With MinId: entries below it go.</param>
+/// <param name="IsApproximate">Only whole nodes go.</param>
+/// <param name="Limit">At most so many entries go; 0 for any number.</param>
+internal readonly record struct StreamTrim(StreamTrimKind Kind, long MaxLength, StreamId MinId, bool IsApproximate, long Limit);
+
+internal enum StreamTrimKind
+{
+    None,
+    MaxLength,
+    MinId,
+}
+
+/// <summary>A stream: entries by ID in nodes (see <see cref="StreamNode"/>), and its consumer groups.</summary>
+internal sealed class StreamValue : Value
+{
+    private const int LargestNode = 1 << 30;
+
+    private readonly ByteCount _bytes = new();
+
+    public StreamValue(byte[] key) : base(key) => Nodes = new(_bytes);
+
+    /// <summary>The nodes by their master ID, each a listpack from the array's start.</summary>
+    public StreamIdMap<byte[]> Nodes { get; }
+
+    /// <summary>How many live entries there are.</summary>
+    public long Length { get; private set; }
+
+    /// <summary>The last ID ever given, or set by XSETID.</summary>
+    public StreamId LastId { get; set; }
+
+    /// <summary>The first live entry's ID; zero if there is none.</summary>
+    public StreamId FirstId { get; private set; }
+
+    /// <summary>The largest ID that XDEL has deleted.</summary>
+    public StreamId MaxDeletedId { get; set; }
+
+    /// <summary>How many entries were ever added.</summary>
+    public ulong EntriesAdded { get; set; }
+
+    public NameMap<StreamGroup> Groups { get; } = new();
+
+    public override ValueType Type => ValueType.Stream;
+
+    public override string Encoding => "stream";
+
+    public override long Bytes => 176 + 56 + StreamIdMap<byte[]>.ObjectBytes + Blob.AllocatedBytes(Key.Length) + _bytes.Bytes;
+
+    public override long FreeEffort
+    {
+        get
+        {
+            long effort = Nodes.Count;
+            foreach (StreamGroup group in Groups.Items) effort += 1 + group.Consumers.Count + group.Pending.Count;
+            return effort;
+        }
+    }
+
+    /// <summary>The largest live entry's ID; zero if there is none. (<see cref="LastId"/> may be that of a deleted one.)</summary>
+    public StreamId LastLiveId
+    {
+        get
+        {
+            var last = new StreamRange(this, StreamId.Min, StreamId.Max, reverse: true);
+            return last.MoveNext() ? last.Id : StreamId.Min;
+        }
+    }
+
+    public override Value Clone(byte[] key)
+    {
+        var copy = new StreamValue(key)
+        {
+            ExpiresAtMs = ExpiresAtMs,
+            AccessClock = AccessClock,
+            Length = Length,
+            LastId = LastId,
+            FirstId = FirstId,
+            MaxDeletedId = MaxDeletedId,
+            EntriesAdded = EntriesAdded,
+        };
+        for (var at = Nodes.First; at.IsValid; at.Next())
+        {
+            byte[] node = new Listpack(at.Value, 0).Bytes.ToArray();
+            copy.Nodes.Add(at.Id, node);
+            copy._bytes.Add(Blob.AllocatedBytes(node.Length));
+        }
+        foreach (StreamGroup group in Groups.Items) copy.Groups.Add(group.Clone(copy._bytes));
+        return copy;
+    }
+
+    /// <summary>Adds a group whose name is absent.</summary>
+    public StreamGroup AddGroup(ReadOnlySpan<byte> name, StreamId lastDeliveredId, long entriesRead)
+    {
+        var group = new StreamGroup(name.ToArray(), lastDeliveredId, entriesRead, _bytes);
+        Groups.Add(group);
+        return group;
+    }
+
+    /// <summary>Removes a group; false if there is none of this name.</summary>
+    public bool RemoveGroup(ReadOnlySpan<byte> name)
+    {
+        if (Groups.Find(name) is not { } group) return false;
+        group.Uncount();
+        return Groups.Remove(name);
+    }
+
+    /// <summary>Adds an entry whose ID is larger than <see cref="LastId"/>. False if it is too large for a node.</summary>
+    public bool Append(StreamId id, in StreamFields fields, ServerOptions options)
+    {
+        Debug.Assert(id > LastId);
+        long length = fields.TotalLength;
+        if (length > LargestNode) return false;
+        int maxBytes = options.StreamNodeMaxBytes is 0 or > LargestNode ? LargestNode : (int)options.StreamNodeMaxBytes;
+        var last = Nodes.Last;
+        if (last.IsValid)
+        {
+            byte[] array = last.Value;
+            var node = new Listpack(array, 0);
+            bool full = node.Length + length >= maxBytes
+                || (options.StreamNodeMaxEntries != 0 && StreamNode.TotalCount(node) >= options.StreamNodeMaxEntries);
+            if (!full)
+            {
+                MakeRoom(ref node, length, fields.Count, maxBytes);
+                StreamNode.Append(ref node, last.Id, id, fields);
+                NodeChanged(last.Id, array, node.Array);
+                Added(id);
+                return true;
+            }
+            node.TrimToSize();
+            NodeChanged(last.Id, array, node.Array);
+        }
+        AddNode(id, StreamNode.Create(fields, (int)Math.Min(LargestNode, length + (fields.Count * 6L) + 24)).Array);
+        Added(id);
+        return true;
+    }
+
+    /// <summary>A node doubles until it is as large as it may become, so that it is not copied at every entry.</summary>
+    private static void MakeRoom(ref Listpack node, long length, int fields, int maxBytes)
+    {
+        int most = (int)Math.Min(LargestNode, length + (fields * 12L) + 48);
+        if (node.Array.Length - node.Length < most) node.EnsureRoom(Math.Max(most, Math.Min(node.Length, maxBytes - node.Length)));
+    }
+
+    private void Added(StreamId id)
+    {
+        EntriesAdded++;
+        LastId = id;
+        Length++;
+        if (Length == 1) FirstId = id;
+    }
+
+    /// <summary>Puts in a node that was read from a file, behind all others. False if its ID does not come after theirs.</summary>
+    public bool AddLoadedNode(StreamId master, byte[] node)
+    {
+        if (Nodes.Last is { IsValid: true } last && last.Id >= master) return false;
+        AddNode(master, node);
+        return true;
+    }
+
+    /// <summary>Sets what a file says beside the nodes.</summary>
+    public void SetLoaded(long length, StreamId firstId)
+    {
+        Length = length;
+        FirstId = firstId;
+    }
+
+    /// <summary>Whether a live entry has this ID.</summary>
+    public bool Contains(StreamId id) => new StreamRange(this, id, id).MoveNext();
+
+    /// <summary>Deletes an entry; false if there is none of this ID. <see cref="Deleted"/> is to be called after the last one.</summary>
+    public bool Delete(StreamId id)
+    {
+        var found = new StreamRange(this, id, id);
+        if (!found.MoveNext()) return false;
+        byte[] array = Nodes.Find(found.NodeId)!;
+        var node = new Listpack(array, 0);
+        if (StreamNode.LiveCount(node) == 1)
+        {
+            RemoveNode(found.NodeId, array);
+        }
+        else
+        {
+            StreamNode.Delete(ref node, found.Entry);
+            NodeChanged(found.NodeId, array, node.Array);
+        }
+        Length--;
+        if (id > MaxDeletedId) MaxDeletedId = id;
+        return true;
+    }
+
+    /// <summary>Finds the first entry anew after deletions.</summary>
+    public void Deleted()
+    {
+        var first = new StreamRange(this, StreamId.Min, StreamId.Max);
+        FirstId = first.MoveNext() ? first.Id : StreamId.Min;
+    }
+
+    /// <summary>Cuts entries off from the front; returns how many.</summary>
+    public long Trim(in StreamTrim trim)
+    {
+        long deleted = 0;
+        while (trim.Kind != StreamTrimKind.None && Nodes.First is { IsValid: true } first)
+        {
+            if (trim.Kind == StreamTrimKind.MaxLength && Length <= trim.MaxLength) break;
+            byte[] array = first.Value;
+            var node = new Listpack(array, 0);
+            long live = StreamNode.LiveCount(node);
+            if (trim.Limit != 0 && deleted + live > trim.Limit) break;
+            bool whole = trim.Kind == StreamTrimKind.MaxLength ? Length - live >= trim.MaxLength : StreamNode.LastId(node, first.Id) < trim.MinId;
+            if (whole)
+            {
+                RemoveNode(first.Id, array);
+                Length -= live;
+                deleted += live;
+                continue;
+            }
+            if (!trim.IsApproximate)
+            {
+                deleted += TrimNode(ref node, first.Id, trim);
+                NodeChanged(first.Id, array, node.Array);
+            }
+            break;
+        }
+        if (deleted != 0) Deleted();
+        return deleted;
+    }
+
+    private long TrimNode(ref Listpack node, StreamId master, in StreamTrim trim)
+    {
+        long deleted = 0, masterFields = node[StreamNode.FieldCountPosition(node)].Integer;
+        for (int at = StreamNode.FirstEntry(node); at >= 0;)
+        {
+            StreamEntry entry = StreamNode.Read(node, master, masterFields, at);
+            if (trim.Kind == StreamTrimKind.MaxLength ? Length <= trim.MaxLength : entry.Id >= trim.MinId) break;
+            if (!entry.IsDeleted)
+            {
+                StreamNode.Mark(ref node, entry);
+                deleted++;
+                Length--;
+            }
+            at = StreamNode.Skip(node, entry);
+        }
+        if (deleted != 0) StreamNode.CountDeleted(ref node, deleted);
+        return deleted;
+    }
+
+    /// <summary>Whether an entry from here to the end may have been deleted from between others.</summary>
+    public bool MayHaveGapsFrom(StreamId start) => Length != 0 && MaxDeletedId != StreamId.Min && start <= MaxDeletedId;
+
+    /// <summary>
+    /// How many entries had been added when this one was, itself included; <see cref="StreamGroup.UnknownEntriesRead"/> if deletions,
+    /// or an ID that never was, make that unknowable.
+    /// </summary>
+    public long EntriesUpTo(StreamId id)
+    {
+        if (EntriesAdded == 0) return 0;
+        if (Length == 0 && id <= LastId) return (long)EntriesAdded;
+        if (id != StreamId.Min && id < MaxDeletedId) return StreamGroup.UnknownEntriesRead;
+        if (id == LastId) return (long)EntriesAdded;
+        if (id > LastId) return StreamGroup.UnknownEntriesRead;
+        if (MaxDeletedId == StreamId.Min || MaxDeletedId < FirstId)
+        {
+            if (id < FirstId) return (long)EntriesAdded - Length;
+            if (id == FirstId) return (long)EntriesAdded - Length + 1;
+        }
+        return StreamGroup.UnknownEntriesRead;
+    }
+
+    /// <summary>How many entries the group has still to be given; false if that cannot be told.</summary>
+    public bool TryLag(StreamGroup group, out long lag)
+    {
+        lag = 0;
+        if (EntriesAdded == 0 || Length == 0) return true;
+        if (group.LastDeliveredId < FirstId && MaxDeletedId < FirstId)
+        {
+            lag = Length;
+            return true;
+        }
+        if (group.EntriesRead != StreamGroup.UnknownEntriesRead && !MayHaveGapsFrom(group.LastDeliveredId))
+        {
+            lag = (long)EntriesAdded - group.EntriesRead;
+            return true;
+        }
+        long read = EntriesUpTo(group.LastDeliveredId);
+        lag = (long)EntriesAdded - read;
+        return read != StreamGroup.UnknownEntriesRead;
+    }
+
+    private void AddNode(StreamId master, byte[] node)
+    {
+        Nodes.Add(master, node);
+        _bytes.Add(Blob.AllocatedBytes(node.Length));
+    }
+
+    private void RemoveNode(StreamId master, byte[] node)
+    {
+        Nodes.Remove(master);
+        _bytes.Add(-Blob.AllocatedBytes(node.Length));
+    }
+
+    private void NodeChanged(StreamId master, byte[] before, byte[] after)
+    {
+        if (ReferenceEquals(before, after)) return;
+        Nodes.Replace(master, after);
+        _bytes.Add(Blob.AllocatedBytes(after.Length) - Blob.AllocatedBytes(before.Length));
+    }
+}
