@@ -184,6 +184,12 @@ public ref partial struct CommandContext
         return false;
     }
 
+    /// <summary>Whether an entry met on a walk through a keyspace has expired.</summary>
+    internal readonly bool IsDue(object entry) => KeyEntry.ExpiresAtMs(entry) <= NowMs && !Store.ExpiryPaused;
+
+    /// <summary>Deletes an expired key met on a walk through a keyspace, with its effect and event.</summary>
+    internal readonly void ExpireMet(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => Store.Expire(keyspace, key, Effects);
+
     /// <summary>An expired key is deleted, with its effect and event.</summary>
     private bool ExpireIfDue(in Entry entry)
     {
@@ -282,6 +288,9 @@ public ref partial struct CommandContext
     /// <summary>Ends what <see cref="BeginEffect"/> began.</summary>
     internal readonly void EndEffect(Keyspace keyspace) => Effects.End(keyspace.Slot, keyspace.Database);
 
+    /// <summary>Ends an effect on a database as a whole, in one slot.</summary>
+    internal readonly void EndDatabaseEffect(Slot slot, int database) => Effects.End(slot, database);
+
     /// <summary>An effect of two words. See <see cref="BeginEffect"/>.</summary>
     internal void Effect(Keyspace keyspace, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> key)
     {
@@ -372,8 +381,7 @@ public ref partial struct CommandContext
         EffectUnit unit = Effects;
         if (_changes > 0 && !_effectsGiven)
         {
-            Slot slot = _slot ?? throw new InvalidOperationException(
-                $"{Command.Name} changed keys of several slots but gave no effects of its own.");
+            Slot slot = _slot ?? OnlySlot();
             if (!Request.Frame.IsEmpty)
             {
                 unit.AddFrame(slot, Session.Database, Request.Frame);
@@ -386,5 +394,23 @@ public ref partial struct CommandContext
             }
         }
         unit.PublishTo(Store.Effects);
+    }
+
+    /// <summary>Inside something larger, which holds more gates than this request needs: the one slot of its keys.</summary>
+    private readonly Slot OnlySlot()
+    {
+        var positions = new List<int>();
+        foreach (KeySpecification keys in Command.Keys)
+        {
+            if (!keys.IsNotKey) keys.TryLocate(Request, positions);
+        }
+        int only = -1;
+        foreach (int position in positions)
+        {
+            int number = KeySlot.Of(Request[position]);
+            only = only < 0 || number == only ? number : int.MaxValue;
+        }
+        if (only is < 0 or int.MaxValue) throw new InvalidOperationException($"{Command.Name} changed keys of several slots but gave no effects of its own.");
+        return Store.Slots[only] ?? throw new SlotNotHereException(only);
     }
 }

@@ -1,20 +1,31 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>The patterns of KEYS, SCAN, PSUBSCRIBE and CONFIG GET: * ? [abc] [^abc] [a-z] and \ before a character that means itself.</summary>
+/// <summary>
+/// The patterns of KEYS, SCAN MATCH, PSUBSCRIBE, CONFIG GET and ACL: * ? [abc] [^abc] [a-z] and \ before a character that means itself.
+/// It decides as Redis's stringmatchlen does, oddities included: bytes of a range compare signed, an unclosed bracket ends with
+/// the pattern, a star does not match an empty text, and too many stars match nothing.
+/// </summary>
 public static class GlobPattern
 {
+    /// <summary>Redis tries stars recursively and gives up at this depth.</summary>
+    private const int MostStars = 1000;
+
     /// <summary>Whether all of <paramref name="text"/> matches. Takes time in the product of the lengths at worst, however many stars there are.</summary>
     public static bool IsMatch(ReadOnlySpan<byte> pattern, ReadOnlySpan<byte> text, bool ignoreCase = false)
     {
-        int p = 0, t = 0, afterStar = -1, starText = 0;
+        if (text.IsEmpty) return pattern.IsEmpty;
+        int p = 0, t = 0, afterStar = -1, starText = 0, stars = 0;
         while (true)
         {
             if (p < pattern.Length && pattern[p] == '*')
             {
-                // Only the last star ever needs to take in more: what stood between it and the one before has matched already.
-                afterStar = ++p;
-                starText = t;
+                do p++;
+                while (p < pattern.Length && pattern[p] == '*');
                 if (p == pattern.Length) return true;
+                if (++stars > MostStars) return false;
+                // Only the last star ever needs to take in more: what stood between it and the one before has matched already.
+                afterStar = p;
+                starText = t;
                 continue;
             }
             if (t == text.Length) return p == pattern.Length;
@@ -33,6 +44,20 @@ public static class GlobPattern
 
     /// <summary>Whether a pattern can match nothing but itself.</summary>
     public static bool IsLiteral(ReadOnlySpan<byte> pattern) => pattern.IndexOfAny("*?[\\"u8) < 0;
+
+    /// <summary>Whether the pattern is the one that KEYS and SCAN take for "everything", the empty key included.</summary>
+    public static bool IsAll(ReadOnlySpan<byte> pattern) => pattern is [(byte)'*'];
+
+    /// <summary>The one slot in which every key that matches must be, by a hash tag or for want of wildcards; -1 if there is none.</summary>
+    public static int SlotOf(ReadOnlySpan<byte> pattern)
+    {
+        int wildcard = pattern.IndexOfAny("*?[\\"u8);
+        if (wildcard < 0) return KeySlot.Of(pattern);
+        ReadOnlySpan<byte> literal = pattern[..wildcard];
+        int open = literal.IndexOf((byte)'{');
+        if (open < 0) return -1;
+        return literal[(open + 1)..].IndexOf((byte)'}') > 0 ? KeySlot.Of(literal) : -1;
+    }
 
     /// <summary>Matches one byte with what stands at <paramref name="p"/> and moves behind that.</summary>
     private static bool MatchOne(ReadOnlySpan<byte> pattern, ref int p, byte c, bool ignoreCase)
@@ -57,7 +82,6 @@ public static class GlobPattern
         p++;
         bool not = p < pattern.Length && pattern[p] == '^', matched = false;
         if (not) p++;
-        byte folded = Fold(c, ignoreCase);
         for (; p < pattern.Length && pattern[p] != ']'; p++)
         {
             if (pattern[p] == '\\' && p + 1 < pattern.Length)
@@ -67,18 +91,23 @@ public static class GlobPattern
             }
             else if (p + 2 < pattern.Length && pattern[p + 1] == '-')
             {
-                byte first = Fold(pattern[p], ignoreCase), last = Fold(pattern[p + 2], ignoreCase);
-                if (first > last) (first, last) = (last, first);
+                matched |= InRange(pattern[p], pattern[p + 2], c, ignoreCase);
                 p += 2;
-                matched |= folded >= first && folded <= last;
             }
             else
             {
-                matched |= Fold(pattern[p], ignoreCase) == folded;
+                matched |= Fold(pattern[p], ignoreCase) == Fold(c, ignoreCase);
             }
         }
         if (p < pattern.Length) p++;
         return matched != not;
+    }
+
+    private static bool InRange(byte first, byte last, byte c, bool ignoreCase)
+    {
+        if ((sbyte)first > (sbyte)last) (first, last) = (last, first);
+        sbyte folded = (sbyte)Fold(c, ignoreCase);
+        return folded >= (sbyte)Fold(first, ignoreCase) && folded <= (sbyte)Fold(last, ignoreCase);
     }
 
     private static byte Fold(byte b, bool ignoreCase) => ignoreCase && (uint)(b - 'A') <= 'Z' - 'A' ? (byte)(b | 0x20) : b;

@@ -14,7 +14,7 @@ internal static class HelpText
             $"{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
             .. subcommands.ReplaceLineEndings("\n").Split('\n'),
             "HELP",
-            "    Prints this help.",
+            "    Print this help.",
         ];
         call.Reply.Array(lines.Length);
         foreach (string line in lines) call.Reply.SimpleString(Encoding.ASCII.GetBytes(line));

@@ -180,10 +180,16 @@ public sealed class RespWriter
         int length = digits + 3;
         header[length - 2] = (byte)'\r';
         header[length - 1] = (byte)'\n';
-        Reserve(length);
-        _buffer.AsSpan(begin, _length - begin).CopyTo(_buffer.AsSpan(begin + length));
-        header[..length].CopyTo(_buffer.AsSpan(begin));
-        _length += length;
+        Insert(begin, header[..length]);
+    }
+
+    /// <summary>Puts bytes that are RESP already before what was written since <paramref name="position"/>.</summary>
+    public void Insert(int position, ReadOnlySpan<byte> bytes)
+    {
+        Reserve(bytes.Length);
+        _buffer.AsSpan(position, _length - position).CopyTo(_buffer.AsSpan(position + bytes.Length));
+        bytes.CopyTo(_buffer.AsSpan(position));
+        _length += bytes.Length;
     }
 
     /// <summary>Bytes that are RESP already.</summary>

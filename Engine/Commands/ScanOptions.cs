@@ -47,7 +47,7 @@ internal ref struct ScanOptions
             else if (word.Is("MATCH"u8) && valued)
             {
                 options.Pattern = call[++i];
-                options.HasPattern = !Glob.IsAll(options.Pattern);
+                options.HasPattern = !GlobPattern.IsAll(options.Pattern);
             }
             else if (word.Is("TYPE"u8) && valued && what == Of.Keys)
             {
@@ -85,5 +85,5 @@ internal ref struct ScanOptions
     }
 
     /// <summary>Whether a name passes the MATCH option.</summary>
-    public readonly bool Wants(ReadOnlySpan<byte> name) => !HasPattern || Glob.Matches(Pattern, name);
+    public readonly bool Wants(ReadOnlySpan<byte> name) => !HasPattern || GlobPattern.IsMatch(Pattern, name);
 }

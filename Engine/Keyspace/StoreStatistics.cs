@@ -20,7 +20,7 @@ public sealed class StoreStatistics
 
     internal void CountEvicted() => Interlocked.Increment(ref _evictedKeys);
 
-    internal void CountLazyFreed() => Interlocked.Increment(ref _lazyFreed);
+    internal void CountLazyFreed(int objects = 1) => Interlocked.Add(ref _lazyFreed, objects);
 
     /// <summary>CONFIG RESETSTAT</summary>
     public void Reset() => _expiredKeys = _evictedKeys = _lazyFreed = 0;

@@ -52,9 +52,13 @@ internal readonly struct ExpiryOption
             if (number is > long.MaxValue / 1000 or < long.MinValue / 1000) return false;
             expiresAtMs *= 1000;
         }
-        if (!_relative) return true;
-        if (expiresAtMs > long.MaxValue - nowMs) return false;
-        expiresAtMs += nowMs;
+        if (_relative)
+        {
+            if (expiresAtMs > long.MaxValue - nowMs) return false;
+            expiresAtMs += nowMs;
+        }
+        // The very last millisecond stands for "never".
+        if (expiresAtMs == Expiry.Never) expiresAtMs--;
         return true;
     }
 }

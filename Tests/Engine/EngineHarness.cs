@@ -71,8 +71,12 @@ internal sealed class EngineHarness : IDisposable
         var copy = new EngineHarness();
         copy.Time.Advance(NowMs - copy.NowMs);
         copy.Store.ExpiryPaused = true; // what expires is said by the effects
+        long unit = -1;
         foreach (RecordedEffect effect in _recorder.Effects)
         {
+            // These come once for every slot and mean that slot's share; together they are the command.
+            if (effect.Words[0] is "FLUSHDB" or "FLUSHALL" or "SWAPDB" && effect.Unit == unit) continue;
+            unit = effect.Words[0] is "FLUSHDB" or "FLUSHALL" or "SWAPDB" ? effect.Unit : -1;
             copy._default.Session.Database = effect.Database;
             object? reply = copy._default.Run(effect.Words);
             if (reply is RespError) throw new InvalidOperationException($"The effect '{effect}' replied {reply}.");
@@ -89,6 +93,7 @@ internal sealed class EngineHarness : IDisposable
         private readonly Lock _lock = new();
         private List<RecordedEffect> _effects = [];
         private List<string> _events = [];
+        private long _unit;
 
         public IReadOnlyList<RecordedEffect> Effects
         {
@@ -102,12 +107,13 @@ internal sealed class EngineHarness : IDisposable
         {
             lock (_lock)
             {
+                _unit++;
                 foreach (Effect effect in effects)
                 {
                     var frame = new Replies(bytes.Slice(effect.Start, effect.Length));
                     string[] words = [.. ((object?[])frame.Next()!).Select(word => (string)word!)];
                     if (!frame.AtEnd) throw new InvalidOperationException($"The effect {string.Join(' ', words)} is followed by stray bytes.");
-                    _effects.Add(new(effect.Slot, effect.Epoch, effect.Sequence, effect.Database, words));
+                    _effects.Add(new(_unit, effect.Slot, effect.Epoch, effect.Sequence, effect.Database, words));
                 }
             }
         }
@@ -142,8 +148,8 @@ internal sealed class EngineHarness : IDisposable
     }
 }
 
-/// <summary>One effect as a consumer saw it.</summary>
-internal sealed record RecordedEffect(int Slot, long Epoch, long Sequence, int Database, string[] Words)
+/// <summary>One effect as a consumer saw it; those of one unit have the same number.</summary>
+internal sealed record RecordedEffect(long Unit, int Slot, long Epoch, long Sequence, int Database, string[] Words)
 {
     public override string ToString() => string.Join(' ', Words);
 }

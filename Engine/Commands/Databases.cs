@@ -1,0 +1,145 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Logical databases as a whole. What changes one gives an effect for each slot that it changes, and the effect means that slot's
+/// share: FLUSHDB in slot 5 empties the database in slot 5. A log of several slots writes such a command once per unit.
+/// </summary>
+internal static class Databases
+{
+    /// <summary>SELECT index</summary>
+    [Command("SELECT", 2, CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Category.Connection, Since = "1.0.0", Complexity = "O(1)",
+        Summary = "Changes the selected database.", Syntax = "index")]
+    internal static void Select(ref CommandContext call)
+    {
+        if (!KeyMoves.TryReadDatabase(ref call, 1, out int database)) return;
+        call.Session.Database = database;
+        call.Reply.Ok();
+    }
+
+    /// <summary>FLUSHDB [ASYNC | SYNC]</summary>
+    [Command("FLUSHDB", -1, CommandFlags.Write | CommandFlags.Exclusive, Category.Keyspace | Category.Dangerous, Since = "1.0.0",
+        Complexity = "O(N) where N is the number of keys in the selected database", Summary = "Remove all keys from the current database.",
+        Syntax = "[ASYNC | SYNC]", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded",
+        History = "4.0.0: Added the `ASYNC` flushing mode modifier.\n6.2.0: Added the `SYNC` flushing mode modifier.")]
+    internal static void Flushdb(ref CommandContext call)
+    {
+        if (TryReadMode(ref call)) Flush(ref call, call.Session.Database, call.Session.Database, "FLUSHDB"u8);
+    }
+
+    /// <summary>FLUSHALL [ASYNC | SYNC]</summary>
+    [Command("FLUSHALL", -1, CommandFlags.Write | CommandFlags.Exclusive, Category.Keyspace | Category.Dangerous, Since = "1.0.0",
+        Complexity = "O(N) where N is the total number of keys in all databases", Summary = "Removes all keys from all databases.",
+        Syntax = "[ASYNC | SYNC]", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded",
+        History = "4.0.0: Added the `ASYNC` flushing mode modifier.\n6.2.0: Added the `SYNC` flushing mode modifier.")]
+    internal static void Flushall(ref CommandContext call)
+    {
+        if (TryReadMode(ref call)) Flush(ref call, 0, call.Store.Slots.Databases - 1, "FLUSHALL"u8);
+    }
+
+    /// <summary>SWAPDB index1 index2</summary>
+    [Command("SWAPDB", 3, CommandFlags.Write | CommandFlags.Fast | CommandFlags.Exclusive, Category.Keyspace | Category.Dangerous, Since = "4.0.0",
+        Complexity = "O(N) where N is the count of clients watching or blocking on keys from both databases.", Summary = "Swaps two Redis databases.",
+        Syntax = "index1 index2", Group = "server")]
+    internal static void Swapdb(ref CommandContext call)
+    {
+        if (!TryReadIndex(ref call, 1, "ERR invalid first DB index"u8, out int first) ||
+            !TryReadIndex(ref call, 2, "ERR invalid second DB index"u8, out int second)) return;
+        SlotTable slots = call.Store.Slots;
+        if (first < 0 || second < 0 || first >= slots.Databases || second >= slots.Databases)
+        {
+            call.Reply.Error("ERR DB index is out of range"u8);
+            return;
+        }
+        call.Reply.Ok();
+        if (first == second) return;
+        int changes = 1; // one for all, counted where the first keys are
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (slots.KeyCount(first, number) + slots.KeyCount(second, number) == 0) continue;
+            if (slots[number] is not { } slot) continue;
+            List<byte[]>? inFirst = slot.Watchers is null ? null : WatchedThatChange(ref call, slot, first, second);
+            List<byte[]>? inSecond = slot.Watchers is null ? null : WatchedThatChange(ref call, slot, second, first);
+            slot.Swap(first, second);
+            call.CountChanges(slot, changes);
+            changes = 0;
+            Wake(slot, first, inFirst);
+            Wake(slot, second, inSecond);
+            if (call.BeginEffect(3) is not { } words) continue;
+            words.BulkString("SWAPDB"u8);
+            words.BulkString(call[1]);
+            words.BulkString(call[2]);
+            call.EndDatabaseEffect(slot, call.Session.Database);
+        }
+    }
+
+    /// <summary>Reads [ASYNC | SYNC]. They do not differ here, since the collector frees in the background either way.</summary>
+    private static bool TryReadMode(ref CommandContext call)
+    {
+        if (call.Count == 1 || (call.Count == 2 && (call[1].Is("ASYNC"u8) || call[1].Is("SYNC"u8)))) return true;
+        call.SyntaxError();
+        return false;
+    }
+
+    private static bool TryReadIndex(ref CommandContext call, int index, ReadOnlySpan<byte> error, out int database)
+    {
+        database = 0;
+        if (!Numbers.TryParseInt64(call[index], out long number) || number is < int.MinValue or > int.MaxValue)
+        {
+            call.Reply.Error(error);
+            return false;
+        }
+        database = (int)number;
+        return true;
+    }
+
+    private static void Flush(ref CommandContext call, int first, int last, ReadOnlySpan<byte> effect)
+    {
+        SlotTable slots = call.Store.Slots;
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (slots[number] is not { } slot) continue;
+            int removed = 0;
+            for (int database = first; database <= last; database++)
+            {
+                if (slots.KeyCount(database, number) == 0) continue;
+                List<byte[]>? watched = slot.Watchers is null ? null : WatchedThatChange(ref call, slot, database, -1);
+                removed += slot.Clear(database)!.Count;
+                Wake(slot, database, watched);
+            }
+            if (removed == 0) continue;
+            call.CountChanges(slot, removed);
+            call.Store.Statistics.CountLazyFreed(removed);
+            if (call.BeginEffect(1) is not { } words) continue;
+            words.BulkString(effect);
+            call.EndDatabaseEffect(slot, call.Session.Database);
+        }
+        call.Reply.Ok();
+    }
+
+    /// <summary>
+    /// The watched keys of a database that are no longer what they were once it holds what another database holds (-1: nothing):
+    /// those that exist in either. One that was missing and would be expired there already stays missing.
+    /// </summary>
+    private static List<byte[]> WatchedThatChange(ref CommandContext call, Slot slot, int database, int replacedWith)
+    {
+        var keys = new List<byte[]>();
+        foreach (byte[] key in slot.Watchers!.KeysOf(database))
+        {
+            if (Exists(slot, database, key, long.MinValue) || (replacedWith >= 0 && Exists(slot, replacedWith, key, call.NowMs))) keys.Add(key);
+        }
+        return keys;
+    }
+
+    private static bool Exists(Slot slot, int database, byte[] key, long nowMs)
+    {
+        if (slot.KeyspaceIfAny(database) is not { } keyspace) return false;
+        Entry entry = keyspace.Find(key);
+        return !entry.IsMissing && entry.ExpiresAtMs > nowMs;
+    }
+
+    private static void Wake(Slot slot, int database, List<byte[]>? keys)
+    {
+        if (keys is null) return;
+        foreach (byte[] key in keys) slot.Watchers!.Changed(database, key);
+    }
+}

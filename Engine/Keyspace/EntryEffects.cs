@@ -1,0 +1,38 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Effects that say what a key holds, whatever way it came to hold it.</summary>
+internal static class EntryEffects
+{
+    /// <summary>
+    /// Gives the effect that makes <paramref name="key"/> hold what <paramref name="entry"/> holds, in place of anything it held before:
+    /// for a change whose cause lies in another slot, so that the request says nothing to whoever has this slot's log only.
+    /// To be called before the change, so that an entry that cannot be written down changes nothing.
+    /// </summary>
+    public static void Recreate(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, object entry)
+    {
+        switch (KeyEntry.TypeOf(entry))
+        {
+            case ValueType.String:
+                RecreateString(ref call, keyspace, key, entry);
+                break;
+            default:
+                throw new NotSupportedException($"A key of type {KeyEntry.TypeOf(entry)} cannot be carried from one slot to another yet: it takes RESTORE.");
+        }
+    }
+
+    private static void RecreateString(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, object entry)
+    {
+        long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
+        if (call.BeginEffect(expiresAtMs == Expiry.Never ? 3 : 5) is not { } effect) return;
+        Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
+        effect.BulkString("SET"u8);
+        effect.BulkString(key);
+        effect.BulkString(StringEntry.Read(entry, scratch));
+        if (expiresAtMs != Expiry.Never)
+        {
+            effect.BulkString("PXAT"u8);
+            effect.BulkInteger(expiresAtMs);
+        }
+        call.EndEffect(keyspace);
+    }
+}
