@@ -56,7 +56,7 @@ internal sealed class NumberKind(Type type, NumberFormat format, long min, long 
                 : $"argument must be between {min} and {max} inclusive";
             return false;
         }
-        value = type == typeof(int) ? (int)Math.Min(number, int.MaxValue) : number;
+        value = type == typeof(int) ? (object)(int)Math.Min(number, int.MaxValue) : number;
         error = null;
         return true;
     }
