@@ -52,11 +52,11 @@ internal static class CommandDocumentation
         reply.Integer(step);
         WriteNames(reply, CategoriesOf(command));
         string[] tips = Lines(command.Declaration?.Tips, ';');
-        reply.Array(tips.Length);
+        reply.Set(tips.Length);
         foreach (string tip in tips) reply.BulkString(tip);
-        reply.Array(command.Keys.Count);
+        reply.Set(command.Keys.Count);
         foreach (KeySpecification keys in command.Keys) WriteKeys(reply, keys);
-        reply.Array(command.Subcommands?.Count ?? 0);
+        reply.Set(command.Subcommands?.Count ?? 0);
         foreach (CommandInfo subcommand in command.Subcommands?.Values ?? Enumerable.Empty<CommandInfo>()) WriteInfo(reply, subcommand);
     }
 

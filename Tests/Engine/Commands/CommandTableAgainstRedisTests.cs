@@ -1,0 +1,97 @@
+using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
+using Xunit;
+
+namespace OrleansRedis.Tests;
+
+/// <summary>
+/// What our attributes say of each command, against what a real redis-server 7.0 says of its own: arity, flags, categories, keys, tips.
+/// Where Redis 7.4 differs from 7.0, the difference is named here.
+/// </summary>
+public sealed class CommandTableAgainstRedisTests
+{
+    private static readonly string[] s_fields = ["name", "arity", "flags", "first", "last", "step", "categories", "tips", "keys"];
+
+    /// <summary>"command field: value" where Redis 7.4 says something else than 7.0, and so do we.</summary>
+    private static readonly HashSet<string> s_changedSince70 =
+    [
+        "command|getkeys arity: -3", // a command may have one word
+        "command|getkeysandflags arity: -3",
+        "config|resetstat tips: request_policy:all_nodes response_policy:all_succeeded",
+        "config|rewrite tips: request_policy:all_nodes response_policy:all_succeeded",
+        "msetnx tips: ", // it cannot be split by shards, being all or nothing
+    ];
+
+    [Fact]
+    public async Task Every_command_is_described_as_redis_describes_it()
+    {
+        using var ours = new EngineHarness();
+        await using RedisProcess redis = await RedisProcess.StartAsync(ServerKind.Redis);
+        await using RespConnection connection = await redis.ConnectAsync();
+        var differences = new List<string>();
+        var shown = new RespWriter();
+        foreach (CommandInfo command in AllCommands())
+        {
+            RespValue theirs = (await connection.CallAsync("COMMAND", "INFO", command.Name))[0];
+            if (theirs.IsNull) continue; // it came after 7.0
+            shown.Clear();
+            CommandDocumentation.WriteInfo(shown, command);
+            string[] mine = Describe((object?[])new Replies(shown.Written).Next()!), real = Describe((object?[])Plain(theirs)!);
+            for (int i = 0; i < s_fields.Length; i++)
+            {
+                if (mine[i] != real[i] && !s_changedSince70.Contains($"{command.Name} {s_fields[i]}: {mine[i]}"))
+                    differences.Add($"{command.Name} {s_fields[i]}: {mine[i]}   but Redis 7.0 says   {real[i]}");
+            }
+        }
+        Assert.True(differences.Count == 0, "\n" + string.Join('\n', differences));
+    }
+
+    [Fact]
+    public void Every_syntax_can_be_parsed_and_names_as_many_keys_as_are_specified()
+    {
+        foreach (CommandInfo command in AllCommands())
+        {
+            if (command.Declaration is not { } declaration) continue;
+            IReadOnlyList<ArgumentSyntax> arguments = ArgumentSyntax.Parse(declaration.Syntax, command.Keys);
+            int least = declaration.Name.Count(c => c == '|') + 1 + arguments.Count(argument => !argument.IsOptional);
+            Assert.True(least <= Math.Abs(command.Arity), $"{declaration.Name} has arity {command.Arity}, but its syntax '{declaration.Syntax}' needs {least} words.");
+            if (command.Keys.Count > 0) Assert.True(HasKey(arguments), $"{declaration.Name} has keys, but its syntax '{declaration.Syntax}' names none.");
+        }
+
+        static bool HasKey(IEnumerable<ArgumentSyntax> arguments) =>
+            arguments.Any(argument => argument.KeySpecification >= 0 || HasKey(argument.Arguments));
+    }
+
+    private static IEnumerable<CommandInfo> AllCommands()
+    {
+        CommandTable table = new(typeof(Store).Assembly);
+        return table.Commands.SelectMany(command => command.Subcommands is null ? [command] : new[] { command }.Concat(command.Subcommands.Values));
+    }
+
+    private static string[] Describe(object?[] info) =>
+    [
+        .. info[..2].Select(Replies.Show),
+        Sorted(info[2]),
+        .. info[3..6].Select(Replies.Show),
+        Sorted(info[6]),
+        Sorted(info[7]),
+        string.Join("; ", ((object?[])info[8]!).Select(Keys)),
+    ];
+
+    private static string Sorted(object? names) => string.Join(' ', ((object?[])names!).Select(Replies.Show).Order());
+
+    /// <summary>A key specification without its notes, which are for people.</summary>
+    private static string Keys(object? specification)
+    {
+        var fields = ((object?[])specification!).Chunk(2).Where(pair => (string)pair[0]! != "notes").ToDictionary(pair => (string)pair[0]!, pair => pair[1]);
+        return $"{Sorted(fields["flags"])} {Replies.Show(fields["begin_search"])} {Replies.Show(fields["find_keys"])}";
+    }
+
+    private static object? Plain(RespValue value) => value switch
+    {
+        { IsNull: true } => null,
+        { IsAggregate: true } => value.Items.Select(Plain).ToArray(),
+        { Kind: RespKind.Integer } => value.Integer,
+        _ => value.Text,
+    };
+}
