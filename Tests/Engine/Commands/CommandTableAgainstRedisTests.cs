@@ -19,6 +19,8 @@ public sealed class CommandTableAgainstRedisTests
         "command|getkeysandflags arity: -3",
         "config|resetstat tips: request_policy:all_nodes response_policy:all_succeeded",
         "config|rewrite tips: request_policy:all_nodes response_policy:all_succeeded",
+        "randomkey tips: nondeterministic_output request_policy:all_shards response_policy:special",
+        "scan tips: nondeterministic_output request_policy:special response_policy:special",
         "msetnx tips: ", // it cannot be split by shards, being all or nothing
     ];
 
