@@ -146,6 +146,16 @@ public sealed class ServerOptions
     [Directive("lfu-decay-time")]
     public int LfuDecayTime { get; set; } = 1;
 
+    // Sizes up to which sorted sets are packed into one run of bytes.
+
+    /// <summary>zset-max-listpack-entries: how many members a sorted set may have that is kept as a listpack.</summary>
+    [Directive("zset-max-listpack-entries", Alias = "zset-max-ziplist-entries")]
+    public long ZsetMaxListpackEntries { get; set; } = 128;
+
+    /// <summary>zset-max-listpack-value: how many bytes its members may have.</summary>
+    [Directive("zset-max-listpack-value", Alias = "zset-max-ziplist-value", Format = NumberFormat.Memory)]
+    public long ZsetMaxListpackValue { get; set; } = 64;
+
     /// <summary>save: when snapshots are made; never.</summary>
     [Directive("save", Kind = typeof(MemoryOnlyKind))]
     public string Save { get; set; } = "";

@@ -1,0 +1,173 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>How a member is to be added; the words of ZADD.</summary>
+[Flags]
+internal enum AddOptions : byte
+{
+    None = 0,
+    IfMissing = 1,
+    IfPresent = 2,
+    IfGreater = 4,
+    IfLess = 8,
+    Increment = 16,
+}
+
+/// <summary>What became of it.</summary>
+internal enum AddOutcome : byte
+{
+    /// <summary>The member has the score already.</summary>
+    Same,
+
+    Added,
+
+    Updated,
+
+    /// <summary>An option kept it from being done.</summary>
+    Refused,
+
+    /// <summary>The sum of inf and -inf; nothing is done.</summary>
+    NotANumber,
+}
+
+/// <summary>Making and changing sorted sets in their encodings: a blob of kind ZSetListpack while small, then a <see cref="SortedSetValue"/>.</summary>
+internal static class SortedSetEntry
+{
+    /// <summary>Makes an empty one that suits this many members, the first of them this long.</summary>
+    public static object Create(ServerOptions options, ReadOnlySpan<byte> key, long count, int memberLength, int roomBytes = 0)
+    {
+        if (count > options.ZsetMaxListpackEntries || memberLength > options.ZsetMaxListpackValue) return new SortedSetValue(key.ToArray(), (int)Math.Min(count, 1 << 20));
+        return CreateListpack(key, roomBytes).Array;
+    }
+
+    /// <summary>Makes one of members that are all known; they must be distinct, and in order (see <see cref="Sort"/>).</summary>
+    public static object Create(ServerOptions options, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries)
+    {
+        int longest = 0, room = 0;
+        foreach (byte[] entry in entries)
+        {
+            longest = Math.Max(longest, entry.Length - sizeof(double));
+            room += entry.Length + 8;
+        }
+        if (entries.Length > options.ZsetMaxListpackEntries || longest > options.ZsetMaxListpackValue)
+        {
+            var value = new SortedSetValue(key.ToArray(), entries.Length);
+            foreach (byte[] entry in entries) value.Add(entry);
+            return value;
+        }
+        Listpack listpack = CreateListpack(key, room);
+        foreach (byte[] entry in entries) SortedSetListpack.Append(ref listpack, ScoredMember.ScoreOf(entry), ScoredMember.MemberOf(entry));
+        listpack.TrimToSize();
+        return listpack.Array;
+    }
+
+    /// <summary>Sorts by score, then by member.</summary>
+    public static void Sort(Span<byte[]> entries) => entries.Sort(static (a, b) =>
+    {
+        double x = ScoredMember.ScoreOf(a), y = ScoredMember.ScoreOf(b);
+        return x < y ? -1 : x > y ? 1 : ScoredMember.MemberOf(a).SequenceCompareTo(ScoredMember.MemberOf(b));
+    });
+
+    /// <summary>
+    /// Adds a member or changes its score. <paramref name="set"/> becomes another object if it outgrows its array or its encoding.
+    /// </summary>
+    public static AddOutcome Add(ServerOptions options, ref object set, double score, ReadOnlySpan<byte> member, AddOptions how, out double newScore)
+    {
+        if (set is byte[] blob)
+        {
+            Listpack listpack = Listpack.In(blob);
+            int at = SortedSetListpack.Find(listpack, member);
+            if (at >= 0)
+            {
+                double current = SortedSetListpack.ScoreOf(listpack, at);
+                AddOutcome outcome = Decide(current, score, how, out newScore);
+                if (outcome != AddOutcome.Updated) return outcome;
+                listpack.Delete(at, 2);
+                SortedSetListpack.Insert(ref listpack, newScore, member);
+                set = listpack.Array;
+                return AddOutcome.Updated;
+            }
+            newScore = score;
+            if ((how & AddOptions.IfPresent) != 0) return AddOutcome.Refused;
+            if (SortedSetListpack.CountOf(listpack) < options.ZsetMaxListpackEntries && member.Length <= options.ZsetMaxListpackValue)
+            {
+                SortedSetListpack.Insert(ref listpack, score, member);
+                set = listpack.Array;
+                return AddOutcome.Added;
+            }
+            set = Convert(blob, 1);
+        }
+        SortedSetValue value = Unsafe.As<SortedSetValue>(set);
+        if (value.Find(member) is { } entry)
+        {
+            AddOutcome outcome = Decide(ScoredMember.ScoreOf(entry), score, how, out newScore);
+            if (outcome == AddOutcome.Updated) value.SetScore(entry, newScore);
+            return outcome;
+        }
+        newScore = score;
+        if ((how & AddOptions.IfPresent) != 0) return AddOutcome.Refused;
+        value.Add(score, member);
+        return AddOutcome.Added;
+    }
+
+    /// <summary>Removes a member; false if it is not there. The set may be empty then.</summary>
+    public static bool Remove(ref object set, ReadOnlySpan<byte> member)
+    {
+        if (set is not byte[] blob) return Unsafe.As<SortedSetValue>(set).Remove(member);
+        Listpack listpack = Listpack.In(blob);
+        int at = SortedSetListpack.Find(listpack, member);
+        if (at < 0) return false;
+        listpack.Delete(at, 2);
+        set = listpack.Array;
+        return true;
+    }
+
+    /// <summary>Removes the members of these ranks.</summary>
+    public static void RemoveRange(ref object set, RankRange ranks)
+    {
+        if (set is not byte[] blob)
+        {
+            Unsafe.As<SortedSetValue>(set).RemoveRange(ranks.From, ranks.Count);
+            return;
+        }
+        Listpack listpack = Listpack.In(blob);
+        listpack.DeleteRange(ranks.From * 2, ranks.Count * 2);
+        set = listpack.Array;
+    }
+
+    /// <summary>A small sorted set in the large encoding, with room for so many more members.</summary>
+    public static SortedSetValue Convert(byte[] blob, int more)
+    {
+        var view = new SortedSetView(blob);
+        var value = new SortedSetValue(Blob.KeyOf(blob).ToArray(), view.Count + more)
+        {
+            ExpiresAtMs = Blob.ExpiresAtMs(blob),
+            AccessClock = Blob.AccessClock(blob),
+        };
+        SortedSetView.Walker walker = view.Walk(stackalloc byte[ListpackElement.ScratchLength]);
+        while (walker.MoveNext()) value.Add(walker.Score, walker.Member);
+        return value;
+    }
+
+    private static Listpack CreateListpack(ReadOnlySpan<byte> key, int roomBytes)
+    {
+        Listpack listpack = Listpack.In(Blob.Create(BlobKind.ZSetListpack, key, Listpack.EmptyLength + roomBytes, Expiry.Never, out _));
+        listpack.Clear();
+        return listpack;
+    }
+
+    private static AddOutcome Decide(double current, double score, AddOptions how, out double newScore)
+    {
+        newScore = score;
+        if ((how & AddOptions.IfMissing) != 0) return AddOutcome.Refused;
+        if ((how & AddOptions.Increment) != 0)
+        {
+            newScore += current;
+            if (double.IsNaN(newScore)) return AddOutcome.NotANumber;
+        }
+        if ((how & AddOptions.IfLess) != 0 && newScore >= current) return AddOutcome.Refused;
+        if ((how & AddOptions.IfGreater) != 0 && newScore <= current) return AddOutcome.Refused;
+        return newScore == current ? AddOutcome.Same : AddOutcome.Updated;
+    }
+}

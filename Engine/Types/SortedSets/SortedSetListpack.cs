@@ -1,0 +1,78 @@
+using System.Globalization;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// A small sorted set: a listpack of member, score, member, score… in order. A whole score is kept as an integer, any other as
+/// its shortest decimal, so these are the bytes that Redis would have.
+/// </summary>
+internal static class SortedSetListpack
+{
+    public static int CountOf(in Listpack listpack) => listpack.Count / 2;
+
+    /// <summary>The score behind a member.</summary>
+    public static double ScoreOf(in Listpack listpack, int member) => ToScore(listpack[listpack.Next(member)]);
+
+    /// <summary>The position of a member, or -1.</summary>
+    public static int Find(in Listpack listpack, ReadOnlySpan<byte> member) => listpack.Find(listpack.First, member, skip: 1);
+
+    /// <summary>Puts a member that is not there in its place.</summary>
+    public static void Insert(ref Listpack listpack, double score, ReadOnlySpan<byte> member)
+    {
+        int at = PositionFor(listpack, score, member);
+        InsertScore(ref listpack, at, score);
+        listpack.Insert(at, member);
+    }
+
+    /// <summary>Adds a member that comes after all others.</summary>
+    public static void Append(ref Listpack listpack, double score, ReadOnlySpan<byte> member)
+    {
+        listpack.Append(member);
+        InsertScore(ref listpack, listpack.EndPosition, score);
+    }
+
+    /// <summary>How many members lie before the bound.</summary>
+    public static int CountBefore<TBound>(in Listpack listpack, scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
+    {
+        Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
+        int before = 0;
+        for (int at = listpack.First; at >= 0; before++)
+        {
+            int scoreAt = listpack.Next(at);
+            if (!bound.IsAfter(ToScore(listpack[scoreAt]), listpack[at].AsSpan(scratch))) break;
+            at = listpack.Next(scoreAt);
+        }
+        return before;
+    }
+
+    /// <summary>An element as a score.</summary>
+    public static double ToScore(in ListpackElement element)
+    {
+        if (element.IsInteger) return element.Integer;
+        return Numbers.TryParseDouble(element.Text, out double score) ? score : double.Parse(element.Text, NumberStyles.Float, CultureInfo.InvariantCulture);
+    }
+
+    private static int PositionFor(in Listpack listpack, double score, ReadOnlySpan<byte> member)
+    {
+        Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
+        for (int at = listpack.First; at >= 0;)
+        {
+            int scoreAt = listpack.Next(at);
+            double other = ToScore(listpack[scoreAt]);
+            if (other > score || (other == score && listpack[at].AsSpan(scratch).SequenceCompareTo(member) > 0)) return at;
+            at = listpack.Next(scoreAt);
+        }
+        return listpack.EndPosition;
+    }
+
+    private static void InsertScore(ref Listpack listpack, int at, double score)
+    {
+        if (Numbers.IsWhole(score, out long whole))
+        {
+            listpack.Insert(at, whole);
+            return;
+        }
+        Span<byte> text = stackalloc byte[Numbers.LongestDouble];
+        listpack.Insert(at, text[..Numbers.FormatDouble(score, text)]);
+    }
+}

@@ -1,0 +1,143 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Members by rank: from one up to, not including, another.</summary>
+internal readonly record struct RankRange(int From, int To)
+{
+    public int Count => To - From;
+
+    /// <summary>start and stop as commands give them: both inclusive, negative from the end.</summary>
+    public static RankRange Of(long start, long stop, int length)
+    {
+        if (start < 0) start += length;
+        if (stop < 0) stop += length;
+        if (start < 0) start = 0;
+        if (start > stop || start >= length) return default;
+        if (stop >= length) stop = length - 1;
+        return new((int)start, (int)stop + 1);
+    }
+
+    /// <summary>The same ranks counted from the other end.</summary>
+    public RankRange Reversed(int length) => new(length - To, length - From);
+
+    /// <summary>LIMIT offset count, of this range read from its beginning or, reversed, from its end. A negative count is no limit, a negative offset nothing.</summary>
+    public RankRange Limited(long offset, long count, bool reversed)
+    {
+        if (offset < 0 || offset >= Count) return default;
+        long left = Count - offset;
+        if (count >= 0 && count < left) left = count;
+        return reversed ? new(To - (int)offset - (int)left, To - (int)offset) : new(From + (int)offset, From + (int)offset + (int)left);
+    }
+}
+
+/// <summary>min and max of a range of scores, each possibly exclusive: <c>1.5</c>, <c>(1.5</c>, <c>-inf</c>.</summary>
+internal readonly struct ScoreRange(double min, bool minExclusive, double max, bool maxExclusive)
+{
+    public static ReadOnlySpan<byte> NotFloat => "ERR min or max is not a float"u8;
+
+    /// <summary>Everything before the range.</summary>
+    public ScoreBound Lower => new(min, minExclusive);
+
+    /// <summary>Everything before the range's end.</summary>
+    public ScoreBound Upper => new(max, !maxExclusive);
+
+    public static bool TryParse(ReadOnlySpan<byte> min, ReadOnlySpan<byte> max, out ScoreRange range)
+    {
+        range = default;
+        if (!TryParse(min, out double low, out bool lowExclusive) || !TryParse(max, out double high, out bool highExclusive)) return false;
+        range = new(low, lowExclusive, high, highExclusive);
+        return true;
+    }
+
+    private static bool TryParse(ReadOnlySpan<byte> text, out double value, out bool exclusive)
+    {
+        exclusive = text.Length > 0 && text[0] == '(';
+        return Numbers.TryParseDoubleLeniently(exclusive ? text[1..] : text, out value);
+    }
+}
+
+/// <summary>Between scores.</summary>
+internal readonly struct ScoreBound(double score, bool afterEquals) : IScoreBound
+{
+    private readonly double _score = score;
+    private readonly bool _afterEquals = afterEquals;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool IsAfter(double score, byte[] entry) => score < _score || (_afterEquals && score == _score);
+
+    public bool IsAfter(double score, scoped ReadOnlySpan<byte> member) => score < _score || (_afterEquals && score == _score);
+}
+
+/// <summary>min and max of a range of members that have the same score: <c>[a</c>, <c>(a</c>, <c>-</c>, <c>+</c>.</summary>
+internal readonly ref struct LexRange
+{
+    private LexRange(LexBound lower, LexBound upper)
+    {
+        Lower = lower;
+        Upper = upper;
+    }
+
+    public static ReadOnlySpan<byte> NotValid => "ERR min or max not valid string range item"u8;
+
+    /// <summary>Everything before the range.</summary>
+    public LexBound Lower { get; }
+
+    /// <summary>Everything before the range's end.</summary>
+    public LexBound Upper { get; }
+
+    public static bool TryParse(ReadOnlySpan<byte> min, ReadOnlySpan<byte> max, out LexRange range)
+    {
+        range = default;
+        if (!LexBound.TryParse(min, isMax: false, out LexBound lower) || !LexBound.TryParse(max, isMax: true, out LexBound upper)) return false;
+        range = new(lower, upper);
+        return true;
+    }
+}
+
+/// <summary>Between members, whatever their score.</summary>
+internal readonly ref struct LexBound : IScoreBound
+{
+    private readonly ReadOnlySpan<byte> _member;
+    private readonly bool _afterEquals;
+    private readonly int _infinite; // -1 before everything, 1 behind everything
+
+    private LexBound(ReadOnlySpan<byte> member, bool afterEquals, int infinite)
+    {
+        _member = member;
+        _afterEquals = afterEquals;
+        _infinite = infinite;
+    }
+
+    public static bool TryParse(ReadOnlySpan<byte> text, bool isMax, out LexBound bound)
+    {
+        bound = default;
+        if (text.Length == 0) return false;
+        switch (text[0])
+        {
+            case (byte)'-' when text.Length == 1:
+                bound = new(default, false, -1);
+                return true;
+            case (byte)'+' when text.Length == 1:
+                bound = new(default, false, 1);
+                return true;
+            case (byte)'(':
+                bound = new(text[1..], afterEquals: !isMax, 0);
+                return true;
+            case (byte)'[':
+                bound = new(text[1..], afterEquals: isMax, 0);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    public bool IsAfter(double score, byte[] entry) => _infinite != 0 ? _infinite > 0 : IsAfter(score, ScoredMember.MemberOf(entry));
+
+    public bool IsAfter(double score, scoped ReadOnlySpan<byte> member)
+    {
+        if (_infinite != 0) return _infinite > 0;
+        int comparison = member.SequenceCompareTo(_member);
+        return comparison < 0 || (_afterEquals && comparison == 0);
+    }
+}

@@ -1,0 +1,62 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Putting a result in the place of a destination key, for ZRANGESTORE, ZUNIONSTORE, GEOSEARCHSTORE and the like.</summary>
+internal static class SortedSetStore
+{
+    private const int PairsPerEffect = 1000;
+
+    /// <summary>
+    /// Makes the destination hold exactly these members, in order and of its own, whatever it held; none removes it.
+    /// Gives the effects if the request itself would not do: its keys lie in several slots, or <paramref name="giveEffects"/>.
+    /// </summary>
+    public static void Put(ref CommandContext call, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries, ReadOnlySpan<byte> eventName, bool giveEffects = false)
+    {
+        giveEffects |= call.Hold != Hold.Slot;
+        Entry destination = call.Write(key);
+        Keyspace keyspace = destination.Keyspace;
+        if (entries.Length == 0)
+        {
+            if (destination.IsMissing) return;
+            call.Remove(keyspace, key);
+            call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
+            if (giveEffects) call.Effect(keyspace, "DEL"u8, key);
+            return;
+        }
+        if (giveEffects)
+        {
+            if (!destination.IsMissing) call.Effect(keyspace, "DEL"u8, key);
+            GiveEffects(ref call, keyspace, key, entries);
+        }
+        object made = SortedSetEntry.Create(call.Store.Options, key, entries);
+        if (destination.IsMissing)
+        {
+            call.Add(keyspace, made);
+        }
+        else
+        {
+            KeyEntry.SetAccessClock(made, KeyEntry.AccessClock(destination.Object));
+            call.Store.Freed(destination.Object);
+            destination.Replace(made);
+        }
+        call.Modified(keyspace, key, KeyEvents.SortedSet, eventName);
+    }
+
+    private static void GiveEffects(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries)
+    {
+        Span<byte> text = stackalloc byte[Numbers.LongestDouble];
+        while (entries.Length > 0)
+        {
+            int count = Math.Min(entries.Length, PairsPerEffect);
+            if (call.BeginEffect(2 + (count * 2)) is not { } effect) return;
+            effect.BulkString("ZADD"u8);
+            effect.BulkString(key);
+            foreach (byte[] entry in entries[..count])
+            {
+                effect.BulkString(text[..Numbers.FormatDouble(ScoredMember.ScoreOf(entry), text)]);
+                effect.BulkString(ScoredMember.MemberOf(entry));
+            }
+            call.EndEffect(keyspace);
+            entries = entries[count..];
+        }
+    }
+}

@@ -1,0 +1,95 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// A large sorted set: a dictionary from member to score, and the members in order. Clients know this encoding as "skiplist".
+/// </summary>
+internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(key)
+{
+    private const int ObjectBytes = 152; // this object, the table and the tree
+
+    private readonly ByteTable<ScoredMember> _members = new(expectedCount);
+    private readonly ScoreTree _order = new();
+    private long _entryBytes;
+
+    public override ValueType Type => ValueType.SortedSet;
+
+    public override string Encoding => "skiplist";
+
+    public override long Bytes => Blob.AllocatedBytes(Key.Length) + ObjectBytes + _members.ArrayBytes + _order.Bytes + _entryBytes;
+
+    public override long FreeEffort => Count;
+
+    public int Count => _members.Count;
+
+    /// <summary>The members in order, to find ranks and to walk.</summary>
+    public ScoreTree Order => _order;
+
+    /// <summary>The members in hash order, to scan and to draw from.</summary>
+    public ByteTable<ScoredMember> Members => _members;
+
+    public bool TryScore(ReadOnlySpan<byte> member, out double score)
+    {
+        if (Find(member) is { } entry)
+        {
+            score = ScoredMember.ScoreOf(entry);
+            return true;
+        }
+        score = 0;
+        return false;
+    }
+
+    /// <summary>The entry of a member (see <see cref="ScoredMember"/>), or null.</summary>
+    public byte[]? Find(ReadOnlySpan<byte> member) => Unsafe.As<byte[]?>(_members.Get(member));
+
+    /// <summary>The rank of a member that has this score.</summary>
+    public int RankOf(double score, ReadOnlySpan<byte> member) => _order.CountBefore(new ScoreTree.EntryBound(score, member));
+
+    /// <summary>Adds a member that is not there.</summary>
+    public void Add(double score, ReadOnlySpan<byte> member) => Add(ScoredMember.Create(score, member));
+
+    /// <summary>Adds a member that is not there, as an entry that belongs to this set from now on.</summary>
+    public void Add(byte[] entry)
+    {
+        _members.Add(entry);
+        _order.Insert(ScoredMember.ScoreOf(entry), entry);
+        _entryBytes += Blob.AllocatedBytes(entry.Length);
+    }
+
+    /// <summary>Gives an entry of this set another score.</summary>
+    public void SetScore(byte[] entry, double score)
+    {
+        double old = ScoredMember.ScoreOf(entry);
+        ScoredMember.SetScore(entry, score);
+        _order.Move(old, score, entry);
+    }
+
+    /// <summary>Removes a member; false if it is not there.</summary>
+    public bool Remove(ReadOnlySpan<byte> member)
+    {
+        if (Unsafe.As<byte[]?>(_members.Remove(member)) is not { } entry) return false;
+        _order.RemoveRange(RankOf(ScoredMember.ScoreOf(entry), member), 1);
+        _entryBytes -= Blob.AllocatedBytes(entry.Length);
+        return true;
+    }
+
+    /// <summary>Removes the members of these ranks.</summary>
+    public void RemoveRange(int rank, int count)
+    {
+        ScoreTree.Position at = _order.At(rank);
+        for (int i = 0; i < count; i++, at.Next())
+        {
+            _members.Remove(at.Member);
+            _entryBytes -= Blob.AllocatedBytes(at.Entry.Length);
+        }
+        _order.RemoveRange(rank, count);
+    }
+
+    public override Value Clone(byte[] key)
+    {
+        var clone = new SortedSetValue(key, Count) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };
+        for (ScoreTree.Position at = _order.At(0); at.IsValid; at.Next()) clone.Add(at.Score, at.Member);
+        return clone;
+    }
+}
