@@ -20,6 +20,9 @@ internal readonly struct SortedSetView
     /// <summary>The large encoding, or null if it is the small one.</summary>
     public SortedSetValue? Value => _value;
 
+    /// <summary>The small encoding, if <see cref="Value"/> is null.</summary>
+    public Listpack Listpack => _listpack;
+
     public bool TryScore(ReadOnlySpan<byte> member, out double score)
     {
         if (_value is not null) return _value.TryScore(member, out score);

@@ -1,0 +1,440 @@
+using System.Runtime.InteropServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Searches in geospatial indexes: GEOSEARCH, and GEORADIUS of older times. They share one helper, as in Redis.</summary>
+internal static class GeoSearch
+{
+    private enum Form : byte
+    {
+        RadiusOfPosition,
+        RadiusOfMember,
+        Search,
+    }
+
+    /// <summary>GEOSEARCH key &lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS radius &lt;m | km | ft | mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]</summary>
+    [Command("GEOSEARCH", -7, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "6.2.0",
+        Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
+        Summary = "Queries a geospatial index for members inside an area of a box or a circle.",
+        Syntax = "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+        History = "7.0.0: Added support for uppercase unit names.")]
+    internal static void Geosearch(ref CommandContext call) => Search(ref call, Form.Search, 1, 2, mayStore: false);
+
+    /// <summary>GEOSEARCHSTORE destination source &lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS radius &lt;m | km | ft | mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; [ASC | DESC] [COUNT count [ANY]] [STOREDIST]</summary>
+    [Command("GEOSEARCHSTORE", -8, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "OW UPDATE 1;RO ACCESS 2", Since = "6.2.0",
+        Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
+        Summary = "Queries a geospatial index for members inside an area of a box or a circle, optionally stores the result.",
+        Syntax = "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
+        History = "7.0.0: Added support for uppercase unit names.")]
+    internal static void Geosearchstore(ref CommandContext call) => Search(ref call, Form.Search, 2, 3, mayStore: true);
+
+    /// <summary>GEORADIUS key longitude latitude radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]</summary>
+    [Command("GEORADIUS", -6, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "RO ACCESS 1;OW UPDATE STORE@6;OW UPDATE STOREDIST@6", Since = "3.2.0",
+        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
+        Summary = "Queries a geospatial index for members within a distance from a coordinate, optionally stores the result.",
+        Syntax = "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
+        History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
+        Deprecated = "6.2.0: `GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument")]
+    internal static void Georadius(ref CommandContext call) => Search(ref call, Form.RadiusOfPosition, 1, 6, mayStore: true);
+
+    /// <summary>GEORADIUS_RO key longitude latitude radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]</summary>
+    [Command("GEORADIUS_RO", -6, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "3.2.10",
+        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
+        Summary = "Returns members from a geospatial index that are within a distance from a coordinate.",
+        Syntax = "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
+        History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
+        Deprecated = "6.2.0: `GEOSEARCH` with the `BYRADIUS` argument")]
+    internal static void GeoradiusRo(ref CommandContext call) => Search(ref call, Form.RadiusOfPosition, 1, 6, mayStore: false);
+
+    /// <summary>GEORADIUSBYMEMBER key member radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]</summary>
+    [Command("GEORADIUSBYMEMBER", -5, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "RO ACCESS 1;OW UPDATE STORE@5;OW UPDATE STOREDIST@5", Since = "3.2.0",
+        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
+        Summary = "Queries a geospatial index for members within a distance from a member, optionally stores the result.",
+        Syntax = "key member radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
+        History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
+        Deprecated = "6.2.0: `GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments")]
+    internal static void Georadiusbymember(ref CommandContext call) => Search(ref call, Form.RadiusOfMember, 1, 5, mayStore: true);
+
+    /// <summary>GEORADIUSBYMEMBER_RO key member radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]</summary>
+    [Command("GEORADIUSBYMEMBER_RO", -5, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "3.2.10",
+        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
+        Summary = "Returns members from a geospatial index that are within a distance from a member.",
+        Syntax = "key member radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
+        History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
+        Deprecated = "6.2.0: `GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments")]
+    internal static void GeoradiusbymemberRo(ref CommandContext call) => Search(ref call, Form.RadiusOfMember, 1, 5, mayStore: false);
+
+    private static void Search(ref CommandContext call, Form form, int source, int firstOption, bool mayStore)
+    {
+        if (!call.TryRead(source, ValueType.SortedSet, out Entry entry)) return;
+        object? set = entry.IsMissing ? null : entry.Object;
+        var query = new GeoQuery { StoreKey = form == Form.Search && mayStore ? 1 : 0 };
+        if (form == Form.RadiusOfPosition)
+        {
+            if (!Geo.TryReadPosition(ref call, 2, out query.Shape.Longitude, out query.Shape.Latitude)) return;
+            if (!TryReadCircle(ref call, 4, ref query.Shape)) return;
+        }
+        else if (form == Form.RadiusOfMember && set is not null)
+        {
+            if (!TryReadMember(ref call, set, 2, ref query.Shape) || !TryReadCircle(ref call, 3, ref query.Shape)) return;
+        }
+        bool read = form == Form.Search ? TryReadSearch(ref call, set, firstOption, mayStore, ref query) : TryReadOptions(ref call, firstOption, mayStore, ref query);
+        if (!read || !IsSound(ref call, form, query)) return;
+        if (set is null)
+        {
+            if (query.StoreKey == 0)
+            {
+                call.Reply.Array(0);
+                return;
+            }
+            SortedSetStore.Put(ref call, call[query.StoreKey], default, default, giveEffects: true);
+            call.Reply.Integer(0);
+            return;
+        }
+        // The closest so many can be told only from an order.
+        if (query.Count != 0 && query.Order == 0 && !query.Any) query.Order = 1;
+
+        GeoMatches matches = GeoMatches.Rent(set);
+        matches.Collect(query.Shape, query.Any ? query.Count : 0);
+        int count = query.Count == 0 ? matches.Count : (int)Math.Min(query.Count, matches.Count);
+        if (query.Order != 0) matches.Sort(query.Order, count);
+        if (query.StoreKey != 0) Store(ref call, matches.Points[..count], query, form == Form.Search ? "geosearchstore"u8 : "georadiusstore"u8);
+        else Reply(call.Reply, matches, count, query);
+        matches.Return();
+    }
+
+    private static void Reply(RespWriter reply, GeoMatches matches, int count, in GeoQuery query)
+    {
+        int parts = 1 + (query.WithDistance ? 1 : 0) + (query.WithHash ? 1 : 0) + (query.WithPosition ? 1 : 0);
+        reply.Array(count);
+        foreach (ref readonly GeoMatch match in matches.Points[..count])
+        {
+            if (parts > 1) reply.Array(parts);
+            match.WriteMember(reply);
+            if (query.WithDistance) Geo.ReplyDistance(reply, match.Distance / query.Shape.Unit);
+            if (query.WithHash) reply.Integer((long)match.Score);
+            if (query.WithPosition) Geo.ReplyPosition(reply, match.Longitude, match.Latitude);
+        }
+    }
+
+    private static void Store(ref CommandContext call, ReadOnlySpan<GeoMatch> matches, in GeoQuery query, ReadOnlySpan<byte> eventName)
+    {
+        var entries = new byte[matches.Length][];
+        for (int i = 0; i < entries.Length; i++)
+            entries[i] = matches[i].ToEntry(query.StoreDistance ? matches[i].Distance / query.Shape.Unit : matches[i].Score);
+        SortedSetEntry.Sort(entries);
+        SortedSetStore.Put(ref call, call[query.StoreKey], entries, eventName, giveEffects: true);
+        call.Reply.Integer(entries.Length);
+    }
+
+    /// <summary>The options that all forms have. False if this is none of them, or a wrong one; then <paramref name="failed"/> and the error is in the reply.</summary>
+    private static bool TryReadCommon(ref CommandContext call, ref int i, ref GeoQuery query, out bool failed)
+    {
+        failed = false;
+        ReadOnlySpan<byte> word = call[i];
+        if (word.Is("WITHDIST"u8)) query.WithDistance = true;
+        else if (word.Is("WITHHASH"u8)) query.WithHash = true;
+        else if (word.Is("WITHCOORD"u8)) query.WithPosition = true;
+        else if (word.Is("ANY"u8)) query.Any = true;
+        else if (word.Is("ASC"u8)) query.Order = 1;
+        else if (word.Is("DESC"u8)) query.Order = -1;
+        else if (word.Is("COUNT"u8) && i + 1 < call.Count)
+        {
+            failed = !call.TryInt64(++i, out query.Count);
+            if (!failed && query.Count <= 0)
+            {
+                call.Reply.Error("ERR COUNT must be > 0"u8);
+                failed = true;
+            }
+            return !failed;
+        }
+        else
+        {
+            return false;
+        }
+        return true;
+    }
+
+    private static bool TryReadOptions(ref CommandContext call, int first, bool mayStore, ref GeoQuery query)
+    {
+        bool stores = false, storesDistance = false;
+        for (int i = first; i < call.Count; i++)
+        {
+            if (TryReadCommon(ref call, ref i, ref query, out bool failed)) continue;
+            if (failed) return false;
+            bool more = mayStore && i + 1 < call.Count;
+            // Each may come once: the key specifications, which decide what slots are taken, find the first.
+            if (more && !stores && call[i].Is("STORE"u8))
+            {
+                stores = true;
+                query.StoreDistance = false;
+            }
+            else if (more && !storesDistance && call[i].Is("STOREDIST"u8))
+            {
+                storesDistance = query.StoreDistance = true;
+            }
+            else
+            {
+                call.SyntaxError();
+                return false;
+            }
+            query.StoreKey = ++i;
+        }
+        return true;
+    }
+
+    private static bool TryReadSearch(ref CommandContext call, object? set, int first, bool mayStore, ref GeoQuery query)
+    {
+        for (int i = first; i < call.Count; i++)
+        {
+            if (TryReadCommon(ref call, ref i, ref query, out bool failed)) continue;
+            if (failed) return false;
+            ReadOnlySpan<byte> word = call[i];
+            int left = call.Count - i - 1;
+            if (mayStore && word.Is("STOREDIST"u8))
+            {
+                query.StoreDistance = true;
+            }
+            else if (word.Is("FROMMEMBER"u8) && left >= 1 && query.From is 0 or 1)
+            {
+                // Without the key, the arguments are still read to their end for what may be wrong with them.
+                if (set is not null && !TryReadMember(ref call, set, i + 1, ref query.Shape)) return false;
+                query.From = 1;
+                i++;
+            }
+            else if (word.Is("FROMLONLAT"u8) && left >= 2 && query.From is 0 or 2)
+            {
+                if (!Geo.TryReadPosition(ref call, i + 1, out query.Shape.Longitude, out query.Shape.Latitude)) return false;
+                query.From = 2;
+                i += 2;
+            }
+            else if (word.Is("BYRADIUS"u8) && left >= 2 && query.By is 0 or 1)
+            {
+                if (!TryReadCircle(ref call, i + 1, ref query.Shape)) return false;
+                query.By = 1;
+                i += 2;
+            }
+            else if (word.Is("BYBOX"u8) && left >= 3 && query.By is 0 or 2)
+            {
+                if (!TryReadBox(ref call, i + 1, ref query.Shape)) return false;
+                query.By = 2;
+                i += 3;
+            }
+            else
+            {
+                call.SyntaxError();
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// <summary>Whether the options go together; if not, the error is in the reply.</summary>
+    private static bool IsSound(ref CommandContext call, Form form, in GeoQuery query)
+    {
+        string? error = null;
+        if (query.StoreKey != 0 && (query.WithDistance || query.WithHash || query.WithPosition))
+            error = $"ERR {(form == Form.Search ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS")} is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
+        else if (form == Form.Search && query.From == 0)
+            error = $"ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {System.Text.Encoding.UTF8.GetString(call[0])}";
+        else if (form == Form.Search && query.By == 0)
+            error = $"ERR exactly one of BYRADIUS and BYBOX can be specified for {System.Text.Encoding.UTF8.GetString(call[0])}";
+        else if (query.Any && query.Count == 0)
+            error = "ERR the ANY argument requires COUNT argument";
+        if (error is not null) call.Reply.Error(error);
+        return error is null;
+    }
+
+    private static bool TryReadMember(ref CommandContext call, object set, int index, ref GeoShape shape)
+    {
+        if (!new SortedSetView(set).TryScore(call[index], out double score))
+        {
+            call.Reply.Error("ERR could not decode requested zset member"u8);
+            return false;
+        }
+        GeoHash.Decode(score, out shape.Longitude, out shape.Latitude);
+        return true;
+    }
+
+    private static bool TryReadCircle(ref CommandContext call, int index, ref GeoShape shape)
+    {
+        if (!TryReadLength(ref call, index, "ERR need numeric radius"u8, out double radius)) return false;
+        if (radius < 0)
+        {
+            call.Reply.Error("ERR radius cannot be negative"u8);
+            return false;
+        }
+        if (!Geo.TryReadUnit(ref call, index + 1, out double unit)) return false;
+        shape.SetCircle(radius, unit);
+        return true;
+    }
+
+    private static bool TryReadBox(ref CommandContext call, int index, ref GeoShape shape)
+    {
+        if (!TryReadLength(ref call, index, "ERR need numeric width"u8, out double width)) return false;
+        if (!TryReadLength(ref call, index + 1, "ERR need numeric height"u8, out double height)) return false;
+        if (width < 0 || height < 0)
+        {
+            call.Reply.Error("ERR height or width cannot be negative"u8);
+            return false;
+        }
+        if (!Geo.TryReadUnit(ref call, index + 2, out double unit)) return false;
+        shape.SetBox(width, height, unit);
+        return true;
+    }
+
+    private static bool TryReadLength(ref CommandContext call, int index, ReadOnlySpan<byte> error, out double length)
+    {
+        if (Numbers.TryParseDouble(call[index], out length)) return true;
+        call.Reply.Error(error);
+        return false;
+    }
+
+    /// <summary>What a search was asked for.</summary>
+    private struct GeoQuery
+    {
+        public GeoShape Shape;
+        public long Count;          // 0: all
+        public int StoreKey;        // the argument; 0: none, reply instead
+        public int Order;           // 1: nearest first, -1: farthest first
+        public int From;            // GEOSEARCH: 1 FROMMEMBER, 2 FROMLONLAT
+        public int By;              // GEOSEARCH: 1 BYRADIUS, 2 BYBOX
+        public bool Any;
+        public bool StoreDistance;
+        public bool WithDistance;
+        public bool WithHash;
+        public bool WithPosition;
+    }
+}
+
+/// <summary>A member that a search has found.</summary>
+internal struct GeoMatch
+{
+    private byte[] _array;     // a ScoredMember, or the array of a listpack
+    private int _position;     // in the listpack; -1 for a ScoredMember
+
+    public double Longitude;
+    public double Latitude;
+    public double Distance;
+    public double Score;
+
+    /// <summary>The same as the match of this member: a ScoredMember, or a position in a listpack.</summary>
+    public readonly GeoMatch Of(byte[] array, int position) => this with { _array = array, _position = position };
+
+    public readonly void WriteMember(RespWriter reply)
+    {
+        if (_position < 0) reply.BulkString(ScoredMember.MemberOf(_array));
+        else ListpackElement.At(_array, _position).WriteTo(reply);
+    }
+
+    /// <summary>A <see cref="ScoredMember"/> of its own.</summary>
+    public readonly byte[] ToEntry(double score)
+    {
+        if (_position < 0) return ScoredMember.Create(score, ScoredMember.MemberOf(_array));
+        return ScoredMember.Create(score, ListpackElement.At(_array, _position).AsSpan(stackalloc byte[ListpackElement.ScratchLength]));
+    }
+}
+
+/// <summary>What a search has found. One a thread, reused.</summary>
+internal sealed class GeoMatches
+{
+    private const int KeptCapacity = 4096;
+
+    [ThreadStatic]
+    private static GeoMatches? t_spare;
+
+    private readonly List<GeoMatch> _matches = [];
+    private SortedSetView _set;
+
+    public int Count => _matches.Count;
+
+    public ReadOnlySpan<GeoMatch> Points => CollectionsMarshal.AsSpan(_matches);
+
+    public static GeoMatches Rent(object set)
+    {
+        GeoMatches rented = t_spare ?? new();
+        t_spare = null;
+        rented._set = new(set);
+        return rented;
+    }
+
+    public void Return()
+    {
+        _matches.Clear();
+        if (_matches.Capacity > KeptCapacity) _matches.Capacity = 0;
+        _set = default;
+        t_spare = this;
+    }
+
+    /// <summary>Finds the members inside a shape, no more than <paramref name="limit"/> unless that is 0.</summary>
+    public void Collect(in GeoShape shape, long limit)
+    {
+        Span<GeoHash> cells = stackalloc GeoHash[9];
+        shape.Cells(cells);
+        int last = 0;
+        for (int i = 0; i < cells.Length; i++)
+        {
+            if (cells[i].IsNone) continue;
+            // With a huge radius neighbours are the same cell, met around the earth.
+            if (last > 0 && cells[i].Bits == cells[last].Bits && cells[i].Steps == cells[last].Steps) continue;
+            if (limit > 0 && Count >= limit) return;
+            (double from, double to) = cells[i].Scores;
+            if (_set.Value is { } value) Collect(value, shape, from, to, limit);
+            else Collect(_set.Listpack, shape, from, to, limit);
+            last = i;
+        }
+    }
+
+    /// <summary>Puts the first <paramref name="count"/> by distance in front, nearest (1) or farthest (-1) first, those at the same distance as found.</summary>
+    public void Sort(int order, int count)
+    {
+        Span<GeoMatch> matches = CollectionsMarshal.AsSpan(_matches);
+        if (matches.Length < 2) return;
+        double[] keys = new double[matches.Length];
+        int[] indexes = new int[matches.Length];
+        for (int i = 0; i < keys.Length; i++)
+        {
+            keys[i] = matches[i].Distance * order;
+            indexes[i] = i;
+        }
+        Array.Sort(keys, indexes);
+        for (int i = 0, end; i < count; i = end)
+        {
+            for (end = i + 1; end < keys.Length && keys[end] == keys[i];) end++;
+            if (end - i > 1) Array.Sort(indexes, i, end - i);
+        }
+        GeoMatch[] sorted = new GeoMatch[count];
+        for (int i = 0; i < count; i++) sorted[i] = matches[indexes[i]];
+        sorted.CopyTo(matches);
+    }
+
+    private void Collect(SortedSetValue value, in GeoShape shape, double from, double to, long limit)
+    {
+        for (ScoreTree.Position at = value.Order.FirstAt(new ScoreBound(from, afterEquals: false)); at.IsValid; at.Next())
+        {
+            double score = at.Score;
+            if (score >= to) return;
+            if (IsMatch(shape, score, out GeoMatch match)) _matches.Add(match.Of(at.Entry, -1));
+            if (limit > 0 && Count >= limit) return;
+        }
+    }
+
+    private void Collect(in Listpack listpack, in GeoShape shape, double from, double to, long limit)
+    {
+        for (int at = listpack.First; at >= 0; at = listpack.Next(listpack.Next(at)))
+        {
+            double score = SortedSetListpack.ScoreOf(listpack, at);
+            if (score < from) continue;
+            if (score >= to) return;
+            if (IsMatch(shape, score, out GeoMatch match)) _matches.Add(match.Of(listpack.Array, at));
+            if (limit > 0 && Count >= limit) return;
+        }
+    }
+
+    private static bool IsMatch(in GeoShape shape, double score, out GeoMatch match)
+    {
+        match = new() { Score = score };
+        GeoHash.Decode(score, out match.Longitude, out match.Latitude);
+        return shape.Contains(match.Longitude, match.Latitude, out match.Distance);
+    }
+}

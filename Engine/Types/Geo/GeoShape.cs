@@ -1,0 +1,131 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>What a geo search covers: a circle, or a box along the meridians, around a centre. Lengths in metres.</summary>
+internal struct GeoShape
+{
+    private const double DegreesToRadians = Math.PI / 180.0;
+
+    /// <summary>The earth's quadratic mean radius, in metres.</summary>
+    private const double EarthRadius = 6372797.560856;
+
+    /// <summary>Half the equator on the Mercator map, in metres, from which the grid's fineness is estimated.</summary>
+    private const double MercatorMax = 20037726.37;
+
+    private double _radius;
+    private double _width;
+    private double _height;
+
+    public double Longitude;
+    public double Latitude;
+
+    /// <summary>Whether it is a box and not a circle.</summary>
+    public bool IsBox { get; private set; }
+
+    /// <summary>Metres in the unit that lengths are given in.</summary>
+    public double Unit { get; private set; }
+
+    public void SetCircle(double radius, double unit)
+    {
+        IsBox = false;
+        _radius = radius;
+        Unit = unit;
+    }
+
+    public void SetBox(double width, double height, double unit)
+    {
+        IsBox = true;
+        _width = width;
+        _height = height;
+        Unit = unit;
+    }
+
+    /// <summary>The great-circle distance of two positions by the haversine formula, in metres.</summary>
+    public static double Distance(double longitude1, double latitude1, double longitude2, double latitude2)
+    {
+        double v = Math.Sin(((longitude2 * DegreesToRadians) - (longitude1 * DegreesToRadians)) / 2);
+        if (v == 0.0) return LatitudeDistance(latitude1, latitude2);
+        double y1 = latitude1 * DegreesToRadians, y2 = latitude2 * DegreesToRadians;
+        double u = Math.Sin((y2 - y1) / 2);
+        return 2.0 * EarthRadius * Math.Asin(Math.Sqrt((u * u) + (Math.Cos(y1) * Math.Cos(y2) * v * v)));
+    }
+
+    /// <summary>Whether a position lies inside, and how far from the centre.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly bool Contains(double longitude, double latitude, out double distance)
+    {
+        distance = 0;
+        if (!IsBox)
+        {
+            // Distance along the meridian alone is never more than the whole, and needs no trigonometry.
+            // The millionth that is added is far more than the rounding of either.
+            double radius = _radius * Unit;
+            if (LatitudeDistance(latitude, Latitude) > radius * 1.000001) return false;
+            distance = Distance(Longitude, Latitude, longitude, latitude);
+            return distance <= radius;
+        }
+        if (LatitudeDistance(latitude, Latitude) > _height * Unit / 2) return false;
+        if (Distance(longitude, latitude, Longitude, latitude) > _width * Unit / 2) return false;
+        distance = Distance(Longitude, Latitude, longitude, latitude);
+        return true;
+    }
+
+    /// <summary>
+    /// The cells that have to be searched: the centre's and its eight neighbours, of a size that covers the shape, less those that
+    /// lie outside it. In the order in which Redis searches them.
+    /// </summary>
+    public readonly void Cells(Span<GeoHash> cells)
+    {
+        double south, north, west, east;
+        double height = Unit * (IsBox ? _height / 2 : _radius), width = Unit * (IsBox ? _width / 2 : _radius);
+        double latitudeDelta = height / EarthRadius / DegreesToRadians;
+        // The parallel nearer to the pole is the shorter one.
+        double narrow = Latitude < 0 ? Latitude - latitudeDelta : Latitude + latitudeDelta;
+        double longitudeDelta = width / EarthRadius / Math.Cos(narrow * DegreesToRadians) / DegreesToRadians;
+        (west, east) = (Longitude - longitudeDelta, Longitude + longitudeDelta);
+        (south, north) = (Latitude - latitudeDelta, Latitude + latitudeDelta);
+
+        double reach = (IsBox ? Math.Sqrt((_width / 2 * (_width / 2)) + (_height / 2 * (_height / 2))) : _radius) * Unit;
+        int steps = EstimateSteps(reach, Latitude);
+        var centre = GeoHash.Of(Longitude, Latitude, steps);
+        if (steps > 1 && (centre.Neighbour(0, 1).Area.North < north || centre.Neighbour(0, -1).Area.South > south ||
+                          centre.Neighbour(1, 0).Area.East < east || centre.Neighbour(-1, 0).Area.West > west))
+        {
+            // Near a cell's edge the estimate can be too fine for the neighbours to reach far enough.
+            steps--;
+            centre = GeoHash.Of(Longitude, Latitude, steps);
+        }
+        GeoArea area = centre.Area;
+        bool prune = steps >= 2;
+        bool noSouth = prune && area.South < south, noNorth = prune && area.North > north;
+        bool noWest = prune && area.West < west, noEast = prune && area.East > east;
+        cells[0] = centre;
+        cells[1] = noNorth ? default : centre.Neighbour(0, 1);
+        cells[2] = noSouth ? default : centre.Neighbour(0, -1);
+        cells[3] = noEast ? default : centre.Neighbour(1, 0);
+        cells[4] = noWest ? default : centre.Neighbour(-1, 0);
+        cells[5] = noNorth || noEast ? default : centre.Neighbour(1, 1);
+        cells[6] = noNorth || noWest ? default : centre.Neighbour(-1, 1);
+        cells[7] = noSouth || noEast ? default : centre.Neighbour(1, -1);
+        cells[8] = noSouth || noWest ? default : centre.Neighbour(-1, -1);
+    }
+
+    /// <summary>How fine a grid may be for nine cells to cover a circle; coarser near the poles.</summary>
+    private static int EstimateSteps(double radius, double latitude)
+    {
+        if (radius == 0) return GeoHash.MaxSteps;
+        int steps = 1;
+        for (; radius < MercatorMax; radius *= 2) steps++;
+        steps -= 2;
+        if (latitude is > 66 or < -66)
+        {
+            steps--;
+            if (latitude is > 80 or < -80) steps--;
+        }
+        return Math.Clamp(steps, 1, GeoHash.MaxSteps);
+    }
+
+    private static double LatitudeDistance(double latitude1, double latitude2) =>
+        EarthRadius * Math.Abs((latitude2 * DegreesToRadians) - (latitude1 * DegreesToRadians));
+}
