@@ -112,9 +112,14 @@ public sealed class RespWriter
     public void Double(double value)
     {
         Span<byte> text = stackalloc byte[Numbers.LongestDouble];
-        int length = Numbers.FormatDouble(value, text);
-        if (Resp3) Line((byte)',', text[..length]);
-        else BulkString(text[..length]);
+        Double(text[..Numbers.FormatDouble(value, text)]);
+    }
+
+    /// <summary>A double that is spelled already.</summary>
+    public void Double(ReadOnlySpan<byte> text)
+    {
+        if (Resp3) Line((byte)',', text);
+        else BulkString(text);
     }
 
     /// <summary>A number too large for an integer; a bulk string in RESP2.</summary>
