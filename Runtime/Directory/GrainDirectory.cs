@@ -71,7 +71,8 @@ internal sealed class GrainDirectory
         return found;
     }
 
-    public Task Unregister(GrainAddress address) => Ask(address.GrainId, (partition, seen) => partition.Unregister(address, seen));
+    /// <summary>Removes an activation. When the last silo leaves there is no directory to remove it from.</summary>
+    public Task Unregister(GrainAddress address) => Partition.View.Ring.IsEmpty ? Task.CompletedTask : Ask(address.GrainId, (partition, seen) => partition.Unregister(address, seen));
 
     /// <summary>Asks the owner, whoever that is by the time it answers.</summary>
     private async Task<DirectoryAnswer> Ask(GrainId grainId, Func<IDirectoryPartition, MembershipVersion, Task<DirectoryAnswer>> question)
@@ -100,7 +101,7 @@ internal sealed class GrainDirectory
                 }
             }
 
-            if (_runtime.IsDead || _runtime.Clock.GetElapsedTime(start) > GiveUp)
+            if (_runtime.IsDead || (owner is null && _runtime.Membership.LocalStatus.IsTerminating()) || _runtime.Clock.GetElapsedTime(start) > GiveUp)
                 throw new OrleansException($"The grain directory has no answer about {grainId}; its owner is {owner?.ToString() ?? "nobody"}", problem!);
             await Task.Delay(TimeSpan.FromMilliseconds(Math.Min(500, 10 * attempt)), _runtime.Clock).ConfigureAwait(false);
         }

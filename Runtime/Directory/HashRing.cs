@@ -19,6 +19,8 @@ internal sealed class HashRing
         _owners = [.. points.Select(pair => pair.Silo)];
     }
 
+    public bool IsEmpty => _points.Length == 0;
+
     public SiloAddress? OwnerOf(uint hash)
     {
         if (_points.Length == 0) return null;

@@ -53,11 +53,7 @@ internal sealed partial class MembershipAgent(SiloRuntime runtime, ILogger<Membe
         if (Membership.LocalStatus != SiloStatus.Dead) await Membership.UpdateStatus(SiloStatus.Dead).ConfigureAwait(false);
     }
 
-    public void Dispose()
-    {
-        _stopping.Cancel();
-        _stopping.Dispose();
-    }
+    public void Dispose() => _stopping.Cancel();
 
     private async Task<SiloAddress[]> FindUnreachable(CancellationToken cancellation)
     {

@@ -46,7 +46,7 @@ internal abstract class ReturnShape
         Type type = method.ReturnType;
         if (type == typeof(void) || type == typeof(Task) || type == typeof(ValueTask)) return new Plain(type);
         if (type.IsGenericType && (type.GetGenericTypeDefinition() == typeof(Task<>) || type.GetGenericTypeDefinition() == typeof(ValueTask<>)))
-            return (ReturnShape)Activator.CreateInstance(typeof(WithResult<>).MakeGenericType(type.GetGenericArguments()), type.GetGenericTypeDefinition() == typeof(ValueTask<>))!;
+            return (ReturnShape)Activator.CreateInstance(typeof(WithResult<>).MakeGenericType(type.GetGenericArguments()), [type.GetGenericTypeDefinition() == typeof(ValueTask<>)])!;
         throw new OrleansConfigurationException($"{method.DeclaringType}.{method.Name} returns {type}; grain methods return void, Task, Task<T>, ValueTask or ValueTask<T>");
     }
 

@@ -4,7 +4,6 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Orleans;
 using Orleans.Hosting;
-using Orleans.Runtime;
 using Xunit;
 
 namespace OrleansRedis.Tests.Runtime;
