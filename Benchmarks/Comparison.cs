@@ -1,0 +1,169 @@
+using System.Diagnostics;
+using System.Globalization;
+using OrleansRedis.Tests.Harness;
+
+namespace OrleansRedis.Benchmarks;
+
+internal sealed class ComparisonOptions
+{
+    public int Rounds { get; set; } = 5;
+    public string[] Only { get; set; } = [];
+    public int[] Pipelines { get; set; } = [];
+    public int RequestDivisor { get; set; } = 1;
+    public bool Memory { get; set; } = true;
+    public bool Startup { get; set; } = true;
+}
+
+/// <summary>
+/// Runs the same lines of redis-benchmark against Redis and against this server, turn and turn about so that both see the same weather,
+/// and prints medians. CPU is the server process's own user and system time, from /proc/PID/stat.
+/// </summary>
+internal sealed class Comparison(ComparisonOptions options)
+{
+    private const int Clients = 50, ValueBytes = 32, RandomKeys = 1_000_000, LoadedKeys = 1_000_000;
+
+    public async Task RunAsync()
+    {
+        Console.WriteLine($"{Environment.ProcessorCount} cores; redis-benchmark -c {Clients} -d {ValueBytes} -r {RandomKeys}; medians of {options.Rounds} rounds; each cell: redis-server, ours, ratio ours/redis");
+        if (options.Startup)
+            await CompareStartupAsync();
+        await CompareSpeedAsync();
+        if (options.Memory)
+            await CompareMemoryAsync();
+    }
+
+    private async Task CompareStartupAsync()
+    {
+        double[][] ms = await AlternateAsync(async kind =>
+        {
+            long begin = Stopwatch.GetTimestamp();
+            await using RedisProcess server = await RedisProcess.StartAsync(kind);
+            return Stopwatch.GetElapsedTime(begin).TotalMilliseconds;
+        });
+        Console.WriteLine($"start to \"Ready to accept connections\": {Median(ms[0]):F0} ms, {Median(ms[1]):F0} ms");
+    }
+
+    private async Task CompareSpeedAsync()
+    {
+        await using RedisProcess redis = await RedisProcess.StartAsync(ServerKind.Redis);
+        await using RedisProcess ours = await RedisProcess.StartAsync(ServerKind.OrleansRedis);
+        Console.WriteLine();
+        Console.WriteLine($"{"",-14} {"P",4} | {"requests/s",26} | {"server CPU µs/request",24} | {"p50 ms",20} | {"p99 ms",20}");
+        foreach (Workload workload in Workload.All)
+        {
+            if (options.Only.Length > 0 && !options.Only.Contains(workload.Name))
+                continue;
+            if (await MissingAsync(ours, workload.Commands) is { } missing)
+            {
+                Console.WriteLine($"{workload.Name,-14} {missing} is not there yet");
+                continue;
+            }
+
+            foreach (RedisProcess server in (RedisProcess[])[redis, ours])
+            {
+                await using RespConnection connection = await server.ConnectAsync();
+                connection.Timeout = TimeSpan.FromMinutes(2);
+                await connection.CallAsync("FLUSHALL");
+                await workload.PrepareAsync(connection);
+            }
+
+            foreach (int depth in options.Pipelines.Length > 0 ? options.Pipelines : workload.Pipelines)
+            {
+                // Long enough, at every depth, for the clock ticks of /proc to measure it well.
+                int requests = Math.Max(Clients * depth, workload.Requests * (depth == 1 ? 1 : Math.Min(depth / 2, 16)) / options.RequestDivisor);
+                await MeasureAsync(redis, workload, depth, Math.Max(1, requests / 2)); // warms up: ours is compiled while it runs
+                await MeasureAsync(ours, workload, depth, Math.Max(1, requests / 2));
+                Sample[][] samples = await AlternateAsync(kind => MeasureAsync(kind == ServerKind.Redis ? redis : ours, workload, depth, requests));
+                Console.WriteLine($"{workload.Name,-14} {depth,4} | {Cell(samples, s => s.RequestsPerSecond / 1000, "F1", "k")} | {Cell(samples, s => s.CpuUs, "F2")} | {Cell(samples, s => s.P50Ms, "F2")} | {Cell(samples, s => s.P99Ms, "F2")}");
+            }
+        }
+    }
+
+    private async Task CompareMemoryAsync()
+    {
+        Console.WriteLine();
+        double[][] bytes = await AlternateAsync(
+            async kind =>
+            {
+                await using RedisProcess server = await RedisProcess.StartAsync(kind);
+                await using RespConnection connection = await server.ConnectAsync();
+                connection.Timeout = TimeSpan.FromMinutes(2);
+                await connection.CallAsync("PING");
+                long before = ResidentBytes(server);
+                await Workload.LoadStringsAsync(connection, i => $"key:{i:D12}", LoadedKeys);
+                return (ResidentBytes(server) - before) / (double)LoadedKeys;
+            },
+            Math.Min(options.Rounds, 3));
+        Console.WriteLine($"resident bytes per key, {LoadedKeys:N0} keys of 16 bytes with values of {ValueBytes}: {Median(bytes[0]):F0}, {Median(bytes[1]):F0}, ratio {Median(bytes[1]) / Median(bytes[0]):F2}");
+    }
+
+    /// <summary>Measures both, in turn and in changing order; [0] are Redis's results, [1] ours.</summary>
+    private async Task<T[][]> AlternateAsync<T>(Func<ServerKind, Task<T>> measureAsync, int? rounds = null)
+    {
+        T[][] results = [new T[rounds ?? options.Rounds], new T[rounds ?? options.Rounds]];
+        for (int round = 0; round < results[0].Length; round++)
+        {
+            for (int turn = 0; turn < 2; turn++)
+            {
+                int who = (round + turn) % 2;
+                results[who][round] = await measureAsync(who == 0 ? ServerKind.Redis : ServerKind.OrleansRedis);
+            }
+        }
+
+        return results;
+    }
+
+    private static async Task<Sample> MeasureAsync(RedisProcess server, Workload workload, int depth, int requests)
+    {
+        using Process benchmark = new();
+        benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (string word in (string[])["-p", Text(server.Port), "-c", Text(Clients), "-d", Text(ValueBytes), "-r", Text(RandomKeys), "-n", Text(requests), "-P", Text(depth), "--csv", .. workload.Arguments])
+            benchmark.StartInfo.ArgumentList.Add(word);
+        double cpuBefore = CpuSeconds(server);
+        benchmark.Start();
+        Task<string> errors = benchmark.StandardError.ReadToEndAsync();
+        string report = await benchmark.StandardOutput.ReadToEndAsync();
+        await benchmark.WaitForExitAsync();
+        double cpu = CpuSeconds(server) - cpuBefore;
+        string[] lines = report.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        if (benchmark.ExitCode != 0 || lines.Length < 2)
+            throw new InvalidOperationException($"redis-benchmark {workload.Name} -P {depth} exited with {benchmark.ExitCode}: {report}{await errors}{server.Describe()}");
+        // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"; a command may itself contain commas
+        double[] fields = [.. lines[^1].Split("\",\"")[^7..].Select(field => double.Parse(field.Trim('"'), CultureInfo.InvariantCulture))];
+        return new Sample(fields[0], cpu * 1e6 / requests, fields[3], fields[5]);
+    }
+
+    private static async Task<string?> MissingAsync(RedisProcess server, string[] commands)
+    {
+        await using RespConnection connection = await server.ConnectAsync();
+        RespValue known = await connection.CallAsync([(RespArgument)"COMMAND", (RespArgument)"INFO", .. commands.Select(name => (RespArgument)name)]);
+        return commands.Where((_, i) => known.IsError || known[i].IsNull).FirstOrDefault();
+    }
+
+    private static string Cell(Sample[][] samples, Func<Sample, double> value, string format, string unit = "")
+    {
+        double redis = Median([.. samples[0].Select(value)]), ours = Median([.. samples[1].Select(value)]);
+        return string.Format(CultureInfo.InvariantCulture, "{0,7}{3} {1,7}{3} {2,5:F2}", redis.ToString(format, CultureInfo.InvariantCulture), ours.ToString(format, CultureInfo.InvariantCulture), ours / redis, unit);
+    }
+
+    private static double Median(double[] values)
+    {
+        double[] sorted = [.. values.Order()];
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+    }
+
+    /// <summary>User and system time; the fields after the parenthesised name of proc(5)'s stat, in ticks of 10 ms.</summary>
+    private static double CpuSeconds(RedisProcess server)
+    {
+        string stat = File.ReadAllText($"/proc/{server.ProcessId}/stat");
+        string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
+        return (long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)) / 100.0;
+    }
+
+    private static long ResidentBytes(RedisProcess server) =>
+        long.Parse(File.ReadAllText($"/proc/{server.ProcessId}/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize;
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+
+    private readonly record struct Sample(double RequestsPerSecond, double CpuUs, double P50Ms, double P99Ms);
+}

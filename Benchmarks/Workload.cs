@@ -1,0 +1,89 @@
+using OrleansRedis.Tests.Harness;
+
+namespace OrleansRedis.Benchmarks;
+
+/// <summary>One line of redis-benchmark.</summary>
+/// <param name="Name">How the table calls it.</param>
+/// <param name="Arguments">What redis-benchmark gets after its common options: <c>-t</c> and a test of its own, or a command.</param>
+/// <param name="Commands">The commands that the server must know.</param>
+/// <param name="Pipelines">The depths at which it is measured.</param>
+internal sealed record Workload(string Name, string[] Arguments, string[] Commands, int[] Pipelines)
+{
+    private static readonly int[] stringDepths = [1, 16, 128], typeDepths = [1, 16];
+    private static readonly string value = new('x', 32);
+
+    /// <summary>Requests of one round at the default depth of 1, before the pipeline speeds them up.</summary>
+    public int Requests { get; init; } = 200_000;
+
+    /// <summary>What must be in the keyspace before the first round.</summary>
+    public Func<RespConnection, Task> PrepareAsync { get; init; } = _ => Task.CompletedTask;
+
+    /// <summary>Every line, in the order of the table. A type's lines come when the type does.</summary>
+    public static IReadOnlyList<Workload> All { get; } =
+    [
+        new("GET", ["-t", "get"], ["GET"], stringDepths) { PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000) },
+        new("SET", ["-t", "set"], ["SET"], stringDepths),
+        new("INCR", ["-t", "incr"], ["INCR"], stringDepths),
+        new("MSET", ["-t", "mset"], ["MSET"], stringDepths) { Requests = 60_000 },
+        Own("LPUSH", "LPUSH", "list:__rand_int__", value),
+        Own("RPUSH", "RPUSH", "list:__rand_int__", value),
+        Own("LPOP", "LPOP", "long-list") with { PrepareAsync = redis => PushAsync(redis, "long-list", 3_000_000) },
+        Own("RPOP", "RPOP", "long-list") with { PrepareAsync = redis => PushAsync(redis, "long-list", 3_000_000) },
+        Range(100),
+        Range(300),
+        Range(600),
+        Own("SADD", "SADD", "set", "element:__rand_int__"),
+        Own("SPOP", "SPOP", "big-set") with { PrepareAsync = redis => AddManyAsync(redis, "SADD", "big-set", 1_000_000, i => [$"element:{i}"]) },
+        Own("HSET", "HSET", "hash", "element:__rand_int__", value),
+        Own("ZADD", "ZADD", "zset", "__rand_int__", "element:__rand_int__"),
+        Own("ZPOPMIN", "ZPOPMIN", "big-zset") with { PrepareAsync = redis => AddManyAsync(redis, "ZADD", "big-zset", 1_000_000, i => [i, $"element:{i}"]) },
+        Own("ZRANGEBYSCORE", "ZRANGEBYSCORE", "scores", "__rand_int__", "+inf", "LIMIT", "0", "10")
+            with { PrepareAsync = redis => AddManyAsync(redis, "ZADD", "scores", 1_000_000, i => [i, $"element:{i}"]) },
+        Own("XADD", "XADD", "stream", "MAXLEN", "~", "1000000", "*", "field", value),
+        Own("GEOSEARCH", "GEOSEARCH", "places", "FROMLONLAT", "15", "37", "BYRADIUS", "100", "km", "COUNT", "10")
+            with { Requests = 40_000, PrepareAsync = redis => AddManyAsync(redis, "GEOADD", "places", 100_000, i => [i % 360 - 180 + i / 1e6, i % 160 - 80 + i / 1e6, $"place:{i}"]) },
+        Own("SINTER", "SINTER", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
+        Own("SUNIONSTORE", "SUNIONSTORE", "set:c", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
+    ];
+
+    /// <summary>Loads strings of 32 bytes.</summary>
+    public static Task LoadStringsAsync(RespConnection redis, Func<int, string> key, int count) =>
+        BatchAsync(redis, count, i => ["SET", key(i), value]);
+
+    private static Workload Own(string name, params string[] command) => new(name, command, [command[0]], typeDepths);
+
+    private static Workload Range(int count) => Own($"LRANGE_{count}", "LRANGE", "range-list", "0", $"{count - 1}") with
+    {
+        Requests = 4_000_000 / count,
+        PrepareAsync = redis => PushAsync(redis, "range-list", 600),
+    };
+
+    private static async Task PushAsync(RespConnection redis, string key, int count)
+    {
+        await redis.CallAsync("DEL", key);
+        await BatchAsync(redis, count, _ => ["RPUSH", key, value]);
+    }
+
+    private static async Task AddManyAsync(RespConnection redis, string command, string key, int count, Func<int, RespArgument[]> element)
+    {
+        await redis.CallAsync("DEL", key);
+        await BatchAsync(redis, count, i => [command, key, .. element(i)]);
+    }
+
+    private static async Task TwoSetsAsync(RespConnection redis)
+    {
+        await AddManyAsync(redis, "SADD", "set:a", 10_000, i => [$"element:{i}"]);
+        await AddManyAsync(redis, "SADD", "set:b", 10_000, i => [$"element:{i + 5000}"]);
+    }
+
+    private static async Task BatchAsync(RespConnection redis, int count, Func<int, RespArgument[]> command)
+    {
+        const int BatchCommands = 500;
+        for (int begin = 0; begin < count; begin += BatchCommands)
+        {
+            RespValue[] replies = await redis.PipelineAsync([.. Enumerable.Range(begin, Math.Min(BatchCommands, count - begin)).Select(command)]);
+            if (replies.FirstOrDefault(reply => reply.IsError) is { } error)
+                throw new InvalidOperationException($"loading was answered {error}");
+        }
+    }
+}
