@@ -1,7 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>A way to say when a key expires: EX, PX, EXAT, PXAT, and the commands of the same meanings.</summary>
-internal readonly struct ExpiryOption
+internal readonly record struct ExpiryOption
 {
     private readonly bool _inSeconds;
     private readonly bool _relative;
@@ -19,6 +19,9 @@ internal readonly struct ExpiryOption
     public static ExpiryOption UnixSeconds => new(inSeconds: true, relative: false);
 
     public static ExpiryOption UnixMilliseconds => new(inSeconds: false, relative: false);
+
+    /// <summary>Whether this is EXAT or PXAT, which may name a time that has passed.</summary>
+    public bool IsAbsolute => !_relative;
 
     /// <summary>Whether a word is EX, PX, EXAT or PXAT.</summary>
     public static bool TryMatch(ReadOnlySpan<byte> word, out ExpiryOption option)

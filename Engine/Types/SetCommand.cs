@@ -23,7 +23,8 @@ internal static class SetCommand
     internal static void Set(ref CommandContext call)
     {
         var options = Options.None;
-        long expiresAtMs = Expiry.Never;
+        var unit = default(ExpiryOption);
+        int time = 0;
         for (int i = 3; i < call.Count; i++)
         {
             ReadOnlySpan<byte> word = call[i];
@@ -31,9 +32,11 @@ internal static class SetCommand
             else if (word.Is("XX"u8) && (options & Options.IfMissing) == 0) options |= Options.IfPresent;
             else if (word.Is("GET"u8)) options |= Options.Get;
             else if (word.Is("KEEPTTL"u8) && (options & Options.Expires) == 0) options |= Options.KeepTtl;
-            else if ((options & (Options.KeepTtl | Options.Expires)) == 0 && i + 1 < call.Count && ExpiryOption.TryMatch(word, out ExpiryOption unit))
+            else if ((options & Options.KeepTtl) == 0 && i + 1 < call.Count && ExpiryOption.TryMatch(word, out ExpiryOption option)
+                && (time == 0 || option == unit))
             {
-                if (!unit.TryRead(ref call, ++i, out expiresAtMs)) return;
+                unit = option;
+                time = ++i;
                 options |= Options.Expires;
             }
             else
@@ -42,6 +45,8 @@ internal static class SetCommand
                 return;
             }
         }
+        long expiresAtMs = Expiry.Never;
+        if (time != 0 && !unit.TryRead(ref call, time, out expiresAtMs)) return;
         Store(ref call, call[2], options, expiresAtMs);
     }
 
@@ -51,8 +56,9 @@ internal static class SetCommand
         Deprecated = "2.6.12: `SET` with the `NX` argument")]
     internal static void Setnx(ref CommandContext call)
     {
-        bool missing = call.Write(1).IsMissing;
-        if (missing) Assign(ref call, call.Write(1), call[2], Expiry.Never);
+        Entry entry = call.Write(1);
+        bool missing = entry.IsMissing;
+        if (missing) Assign(ref call, entry, call[2], Expiry.Never);
         call.Reply.Integer(missing ? 1 : 0);
     }
 
@@ -82,11 +88,15 @@ internal static class SetCommand
 
     private static void Store(ref CommandContext call, ReadOnlySpan<byte> content, Options options, long expiresAtMs)
     {
-        Entry entry = call.Write(1);
+        Entry entry;
         if ((options & Options.Get) != 0)
         {
-            if (!call.IsOf(ValueType.String, entry)) return;
+            if (!call.TryRead(1, ValueType.String, out entry)) return;
             Strings.ReplyValue(ref call, entry);
+        }
+        else
+        {
+            entry = call.Write(1);
         }
         bool refused = entry.IsMissing ? (options & Options.IfPresent) != 0 : (options & Options.IfMissing) != 0;
         if (refused)

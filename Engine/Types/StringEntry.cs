@@ -34,9 +34,7 @@ internal static class StringEntry
     /// <summary>Makes the smallest representation of a string.</summary>
     public static object Create(ReadOnlySpan<byte> key, ReadOnlySpan<byte> content, long expiresAtMs)
     {
-        if (Numbers.TryParseInt64(content, out long number)) return Create(key, number, expiresAtMs);
-        if (key.Length + content.Length <= Blob.LargestPayload) return Blob.Create(BlobKind.String, key, content, expiresAtMs);
-        return new StringValue(key.ToArray(), content.ToArray(), content.Length) { ExpiresAtMs = expiresAtMs };
+        return Numbers.TryParseInt64(content, out long number) ? Create(key, number, expiresAtMs) : CreateText(key, content, expiresAtMs);
     }
 
     /// <summary>Makes an integer string.</summary>
@@ -63,6 +61,65 @@ internal static class StringEntry
             default:
                 return false;
         }
+    }
+
+    /// <summary>
+    /// The string's own bytes, with zeros behind them up to <paramref name="length"/> if they are fewer, for a command that writes into them.
+    /// A missing key is made. OBJECT ENCODING says raw from then on, and memory is counted. The caller checks the length, and calls Modified by key.
+    /// </summary>
+    public static Span<byte> Open(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, int length)
+    {
+        if (entry.IsMissing)
+        {
+            object made = CreateRaw(key, [], length, Expiry.Never, out Span<byte> zeros);
+            call.Add(entry.Keyspace, made);
+            return zeros;
+        }
+        if (!entry.IsBlob)
+        {
+            StringValue value = Unsafe.As<StringValue>(entry.Value);
+            value.Extend(length);
+            entry.Keyspace.Recount(value);
+            return value.Span;
+        }
+        byte[] blob = entry.Blob;
+        if (Blob.KindOf(blob) != BlobKind.Integer && length <= Blob.Payload(blob).Length)
+        {
+            Blob.SetKind(blob, BlobKind.RawString);
+            return Blob.Payload(blob);
+        }
+        Span<byte> scratch = stackalloc byte[ScratchLength];
+        object grown = CreateRaw(key, Read(blob, scratch), length, entry.ExpiresAtMs, out Span<byte> content);
+        KeyEntry.SetAccessClock(grown, Blob.AccessClock(blob));
+        entry.Replace(grown);
+        return content;
+    }
+
+    /// <summary>
+    /// Makes a string that was modified in place, or will be: up to 128 bytes a blob, which the next change copies;
+    /// beyond that a value, which leaves itself room to grow into.
+    /// </summary>
+    private static object CreateRaw(ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> start, int length, long expiresAtMs, out Span<byte> content)
+    {
+        length = Math.Max(length, start.Length);
+        if (length <= 128 && key.Length <= Blob.LargestPayload)
+        {
+            byte[] blob = Blob.Create(BlobKind.RawString, key, length, expiresAtMs, out content);
+            start.CopyTo(content);
+            content[start.Length..].Clear();
+            return blob;
+        }
+        byte[] bytes = new byte[length];
+        start.CopyTo(bytes);
+        content = bytes;
+        return new StringValue(key.ToArray(), bytes, length) { ExpiresAtMs = expiresAtMs };
+    }
+
+    /// <summary>Makes a string of text that stays text even if it reads as an integer (INCRBYFLOAT's result is embstr in Redis).</summary>
+    public static object CreateText(ReadOnlySpan<byte> key, ReadOnlySpan<byte> content, long expiresAtMs)
+    {
+        if (key.Length + content.Length <= Blob.LargestPayload) return Blob.Create(BlobKind.String, key, content, expiresAtMs);
+        return new StringValue(key.ToArray(), content.ToArray(), content.Length) { ExpiresAtMs = expiresAtMs };
     }
 
     /// <summary>Gives the key this content, whatever it held, with this expiry.</summary>

@@ -8,7 +8,7 @@ internal sealed class StringValue(byte[] key, byte[] bytes, int length) : Value(
     /// <summary>How long the string is.</summary>
     public int Length { get; private set; } = length;
 
-    /// <summary>Whether a command has modified it in place, or it is too long for embstr; OBJECT ENCODING says raw either way.</summary>
+    /// <summary>A command has modified it in place, or it is too long for embstr: raw either way.</summary>
     public override string Encoding => "raw";
 
     public override ValueType Type => ValueType.String;

@@ -12,6 +12,78 @@ internal static class Strings
         ReplyValue(ref call, entry);
     }
 
+    /// <summary>GETDEL key</summary>
+    [Command("GETDEL", 2, CommandFlags.Write | CommandFlags.Fast, Category.String, Keys = "RW ACCESS DELETE 1", Since = "6.2.0", Complexity = "O(1)",
+        Summary = "Returns the string value of a key after deleting the key.", Syntax = "key")]
+    internal static void Getdel(ref CommandContext call)
+    {
+        if (!call.TryRead(1, ValueType.String, out Entry entry)) return;
+        ReplyValue(ref call, entry);
+        if (!entry.IsMissing) Delete(ref call, entry.Keyspace, call[1]);
+    }
+
+    /// <summary>GETEX key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]</summary>
+    [Command("GETEX", -2, CommandFlags.Write | CommandFlags.Fast, Category.String, Keys = "RW ACCESS UPDATE 1", Since = "6.2.0", Complexity = "O(1)",
+        Summary = "Returns the string value of a key after setting its expiration time.",
+        Syntax = "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]")]
+    internal static void Getex(ref CommandContext call)
+    {
+        var unit = default(ExpiryOption);
+        int time = 0;
+        bool persist = false;
+        for (int i = 2; i < call.Count; i++)
+        {
+            ReadOnlySpan<byte> word = call[i];
+            if (word.Is("PERSIST"u8) && time == 0)
+            {
+                persist = true;
+            }
+            else if (!persist && i + 1 < call.Count && ExpiryOption.TryMatch(word, out ExpiryOption option) && (time == 0 || option == unit))
+            {
+                unit = option;
+                time = ++i;
+            }
+            else
+            {
+                call.SyntaxError();
+                return;
+            }
+        }
+        if (!call.TryRead(1, ValueType.String, out Entry entry)) return;
+        if (entry.IsMissing)
+        {
+            call.Reply.Null();
+            return;
+        }
+        long expiresAtMs = Expiry.Never;
+        if (time != 0 && !unit.TryRead(ref call, time, out expiresAtMs)) return;
+        ReplyValue(ref call, entry);
+        ReadOnlySpan<byte> key = call[1];
+        if (time != 0 && unit.IsAbsolute && expiresAtMs <= call.NowMs && !call.Store.ExpiryPaused)
+        {
+            Delete(ref call, entry.Keyspace, key);
+        }
+        else if (time != 0)
+        {
+            Keyspace.SetExpiry(entry, expiresAtMs);
+            call.Modified(entry.Keyspace, key, KeyEvents.Generic, "expire"u8);
+            call.ExpiryEffect(entry.Keyspace, key, expiresAtMs);
+        }
+        else if (persist && entry.ExpiresAtMs != Expiry.Never)
+        {
+            Keyspace.SetExpiry(entry, Expiry.Never);
+            call.Modified(entry.Keyspace, key, KeyEvents.Generic, "persist"u8);
+            call.Effect(entry.Keyspace, "PERSIST"u8, key);
+        }
+    }
+
+    private static void Delete(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key)
+    {
+        call.Remove(keyspace, key);
+        call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
+        call.Effect(keyspace, "DEL"u8, key);
+    }
+
     /// <summary>MGET key [key ...] — keys of other types count as missing.</summary>
     [Command("MGET", -2, CommandFlags.ReadOnly | CommandFlags.Fast, Category.String, Keys = "RO ACCESS 1..-1", Since = "1.0.0",
         Complexity = "O(N) where N is the number of keys to retrieve.", Summary = "Atomically returns the string values of one or more keys.",
