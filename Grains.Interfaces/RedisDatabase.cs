@@ -1,0 +1,108 @@
+using System.Globalization;
+
+namespace OrleansRedis.Grains;
+
+/// <summary>
+/// One logical database of an OrleansRedis cluster, for an Orleans application: commands go straight to the grains that own the keys, with no
+/// Redis connection between. Made by <see cref="GrainFactoryExtensions.GetRedisDatabase"/>; cheap, and usable by many threads at once.
+/// An error reply becomes a <see cref="RedisErrorException"/>.
+/// </summary>
+public sealed class RedisDatabase(IGrainFactory grains, int number)
+{
+    /// <summary>The database's number, from 0.</summary>
+    public int Number { get; } = number;
+
+    /// <summary>
+    /// Runs any data command: its name, then its arguments. It is sent to the owner of the first argument, taken as a key; that grain's silo
+    /// finds the others.
+    /// </summary>
+    public async Task<RedisReply> ExecuteAsync(params RedisBytes[] command)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(command.Length);
+        int slot = command.Length > 1 ? HashSlot.Of(command[1].Memory.Span) : 0;
+        ReadOnlyMemory<byte>[] arguments = Array.ConvertAll(command, argument => argument.Memory);
+        RedisReply reply = RedisReply.Parse(await grains.GetGrain<IHashSlotGrain>(slot).ExecuteAsync(Number, arguments));
+        return reply.Kind == RedisReplyKind.Error ? throw new RedisErrorException(reply.Text!) : reply;
+    }
+
+    /// <summary>SET: gives a key a string value. Returns false if <paramref name="when"/> forbade it.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="value">Its value from now on.</param>
+    /// <param name="expiry">How long it lives; null for ever.</param>
+    /// <param name="when">Whether the key must, or must not, exist already.</param>
+    public async Task<bool> StringSetAsync(RedisBytes key, RedisBytes value, TimeSpan? expiry = null, SetWhen when = SetWhen.Always)
+    {
+        var command = new List<RedisBytes> { "SET", key, value };
+        if (expiry is { } time) command.AddRange(["PX", (long)time.TotalMilliseconds]);
+        if (when != SetWhen.Always) command.Add(when == SetWhen.Missing ? "NX" : "XX");
+        return !(await ExecuteAsync([.. command])).IsNull;
+    }
+
+    /// <summary>GET: a key's string value as text, or null if there is no such key.</summary>
+    public async Task<string?> StringGetAsync(RedisBytes key) => (await ExecuteAsync("GET", key)).Text;
+
+    /// <summary>GET: a key's string value as bytes, or null if there is no such key.</summary>
+    public async Task<byte[]?> StringGetBytesAsync(RedisBytes key)
+    {
+        RedisReply reply = await ExecuteAsync("GET", key);
+        return reply.IsNull ? null : reply.Bytes.ToArray();
+    }
+
+    /// <summary>MGET: the values of several keys, each null if it is missing or no string.</summary>
+    public async Task<string?[]> StringGetAsync(params RedisBytes[] keys) => [.. (await ExecuteAsync(["MGET", .. keys])).Items.Select(item => item.Text)];
+
+    /// <summary>INCRBY: adds to a key's number and returns the sum; a missing key counts as 0.</summary>
+    public async Task<long> IncrementAsync(RedisBytes key, long by = 1) => (await ExecuteAsync("INCRBY", key, by)).Int64;
+
+    /// <summary>DECRBY: takes from a key's number and returns the difference; a missing key counts as 0.</summary>
+    public async Task<long> DecrementAsync(RedisBytes key, long by = 1) => (await ExecuteAsync("DECRBY", key, by)).Int64;
+
+    /// <summary>INCRBYFLOAT: adds to a key's number and returns the sum.</summary>
+    public async Task<double> IncrementAsync(RedisBytes key, double by) =>
+        double.Parse((await ExecuteAsync("INCRBYFLOAT", key, by)).Text!, CultureInfo.InvariantCulture);
+
+    /// <summary>APPEND: adds to the end of a key's string and returns its length.</summary>
+    public async Task<long> StringAppendAsync(RedisBytes key, RedisBytes value) => (await ExecuteAsync("APPEND", key, value)).Int64;
+
+    /// <summary>DEL: deletes keys and returns how many there were.</summary>
+    public async Task<long> DeleteAsync(params RedisBytes[] keys) => (await ExecuteAsync(["DEL", .. keys])).Int64;
+
+    /// <summary>EXISTS: whether a key exists.</summary>
+    public async Task<bool> ExistsAsync(RedisBytes key) => (await ExecuteAsync("EXISTS", key)).Int64 == 1;
+
+    /// <summary>PEXPIRE: has a key deleted after this time. Returns false if there is no such key.</summary>
+    public async Task<bool> ExpireAsync(RedisBytes key, TimeSpan time) => (await ExecuteAsync("PEXPIRE", key, (long)time.TotalMilliseconds)).Int64 == 1;
+
+    /// <summary>PERSIST: takes away a key's time of expiry. Returns false if it had none.</summary>
+    public async Task<bool> PersistAsync(RedisBytes key) => (await ExecuteAsync("PERSIST", key)).Int64 == 1;
+
+    /// <summary>PTTL: how long a key will live; null if it lives for ever or does not exist.</summary>
+    public async Task<TimeSpan?> TimeToLiveAsync(RedisBytes key)
+    {
+        long ms = (await ExecuteAsync("PTTL", key)).Int64;
+        return ms < 0 ? null : TimeSpan.FromMilliseconds(ms);
+    }
+
+    /// <summary>TYPE: "string", "list", "hash"…, or "none".</summary>
+    public async Task<string> TypeAsync(RedisBytes key) => (await ExecuteAsync("TYPE", key)).Text!;
+}
+
+/// <summary>A condition of <see cref="RedisDatabase.StringSetAsync"/>.</summary>
+public enum SetWhen
+{
+    /// <summary>Set it in any case.</summary>
+    Always,
+
+    /// <summary>Only if the key does not exist.</summary>
+    Missing,
+
+    /// <summary>Only if the key exists.</summary>
+    Present,
+}
+
+/// <summary>How an Orleans application gets at the databases.</summary>
+public static class GrainFactoryExtensions
+{
+    /// <summary>A logical database, by number (the first is 0).</summary>
+    public static RedisDatabase GetRedisDatabase(this IGrainFactory grains, int number = 0) => new(grains, number);
+}

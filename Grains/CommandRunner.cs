@@ -1,0 +1,86 @@
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Grains;
+
+/// <summary>
+/// Runs commands that come from grain calls. What a connection of the gateway does on its I/O thread is done here in a grain's turn,
+/// through the same gates; what must be waited for is awaited with none held.
+/// </summary>
+internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFactory grains)
+{
+    /// <summary>Runs one command and returns its reply as RESP3.</summary>
+    public async Task<byte[]> RunAsync(int database, ReadOnlyMemory<byte>[] arguments)
+    {
+        var reply = new RespWriter { Resp3 = true };
+        if (arguments.Length == 0 || (uint)database >= (uint)store.Options.Databases)
+        {
+            reply.Error(arguments.Length == 0 ? "ERR no command"u8 : "ERR DB index is out of range"u8);
+            return reply.Written.ToArray();
+        }
+        OwnedRequest request = OwnedRequest.Of(arguments);
+        CommandInfo? command = commands.Resolve(request.Request);
+        if (Refusal(command, request) is { } refusal)
+        {
+            reply.Error(refusal);
+            return reply.Written.ToArray();
+        }
+        var session = new Session { Database = database };
+        while (true)
+        {
+            int stripe = await store.SiloGate.EnterSharedAsync();
+            Attempt attempt;
+            Func<RespWriter, Task>? continuation;
+            try
+            {
+                attempt = Run(request, command!, session, reply, exclusively: false, out continuation);
+            }
+            finally
+            {
+                store.SiloGate.ExitShared(stripe);
+            }
+            switch (attempt.Outcome)
+            {
+                case Outcome.Busy:
+                    await store.WhenFree(attempt);
+                    continue;
+                case Outcome.SlotNotHere:
+                    await grains.GetGrain<IHashSlotGrain>(attempt.Slot).LocateAsync();
+                    if (store.Slots[attempt.Slot] is not null) continue;
+                    reply.Error("CLUSTERDOWN Hash slot not served"u8);
+                    return reply.Written.ToArray();
+                case Outcome.NeedsExclusive:
+                    await store.SiloGate.EnterExclusiveAsync();
+                    try
+                    {
+                        Run(request, command!, session, reply, exclusively: true, out continuation);
+                    }
+                    finally
+                    {
+                        store.SiloGate.ExitExclusive();
+                    }
+                    break;
+            }
+            if (continuation is not null) await continuation(reply);
+            return reply.Written.ToArray();
+        }
+    }
+
+    private Attempt Run(
+        OwnedRequest request, CommandInfo command, Session session, RespWriter reply, bool exclusively, out Func<RespWriter, Task>? continuation)
+    {
+        var call = new CommandContext(store, session, reply) { NowMs = store.Clock.NowMs, Command = command, Request = request.Request };
+        Attempt attempt = default;
+        if (exclusively) store.ExecuteExclusively(ref call);
+        else attempt = store.Execute(ref call);
+        continuation = call.Continuation;
+        return attempt;
+    }
+
+    private static string? Refusal(CommandInfo? command, OwnedRequest request)
+    {
+        if (command?.Method is null) return $"ERR unknown command '{System.Text.Encoding.UTF8.GetString(request.Request[0])}'";
+        if (!command.AcceptsCount(request.Count)) return Errors.WrongArity(command);
+        // A grain call has no connection whose state such a command could change.
+        return (command.Categories & (Category.Connection | Category.Transaction)) != 0 ? $"ERR '{command.Name}' needs a connection" : null;
+    }
+}
