@@ -1,18 +1,57 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
+using OrleansRedis.Grains;
+using OrleansRedis.Silo;
 
+// Requests are run on the I/O thread that sees them arrive. The runtime reads this once, before the first socket.
 Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
-using ILoggerFactory loggers = LoggerFactory.Create(logging => logging.AddSimpleConsole());
-using var store = new Store(new ServerOptions { Port = args.Length > 1 ? int.Parse(args[1]) : 6379 }, TimeProvider.System);
-for (int slot = 0; slot < KeySlot.Count; slot++) store.Slots.Publish(store.Slots.Create(slot, 1));
-using var server = new RedisServer(store, new Nowhere(), loggers);
-var listener = new RedisListener(server);
-await listener.StartAsync(default);
-Console.WriteLine("* Ready to accept connections");
-await Task.Delay(-1);
 
-internal sealed class Nowhere : ISlotRouter
+if (args is ["--version" or "-v"])
 {
-    public ValueTask<bool> EnsureHereAsync(int slot, CancellationToken cancellation) => new(false);
+    Console.WriteLine($"{ServerVersion.Product} server v={ServerVersion.Own} (Redis {ServerVersion.Redis}) bits=64");
+    return 0;
+}
+if (args is ["--help" or "-h"])
+{
+    Console.WriteLine(CommandLineHelp.Text);
+    return 0;
+}
+
+ServerConfiguration configuration;
+try
+{
+    configuration = ServerConfiguration.Load(args);
+}
+catch (ConfigurationException e)
+{
+    await Console.Error.WriteLineAsync(e.Message);
+    return 1;
+}
+
+HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
+ServerOptions options = configuration.Options;
+builder.Logging.AddRedisLog(options);
+using var store = new Store(configuration, TimeProvider.System);
+builder.UseOrleans(silo => silo.AddHashSlots(store).AddClustering(options));
+builder.Services.AddSingleton<ISlotRouter, SlotRouter>();
+builder.Services.AddSingleton<RedisServer>();
+builder.Services.AddSingleton<RedisListener>();
+// Hosted services start in this order and stop in the other: the silo (added above), its slots, the door for clients.
+builder.Services.AddHostedService<SlotActivation>();
+builder.Services.AddHostedService<RedisHost>();
+builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
+
+using IHost host = builder.Build();
+try
+{
+    await host.RunAsync();
+    return 0;
+}
+catch (Exception e) when (e is not OperationCanceledException)
+{
+    SiloLog.CannotStart(host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("OrleansRedis"), e.GetBaseException().Message);
+    return 1;
 }

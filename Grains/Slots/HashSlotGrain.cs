@@ -17,7 +17,7 @@ internal sealed class HashSlotGrain(Store store, ISlotEpochs epochs, CommandRunn
     public override async Task OnActivateAsync(CancellationToken cancellationToken)
     {
         int number = checked((int)this.GetPrimaryKeyLong());
-        if ((uint)number >= KeySlot.Count) throw new ArgumentOutOfRangeException(nameof(number), number, $"Slots are numbered from 0 to {KeySlot.Count - 1}.");
+        if ((uint)number >= KeySlot.Count) throw new InvalidOperationException($"There is no slot {number}: they are numbered from 0 to {KeySlot.Count - 1}.");
         long epoch = await epochs.GrantAsync(number, cancellationToken);
         _slot = store.Slots.Create(number, epoch);
         store.Slots.Publish(_slot);

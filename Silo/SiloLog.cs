@@ -1,0 +1,28 @@
+using Microsoft.Extensions.Logging;
+
+namespace OrleansRedis.Silo;
+
+/// <summary>What the process tells its operator, in redis-server's words where it has some.</summary>
+internal static partial class SiloLog
+{
+    [LoggerMessage(LogLevel.Information, "{Product} {Version} (Redis {RedisVersion}), pid {ProcessId}, started in {Seconds:0.00} seconds")]
+    public static partial void Started(ILogger logger, string product, string version, string redisVersion, int processId, double seconds);
+
+    [LoggerMessage(LogLevel.Information, "Listening on {EndPoint}")]
+    public static partial void Listening(ILogger logger, string endPoint);
+
+    [LoggerMessage(LogLevel.Information, "Ready to accept connections")]
+    public static partial void Ready(ILogger logger);
+
+    [LoggerMessage(LogLevel.Information, "{Count} hash slots active after {Milliseconds} ms")]
+    public static partial void SlotsActive(ILogger logger, int count, long milliseconds);
+
+    [LoggerMessage(LogLevel.Information, "Received {Signal} scheduling shutdown...")]
+    public static partial void SignalReceived(ILogger logger, string signal);
+
+    [LoggerMessage(LogLevel.Warning, "Redis is now ready to exit, bye bye...")]
+    public static partial void Bye(ILogger logger);
+
+    [LoggerMessage(LogLevel.Critical, "Could not start: {Reason}")]
+    public static partial void CannotStart(ILogger logger, string reason);
+}
