@@ -1,8 +1,6 @@
 using System.Collections.Concurrent;
-using Orleans;
 using Orleans.Concurrency;
 using Orleans.Placement;
-using Orleans.Runtime;
 
 namespace OrleansRedis.Tests.Runtime;
 
