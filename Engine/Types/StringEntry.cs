@@ -137,4 +137,61 @@ internal static class StringEntry
         call.Store.Freed(entry.Object);
         entry.Replace(made);
     }
+
+    /// <summary>Makes a string that OBJECT ENCODING shows as raw, as one that was computed.</summary>
+    public static object CreateRaw(ReadOnlySpan<byte> key, ReadOnlySpan<byte> content, long expiresAtMs)
+    {
+        if (key.Length + content.Length <= Blob.LargestPayload) return Blob.Create(BlobKind.RawString, key, content, expiresAtMs);
+        return new StringValue(key.ToArray(), content.ToArray(), content.Length) { ExpiresAtMs = expiresAtMs };
+    }
+
+    /// <summary>
+    /// The string's bytes, to be changed where they lie, at least <paramref name="length"/> of them, new ones being zero; a missing key comes
+    /// into being. The entry shows as raw afterwards. A <see cref="Value"/> is to be counted anew when the change is done (Modified does).
+    /// </summary>
+    public static Span<byte> Extend(scoped ref CommandContext call, scoped in Entry entry, ReadOnlySpan<byte> key, int length)
+    {
+        if (entry.IsMissing)
+        {
+            object made = length <= SmallGrowth ? Zeros(key, length) : new StringValue(key.ToArray(), new byte[length], length);
+            call.Add(entry.Keyspace, made);
+            return made is byte[] blob ? Blob.Payload(blob) : ((StringValue)made).Span;
+        }
+        if (!entry.IsBlob) return Unsafe.As<StringValue>(entry.Value).Extend(length);
+        Span<byte> scratch = stackalloc byte[ScratchLength];
+        ReadOnlySpan<byte> content = Read(entry.Blob, scratch);
+        if (entry.Kind != BlobKind.Integer && length <= content.Length)
+        {
+            Blob.SetKind(entry.Blob, BlobKind.RawString);
+            return entry.Payload;
+        }
+        int total = Math.Max(length, content.Length);
+        if (total <= Math.Max(SmallGrowth, content.Length))
+        {
+            byte[] made = Blob.WithPayload(entry.Blob, BlobKind.RawString, total, out Span<byte> payload);
+            content.CopyTo(payload);
+            payload[content.Length..].Clear();
+            entry.Replace(made);
+            return payload;
+        }
+        // What grows once will grow again, so it gets spare room.
+        var value = new StringValue(key.ToArray(), content.ToArray(), content.Length)
+        {
+            ExpiresAtMs = entry.ExpiresAtMs,
+            AccessClock = Blob.AccessClock(entry.Blob),
+        };
+        Span<byte> extended = value.Extend(total);
+        entry.Replace(value);
+        return extended;
+    }
+
+    /// <summary>A string up to this long is copied when it grows; the copy costs less than a second object would.</summary>
+    private const int SmallGrowth = 64;
+
+    private static byte[] Zeros(ReadOnlySpan<byte> key, int length)
+    {
+        byte[] made = Blob.Create(BlobKind.RawString, key, length, Expiry.Never, out Span<byte> payload);
+        payload.Clear();
+        return made;
+    }
 }

@@ -15,6 +15,7 @@ internal sealed class SideBySide : IAsyncDisposable
     private readonly byte[] _buffer = new byte[1 << 16];
     private readonly List<byte> _reply = [];
     private int _start, _end;
+    private string[] _last = [], _now = [];
 
     private SideBySide(RedisProcess process, EngineHarness ours)
     {
@@ -33,8 +34,9 @@ internal sealed class SideBySide : IAsyncDisposable
     /// <summary>Runs a command on both and demands the same reply; returns it.</summary>
     public string Same(params string[] words)
     {
+        (_last, _now) = (_now, words);
         string theirs = Theirs(words), ours = Ours.Raw(words);
-        if (theirs != ours) Assert.Fail($"{Quote(words)}\nredis-server: {Escape(theirs)}\nours:         {Escape(ours)}");
+        if (theirs != ours) Assert.Fail($"{Quote(_last)} then {Quote(words)}\nredis-server: {Escape(theirs)}\nours:         {Escape(ours)}");
         return ours;
     }
 

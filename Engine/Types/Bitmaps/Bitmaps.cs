@@ -1,0 +1,322 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Strings as arrays of bits, bit 0 being the highest of the first byte. Integers of several bits are in Bitfields.cs.</summary>
+internal static class Bitmaps
+{
+    private static ReadOnlySpan<byte> InvalidOffset => "ERR bit offset is not an integer or out of range"u8;
+
+    /// <summary>SETBIT key offset value</summary>
+    [Command("SETBIT", 4, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "RW ACCESS UPDATE 1",
+        Since = "2.2.0", Complexity = "O(1)",
+        Summary = "Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist.",
+        Syntax = "key offset value")]
+    internal static void Setbit(ref CommandContext call)
+    {
+        if (!TryOffset(ref call, 2, 0, out long offset)) return;
+        if (call[3] is not [(byte)'0' or (byte)'1'])
+        {
+            call.Reply.Error("ERR bit is not an integer or out of range"u8);
+            return;
+        }
+        if (!call.TryWrite(1, ValueType.String, out Entry entry)) return;
+        int index = (int)(offset >> 3), former = entry.IsMissing ? -1 : StringEntry.Length(entry.Object);
+        Span<byte> bytes = StringEntry.Extend(ref call, entry, call[1], index + 1);
+        int mask = 0x80 >> (int)(offset & 7);
+        bool was = (bytes[index] & mask) != 0, set = call[3][0] == '1';
+        if (set) bytes[index] |= (byte)mask;
+        else bytes[index] &= (byte)~mask;
+        if (was != set || former <= index) Changed(ref call, entry.Keyspace);
+        call.Reply.Integer(was ? 1 : 0);
+    }
+
+    /// <summary>GETBIT key offset</summary>
+    [Command("GETBIT", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Bitmap, Keys = "RO ACCESS 1",
+        Since = "2.2.0", Complexity = "O(1)",
+        Summary = "Returns a bit value by offset.",
+        Syntax = "key offset")]
+    internal static void Getbit(ref CommandContext call)
+    {
+        if (!TryOffset(ref call, 2, 0, out long offset)) return;
+        Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
+        if (!call.TryRead(1, ValueType.String, out Entry entry)) return;
+        ReadOnlySpan<byte> bytes = BytesOf(entry, scratch);
+        long index = offset >> 3;
+        call.Reply.Integer(index < bytes.Length && (bytes[(int)index] & (0x80 >> (int)(offset & 7))) != 0 ? 1 : 0);
+    }
+
+    /// <summary>BITCOUNT key [start end [BYTE | BIT]]</summary>
+    [Command("BITCOUNT", -2, CommandFlags.ReadOnly, Category.Bitmap, Keys = "RO ACCESS 1",
+        Since = "2.6.0", Complexity = "O(N)",
+        Summary = "Counts the number of set bits (population counting) in a string.",
+        Syntax = "key [start end [BYTE | BIT]]",
+        History = "7.0.0: Added the `BYTE|BIT` option.")]
+    internal static void Bitcount(ref CommandContext call)
+    {
+        long start = 0, end = -1;
+        bool inBits = false;
+        if (call.Count is 3 or > 5)
+        {
+            call.SyntaxError();
+            return;
+        }
+        if (call.Count > 2 && (!call.TryInt64(2, out start) || !call.TryInt64(3, out end))) return;
+        if (call.Count == 5 && !TryUnit(ref call, 4, out inBits)) return;
+        Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
+        if (!call.TryRead(1, ValueType.String, out Entry entry)) return;
+        ReadOnlySpan<byte> bytes = BytesOf(entry, scratch);
+        // Both from the end and crossed: empty, though clamping would make it one element.
+        bool crossed = start < 0 && end < 0 && start > end;
+        call.Reply.Integer(!crossed && TryRange(ref start, ref end, bytes.Length, inBits) ? CountBits(bytes, start, end) : 0);
+    }
+
+    /// <summary>BITPOS key bit [start [end [BYTE | BIT]]]</summary>
+    [Command("BITPOS", -3, CommandFlags.ReadOnly, Category.Bitmap, Keys = "RO ACCESS 1",
+        Since = "2.8.7", Complexity = "O(N)",
+        Summary = "Finds the first set (1) or clear (0) bit in a string.",
+        Syntax = "key bit [start [end [BYTE | BIT]]]",
+        History = "7.0.0: Added the `BYTE|BIT` option.")]
+    internal static void Bitpos(ref CommandContext call)
+    {
+        if (!call.TryInt64(2, out long bit)) return;
+        if (bit is not (0 or 1))
+        {
+            call.Reply.Error("ERR The bit argument must be 1 or 0."u8);
+            return;
+        }
+        if (call.Count > 6)
+        {
+            call.SyntaxError();
+            return;
+        }
+        long start = 0, end = -1;
+        bool inBits = false;
+        if (call.Count > 3 && !call.TryInt64(3, out start)) return;
+        if (call.Count == 6 && !TryUnit(ref call, 5, out inBits)) return;
+        if (call.Count > 4 && !call.TryInt64(4, out end)) return;
+        Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
+        if (!call.TryRead(1, ValueType.String, out Entry entry)) return;
+        ReadOnlySpan<byte> bytes = BytesOf(entry, scratch);
+        if (entry.IsMissing)
+        {
+            // A missing key is an endless row of zeros.
+            call.Reply.Integer(bit == 1 ? -1 : 0);
+            return;
+        }
+        long position = -1;
+        if (TryRange(ref start, ref end, bytes.Length, inBits))
+        {
+            position = FindBit(bytes, start, end, bit == 1);
+            // Without an end the string is thought to go on with zeros.
+            if (position < 0 && bit == 0 && call.Count <= 4) position = bytes.Length * 8L;
+        }
+        call.Reply.Integer(position);
+    }
+
+    /// <summary>BITOP AND | OR | XOR | NOT destkey key [key ...]</summary>
+    [Command("BITOP", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "OW UPDATE 2; RO ACCESS 3..-1",
+        Since = "2.6.0", Complexity = "O(N)",
+        Summary = "Performs bitwise operations on multiple strings, and stores the result.",
+        Syntax = "<AND | OR | XOR | NOT> destkey key [key ...]")]
+    internal static void Bitop(ref CommandContext call)
+    {
+        ReadOnlySpan<byte> operation = call[1];
+        bool isAnd = operation.Is("AND"u8), isOr = operation.Is("OR"u8), isNot = operation.Is("NOT"u8);
+        if (!isAnd && !isOr && !isNot && !operation.Is("XOR"u8))
+        {
+            call.SyntaxError();
+            return;
+        }
+        if (isNot && call.Count != 4)
+        {
+            call.Reply.Error("ERR BITOP NOT must be called with a single source key."u8);
+            return;
+        }
+        int length = 0;
+        for (int i = 3; i < call.Count; i++)
+        {
+            if (!call.TryRead(i, ValueType.String, out Entry source)) return;
+            if (!source.IsMissing) length = Math.Max(length, StringEntry.Length(source.Object));
+        }
+        byte[] result = length == 0 ? [] : new byte[length];
+        Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
+        for (int i = 3; i < call.Count && length != 0; i++)
+        {
+            Entry source = call.Peek(call[i]);
+            ReadOnlySpan<byte> bytes = BytesOf(source, scratch);
+            if (i == 3) bytes.CopyTo(result);
+            else if (isAnd) And(result, bytes);
+            else if (isOr) Or(result, bytes);
+            else Xor(result, bytes);
+        }
+        if (isNot) Not(result);
+
+        ReadOnlySpan<byte> key = call[2];
+        Entry target = call.Write(2);
+        Keyspace keyspace = target.Keyspace;
+        if (length == 0)
+        {
+            if (call.Remove(keyspace, key))
+            {
+                call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
+                call.Effect(keyspace, "DEL"u8, key);
+            }
+        }
+        else
+        {
+            object made = StringEntry.CreateRaw(key, result, Expiry.Never);
+            if (target.IsMissing)
+            {
+                call.Add(keyspace, made);
+            }
+            else
+            {
+                KeyEntry.SetAccessClock(made, KeyEntry.AccessClock(target.Object));
+                call.Store.Freed(target.Object);
+                target.Replace(made);
+            }
+            call.Modified(keyspace, key, KeyEvents.String, "set"u8);
+            // A copy has the target's slot only; within one slot the request says it shorter.
+            if (call.Hold != Hold.Slot) call.Effect(keyspace, "SET"u8, key, result);
+        }
+        call.Reply.Integer(length);
+    }
+
+    /// <summary>
+    /// A bit offset argument; with <paramref name="bits"/>, "#n" is n times so many. If it is none, the error is in the reply.
+    /// </summary>
+    internal static bool TryOffset(ref CommandContext call, int index, int bits, out long offset)
+    {
+        ReadOnlySpan<byte> text = call[index];
+        bool counted = bits > 0 && text.Length > 0 && text[0] == '#';
+        if (Numbers.TryParseInt64(counted ? text[1..] : text, out offset))
+        {
+            if (counted) offset = Math.BigMul(offset, bits, out long low) == low >> 63 ? low : -1;
+            if (offset >= 0 && offset >> 3 < call.Store.Options.ProtoMaxBulkLength && offset >> 3 < Array.MaxLength) return true;
+        }
+        call.Reply.Error(InvalidOffset);
+        return false;
+    }
+
+    /// <summary>The bytes of a string to read, none if it is missing; see <see cref="StringEntry.Read"/>.</summary>
+    internal static ReadOnlySpan<byte> BytesOf(scoped in Entry entry, Span<byte> scratch) =>
+        entry.IsMissing ? [] : StringEntry.Read(entry.Object, scratch);
+
+    /// <summary>The string at argument 1 has changed.</summary>
+    internal static void Changed(ref CommandContext call, Keyspace keyspace)
+    {
+        Entry entry = keyspace.Find(call[1]);
+        call.Modified(entry, KeyEvents.String, "setbit"u8);
+    }
+
+    private static bool TryUnit(ref CommandContext call, int index, out bool inBits)
+    {
+        inBits = call[index].Is("BIT"u8);
+        if (inBits || call[index].Is("BYTE"u8)) return true;
+        call.SyntaxError();
+        return false;
+    }
+
+    /// <summary>Makes a range of bytes or bits, negative from the end, one of bits within the string; false if it is empty.</summary>
+    private static bool TryRange(ref long start, ref long end, int length, bool inBits)
+    {
+        long total = inBits ? length * 8L : length;
+        start = Math.Max(0, start < 0 ? total + start : start);
+        end = Math.Min(total - 1, Math.Max(0, end < 0 ? total + end : end));
+        if (start > end) return false;
+        if (!inBits)
+        {
+            start *= 8;
+            end = (end * 8) + 7;
+        }
+        return true;
+    }
+
+    private static long CountBits(ReadOnlySpan<byte> bytes, long start, long end)
+    {
+        int first = (int)(start >> 3), last = (int)(end >> 3);
+        int firstMask = 0xff >> (int)(start & 7), lastMask = 0xff << (7 - (int)(end & 7)) & 0xff;
+        if (first == last) return BitOperations.PopCount((uint)(bytes[first] & firstMask & lastMask));
+        return BitOperations.PopCount((uint)(bytes[first] & firstMask)) + BitOperations.PopCount((uint)(bytes[last] & lastMask))
+            + PopCount(bytes[(first + 1)..last]);
+    }
+
+    /// <summary>Four independent sums keep the processor's popcount busy every cycle.</summary>
+    private static long PopCount(ReadOnlySpan<byte> bytes)
+    {
+        ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(bytes);
+        long a = 0, b = 0, c = 0, d = 0;
+        int i = 0;
+        for (; i + 4 <= words.Length; i += 4)
+        {
+            a += BitOperations.PopCount(words[i]);
+            b += BitOperations.PopCount(words[i + 1]);
+            c += BitOperations.PopCount(words[i + 2]);
+            d += BitOperations.PopCount(words[i + 3]);
+        }
+        for (; i < words.Length; i++) a += BitOperations.PopCount(words[i]);
+        foreach (byte rest in bytes[(words.Length * 8)..]) a += BitOperations.PopCount(rest);
+        return a + b + c + d;
+    }
+
+    /// <summary>The position of the first bit of this value within a range of bits, or -1.</summary>
+    private static long FindBit(ReadOnlySpan<byte> bytes, long start, long end, bool set)
+    {
+        int first = (int)(start >> 3), last = (int)(end >> 3);
+        byte none = set ? (byte)0 : (byte)0xff;
+        // Bits outside the range are made such as are not looked for.
+        int outside = ~(0xff >> (int)(start & 7)) & 0xff;
+        long position = FirstIn(set ? bytes[first] & ~outside : bytes[first] | outside, set);
+        if (position < 0)
+        {
+            int at = bytes[(first + 1)..(last + 1)].IndexOfAnyExcept(none);
+            if (at < 0) return -1;
+            first += 1 + at;
+            position = FirstIn(bytes[first], set);
+        }
+        position += first * 8L;
+        return position <= end ? position : -1;
+    }
+
+    private static int FirstIn(int value, bool set)
+    {
+        if (!set) value = ~value;
+        value &= 0xff;
+        return value == 0 ? -1 : BitOperations.LeadingZeroCount((uint)value) - 24;
+    }
+
+    private static void And(Span<byte> result, ReadOnlySpan<byte> other)
+    {
+        int i = 0;
+        for (; i + Vector<byte>.Count <= other.Length; i += Vector<byte>.Count)
+            (new Vector<byte>(result[i..]) & new Vector<byte>(other[i..])).CopyTo(result[i..]);
+        for (; i < other.Length; i++) result[i] &= other[i];
+        result[other.Length..].Clear();
+    }
+
+    private static void Or(Span<byte> result, ReadOnlySpan<byte> other)
+    {
+        int i = 0;
+        for (; i + Vector<byte>.Count <= other.Length; i += Vector<byte>.Count)
+            (new Vector<byte>(result[i..]) | new Vector<byte>(other[i..])).CopyTo(result[i..]);
+        for (; i < other.Length; i++) result[i] |= other[i];
+    }
+
+    private static void Xor(Span<byte> result, ReadOnlySpan<byte> other)
+    {
+        int i = 0;
+        for (; i + Vector<byte>.Count <= other.Length; i += Vector<byte>.Count)
+            (new Vector<byte>(result[i..]) ^ new Vector<byte>(other[i..])).CopyTo(result[i..]);
+        for (; i < other.Length; i++) result[i] ^= other[i];
+    }
+
+    private static void Not(Span<byte> result)
+    {
+        int i = 0;
+        for (; i + Vector<byte>.Count <= result.Length; i += Vector<byte>.Count)
+            (~new Vector<byte>(result[i..])).CopyTo(result[i..]);
+        for (; i < result.Length; i++) result[i] = (byte)~result[i];
+    }
+}

@@ -1,0 +1,121 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// A copy of a HyperLogLog to be changed. A sparse one changes its length, and becomes dense when a register does not fit
+/// or it grows beyond hll-sparse-max-bytes. The bytes come out as Redis's would.
+/// </summary>
+internal sealed class HyperLogLogEditor
+{
+    [ThreadStatic]
+    private static HyperLogLogEditor? t_shared;
+
+    private byte[] _bytes = new byte[HyperLogLog.DenseLength];
+    private int _length;
+
+    /// <summary>One for whoever runs on this thread now.</summary>
+    public static HyperLogLogEditor Shared => t_shared ??= new();
+
+    public Span<byte> Bytes => _bytes.AsSpan(0, _length);
+
+    public bool IsSparse => HyperLogLog.IsSparse(_bytes);
+
+    public void Load(ReadOnlySpan<byte> bytes)
+    {
+        // A sparse one made under another limit, or by hand, may be longer than a dense one; it may grow by three bytes more.
+        if (bytes.Length + 3 > _bytes.Length) _bytes = new byte[bytes.Length + 3];
+        bytes.CopyTo(_bytes);
+        _length = bytes.Length;
+    }
+
+    public void LoadEmpty() => _length = HyperLogLog.WriteEmpty(_bytes);
+
+    /// <summary>Becomes dense if it is not yet. False if its bytes are nonsense.</summary>
+    public bool TryToDense()
+    {
+        if (!IsSparse) return true;
+        byte[] dense = new byte[HyperLogLog.DenseLength];
+        if (!HyperLogLog.TryWriteDense(Bytes, dense)) return false;
+        _bytes = dense;
+        _length = dense.Length;
+        return true;
+    }
+
+    /// <summary>Raises a register. False if the bytes are nonsense.</summary>
+    public bool TryRaise(int index, int count, long sparseMaxBytes, out bool raised)
+    {
+        if (IsSparse) return TryRaiseSparse(index, count, sparseMaxBytes, out raised);
+        raised = HyperLogLog.RaiseDense(_bytes, index, count);
+        return true;
+    }
+
+    private bool TryRaiseSparse(int index, int count, long sparseMaxBytes, out bool raised)
+    {
+        raised = false;
+        if (count > SparseOpcode.LargestValue) return TryRaiseAsDense(index, count, out raised);
+        // The opcode that covers the register, and the one before it.
+        int at = HyperLogLog.HeaderLength, before = -1, first = 0;
+        SparseOpcode opcode;
+        while (true)
+        {
+            if (!SparseOpcode.TryRead(Bytes[at..], out opcode)) return false;
+            if (index < first + opcode.Run) break;
+            before = at;
+            at += opcode.Length;
+            first += opcode.Run;
+        }
+        if (opcode.Value >= count) return true;
+        if (opcode.Run == 1 && opcode.Length == 1)
+        {
+            SparseOpcode.Values(count, 1).WriteTo(_bytes.AsSpan(at));
+        }
+        else
+        {
+            Span<byte> sequence = stackalloc byte[5];
+            int length = 0, left = index - first, right = first + opcode.Run - 1 - index;
+            if (left > 0) Put(sequence, ref length, opcode.Value == 0 ? SparseOpcode.Zeros(left) : SparseOpcode.Values(opcode.Value, left));
+            Put(sequence, ref length, SparseOpcode.Values(count, 1));
+            if (right > 0) Put(sequence, ref length, opcode.Value == 0 ? SparseOpcode.Zeros(right) : SparseOpcode.Values(opcode.Value, right));
+            int more = length - opcode.Length;
+            if (more > 0 && _length + more > sparseMaxBytes) return TryRaiseAsDense(index, count, out raised);
+            if (_length + more > _bytes.Length) Array.Resize(ref _bytes, _length + 64);
+            _bytes.AsSpan(at + opcode.Length, _length - at - opcode.Length).CopyTo(_bytes.AsSpan(at + length));
+            sequence[..length].CopyTo(_bytes.AsSpan(at));
+            _length += more;
+        }
+        MergeValues(before >= 0 ? before : HyperLogLog.HeaderLength);
+        HyperLogLog.Invalidate(_bytes);
+        raised = true;
+        return true;
+    }
+
+    /// <summary>Joins neighbours of the same value among the next few opcodes, as many as a change can have touched.</summary>
+    private void MergeValues(int at)
+    {
+        for (int looks = 5; looks > 0 && SparseOpcode.TryRead(Bytes[at..], out SparseOpcode opcode); looks--)
+        {
+            if (opcode.Value != 0 && SparseOpcode.TryRead(Bytes[(at + 1)..], out SparseOpcode next) && next.Value == opcode.Value
+                && opcode.Run + next.Run <= SparseOpcode.LongestValueRun)
+            {
+                _bytes.AsSpan(at + 1, _length - at - 1).CopyTo(_bytes.AsSpan(at));
+                SparseOpcode.Values(opcode.Value, opcode.Run + next.Run).WriteTo(_bytes.AsSpan(at));
+                _length--;
+                continue;
+            }
+            at += opcode.Length;
+        }
+    }
+
+    private bool TryRaiseAsDense(int index, int count, out bool raised)
+    {
+        raised = false;
+        if (!TryToDense()) return false;
+        raised = HyperLogLog.RaiseDense(_bytes, index, count);
+        return true;
+    }
+
+    private static void Put(Span<byte> sequence, ref int length, SparseOpcode opcode)
+    {
+        opcode.WriteTo(sequence[length..]);
+        length += opcode.Length;
+    }
+}
