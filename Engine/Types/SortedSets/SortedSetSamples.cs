@@ -1,0 +1,176 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Sorted sets: random members, and the scan.</summary>
+internal static class SortedSetSamples
+{
+    /// <summary>ZRANDMEMBER key [count [WITHSCORES]] — A negative count draws with repetition.</summary>
+    [Command("ZRANDMEMBER", -2, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "6.2.0",
+        Complexity = "O(N) where N is the number of members returned",
+        Summary = "Returns one or more random members from a sorted set.",
+        Syntax = "key [count [WITHSCORES]]",
+        Tips = "nondeterministic_output")]
+    internal static void Zrandmember(ref CommandContext call)
+    {
+        long count = 0;
+        bool withScores = false;
+        if (call.Count >= 3)
+        {
+            if (!call.TryInt64(2, out count)) return;
+            if (count == long.MinValue)
+            {
+                call.Reply.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"u8);
+                return;
+            }
+            if (call.Count > 4 || (call.Count == 4 && !call[3].Is("WITHSCORES"u8)))
+            {
+                call.SyntaxError();
+                return;
+            }
+            withScores = call.Count == 4;
+            if (withScores && count is < -(long.MaxValue / 2) or > long.MaxValue / 2)
+            {
+                call.Reply.Error("ERR value is out of range"u8);
+                return;
+            }
+        }
+        if (!call.TryRead(1, ValueType.SortedSet, out Entry entry)) return;
+        if (call.Count == 2)
+        {
+            if (entry.IsMissing) call.Reply.Null();
+            else ReplyAny(call.Reply, new(entry.Object), withScore: false, nested: false);
+            return;
+        }
+        if (entry.IsMissing || count == 0)
+        {
+            call.Reply.Array(0);
+            return;
+        }
+        var set = new SortedSetView(entry.Object);
+        bool nested = withScores && call.Reply.Resp3;
+        if (count < 0 || count == 1)
+        {
+            long drawn = Math.Abs(count);
+            // What would not fit into any reply is not begun, where Redis would write until it runs out of memory.
+            if (drawn > int.MaxValue / 16) throw new InsufficientMemoryException("A reply of more than 2 GB.");
+            call.Reply.Array((int)(withScores && !nested ? drawn * 2 : drawn));
+            for (long i = 0; i < drawn; i++) ReplyAny(call.Reply, set, withScores, nested);
+            return;
+        }
+        int distinct = (int)Math.Min(count, set.Count);
+        call.Reply.Array(withScores && !nested ? distinct * 2 : distinct);
+        if (set.Value is { } value && distinct < set.Count / 3) ReplyFew(call.Reply, value, distinct, withScores, nested);
+        else ReplyMany(call.Reply, set, distinct, withScores, nested);
+    }
+
+    private static void ReplyAny(RespWriter reply, in SortedSetView set, bool withScore, bool nested)
+    {
+        if (set.Value is { } value)
+        {
+            byte[] entry = Unsafe.As<byte[]>(value.Members.Random(Random.Shared)!);
+            Reply(reply, ScoredMember.MemberOf(entry), ScoredMember.ScoreOf(entry), withScore, nested);
+            return;
+        }
+        int rank = Random.Shared.Next(set.Count);
+        SortedSetView.Walker walker = set.Walk(new(rank, rank + 1), reversed: false, stackalloc byte[ListpackElement.ScratchLength]);
+        walker.MoveNext();
+        Reply(reply, walker.Member, walker.Score, withScore, nested);
+    }
+
+    /// <summary>A few different ones of many: drawn until enough are different.</summary>
+    private static void ReplyFew(RespWriter reply, SortedSetValue value, int count, bool withScores, bool nested)
+    {
+        var drawn = new HashSet<object>(count, ReferenceEqualityComparer.Instance);
+        while (drawn.Count < count)
+        {
+            object entry = value.Members.Random(Random.Shared)!;
+            if (drawn.Add(entry)) Reply(reply, ScoredMember.KeyOf(entry), ScoredMember.ScoreOf(Unsafe.As<byte[]>(entry)), withScores, nested);
+        }
+    }
+
+    /// <summary>All, or many of all, in order: each is taken with the chance that is left for it.</summary>
+    private static void ReplyMany(RespWriter reply, in SortedSetView set, int count, bool withScores, bool nested)
+    {
+        int left = set.Count;
+        SortedSetView.Walker walker = set.Walk(stackalloc byte[ListpackElement.ScratchLength]);
+        while (count > 0 && walker.MoveNext())
+        {
+            if (count < left && Random.Shared.Next(left) >= count)
+            {
+                left--;
+                continue;
+            }
+            Reply(reply, walker.Member, walker.Score, withScores, nested);
+            left--;
+            count--;
+        }
+    }
+
+    private static void Reply(RespWriter reply, ReadOnlySpan<byte> member, double score, bool withScore, bool nested)
+    {
+        if (nested) reply.Array(2);
+        reply.BulkString(member);
+        if (withScore) reply.Double(score);
+    }
+
+    /// <summary>ZSCAN key cursor [MATCH pattern] [COUNT count]</summary>
+    [Command("ZSCAN", -3, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "2.8.0",
+        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
+        Summary = "Iterates over members and scores of a sorted set.",
+        Syntax = "key cursor [MATCH pattern] [COUNT count]",
+        Tips = "nondeterministic_output")]
+    internal static void Zscan(ref CommandContext call)
+    {
+        if (!ScanOptions.TryReadCursor(ref call, 2, out ulong cursor)) return;
+        if (!call.TryRead(1, ValueType.SortedSet, out Entry entry)) return;
+        if (entry.IsMissing)
+        {
+            call.Reply.Array(2);
+            call.Reply.BulkString("0"u8);
+            call.Reply.Array(0);
+            return;
+        }
+        if (!ScanOptions.TryRead(ref call, 3, ScanOptions.Of.Members, out ScanOptions options)) return;
+        if (entry.IsBlob) ScanAll(call.Reply, new(entry.Object), options);
+        else Scan(call.Reply, Unsafe.As<SortedSetValue>(entry.Value), cursor, options);
+    }
+
+    /// <summary>A small set comes at once, whatever was asked.</summary>
+    private static void ScanAll(RespWriter reply, in SortedSetView set, in ScanOptions options)
+    {
+        reply.Array(2);
+        reply.BulkString("0"u8);
+        int begin = reply.Begin(), count = 0;
+        SortedSetView.Walker walker = set.Walk(stackalloc byte[ListpackElement.ScratchLength]);
+        while (walker.MoveNext())
+        {
+            ReadOnlySpan<byte> member = walker.Member;
+            if (options.Wants(member)) count += ReplyScanned(reply, member, walker.Score);
+        }
+        reply.Finish(begin, Aggregate.Array, count);
+    }
+
+    private static void Scan(RespWriter reply, SortedSetValue value, ulong cursor, in ScanOptions options)
+    {
+        var found = new List<object>(Math.Min(options.Count, 1024));
+        uint next = cursor > uint.MaxValue ? 0 : value.Members.Scan((uint)cursor, options.Count, found);
+        reply.Array(2);
+        reply.BulkInteger(next);
+        int begin = reply.Begin(), count = 0;
+        foreach (object entry in found)
+        {
+            ReadOnlySpan<byte> member = ScoredMember.KeyOf(entry);
+            if (options.Wants(member)) count += ReplyScanned(reply, member, ScoredMember.ScoreOf(Unsafe.As<byte[]>(entry)));
+        }
+        reply.Finish(begin, Aggregate.Array, count);
+    }
+
+    private static int ReplyScanned(RespWriter reply, ReadOnlySpan<byte> member, double score)
+    {
+        Span<byte> text = stackalloc byte[Numbers.LongestDouble];
+        reply.BulkString(member);
+        reply.BulkString(text[..Numbers.FormatDouble(score, text)]);
+        return 2;
+    }
+}
