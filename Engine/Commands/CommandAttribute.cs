@@ -34,6 +34,9 @@ public enum CommandFlags
 
     /// <summary>May reach keys that its arguments do not name (SORT BY, EVAL), so it holds the multi-slot mutex. Not shown to clients.</summary>
     UndeclaredKeys = 1 << 26,
+
+    /// <summary>Reaches the keys that the session watches and those of the commands it has queued (EXEC, DISCARD, UNWATCH). Not shown to clients.</summary>
+    SessionKeys = 1 << 27,
 }
 
 /// <summary>The ACL categories, with the names that ACL CAT shows. Those that follow from the flags (@read, @write, @fast, @slow, @admin, @blocking, @pubsub) are added by the table.</summary>

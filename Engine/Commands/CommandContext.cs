@@ -59,6 +59,15 @@ public ref partial struct CommandContext
     /// </summary>
     public Func<RespWriter, Task>? Continuation { get; set; }
 
+    /// <summary>False in a transaction or a script: what would block does what it can at once.</summary>
+    public bool MayBlock { get; set; } = true;
+
+    /// <summary>The command waited, and this is it being run again.</summary>
+    internal BlockedCommand? Resumed { get; init; }
+
+    /// <summary>Running it again came to nothing; it goes on waiting.</summary>
+    internal bool BlockedAgain { get; private set; }
+
     /// <summary>How many changes the command has made to the data set so far; 0 means that nothing needs to be logged.</summary>
     public readonly int Changes => _changes;
 
@@ -363,6 +372,13 @@ public ref partial struct CommandContext
     internal void EndCommand()
     {
         if (Store.Effects.HasConsumers) PublishEffects();
+        if (Store.BlockedCommands != 0 && BlockedKey.AnyReady) Store.ServeReady(Hold, _slot);
+    }
+
+    /// <summary>Ends a command that was run within another one's gates, after that one's end.</summary>
+    internal readonly void EndResumed()
+    {
+        if (Store.Effects.HasConsumers) PublishEffects();
     }
 
     /// <summary>
@@ -377,6 +393,13 @@ public ref partial struct CommandContext
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private readonly void PublishEffects()
+    {
+        GatherEffects();
+        Effects.PublishTo(Store.Effects);
+    }
+
+    /// <summary>Adds the request itself to the unit, if it changed something and gave no effects of its own.</summary>
+    private readonly void GatherEffects()
     {
         EffectUnit unit = Effects;
         if (_changes > 0 && !_effectsGiven)
@@ -393,7 +416,6 @@ public ref partial struct CommandContext
                 unit.End(slot, Session.Database);
             }
         }
-        unit.PublishTo(Store.Effects);
     }
 
     /// <summary>Inside something larger, which holds more gates than this request needs: the one slot of its keys.</summary>

@@ -54,6 +54,15 @@ public sealed class CommandInfo
 
     public bool Is(CommandFlags flag) => (Flags & flag) != 0;
 
+    /// <summary>Appends the positions of a request's keys. Arguments that make no sense are the command's to complain about; it reaches no further key then.</summary>
+    public void LocateKeys(in Request request, List<int> positions)
+    {
+        foreach (KeySpecification keys in Keys)
+        {
+            if (!keys.IsNotKey && !keys.TryLocate(request, positions)) return;
+        }
+    }
+
     /// <summary>Whether a request of this many arguments is well-formed.</summary>
     public bool AcceptsCount(int count) => Arity >= 0 ? count == Arity : count >= -Arity;
 }

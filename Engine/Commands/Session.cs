@@ -11,4 +11,16 @@ public class Session
 
     /// <summary>Whether the client is on this machine, which enable-debug-command and enable-protected-configs may make a condition.</summary>
     public bool IsLocal { get; set; }
+
+    /// <summary>What it has said with WATCH and MULTI; null if it never did.</summary>
+    public Transaction? Transaction { get; set; }
+
+    /// <summary>The command in which it waits for a key; null while it does not. Any thread may read it, to end the wait.</summary>
+    public BlockedCommand? Blocked
+    {
+        get => Volatile.Read(ref _blocked);
+        internal set => Volatile.Write(ref _blocked, value);
+    }
+
+    private BlockedCommand? _blocked;
 }

@@ -59,6 +59,16 @@ public sealed class ServerOptions
     /// <summary>The limit of clients that are neither replicas nor subscribers.</summary>
     public OutputLimit NormalOutputLimit => ClientOutputBufferLimits.Normal;
 
+    // Lists.
+
+    /// <summary>list-max-listpack-size: how large a list's listpacks may be: -1 to -5 for 4, 8, 16, 32, 64 kB, else a number of elements.</summary>
+    [Directive("list-max-listpack-size", Alias = "list-max-ziplist-size", Min = int.MinValue)]
+    public int ListMaxListpackSize { get; set; } = -2;
+
+    /// <summary>list-compress-depth: how many nodes at either end of a long list stay uncompressed; 0: all do.</summary>
+    [Directive("list-compress-depth")]
+    public int ListCompressDepth { get; set; }
+
     // Security.
 
     /// <summary>requirepass: the default user's password; empty for none.</summary>

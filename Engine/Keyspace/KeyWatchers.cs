@@ -5,6 +5,9 @@ internal interface IKeyWatcher
 {
     /// <summary>The key was modified, created or deleted. Called under the slot's gate; must be quick and must not call back.</summary>
     void KeyChanged(int database, ReadOnlySpan<byte> key);
+
+    /// <summary>The key's slot is about to leave this silo; nothing more will be heard of it. The same rules.</summary>
+    void SlotWithdrawn();
 }
 
 /// <summary>Who watches which keys of one slot. Under the slot's gate.</summary>
@@ -35,6 +38,30 @@ internal sealed class KeyWatchers
     {
         if (!_bySpan.TryGetValue(new(database, key), out List<IKeyWatcher>? watchers)) return;
         foreach (IKeyWatcher watcher in watchers) watcher.KeyChanged(database, key);
+    }
+
+    /// <summary>The queue of those that wait for a key; made if there is none.</summary>
+    public BlockedKey BlockedKey(Slot slot, int database, ReadOnlySpan<byte> key)
+    {
+        if (_bySpan.TryGetValue(new(database, key), out List<IKeyWatcher>? watchers))
+        {
+            foreach (IKeyWatcher watcher in watchers)
+            {
+                if (watcher is BlockedKey blocked) return blocked;
+            }
+        }
+        var made = new BlockedKey(slot, database, key.ToArray());
+        Add(database, key, made);
+        return made;
+    }
+
+    /// <summary>The slot is about to leave this silo.</summary>
+    public void Withdrawn()
+    {
+        foreach (List<IKeyWatcher> watchers in _byKey.Values)
+        {
+            foreach (IKeyWatcher watcher in watchers) watcher.SlotWithdrawn();
+        }
     }
 
     /// <summary>Every watched key of a database, for what changes a database as a whole.</summary>

@@ -47,6 +47,7 @@ public sealed class SlotTable(int databases)
         {
             if (!slot.IsOpen) return;
             slot.IsOpen = false;
+            slot.Watchers?.Withdrawn();
             if (!ReferenceEquals(Interlocked.CompareExchange(ref _slots[slot.Number], null, slot), slot)) return;
             Interlocked.Decrement(ref _publishedCount);
             foreach (int[]? counts in _keyCounts)

@@ -25,14 +25,16 @@ public readonly record struct Attempt(Outcome Outcome, int Slot = -1);
 /// A silo's share of the data: its slots, the gates to them, and the running of commands inside those gates. The same for every
 /// way in. Callers hold <see cref="SiloGate"/> shared (or exclusively) around every call.
 /// </summary>
-public sealed class Store : IDisposable
+public sealed partial class Store : IDisposable
 {
     private const int Mutex = -1;
 
     private SlotGate _multiSlot;                                     // held by whoever holds more than one slot's gate
     private readonly bool[] _heldMarks = new bool[KeySlot.Count];    // under _multiSlot: which slots its holder holds
     private readonly List<Slot> _held = [];                          // under _multiSlot
-    private readonly List<int> _positions = [];                      // under _multiSlot
+
+    [ThreadStatic]
+    private static List<int>? t_slots;
 
     public Store(ServerOptions options, TimeProvider time)
         : this(new ServerConfiguration(options), time)
@@ -85,7 +87,7 @@ public sealed class Store : IDisposable
         if (command.Is(CommandFlags.Exclusive)) return new(Outcome.NeedsExclusive);
         if (!command.Is(CommandFlags.UndeclaredKeys))
         {
-            if (command.Keys.Count == 0) return RunWithout(ref call);
+            if (command.Keys.Count == 0) return command.Is(CommandFlags.SessionKeys) ? RunForSession(ref call) : RunWithout(ref call);
             // DEL and its like have one key more often than not.
             if (command.Keys.Count == 1 && command.Keys[0].IsOneKeyOf(call.Request.Count))
                 return RunInSlot(ref call, KeySlot.Of(call.Request[command.Keys[0].First]));
@@ -137,12 +139,14 @@ public sealed class Store : IDisposable
         {
             slot.Gate.Exit();
         }
+        if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
         return default;
     }
 
-    private static Attempt RunWithout(ref CommandContext call)
+    private Attempt RunWithout(ref CommandContext call)
     {
         Run(ref call, Hold.None, null);
+        if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
         return default;
     }
 
@@ -163,18 +167,20 @@ public sealed class Store : IDisposable
 
     private Attempt RunInSlots(ref CommandContext call)
     {
+        List<int> slots = t_slots ??= [];
+        slots.Clear();
+        call.Command.LocateKeys(call.Request, slots);
+        Span<int> numbers = CollectionsMarshal.AsSpan(slots);
+        foreach (ref int number in numbers) number = KeySlot.Of(call.Request[number]);
+        numbers.Sort();
+        return RunInSlots(ref call, numbers);
+    }
+
+    private Attempt RunInSlots(ref CommandContext call, ReadOnlySpan<int> numbers)
+    {
         if (!_multiSlot.TryEnterSpinning()) return new(Outcome.Busy, Mutex);
         try
         {
-            _positions.Clear();
-            foreach (KeySpecification keys in call.Command.Keys)
-            {
-                // Arguments that make no sense are the command's to complain about; it reaches no key then.
-                if (!keys.IsNotKey && !keys.TryLocate(call.Request, _positions)) break;
-            }
-            Span<int> numbers = CollectionsMarshal.AsSpan(_positions);
-            foreach (ref int number in numbers) number = KeySlot.Of(call.Request[number]);
-            numbers.Sort();
             foreach (int number in numbers)
             {
                 if (_heldMarks[number]) continue;
@@ -189,18 +195,24 @@ public sealed class Store : IDisposable
             }
             Slot? only = _held.Count == 1 && !call.Command.Is(CommandFlags.UndeclaredKeys) ? _held[0] : null;
             Run(ref call, only is null ? Hold.Slots : Hold.Slot, only);
-            return default;
         }
         finally
         {
-            foreach (Slot slot in _held)
-            {
-                _heldMarks[slot.Number] = false;
-                slot.Gate.Exit();
-            }
-            _held.Clear();
-            _multiSlot.Exit();
+            ReleaseHeld();
         }
+        if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
+        return default;
+    }
+
+    private void ReleaseHeld()
+    {
+        foreach (Slot slot in _held)
+        {
+            _heldMarks[slot.Number] = false;
+            slot.Gate.Exit();
+        }
+        _held.Clear();
+        _multiSlot.Exit();
     }
 
     /// <summary>The slot of a key that the running command reaches; the holder of the mutex takes its gate now if it has not yet.</summary>

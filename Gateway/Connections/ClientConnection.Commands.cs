@@ -71,6 +71,7 @@ public sealed partial class ClientConnection
         {
             if (!Admit(command, call.Request, statistics))
             {
+                Transaction?.Poison();
                 AfterReply(mark);
                 return true;
             }
@@ -78,6 +79,11 @@ public sealed partial class ClientConnection
         call.Command = command!;
         call.Continuation = null;
         LastCommand = command;
+        if (Transaction is { IsOpen: true } transaction && transaction.TryQueue(command!, call.Request, _reply))
+        {
+            AfterReply(mark);
+            return true;
+        }
         Attempt attempt;
         try
         {
@@ -94,8 +100,8 @@ public sealed partial class ClientConnection
                 long now = Stopwatch.GetTimestamp();
                 statistics.CountCall(command!, now - ticks, _reply.Length > mark && _reply.Written[mark] == '-');
                 ticks = now;
-                if (call.Continuation is not null) wait = Continue(call.Continuation);
-                else AfterReply(mark);
+                if (call.Continuation is not null) wait = Continue(call.Continuation, isReplied: _reply.Length > mark);
+                if (call.Continuation is null || _reply.Length > mark) AfterReply(mark);
                 return true;
             case Outcome.NeedsExclusive:
                 wait = RunExclusivelyLater(call.Request.ToOwned(), command!);
@@ -112,7 +118,7 @@ public sealed partial class ClientConnection
     }
 
     // Methods of their own, so that the closures are made only when something must be waited for.
-    private Func<Task> Continue(Func<RespWriter, Task> continuation) => () => ContinueAsync(continuation);
+    private Func<Task> Continue(Func<RespWriter, Task> continuation, bool isReplied) => () => ContinueAsync(continuation, isReplied);
 
     private Func<Task> RunExclusivelyLater(OwnedRequest request, CommandInfo command) => () => RunExclusivelyAsync(request, command);
 
@@ -188,30 +194,34 @@ public sealed partial class ClientConnection
         _reply.Error($"ERR internal error in '{command.Name}': {e.Message}");
     }
 
-    private async Task ContinueAsync(Func<RespWriter, Task> continuation)
+    private async Task ContinueAsync(Func<RespWriter, Task> continuation, bool isReplied)
     {
         int mark = _reply.Length;
-        await continuation(_reply).ConfigureAwait(false);
-        AfterReply(mark);
+        // A client that goes away while it is blocked must not be given anything any more.
+        using (Disconnected.UnsafeRegister(static client => ((ClientConnection)client!).Blocked?.TryEnd(BlockedEnd.Disconnected), this))
+            await continuation(_reply).ConfigureAwait(false);
+        if (!isReplied) AfterReply(mark);
     }
 
     private async Task RunExclusivelyAsync(OwnedRequest request, CommandInfo command)
     {
         await _server.Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
         Func<RespWriter, Task>? continuation;
+        bool isReplied;
         try
         {
-            continuation = RunExclusively(request, command);
+            continuation = RunExclusively(request, command, out isReplied);
         }
         finally
         {
             _server.Store.SiloGate.ExitExclusive();
         }
-        if (continuation is not null) await ContinueAsync(continuation).ConfigureAwait(false);
+        if (continuation is not null) await ContinueAsync(continuation, isReplied).ConfigureAwait(false);
     }
 
-    private Func<RespWriter, Task>? RunExclusively(OwnedRequest request, CommandInfo command)
+    private Func<RespWriter, Task>? RunExclusively(OwnedRequest request, CommandInfo command, out bool isReplied)
     {
+        isReplied = false;
         int mark = _reply.Length;
         long started = Stopwatch.GetTimestamp();
         var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs, Command = command, Request = request.Request };
@@ -224,7 +234,8 @@ public sealed partial class ClientConnection
             Fail(e, command, mark);
         }
         _server.CommandStatistics.Mine.CountCall(command, Stopwatch.GetTimestamp() - started, _reply.Length > mark && _reply.Written[mark] == '-');
-        if (call.Continuation is null) AfterReply(mark);
+        isReplied = call.Continuation is null || _reply.Length > mark;
+        if (isReplied) AfterReply(mark);
         return call.Continuation;
     }
 

@@ -121,6 +121,9 @@ public sealed partial class ClientConnection : Session
         finally
         {
             _server.Clients.Remove(this);
+            // It may have been blocked without ever getting to wait, if sending the replies before that failed.
+            if (Blocked is { } blocked) await blocked.AbandonAsync().ConfigureAwait(false);
+            if (Transaction is not null) await Transaction.CloseAsync(_server.Store).ConfigureAwait(false);
             await _input.CompleteAsync().ConfigureAwait(false);
             await _output.CompleteAsync().ConfigureAwait(false);
         }

@@ -226,8 +226,10 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
             _reply.Error(command is null || command.Method is null
                 ? $"ERR unknown command '{Encoding.Latin1.GetString(request.Request[0])}'"
                 : Errors.WrongArity(command));
+            Session.Transaction?.Poison();
             return default;
         }
+        if (Session.Transaction?.TryQueue(command, request.Request, _reply) == true) return default;
         var call = new CommandContext(redis.Store, Session, _reply) { Command = command, Request = request.Request, NowMs = redis.NowMs };
         Attempt attempt = default;
         if (exclusively) redis.Store.ExecuteExclusively(ref call);

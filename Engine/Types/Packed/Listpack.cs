@@ -289,6 +289,25 @@ internal struct Listpack
         return EncodeInteger(value, head) + 1; // none is longer than 127, so the length behind it is one byte
     }
 
+    /// <summary>Writes a value as an element, its backwards length included; returns how many bytes that took (see <see cref="SizeOf(ReadOnlySpan{byte})"/>).</summary>
+    public static int Encode(ReadOnlySpan<byte> value, Span<byte> into)
+    {
+        int length = EncodeHead(value, into, out bool isInteger);
+        if (!isInteger)
+        {
+            value.CopyTo(into[length..]);
+            length += value.Length;
+        }
+        return length + WriteBack(length, into[length..]);
+    }
+
+    /// <summary>How many bytes the element at a position takes, its backwards length included.</summary>
+    public static int SizeAt(byte[] array, int position)
+    {
+        int length = DataLength(array, position, array[position]);
+        return length + BackLength(length);
+    }
+
     /// <summary>
     /// Whether bytes from outside are a well-formed listpack that fills them exactly: for RESTORE and damaged files.
     /// </summary>

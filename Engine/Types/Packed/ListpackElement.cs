@@ -20,6 +20,9 @@ internal readonly ref struct ListpackElement
         IsInteger = true;
     }
 
+    /// <summary>A string that lies elsewhere, to be treated like an element of a listpack.</summary>
+    public static ListpackElement Of(ReadOnlySpan<byte> text) => new(text);
+
     /// <summary>Whether it is kept as an integer.</summary>
     public bool IsInteger { get; }
 

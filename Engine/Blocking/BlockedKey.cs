@@ -1,0 +1,57 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>The commands that wait for one key, in the order in which they came. Under the gate of the key's slot.</summary>
+internal sealed class BlockedKey(Slot slot, int database, byte[] key) : IKeyWatcher
+{
+    [ThreadStatic]
+    private static List<BlockedKey>? t_ready;
+
+    public Slot Slot { get; } = slot;
+
+    public int Database { get; } = database;
+
+    public byte[] Key { get; } = key;
+
+    public LinkedList<BlockedCommand> Waiting { get; } = new();
+
+    /// <summary>How many of them also want to hear that the key is gone.</summary>
+    public int WaitingForDeletion { get; private set; }
+
+    /// <summary>Whether it is among the keys to be served; then it must not be added to them again.</summary>
+    public bool IsReady { get; set; }
+
+    /// <summary>
+    /// Keys that the command running on this thread has changed, and for which others wait, in the order of the changes.
+    /// Emptied at the command's end. A key that something else changed (the active expiry) stays for the thread's next command.
+    /// </summary>
+    public static List<BlockedKey> Ready => t_ready ??= [];
+
+    public static bool AnyReady => t_ready is { Count: > 0 };
+
+    public void KeyChanged(int changedDatabase, ReadOnlySpan<byte> changedKey)
+    {
+        if (IsReady) return;
+        IsReady = true;
+        Ready.Add(this);
+    }
+
+    public void SlotWithdrawn()
+    {
+        foreach (BlockedCommand command in Waiting) command.TryEnd(BlockedEnd.Moved);
+    }
+
+    public LinkedListNode<BlockedCommand> Add(BlockedCommand command)
+    {
+        if (command.WantsDeletion) WaitingForDeletion++;
+        return Waiting.AddLast(command);
+    }
+
+    /// <summary>Takes a command out of the queue; the last one closes it.</summary>
+    public void Remove(LinkedListNode<BlockedCommand> place)
+    {
+        if (place.List is null) return;
+        if (place.Value.WantsDeletion) WaitingForDeletion--;
+        Waiting.Remove(place);
+        if (Waiting.Count == 0) Slot.Watchers?.Remove(Database, Key, this);
+    }
+}

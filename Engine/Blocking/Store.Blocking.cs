@@ -1,0 +1,160 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Serving blocked commands when a key of theirs is ready.</summary>
+public sealed partial class Store
+{
+    /// <summary>How many commands are blocked now (INFO blocked_clients).</summary>
+    internal int BlockedCommands;
+
+    /// <summary>How many clients wait in a blocking command.</summary>
+    public int BlockedCount => Volatile.Read(ref BlockedCommands);
+
+    /// <summary>
+    /// At the end of a command, inside its gates: runs those that wait for the keys it has changed, in the order of the changes and then
+    /// of arrival. What they change may let others run in turn. A key whose next command in line reaches slots that are not held here
+    /// stays ready, for <see cref="ServeRest"/>.
+    /// </summary>
+    internal void ServeReady(Hold hold, Slot? only)
+    {
+        List<BlockedKey> ready = BlockedKey.Ready;
+        int left = 0;
+        for (int i = 0; i < ready.Count; i++) // serving adds to it
+        {
+            BlockedKey key = ready[i];
+            if (IsHeld(key.Slot, hold, only))
+            {
+                key.IsReady = false;
+                if (TryServe(key, hold, only)) continue;
+                key.IsReady = true;
+            }
+            ready[left++] = key;
+        }
+        ready.RemoveRange(left, ready.Count - left);
+    }
+
+    /// <summary>After a command, its gates released: serves what could not be served inside them, before the connection's next command.</summary>
+    private void ServeRest(ref CommandContext call)
+    {
+        BlockedKey[] rest = [.. BlockedKey.Ready];
+        BlockedKey.Ready.Clear();
+        if (TryServeHoldingMutex(rest)) return;
+        // A long multi-slot command is running. This thread has other connections, so this one waits by itself.
+        Func<RespWriter, Task>? first = call.Continuation;
+        call.Continuation = async reply =>
+        {
+            await ServeLaterAsync(rest).ConfigureAwait(false);
+            if (first is not null) await first(reply).ConfigureAwait(false);
+        };
+    }
+
+    private async Task ServeLaterAsync(BlockedKey[] keys)
+    {
+        while (true)
+        {
+            int stripe = await SiloGate.EnterSharedAsync().ConfigureAwait(false);
+            bool served = TryServeHoldingMutex(keys);
+            SiloGate.ExitShared(stripe);
+            if (served) return;
+            await _multiSlot.WhenReleased().ConfigureAwait(false);
+        }
+    }
+
+    private bool TryServeHoldingMutex(BlockedKey[] keys)
+    {
+        if (!_multiSlot.TryEnterSpinning()) return false;
+        try
+        {
+            foreach (BlockedKey key in keys)
+            {
+                // A slot that has left meanwhile has told its waiters so.
+                if (TryHold(key.Slot.Number) && ReferenceEquals(Slots[key.Slot.Number], key.Slot)) BlockedKey.Ready.Add(key);
+            }
+            ServeReady(Hold.Slots, null);
+        }
+        finally
+        {
+            ReleaseHeld();
+        }
+        return true;
+    }
+
+    /// <summary>Serves a key as far as it goes; false if the next in line reaches slots that are not held.</summary>
+    private bool TryServe(BlockedKey key, Hold hold, Slot? only)
+    {
+        Keyspace keyspace = key.Slot.Keyspace(key.Database);
+        LinkedListNode<BlockedCommand>? place = key.Waiting.First;
+        while (place is not null)
+        {
+            BlockedCommand command = place.Value;
+            LinkedListNode<BlockedCommand>? next = place.Next;
+            Entry entry = keyspace.Find(key.Key);
+            bool present = !entry.IsMissing && (entry.ExpiresAtMs > Clock.NowMs || ExpiryPaused);
+            if (!present && key.WaitingForDeletion == 0) return true;
+            bool wanted = present && entry.Type == command.Type ? true : command.WantsDeletion;
+            if (wanted && command.IsWaiting)
+            {
+                if (!Reaches(command, hold, only)) return false;
+                Resume(command, hold);
+            }
+            place = next;
+        }
+        return true;
+    }
+
+    private void Resume(BlockedCommand command, Hold hold)
+    {
+        if (!command.TryClaim()) return;
+        if (hold == Hold.Slots && !Array.TrueForAll(command.Slots, TryHold))
+        {
+            command.Unclaim();
+            command.TryEnd(BlockedEnd.Moved);
+            return;
+        }
+        var call = new CommandContext(this, command.Session, command.Reply)
+        {
+            Command = command.Command,
+            Request = command.Request.Request,
+            NowMs = Clock.NowMs,
+            Resumed = command,
+        };
+        bool oneSlot = command.Slots.Length == 1 && !command.Command.Is(CommandFlags.UndeclaredKeys);
+        call.BeginCommand(oneSlot && hold != Hold.Everything ? Hold.Slot : hold, oneSlot ? Slots[command.Slots[0]] : null);
+        try
+        {
+            command.Command.Method!(ref call);
+            call.EndResumed();
+        }
+        catch (Exception e)
+        {
+            // It must not fail the command that made the key ready.
+            call.EndFailedCommand();
+            command.Reply.Clear();
+            command.Reply.Error($"ERR internal error in '{command.Command.Name}': {e.Message}");
+        }
+        if (call.BlockedAgain) command.Unclaim();
+        else command.Served();
+    }
+
+    private bool IsHeld(Slot slot, Hold hold, Slot? only) => hold switch
+    {
+        Hold.Slot => ReferenceEquals(slot, only),
+        Hold.Slots => _heldMarks[slot.Number],
+        Hold.Everything => true,
+        _ => false,
+    };
+
+    private static bool Reaches(BlockedCommand command, Hold hold, Slot? only) =>
+        hold is Hold.Slots or Hold.Everything || (command.Slots.Length == 1 && command.Slots[0] == only!.Number);
+
+    /// <summary>Takes a slot's gate, for the holder of the mutex; false if the slot is not here.</summary>
+    private bool TryHold(int number)
+    {
+        if (_heldMarks[number]) return true;
+        Slot? slot = Slots[number];
+        if (slot is null) return false;
+        slot.Gate.Enter();
+        _heldMarks[number] = true;
+        _held.Add(slot);
+        return slot.IsOpen;
+    }
+}

@@ -1,0 +1,146 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// What a session has said with WATCH and MULTI: the keys it watches and the commands it has queued.
+/// The session's own thread uses it; only <see cref="IsChanged"/> is set by others.
+/// </summary>
+public sealed class Transaction : IKeyWatcher
+{
+    private readonly List<QueuedCommand> _queue = [];
+    private readonly List<WatchedKey> _watched = [];
+    private volatile bool _changed;
+
+    /// <summary>MULTI was said: commands are queued until EXEC or DISCARD.</summary>
+    public bool IsOpen { get; private set; }
+
+    /// <summary>A command could not be queued, so EXEC will refuse.</summary>
+    public bool IsPoisoned { get; private set; }
+
+    /// <summary>A watched key has changed since WATCH.</summary>
+    public bool IsChanged => _changed;
+
+    /// <summary>The commands queued.</summary>
+    public IReadOnlyList<QueuedCommand> Queue => _queue;
+
+    /// <summary>The flags of all commands queued, taken together.</summary>
+    public CommandFlags QueuedFlags { get; private set; }
+
+    /// <summary>Bytes that the queued requests take (CLIENT LIST, multi-mem).</summary>
+    public long QueuedBytes { get; private set; }
+
+    /// <summary>How many keys are watched.</summary>
+    public int WatchedCount => _watched.Count;
+
+    /// <summary>After MULTI: queues a command that is well-formed and allowed, or refuses it, and replies so. False if it is to run now.</summary>
+    public bool TryQueue(CommandInfo command, in Request request, RespWriter reply)
+    {
+        if (!IsOpen || command.Name is "exec" or "discard" or "multi" or "watch" or "quit" or "reset") return false;
+        if (command.Is(CommandFlags.NoMulti))
+        {
+            reply.Error("ERR Command not allowed inside a transaction"u8);
+            Poison();
+            return true;
+        }
+        Enqueue(command, request);
+        reply.SimpleString("QUEUED"u8);
+        return true;
+    }
+
+    private void Enqueue(CommandInfo command, in Request request)
+    {
+        // A transaction that will be refused need not keep what it refuses.
+        if (IsPoisoned || _changed) return;
+        _queue.Add(new(command, request.ToOwned()));
+        QueuedFlags |= command.Flags;
+        QueuedBytes += request.Frame.Length;
+    }
+
+    /// <summary>A command was refused instead of queued.</summary>
+    public void Poison()
+    {
+        if (IsOpen) IsPoisoned = true;
+    }
+
+    /// <summary>The session ends, or is reset: forgets everything.</summary>
+    public async Task CloseAsync(Store store)
+    {
+        Close();
+        if (_watched.Count == 0) return;
+        int stripe = await store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
+        foreach (WatchedKey watched in _watched)
+        {
+            watched.Slot.Gate.Enter();
+            watched.Slot.Watchers?.Remove(watched.Database, watched.Key, this);
+            watched.Slot.Gate.Exit();
+        }
+        store.SiloGate.ExitShared(stripe);
+        _watched.Clear();
+        _changed = false;
+    }
+
+    void IKeyWatcher.KeyChanged(int database, ReadOnlySpan<byte> key) => _changed = true;
+
+    void IKeyWatcher.SlotWithdrawn() => _changed = true;
+
+    internal void Open() => IsOpen = true;
+
+    /// <summary>Forgets the queue; the keys are still watched.</summary>
+    internal void Close()
+    {
+        IsOpen = IsPoisoned = false;
+        _queue.Clear();
+        QueuedFlags = CommandFlags.None;
+        QueuedBytes = 0;
+    }
+
+    /// <summary>Watches a key, under its slot's gate.</summary>
+    internal void Watch(Keyspace keyspace, ReadOnlySpan<byte> key, bool isExpired)
+    {
+        foreach (WatchedKey watched in _watched)
+        {
+            if (watched.Database == keyspace.Database && watched.Key.AsSpan().SequenceEqual(key)) return;
+        }
+        byte[] kept = key.ToArray();
+        (keyspace.Slot.Watchers ??= new()).Add(keyspace.Database, kept, this);
+        _watched.Add(new(keyspace.Slot, keyspace.Database, kept, isExpired));
+    }
+
+    /// <summary>Watches nothing any more; the gates of all watched keys are held.</summary>
+    internal void Unwatch()
+    {
+        foreach (WatchedKey watched in _watched) watched.Slot.Watchers?.Remove(watched.Database, watched.Key, this);
+        _watched.Clear();
+        _changed = false;
+    }
+
+    /// <summary>Whether a watched key is due to expire, though nobody has noticed yet; their gates are held.</summary>
+    internal bool AnyWatchedExpired(long nowMs)
+    {
+        foreach (WatchedKey watched in _watched)
+        {
+            if (watched.WasExpired || watched.Slot.KeyspaceIfAny(watched.Database) is not { } keyspace) continue;
+            Entry entry = keyspace.Find(watched.Key);
+            if (!entry.IsMissing && entry.ExpiresAtMs <= nowMs) return true;
+        }
+        return false;
+    }
+
+    /// <summary>Adds the slots of the watched keys and, if asked for, of all keys of the queued commands.</summary>
+    internal void CollectSlots(List<int> slots, bool withQueue)
+    {
+        foreach (WatchedKey watched in _watched) slots.Add(watched.Slot.Number);
+        if (!withQueue) return;
+        foreach (QueuedCommand queued in _queue)
+        {
+            Request request = queued.Request.Request;
+            int begin = slots.Count;
+            queued.Command.LocateKeys(request, slots);
+            for (int i = begin; i < slots.Count; i++) slots[i] = KeySlot.Of(request[slots[i]]);
+        }
+    }
+
+    private readonly record struct WatchedKey(Slot Slot, int Database, byte[] Key, bool WasExpired);
+}
+
+/// <summary>A command between MULTI and EXEC.</summary>
+public readonly record struct QueuedCommand(CommandInfo Command, OwnedRequest Request);

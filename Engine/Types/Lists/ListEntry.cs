@@ -1,0 +1,183 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>What the list commands do to a key in either representation: a blob that is one listpack, or a <see cref="ListValue"/>.</summary>
+internal static class ListEntry
+{
+    /// <summary>How many elements a list has; 0 if the key is missing.</summary>
+    public static long Count(in Entry entry) => entry.IsMissing ? 0 : Count(entry.Object);
+
+    /// <inheritdoc cref="Count(in Entry)"/>
+    public static long Count(object entry) =>
+        entry is byte[] blob ? Listpack.In(blob).Count : Unsafe.As<ListValue>(entry).Elements.Count;
+
+    /// <summary>Adds a key, known to be missing, that is a list of the arguments from <paramref name="first"/> on, each pushed at the end given.</summary>
+    public static void Create(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, int first, bool atHead)
+    {
+        int size = Listpack.EmptyLength;
+        long bytes = Listpack.EmptyLength;
+        for (int i = first; i < call.Count; i++)
+        {
+            bytes += call[i].Length;
+            size += Listpack.SizeOf(call[i]);
+        }
+        ServerOptions options = call.Store.Options;
+        if (ListLimits.Exceeds(options.ListMaxListpackSize, bytes, call.Count - first))
+        {
+            var list = new Quicklist(options.ListMaxListpackSize, options.ListCompressDepth);
+            for (int i = first; i < call.Count; i++) Push(list, call[i], atHead);
+            call.Add(keyspace, new ListValue(key.ToArray(), list));
+            return;
+        }
+        byte[] blob = Blob.Create(BlobKind.ListListpack, key, size, Expiry.Never, out _);
+        Listpack listpack = Listpack.In(blob);
+        listpack.Clear();
+        for (int i = first; i < call.Count; i++) Push(ref listpack, call[i], atHead);
+        call.Add(keyspace, listpack.Array);
+    }
+
+    /// <summary>Adds a key, known to be missing, that is a list of one element.</summary>
+    public static void Create(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, ReadOnlySpan<byte> element)
+    {
+        ServerOptions options = call.Store.Options;
+        if (ListLimits.Exceeds(options.ListMaxListpackSize, Listpack.EmptyLength + element.Length, 1))
+        {
+            var list = new Quicklist(options.ListMaxListpackSize, options.ListCompressDepth);
+            list.PushTail(element);
+            call.Add(keyspace, new ListValue(key.ToArray(), list));
+            return;
+        }
+        byte[] blob = Blob.Create(BlobKind.ListListpack, key, Listpack.EmptyLength + Listpack.SizeOf(element), Expiry.Never, out _);
+        Listpack listpack = Listpack.In(blob);
+        listpack.Clear();
+        listpack.Append(element);
+        call.Add(keyspace, listpack.Array);
+    }
+
+    /// <summary>Pushes the arguments from <paramref name="first"/> on to a list that is there.</summary>
+    public static void Push(ref CommandContext call, in Entry entry, int first, bool atHead)
+    {
+        if (entry.IsBlob)
+        {
+            long bytes = 0;
+            for (int i = first; i < call.Count; i++) bytes += call[i].Length;
+            MakeRoomFor(call.Store.Options, entry, bytes, call.Count - first);
+        }
+        if (entry.IsBlob)
+        {
+            Listpack listpack = Listpack.In(entry.Blob);
+            for (int i = first; i < call.Count; i++) Push(ref listpack, call[i], atHead);
+            entry.Replace(listpack.Array);
+            return;
+        }
+        Quicklist list = Unsafe.As<ListValue>(entry.Value).Elements;
+        for (int i = first; i < call.Count; i++) Push(list, call[i], atHead);
+    }
+
+    /// <summary>Pushes one element to a list that is there.</summary>
+    public static void Push(ServerOptions options, in Entry entry, ReadOnlySpan<byte> element, bool atHead)
+    {
+        MakeRoomFor(options, entry, element.Length, 1);
+        if (entry.IsBlob)
+        {
+            Listpack listpack = Listpack.In(entry.Blob);
+            Push(ref listpack, element, atHead);
+            entry.Replace(listpack.Array);
+            return;
+        }
+        Push(Unsafe.As<ListValue>(entry.Value).Elements, element, atHead);
+    }
+
+    /// <summary>A listpack that would become too large by elements of so many bytes becomes a quicklist, before they are added.</summary>
+    public static void MakeRoomFor(ServerOptions options, in Entry entry, long bytes, int count)
+    {
+        if (!entry.IsBlob) return;
+        Listpack listpack = Listpack.In(entry.Blob);
+        if (!ListLimits.Exceeds(options.ListMaxListpackSize, listpack.Length + bytes, listpack.Count + count)) return;
+        var list = new Quicklist(options.ListMaxListpackSize, options.ListCompressDepth);
+        list.AppendListpack(listpack.Bytes.ToArray(), 0, listpack.Length, listpack.Count);
+        entry.Replace(new ListValue(entry.Key.ToArray(), list) { ExpiresAtMs = entry.ExpiresAtMs, AccessClock = KeyEntry.AccessClock(entry.Object) });
+    }
+
+    /// <summary>After elements were removed: a quicklist of one node that is less than half full becomes a listpack.</summary>
+    public static void ShrinkIfSmall(ServerOptions options, in Entry entry)
+    {
+        if (entry.Object is not ListValue { Elements: { NodeCount: 1, Head: { IsPlain: false } only } }) return;
+        if (!ListLimits.FitsAfterShrinking(options.ListMaxListpackSize, only.Length, only.Count)) return;
+        entry.Replace(ToBlob(Unsafe.As<ListValue>(entry.Value), only));
+    }
+
+    /// <summary>The smallest representation of a list made elsewhere (by RESTORE, SORT STORE, from a file): the value itself, or a blob.</summary>
+    public static object Compact(ServerOptions options, ListValue value) =>
+        value.Elements is { NodeCount: 1, Head: { IsPlain: false } only } && ListLimits.Fits(options.ListMaxListpackSize, only.Length, only.Count)
+            ? ToBlob(value, only)
+            : value;
+
+    /// <summary>The first or last element; valid until the list changes.</summary>
+    public static ListpackElement Peek(object entry, bool atHead)
+    {
+        if (entry is byte[] blob)
+        {
+            Listpack listpack = Listpack.In(blob);
+            return listpack[atHead ? listpack.First : listpack.Last];
+        }
+        Quicklist list = Unsafe.As<ListValue>(entry).Elements;
+        QuicklistNode node = atHead ? list.Head! : list.Tail!;
+        if (node.IsPlain) return ListpackElement.Of(node.Content);
+        Listpack elements = node.Listpack;
+        return elements[atHead ? elements.First : elements.Last];
+    }
+
+    /// <summary>Removes so many elements, no more than there are, from an end. The list may be empty then.</summary>
+    public static void Remove(in Entry entry, bool atHead, long count)
+    {
+        if (entry.Object is ListValue value)
+        {
+            if (count > 1) value.Elements.RemoveRange(atHead ? 0 : value.Elements.Count - count, count);
+            else if (atHead) value.Elements.RemoveFirst();
+            else value.Elements.RemoveLast();
+            return;
+        }
+        Listpack listpack = Listpack.In(entry.Blob);
+        listpack.DeleteRange(atHead ? 0 : (int)-count, (int)count);
+        entry.Replace(listpack.Array);
+    }
+
+    /// <summary>
+    /// After elements were removed from a list: counts and publishes the change; an empty list goes, a small one becomes a listpack.
+    /// The entry is no longer valid if the list was empty.
+    /// </summary>
+    public static void Removed(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName)
+    {
+        Keyspace keyspace = entry.Keyspace;
+        if (Count(entry.Object) == 0)
+        {
+            call.Modified(keyspace, key, KeyEvents.List, eventName);
+            call.Remove(keyspace, key);
+            call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
+            return;
+        }
+        ShrinkIfSmall(call.Store.Options, entry);
+        call.Modified(entry, KeyEvents.List, eventName);
+    }
+
+    private static byte[] ToBlob(ListValue value, QuicklistNode only)
+    {
+        byte[] blob = Blob.Create(BlobKind.ListListpack, value.Key, only.Content, value.ExpiresAtMs);
+        Blob.SetAccessClock(blob, value.AccessClock);
+        return blob;
+    }
+
+    private static void Push(Quicklist list, ReadOnlySpan<byte> element, bool atHead)
+    {
+        if (atHead) list.PushHead(element);
+        else list.PushTail(element);
+    }
+
+    private static void Push(ref Listpack listpack, ReadOnlySpan<byte> element, bool atHead)
+    {
+        if (atHead) listpack.Prepend(element);
+        else listpack.Append(element);
+    }
+}

@@ -1,0 +1,216 @@
+using System.Text;
+using FsCheck;
+using FsCheck.Fluent;
+using OrleansRedis.Engine;
+using Xunit;
+
+namespace OrleansRedis.Tests.Types.Lists;
+
+public class QuicklistTests
+{
+    private sealed record Change(int What, int At, int Much, string Text);
+
+    [Fact]
+    public void Random_changes_leave_it_equal_to_a_list()
+    {
+        Gen<Change> change =
+            from what in Gen.Choose(0, 15)
+            from at in Gen.Choose(0, 1000)
+            from much in Gen.Choose(1, 40)
+            from text in Texts()
+            select new Change(what, at, much, text);
+        Gen<(int Fill, int Depth, List<Change> Changes)> run =
+            from fill in Gen.Elements(1, 2, 3, 16, 128, -1, -2, 0)
+            from depth in Gen.Elements(0, 0, 1, 2)
+            from changes in change.ListOf().Resize(400)
+            select (fill, depth, changes);
+        Prop.ForAll(run.ToArbitrary(), it =>
+        {
+            var list = new Quicklist(it.Fill, it.Depth);
+            var model = new List<string>();
+            foreach (Change one in it.Changes)
+            {
+                Apply(list, model, one);
+                CheckStructure(list);
+                Assert.Equal(model.Count, list.Count);
+            }
+            Assert.Equal(model, Contents(list, forward: true));
+            Assert.Equal(model.AsEnumerable().Reverse(), Contents(list, forward: false));
+            Quicklist clone = list.Clone();
+            CheckStructure(clone);
+            Assert.Equal(model, Contents(clone, forward: true));
+            for (int i = 0; i < model.Count; i += 7) Assert.Equal(model[i], At(list, i));
+        }).QuickCheckThrowOnFailure();
+    }
+
+    [Fact]
+    public void Pushes_and_pops_at_both_ends_of_a_long_list_allocate_next_to_nothing()
+    {
+        var list = new Quicklist(-2, 0);
+        for (int i = 0; i < 20_000; i++) list.PushTail("element"u8);
+        for (int i = 0; i < 1_000; i++) Cycle(list);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 20_000; i++) Cycle(list);
+        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        // Four nodes' worth of elements went through either end: some new nodes, but nothing per element.
+        Assert.InRange(allocated, 0, 20_000 * 2 * 14);
+
+        static void Cycle(Quicklist list)
+        {
+            list.PushHead("element"u8);
+            list.RemoveLast();
+        }
+    }
+
+    [Fact]
+    public void A_long_list_of_small_elements_takes_little_more_than_its_listpacks()
+    {
+        foreach (bool atHead in new[] { true, false })
+        {
+            var list = new Quicklist(-2, 0);
+            long content = 0;
+            byte[] element = new byte[12];
+            for (int i = 0; i < 200_000; i++)
+            {
+                Encoding.ASCII.GetBytes($"element{i % 100_000:00000}", element);
+                if (atHead) list.PushHead(element);
+                else list.PushTail(element);
+                content += 14;
+            }
+            Assert.InRange(list.Bytes, content, content * 1.03);
+        }
+    }
+
+    [Fact]
+    public void Inner_nodes_are_compressed_and_those_within_the_depth_are_not()
+    {
+        var list = new Quicklist(-1, 1);
+        for (int i = 0; i < 5000; i++) list.PushTail(Encoding.ASCII.GetBytes($"element number {i % 10}"));
+        CheckStructure(list);
+        Assert.True(list.NodeCount > 10);
+        Assert.True(list.Head!.Next!.IsCompressed);
+        Assert.InRange(list.Bytes, 0, 2 * 4096 + list.NodeCount * 700);
+        Assert.Equal("element number 3", At(list, 2503));
+    }
+
+    private static Gen<string> Texts() => Gen.Frequency(
+        (5, Gen.Choose(-5, 5).Select(number => number.ToString())),
+        (5, Gen.Choose(0, 30).Select(length => new string('x', length))),
+        (2, Gen.Elements(63, 64, 500, 1000, 4000).Select(length => new string('y', length))),
+        (1, Gen.Elements(4097, 8192, 8193, 9000).Select(length => new string('z', length))));
+
+    private static void Apply(Quicklist list, List<string> model, Change change)
+    {
+        byte[] bytes = Encoding.Latin1.GetBytes(change.Text);
+        int at = model.Count == 0 ? 0 : change.At % model.Count;
+        switch (change.What)
+        {
+            case 0 or 1 or 2:
+                for (int i = 0; i < change.Much; i++)
+                {
+                    list.PushTail(bytes);
+                    model.Add(change.Text);
+                }
+                break;
+            case 3 or 4 or 5:
+                for (int i = 0; i < change.Much; i++)
+                {
+                    list.PushHead(bytes);
+                    model.Insert(0, change.Text);
+                }
+                break;
+            case 6:
+                for (int i = 0; i < change.Much && model.Count > 0; i++)
+                {
+                    list.RemoveFirst();
+                    model.RemoveAt(0);
+                }
+                break;
+            case 7:
+                for (int i = 0; i < change.Much && model.Count > 0; i++)
+                {
+                    list.RemoveLast();
+                    model.RemoveAt(model.Count - 1);
+                }
+                break;
+            case 8 or 9 or 10 when model.Count > 0:
+                bool after = change.Much % 2 == 0;
+                list.Insert(list.Seek(at, out int offset), offset, bytes, after);
+                model.Insert(after ? at + 1 : at, change.Text);
+                break;
+            case 11 or 12 when model.Count > 0:
+                list.Replace(list.Seek(at, out offset), offset, bytes);
+                model[at] = change.Text;
+                break;
+            case 13:
+                list.RemoveRange(at, change.Much);
+                if (model.Count > 0) model.RemoveRange(at, Math.Min(change.Much, model.Count - at));
+                break;
+            case 14 or 15:
+                bool reverse = change.What == 15;
+                long removed = list.RemoveEqual(bytes, change.Much % 4 + 1, reverse);
+                int left = change.Much % 4 + 1, expected = 0;
+                for (int i = reverse ? model.Count - 1 : 0; i >= 0 && i < model.Count && left > 0; i += reverse ? -1 : 1)
+                {
+                    if (model[i] != change.Text) continue;
+                    model.RemoveAt(i);
+                    if (!reverse) i--;
+                    left--;
+                    expected++;
+                }
+                Assert.Equal(expected, removed);
+                break;
+        }
+    }
+
+    private static void CheckStructure(Quicklist list)
+    {
+        long count = 0, bytes = 64;
+        int nodes = 0;
+        QuicklistNode? previous = null;
+        for (QuicklistNode? node = list.Head; node is not null; node = node.Next)
+        {
+            Assert.Same(previous, node.Previous);
+            if (node.IsPlain) Assert.Equal(1, node.Count);
+            else
+            {
+                Assert.True(Listpack.IsValid(node.Content, out int elements));
+                Assert.Equal(elements, node.Count);
+                Assert.NotEqual(0, elements);
+            }
+            count += node.Count;
+            bytes += QuicklistNode.ObjectBytes + Blob.AllocatedBytes(node.Array.Length);
+            nodes++;
+            previous = node;
+        }
+        Assert.Same(previous, list.Tail);
+        Assert.Equal(list.Count, count);
+        Assert.Equal(list.Bytes, bytes);
+        Assert.Equal(list.NodeCount, nodes);
+        if (list.CompressDepth == 0) return;
+        int index = 0;
+        for (QuicklistNode? node = list.Head; node is not null; node = node.Next, index++)
+        {
+            bool outer = index < list.CompressDepth || index >= nodes - list.CompressDepth;
+            if (outer) Assert.False(node.IsCompressed);
+            // Runs of one letter compress well.
+            else if (node.Length > 200 && node.IsPlain) Assert.True(node.IsCompressed);
+        }
+    }
+
+    private static List<string> Contents(Quicklist list, bool forward)
+    {
+        var found = new List<string>();
+        if (list.Count == 0) return found;
+        var cursor = new ListCursor(new ListValue([], list), forward ? 0 : list.Count - 1, forward);
+        while (cursor.MoveNext()) found.Add(Encoding.Latin1.GetString(cursor.Current.ToArray()));
+        return found;
+    }
+
+    private static string At(Quicklist list, long index)
+    {
+        var cursor = new ListCursor(new ListValue([], list), index, forward: true);
+        Assert.True(cursor.MoveNext());
+        return Encoding.Latin1.GetString(cursor.Current.ToArray());
+    }
+}
