@@ -507,5 +507,9 @@ public sealed class KeysTests : IDisposable
         public List<string> Woken { get; } = [];
 
         public void KeyChanged(int database, ReadOnlySpan<byte> key) => Woken.Add(System.Text.Encoding.ASCII.GetString(key));
+
+        public void SlotWithdrawn()
+        {
+        }
     }
 }
