@@ -199,19 +199,20 @@ public ref partial struct CommandContext
     /// <summary>Deletes an expired key met on a walk through a keyspace, with its effect and event.</summary>
     internal readonly void ExpireMet(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => Store.Expire(keyspace, key, Effects);
 
-    /// <summary>An expired key is deleted, with its effect and event.</summary>
-    private bool ExpireIfDue(in Entry entry)
+    /// <summary>An expired key is deleted, and so are the expired fields of a hash, with their effects and events. True if the key is gone.</summary>
+    private readonly bool ExpireIfDue(in Entry entry)
     {
-        if (entry.ExpiresAtMs > NowMs || Store.ExpiryPaused) return false;
-        Expire(entry);
-        return true;
+        if (KeyEntry.EarliestExpiryMs(entry.Object) > NowMs || Store.ExpiryPaused) return false;
+        return Expire(entry);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private void Expire(in Entry entry)
+    private readonly bool Expire(in Entry entry)
     {
+        if (entry.ExpiresAtMs > NowMs) return FieldExpiry.ExpireDue(Store, entry, NowMs, Effects);
         byte[] key = entry.Key.ToArray();
         Store.Expire(entry.Keyspace, key, Effects);
+        return true;
     }
 
     /// <summary>Notes that the key is used now.</summary>

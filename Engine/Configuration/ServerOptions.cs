@@ -156,7 +156,27 @@ public sealed class ServerOptions
     [Directive("lfu-decay-time")]
     public int LfuDecayTime { get; set; } = 1;
 
-    // Sizes up to which sorted sets are packed into one run of bytes.
+    // Sizes up to which collections are packed into one run of bytes.
+
+    /// <summary>hash-max-listpack-entries: how many fields a hash may have that is kept as a listpack.</summary>
+    [Directive("hash-max-listpack-entries", Alias = "hash-max-ziplist-entries")]
+    public long HashMaxListpackEntries { get; set; } = 512;
+
+    /// <summary>hash-max-listpack-value: how many bytes its fields and values may have.</summary>
+    [Directive("hash-max-listpack-value", Alias = "hash-max-ziplist-value", Format = NumberFormat.Memory)]
+    public long HashMaxListpackValue { get; set; } = 64;
+
+    /// <summary>set-max-intset-entries: how many members a set may have that is kept as an intset.</summary>
+    [Directive("set-max-intset-entries")]
+    public long SetMaxIntsetEntries { get; set; } = 512;
+
+    /// <summary>set-max-listpack-entries: how many members a set may have that is kept as a listpack.</summary>
+    [Directive("set-max-listpack-entries")]
+    public long SetMaxListpackEntries { get; set; } = 128;
+
+    /// <summary>set-max-listpack-value: how many bytes its members may have.</summary>
+    [Directive("set-max-listpack-value", Format = NumberFormat.Memory)]
+    public long SetMaxListpackValue { get; set; } = 64;
 
     /// <summary>zset-max-listpack-entries: how many members a sorted set may have that is kept as a listpack.</summary>
     [Directive("zset-max-listpack-entries", Alias = "zset-max-ziplist-entries")]

@@ -115,6 +115,10 @@ internal static class Blob
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Span<byte> Payload(byte[] blob) => blob.AsSpan(PayloadStart(blob));
 
+    /// <summary>Whether the key has a time of expiry, or is a hash whose fields may have one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool MayExpire(byte[] blob) => (blob[0] & HasExpiry) != 0 || (blob[0] & KindMask) == (int)BlobKind.HashListpackEx;
+
     /// <summary>When the key expires, as Unix time in ms, or <see cref="Expiry.Never"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static long ExpiresAtMs(byte[] blob) =>

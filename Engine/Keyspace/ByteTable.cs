@@ -41,6 +41,15 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         _boundary = 1UL << 32;
     }
 
+    /// <summary>A table of the same entries, not copied themselves.</summary>
+    public ByteTable(ByteTable<TKeyOf> other)
+    {
+        other.FinishResize();
+        _cells = other._cells.Copy();
+        _boundary = 1UL << 32;
+        _count = other._count;
+    }
+
     /// <summary>How many entries there are.</summary>
     public int Count => _count;
 
@@ -144,6 +153,9 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         return from >= 1UL << 32 ? 0 : (uint)from;
     }
 
+    /// <summary>The same for a cursor as a client gave it: one beyond all hashes is at the end.</summary>
+    public uint ScanFrom(ulong cursor, int atLeast, List<object> into) => cursor > uint.MaxValue ? 0 : Scan((uint)cursor, atLeast, into);
+
     /// <summary>Every entry, in no particular order. The table must not change meanwhile.</summary>
     public Enumerator GetEnumerator() => new(this);
 
@@ -233,10 +245,15 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     {
         private int _index = -1;
         private object?[] _entries = table._cells.Entries;
+        private uint[] _hashes = table._cells.Hashes;
         private object?[]? _next = table._old.Length == 0 ? null : table._old.Entries;
+        private readonly uint[]? _nextHashes = table._old.Hashes;
 
         /// <summary>The entry that the last MoveNext reached.</summary>
         public readonly object Current => _entries[_index]!;
+
+        /// <summary>The hash of its key, to look it up elsewhere.</summary>
+        public readonly uint CurrentHash => _hashes[_index];
 
         /// <summary>Steps to the next entry.</summary>
         public bool MoveNext()
@@ -249,6 +266,7 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
                 }
                 if (_next is null) return false;
                 _entries = _next;
+                _hashes = _nextHashes!;
                 _next = null;
                 _index = -1;
             }
@@ -272,6 +290,8 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
             Hashes = new uint[length],
             _homes = (uint)(length - Math.Min(64, 2 + (length / 32))),
         };
+
+        public readonly Cells Copy() => new() { Entries = (object?[])Entries.Clone(), Hashes = (uint[])Hashes.Clone(), _homes = _homes };
 
         private readonly int HomeOf(uint hash) => (int)(((ulong)hash * _homes) >> 32);
 

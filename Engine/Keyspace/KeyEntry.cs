@@ -68,7 +68,17 @@ internal readonly struct KeyEntry : IKeyOf
     public static long Bytes(object entry) => entry is byte[] blob ? Blob.AllocatedBytes(blob.Length) : Unsafe.As<Value>(entry).Bytes;
 
     /// <summary>The earliest time at which the key, or something inside it, expires.</summary>
-    public static long EarliestExpiryMs(object entry) => entry is byte[] blob
-        ? Blob.ExpiresAtMs(blob) // a listpackex blob notes its fields' expiry with Keyspace.NoteExpiry when it changes
-        : Math.Min(Unsafe.As<Value>(entry).ExpiresAtMs, Unsafe.As<Value>(entry).InnerExpiresAtMs);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static long EarliestExpiryMs(object entry)
+    {
+        if (entry.GetType() == typeof(byte[]))
+        {
+            byte[] blob = Unsafe.As<byte[]>(entry);
+            return Blob.MayExpire(blob) ? SlowEarliestExpiryMs(blob) : Expiry.Never;
+        }
+        Value value = Unsafe.As<Value>(entry);
+        return Math.Min(value.ExpiresAtMs, value.InnerExpiresAtMs);
+    }
+
+    private static long SlowEarliestExpiryMs(byte[] blob) => Math.Min(Blob.ExpiresAtMs(blob), HashEntry.EarliestExpiryMs(blob));
 }

@@ -108,7 +108,7 @@ internal sealed class Keyspace(Slot slot, int database)
         EntryBytes += difference;
         Slot.AddBytes(difference);
         ExpiryChanged(KeyEntry.ExpiresAtMs(old), KeyEntry.ExpiresAtMs(entry));
-        if (entry is Value value) NoteExpiry(value.InnerExpiresAtMs);
+        NoteExpiry(KeyEntry.EarliestExpiryMs(entry));
     }
 
     private void ExpiryChanged(long before, long after)

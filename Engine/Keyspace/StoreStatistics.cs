@@ -4,11 +4,15 @@ namespace OrleansRedis.Engine;
 public sealed class StoreStatistics
 {
     private long _expiredKeys;
+    private long _expiredFields;
     private long _evictedKeys;
     private long _lazyFreed;
 
     /// <summary>expired_keys</summary>
     public long ExpiredKeys => Volatile.Read(ref _expiredKeys);
+
+    /// <summary>expired_subkeys: fields of hashes</summary>
+    public long ExpiredFields => Volatile.Read(ref _expiredFields);
 
     /// <summary>evicted_keys</summary>
     public long EvictedKeys => Volatile.Read(ref _evictedKeys);
@@ -18,10 +22,12 @@ public sealed class StoreStatistics
 
     internal void CountExpired() => Interlocked.Increment(ref _expiredKeys);
 
+    internal void CountExpiredFields(int fields) => Interlocked.Add(ref _expiredFields, fields);
+
     internal void CountEvicted() => Interlocked.Increment(ref _evictedKeys);
 
     internal void CountLazyFreed(int objects = 1) => Interlocked.Add(ref _lazyFreed, objects);
 
     /// <summary>CONFIG RESETSTAT</summary>
-    public void Reset() => _expiredKeys = _evictedKeys = _lazyFreed = 0;
+    public void Reset() => _expiredKeys = _expiredFields = _evictedKeys = _lazyFreed = 0;
 }

@@ -9,12 +9,12 @@ internal readonly ref struct ListpackElement
     /// <summary>Scratch room for an integer's digits.</summary>
     public const int ScratchLength = 20;
 
-    private ListpackElement(ReadOnlySpan<byte> text)
+    internal ListpackElement(ReadOnlySpan<byte> text)
     {
         Text = text;
     }
 
-    private ListpackElement(long integer)
+    internal ListpackElement(long integer)
     {
         Integer = integer;
         IsInteger = true;

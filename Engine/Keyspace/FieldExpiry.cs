@@ -1,0 +1,63 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Fields of hashes whose time has come. Whoever looks a hash up finds it without them (<see cref="CommandContext"/>), and the active expiry
+/// removes them from hashes that nobody looks up.
+/// </summary>
+internal static class FieldExpiry
+{
+    /// <summary>
+    /// Deletes the due fields of a hash, at most so many, with the effect (HDEL) and events ("hexpired", and "del" if none is left) of that.
+    /// True if the key is gone. The unit is published by the caller.
+    /// </summary>
+    public static bool ExpireDue(Store store, in Entry entry, long nowMs, EffectUnit unit, int most = int.MaxValue)
+    {
+        Keyspace keyspace = entry.Keyspace;
+        byte[] key = entry.Key.ToArray();
+        object hash = entry.Object;
+        int expired = 0;
+        if (hash is HashValue table)
+        {
+            while (expired < most && table.TryExpireOne(nowMs, out byte[]? field))
+            {
+                GiveEffect(store, keyspace, key, new(HashField.KeyOf(field)), unit);
+                expired++;
+            }
+        }
+        else if (hash is byte[] blob && Blob.KindOf(blob) == BlobKind.HashListpackEx)
+        {
+            Listpack listpack = Listpack.In(blob);
+            int position = listpack.First;
+            while (expired < most && position >= 0 && HashItem.At(listpack, position, withExpiry: true).ExpiresAtMs <= nowMs)
+            {
+                GiveEffect(store, keyspace, key, listpack[position], unit);
+                expired++;
+                for (int i = 0; i < 3; i++) position = listpack.Next(position);
+            }
+            if (expired == 0) return false;
+            listpack.Delete(listpack.First, expired * 3);
+            hash = listpack.Array;
+            entry.Replace(hash);
+        }
+        if (expired == 0) return false;
+        if (hash is Value value) keyspace.Recount(value);
+        store.Statistics.CountExpiredFields(expired);
+        keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+        store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Hash, "hexpired"u8, key, keyspace.Database);
+        if (HashEntry.Count(hash) > 0) return false;
+        keyspace.Remove(key);
+        store.Freed(hash);
+        store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Generic, "del"u8, key, keyspace.Database);
+        return true;
+    }
+
+    private static void GiveEffect(Store store, Keyspace keyspace, byte[] key, ListpackElement field, EffectUnit unit)
+    {
+        if (!store.Effects.HasConsumers) return;
+        RespWriter effect = unit.Begin(3);
+        effect.BulkString("HDEL"u8);
+        effect.BulkString(key);
+        field.WriteTo(effect);
+        unit.End(keyspace.Slot, keyspace.Database);
+    }
+}

@@ -1,0 +1,71 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>A field of a hash with its value, where they lie. Valid until the hash changes.</summary>
+internal readonly ref struct HashItem(ListpackElement field, ListpackElement value, long expiresAtMs)
+{
+    public ListpackElement Field { get; } = field;
+
+    public ListpackElement Value { get; } = value;
+
+    /// <summary>When the field expires, as Unix time in ms, or <see cref="Expiry.Never"/>.</summary>
+    public long ExpiresAtMs { get; } = expiresAtMs;
+
+    public static HashItem Of(byte[] entry) =>
+        new(new(HashField.KeyOf(entry)), new(HashField.ValueOf(entry)), HashField.ExpiresAtMs(entry));
+
+    /// <summary>The item whose field is at a position of a listpack.</summary>
+    public static HashItem At(Listpack listpack, int position, bool withExpiry)
+    {
+        int value = listpack.Next(position);
+        long expiresAtMs = Expiry.Never;
+        if (withExpiry && listpack[listpack.Next(value)].Integer is > 0 and var time) expiresAtMs = time;
+        return new(listpack[position], listpack[value], expiresAtMs);
+    }
+}
+
+/// <summary>Walks the fields of a hash in any representation. The hash must not change meanwhile.</summary>
+internal ref struct HashItems
+{
+    private readonly object _hash;
+    private readonly int _step; // elements of a listpack for one field; 0: a table
+    private int _position;
+    private ByteTable<HashField>.Enumerator _table;
+
+    public HashItems(object hash)
+    {
+        _hash = hash;
+        if (hash is byte[] blob)
+        {
+            _step = HashEntry.Step(blob);
+            _position = -1;
+        }
+        else
+        {
+            _table = Unsafe.As<HashValue>(hash).Fields.GetEnumerator();
+        }
+    }
+
+    /// <summary>The field that the last MoveNext reached.</summary>
+    public readonly HashItem Current => _step == 0
+        ? HashItem.Of(Unsafe.As<byte[]>(_table.Current))
+        : HashItem.At(Listpack.In(Unsafe.As<byte[]>(_hash)), _position, _step == 3);
+
+    public bool MoveNext()
+    {
+        if (_step == 0) return _table.MoveNext();
+        Listpack listpack = Listpack.In(Unsafe.As<byte[]>(_hash));
+        if (_position < 0)
+        {
+            _position = listpack.First;
+        }
+        else
+        {
+            for (int i = 0; i < _step && _position >= 0; i++) _position = listpack.Next(_position);
+        }
+        return _position >= 0;
+    }
+
+    public readonly HashItems GetEnumerator() => this;
+}

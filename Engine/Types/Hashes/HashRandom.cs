@@ -1,0 +1,111 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Fields of a hash taken by chance: HRANDFIELD.</summary>
+internal static class HashRandom
+{
+    /// <summary>HRANDFIELD key [count [WITHVALUES]]</summary>
+    [Command("HRANDFIELD", -2, CommandFlags.ReadOnly, Category.Hash, Keys = "1", Since = "6.2.0",
+        Complexity = "O(N) where N is the number of fields returned",
+        Summary = "Returns one or more random fields from a hash.",
+        Syntax = "key [count [WITHVALUES]]",
+        Tips = "nondeterministic_output")]
+    internal static void Hrandfield(ref CommandContext call)
+    {
+        long count = 1;
+        bool many = call.Count > 2, values = call.Count == 4;
+        if (many && !SetRandom.TryCount(ref call, 2, out count)) return;
+        if (call.Count > 4 || (values && !call[3].Is("WITHVALUES"u8)))
+        {
+            call.SyntaxError();
+            return;
+        }
+        if (values && count is < -long.MaxValue / 2 or > long.MaxValue / 2)
+        {
+            call.Reply.Error("ERR value is out of range"u8);
+            return;
+        }
+        if (!call.TryRead(1, ValueType.Hash, out Entry entry)) return;
+        RespWriter reply = call.Reply;
+        if (!many)
+        {
+            if (entry.IsMissing) reply.Null();
+            else Any(entry.Object).Field.WriteTo(reply);
+            return;
+        }
+        if (entry.IsMissing || count == 0)
+        {
+            reply.Array(0);
+            return;
+        }
+        object hash = entry.Object;
+        int size = HashEntry.Count(hash);
+        if (count < 0) ReplyWithRepetition(reply, hash, -count, values);
+        else if (count >= size || count * 3 > size || hash is byte[]) ReplySelection(reply, hash, size, (int)Math.Min(count, size), values);
+        else ReplyFew(reply, (HashValue)hash, (int)count, values);
+    }
+
+    private static HashItem Any(object hash)
+    {
+        if (hash is not byte[] blob) return HashItem.Of(Unsafe.As<byte[]>(((HashValue)hash).Fields.Random(Random.Shared)!));
+        Listpack listpack = Listpack.In(blob);
+        int step = HashEntry.Step(blob);
+        return HashItem.At(listpack, listpack.Seek(Random.Shared.Next(listpack.Count / step) * step), step == 3);
+    }
+
+    /// <summary>RESP3 has a pair for each field with its value, RESP2 one after the other.</summary>
+    private static void Begin(RespWriter reply, long count, bool values) =>
+        reply.Array((int)Math.Min(int.MaxValue, values && !reply.Resp3 ? count * 2 : count));
+
+    private static void Write(RespWriter reply, in HashItem item, bool values)
+    {
+        if (values && reply.Resp3) reply.Array(2);
+        item.Field.WriteTo(reply);
+        if (values) item.Value.WriteTo(reply);
+    }
+
+    private static void ReplyWithRepetition(RespWriter reply, object hash, long count, bool values)
+    {
+        Begin(reply, count, values);
+        if (hash is byte[] blob && count > 1)
+        {
+            // One walk to find them all, instead of one for each.
+            Listpack listpack = Listpack.In(blob);
+            int step = HashEntry.Step(blob), found = 0, index = 0;
+            int[] positions = new int[listpack.Count / step];
+            for (int at = listpack.First; at >= 0; at = listpack.Next(at))
+            {
+                if (index++ % step == 0) positions[found++] = at;
+            }
+            for (; count > 0; count--) Write(reply, HashItem.At(listpack, positions[Random.Shared.Next(found)], step == 3), values);
+            return;
+        }
+        for (; count > 0; count--) Write(reply, Any(hash), values);
+    }
+
+    /// <summary>Walks the hash once and takes each field with the probability that makes every selection equally likely (Knuth's algorithm S).</summary>
+    private static void ReplySelection(RespWriter reply, object hash, int size, int count, bool values)
+    {
+        Begin(reply, count, values);
+        foreach (HashItem item in new HashItems(hash))
+        {
+            if (count == 0) break;
+            if (Random.Shared.Next(size--) >= count) continue;
+            Write(reply, item, values);
+            count--;
+        }
+    }
+
+    /// <summary>Few of many: draws until enough different ones have come.</summary>
+    private static void ReplyFew(RespWriter reply, HashValue hash, int count, bool values)
+    {
+        Begin(reply, count, values);
+        var drawn = new HashSet<object>(count, ReferenceEqualityComparer.Instance);
+        while (drawn.Count < count)
+        {
+            object field = hash.Fields.Random(Random.Shared)!;
+            if (drawn.Add(field)) Write(reply, HashItem.Of(Unsafe.As<byte[]>(field)), values);
+        }
+    }
+}

@@ -1,0 +1,372 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Intersections, unions and differences of sets, replied or stored.</summary>
+internal static class SetAlgebra
+{
+    /// <summary>As many members in one SADD effect at most, so that no effect grows without bounds.</summary>
+    private const int MembersPerEffect = 1024;
+
+    /// <summary>SINTER key [key ...]</summary>
+    [Command("SINTER", -2, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS 1..-1", Since = "1.0.0",
+        Complexity = "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
+        Summary = "Returns the intersect of multiple sets.",
+        Syntax = "key [key ...]",
+        Tips = "nondeterministic_output_order")]
+    internal static void Sinter(ref CommandContext call)
+    {
+        if (!TryReadSets(ref call, 1, call.Count - 1, out Span<object?> sets)) return;
+        if (sets.Length == 1)
+        {
+            ReplySet(ref call, sets[0]);
+            return;
+        }
+        RespWriter reply = call.Reply;
+        int begin = reply.Begin(), count = 0;
+        if (PrepareIntersection(sets))
+        {
+            foreach (SetMember member in new SetMembers(sets[0]!))
+            {
+                if (!InAll(sets, member)) continue;
+                member.WriteTo(reply);
+                count++;
+            }
+        }
+        reply.Finish(begin, Aggregate.Set, count);
+    }
+
+    /// <summary>SINTERCARD numkeys key [key ...] [LIMIT limit]</summary>
+    [Command("SINTERCARD", -3, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS #1", Since = "7.0.0",
+        Complexity = "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
+        Summary = "Returns the number of members of the intersect of multiple sets.",
+        Syntax = "numkeys key [key ...] [LIMIT limit]")]
+    internal static void Sintercard(ref CommandContext call)
+    {
+        if (!Numbers.TryParseInt64(call[1], out long keys) || keys <= 0 || keys > int.MaxValue)
+        {
+            call.Reply.Error("ERR numkeys should be greater than 0"u8);
+            return;
+        }
+        if (keys > call.Count - 2)
+        {
+            call.Reply.Error("ERR Number of keys can't be greater than number of args"u8);
+            return;
+        }
+        long limit = 0;
+        for (int i = 2 + (int)keys; i < call.Count; i++)
+        {
+            if (!call[i].Is("LIMIT"u8) || i + 1 == call.Count)
+            {
+                call.SyntaxError();
+                return;
+            }
+            if (!Numbers.TryParseInt64(call[++i], out limit) || limit < 0)
+            {
+                call.Reply.Error("ERR LIMIT can't be negative"u8);
+                return;
+            }
+        }
+        if (!TryReadSets(ref call, 2, (int)keys, out Span<object?> sets)) return;
+        int count = 0;
+        if (PrepareIntersection(sets))
+        {
+            foreach (SetMember member in new SetMembers(sets[0]!))
+            {
+                if (InAll(sets, member) && ++count == limit) break;
+            }
+        }
+        call.Reply.Integer(count);
+    }
+
+    /// <summary>SINTERSTORE destination key [key ...]</summary>
+    [Command("SINTERSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Since = "1.0.0",
+        Complexity = "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
+        Summary = "Stores the intersect of multiple sets in a key.",
+        Syntax = "destination key [key ...]")]
+    internal static void Sinterstore(ref CommandContext call)
+    {
+        if (!TryReadSets(ref call, 2, call.Count - 2, out Span<object?> sets)) return;
+        object? result = null;
+        if (PrepareIntersection(sets))
+        {
+            ServerOptions options = call.Store.Options;
+            result = CreateResult(call[1], SetEntry.Count(sets[0]!), options);
+            foreach (SetMember member in new SetMembers(sets[0]!))
+            {
+                if (InAll(sets, member)) result = SetEntry.Add(result, member, options);
+            }
+        }
+        Store(ref call, result, "sinterstore"u8);
+    }
+
+    /// <summary>SUNION key [key ...]</summary>
+    [Command("SUNION", -2, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS 1..-1", Since = "1.0.0",
+        Complexity = "O(N) where N is the total number of elements in all given sets.",
+        Summary = "Returns the union of multiple sets.",
+        Syntax = "key [key ...]",
+        Tips = "nondeterministic_output_order")]
+    internal static void Sunion(ref CommandContext call)
+    {
+        if (!TryReadSets(ref call, 1, call.Count - 1, out Span<object?> sets)) return;
+        LargestFirst(sets);
+        if (sets.Length == 1 || sets[1] is null)
+        {
+            ReplySet(ref call, sets[0]);
+            return;
+        }
+        // Of few sets each member is looked up in those before its own; of many a union is made.
+        if (sets.Length > 4)
+        {
+            Sets.ReplyAll(ref call, Union(sets, [], call.Store.Options));
+            return;
+        }
+        RespWriter reply = call.Reply;
+        int begin = reply.Begin(), count = 0;
+        for (int i = 0; i < sets.Length && sets[i] is { } set; i++)
+        {
+            foreach (SetMember member in new SetMembers(set))
+            {
+                if (InAny(sets[..i], member)) continue;
+                member.WriteTo(reply);
+                count++;
+            }
+        }
+        reply.Finish(begin, Aggregate.Set, count);
+    }
+
+    /// <summary>SUNIONSTORE destination key [key ...]</summary>
+    [Command("SUNIONSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Since = "1.0.0",
+        Complexity = "O(N) where N is the total number of elements in all given sets.",
+        Summary = "Stores the union of multiple sets in a key.",
+        Syntax = "destination key [key ...]")]
+    internal static void Sunionstore(ref CommandContext call)
+    {
+        if (!TryReadSets(ref call, 2, call.Count - 2, out Span<object?> sets)) return;
+        LargestFirst(sets);
+        object? result = sets[0] is null ? null : Union(sets, call[1], call.Store.Options);
+        Store(ref call, result, "sunionstore"u8);
+    }
+
+    /// <summary>SDIFF key [key ...]</summary>
+    [Command("SDIFF", -2, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS 1..-1", Since = "1.0.0",
+        Complexity = "O(N) where N is the total number of elements in all given sets.",
+        Summary = "Returns the difference of multiple sets.",
+        Syntax = "key [key ...]",
+        Tips = "nondeterministic_output_order")]
+    internal static void Sdiff(ref CommandContext call)
+    {
+        if (!TryReadSets(ref call, 1, call.Count - 1, out Span<object?> sets)) return;
+        if (sets[0] is not { } first)
+        {
+            call.Reply.Set(0);
+            return;
+        }
+        if (!LookUpEach(sets))
+        {
+            Sets.ReplyAll(ref call, Subtract(sets, [], call.Store.Options));
+            return;
+        }
+        RespWriter reply = call.Reply;
+        int begin = reply.Begin(), count = 0;
+        foreach (SetMember member in new SetMembers(first))
+        {
+            if (InAny(sets[1..], member)) continue;
+            member.WriteTo(reply);
+            count++;
+        }
+        reply.Finish(begin, Aggregate.Set, count);
+    }
+
+    /// <summary>SDIFFSTORE destination key [key ...]</summary>
+    [Command("SDIFFSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Since = "1.0.0",
+        Complexity = "O(N) where N is the total number of elements in all given sets.",
+        Summary = "Stores the difference of multiple sets in a key.",
+        Syntax = "destination key [key ...]")]
+    internal static void Sdiffstore(ref CommandContext call)
+    {
+        if (!TryReadSets(ref call, 2, call.Count - 2, out Span<object?> sets)) return;
+        object? result = null;
+        if (sets[0] is { } first)
+        {
+            ServerOptions options = call.Store.Options;
+            if (LookUpEach(sets))
+            {
+                result = CreateResult(call[1], SetEntry.Count(first), options);
+                foreach (SetMember member in new SetMembers(first))
+                {
+                    if (!InAny(sets[1..], member)) result = SetEntry.Add(result, member, options);
+                }
+            }
+            else
+            {
+                result = Subtract(sets, call[1], options);
+            }
+        }
+        Store(ref call, result, "sdiffstore"u8);
+    }
+
+    /// <summary>Looks all sources up, null for a missing one. False if one is no set; the error is in the reply then.</summary>
+    private static bool TryReadSets(ref CommandContext call, int first, int count, out Span<object?> sets)
+    {
+        sets = new object?[count];
+        for (int i = 0; i < count; i++)
+        {
+            // The objects stay where they are, whereas entries move when a look-up removes an expired key.
+            if (!call.TryRead(first + i, ValueType.Set, out Entry entry)) return false;
+            sets[i] = entry.IsMissing ? null : entry.Object;
+        }
+        return true;
+    }
+
+    /// <summary>Puts the smallest set first and the others behind it in ascending order; false if one is empty, so that the intersection is.</summary>
+    private static bool PrepareIntersection(Span<object?> sets)
+    {
+        foreach (object? set in sets)
+        {
+            if (set is null) return false;
+        }
+        sets.Sort(static (a, b) => SetEntry.Count(a!).CompareTo(SetEntry.Count(b!)));
+        return true;
+    }
+
+    private static void LargestFirst(Span<object?> sets) => sets.Sort(static (a, b) => CountOf(b).CompareTo(CountOf(a)));
+
+    private static int CountOf(object? set) => set is null ? 0 : SetEntry.Count(set);
+
+    /// <summary>Whether a member of the first set is in all others.</summary>
+    private static bool InAll(ReadOnlySpan<object?> sets, in SetMember member)
+    {
+        for (int i = 1; i < sets.Length; i++)
+        {
+            if (!ReferenceEquals(sets[i], sets[0]) && !SetEntry.Contains(sets[i]!, member)) return false;
+        }
+        return true;
+    }
+
+    private static bool InAny(ReadOnlySpan<object?> sets, in SetMember member)
+    {
+        foreach (object? set in sets)
+        {
+            if (set is not null && SetEntry.Contains(set, member)) return true;
+        }
+        return false;
+    }
+
+    /// <summary>
+    /// Redis's choice for a difference: to look each member of the first set up in the others, the largest first,
+    /// is worth it as long as that takes no more than twice the steps of removing the others' members from a copy of the first.
+    /// </summary>
+    private static bool LookUpEach(Span<object?> sets)
+    {
+        long lookups = 0, removals = 0, first = CountOf(sets[0]);
+        foreach (object? set in sets)
+        {
+            if (set is null) continue;
+            lookups += first;
+            removals += SetEntry.Count(set);
+        }
+        if (lookups / 2 > removals) return false;
+        LargestFirst(sets[1..]);
+        return true;
+    }
+
+    private static object CreateResult(ReadOnlySpan<byte> key, int most, ServerOptions options) =>
+        most <= Math.Max(options.SetMaxIntsetEntries, options.SetMaxListpackEntries) ? SetEntry.CreateIntset(key, 0) : new SetValue(key.ToArray(), 0);
+
+    /// <summary>The union of sets that come largest first.</summary>
+    private static object Union(ReadOnlySpan<object?> sets, ReadOnlySpan<byte> key, ServerOptions options)
+    {
+        int most = 0;
+        foreach (object? set in sets) most += CountOf(set);
+        var largest = sets[0] as SetValue;
+        object result = largest is null ? CreateResult(key, most, options) : largest.CopyMembers(key.ToArray());
+        foreach (object? set in largest is null ? sets : sets[1..])
+        {
+            if (set is null) continue;
+            foreach (SetMember member in new SetMembers(set)) result = SetEntry.Add(result, member, options);
+        }
+        return result;
+    }
+
+    /// <summary>A copy of the first set without the members of the others.</summary>
+    private static SetValue Subtract(ReadOnlySpan<object?> sets, ReadOnlySpan<byte> key, ServerOptions options)
+    {
+        var rest = new SetValue(key.ToArray(), 0);
+        if (sets[0] is SetValue first) rest = first.CopyMembers(key.ToArray());
+        else foreach (SetMember member in new SetMembers(sets[0]!)) SetEntry.Add(rest, member, options);
+        Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
+        foreach (object? set in sets[1..])
+        {
+            if (set is null) continue;
+            foreach (SetMember member in new SetMembers(set))
+            {
+                if (rest.Count == 0) return rest;
+                if (member.Shared is { } shared) rest.Remove(shared, member.Hash);
+                else rest.Remove(member.AsSpan(scratch));
+            }
+        }
+        return rest;
+    }
+
+    private static void ReplySet(ref CommandContext call, object? set)
+    {
+        if (set is null) call.Reply.Set(0);
+        else Sets.ReplyAll(ref call, set);
+    }
+
+    /// <summary>Puts a result into the destination, argument 1, whatever that held, or removes it if there is no result; replies with the size.</summary>
+    private static void Store(ref CommandContext call, object? result, ReadOnlySpan<byte> eventName)
+    {
+        ReadOnlySpan<byte> key = call[1];
+        Entry entry = call.Write(1);
+        Keyspace keyspace = entry.Keyspace;
+        bool ownEffects = call.Hold != Hold.Slot; // the sources may lie in other slots than the destination
+        bool replaced = !entry.IsMissing;
+        int count = result is null ? 0 : SetEntry.Count(result);
+        if (count == 0)
+        {
+            if (replaced)
+            {
+                call.Remove(keyspace, key);
+                call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
+                if (ownEffects) call.Effect(keyspace, "DEL"u8, key);
+            }
+            call.Reply.Integer(0);
+            return;
+        }
+        result = result is SetValue table ? SetEntry.Compact(table, call.Store.Options) : SetEntry.Trim(result!);
+        if (replaced)
+        {
+            KeyEntry.SetAccessClock(result, KeyEntry.AccessClock(entry.Object));
+            call.Store.Freed(entry.Object);
+            entry.Replace(result);
+        }
+        else
+        {
+            call.Add(keyspace, result);
+        }
+        call.Modified(keyspace, key, KeyEvents.Set, eventName);
+        if (ownEffects) GiveEffects(ref call, keyspace, key, result, replaced);
+        call.Reply.Integer(count);
+    }
+
+    private static void GiveEffects(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, object set, bool replaced)
+    {
+        if (replaced) call.Effect(keyspace, "DEL"u8, key);
+        int left = SetEntry.Count(set), inBatch = 0;
+        RespWriter? effect = null;
+        foreach (SetMember member in new SetMembers(set))
+        {
+            if (inBatch == 0)
+            {
+                inBatch = Math.Min(left, MembersPerEffect);
+                left -= inBatch;
+                effect = call.BeginEffect(2 + inBatch);
+                if (effect is null) return;
+                effect.BulkString("SADD"u8);
+                effect.BulkString(key);
+            }
+            member.WriteTo(effect!);
+            if (--inBatch == 0) call.EndEffect(keyspace);
+        }
+    }
+}

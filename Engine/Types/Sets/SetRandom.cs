@@ -1,0 +1,210 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Members of a set taken by chance: SPOP and SRANDMEMBER.</summary>
+internal static class SetRandom
+{
+    /// <summary>As many members in one SREM effect at most, so that no effect grows without bounds.</summary>
+    private const int MembersPerEffect = 1024;
+
+    /// <summary>SPOP key [count]</summary>
+    [Command("SPOP", -2, CommandFlags.Write | CommandFlags.Fast, Category.Set, Keys = "RW ACCESS DELETE 1", Since = "1.0.0",
+        Complexity = "Without the count argument O(1), otherwise O(N) where N is the value of the passed count.",
+        Summary = "Returns one or more random members from a set after removing them. Deletes the set if the last member was popped.",
+        Syntax = "key [count]",
+        Tips = "nondeterministic_output",
+        History = "3.2.0: Added the `count` argument.")]
+    internal static void Spop(ref CommandContext call)
+    {
+        if (call.Count > 3)
+        {
+            call.SyntaxError();
+            return;
+        }
+        bool many = call.Count == 3;
+        long count = 1;
+        if (many && (!Numbers.TryParseInt64(call[2], out count) || count < 0))
+        {
+            call.Reply.Error("ERR value is out of range, must be positive"u8);
+            return;
+        }
+        if (!call.TryWrite(1, ValueType.Set, out Entry entry)) return;
+        if (entry.IsMissing || count == 0)
+        {
+            if (many) call.Reply.Set(0);
+            else call.Reply.Null();
+            return;
+        }
+        int size = SetEntry.Count(entry.Object);
+        if (many && count >= size) PopAll(ref call, entry);
+        else Pop(ref call, entry, (int)count, many);
+    }
+
+    private static void PopAll(ref CommandContext call, in Entry entry)
+    {
+        ReadOnlySpan<byte> key = call[1];
+        Keyspace keyspace = entry.Keyspace;
+        Sets.ReplyAll(ref call, entry.Object);
+        call.Modified(keyspace, key, KeyEvents.Set, "spop"u8);
+        call.Remove(keyspace, key);
+        call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
+        call.Effect(keyspace, "DEL"u8, key);
+    }
+
+    private static void Pop(ref CommandContext call, in Entry entry, int count, bool many)
+    {
+        ReadOnlySpan<byte> key = call[1];
+        Keyspace keyspace = entry.Keyspace;
+        RespWriter reply = call.Reply;
+        if (many) reply.Set(count);
+        object set = entry.Object;
+        int left = count;
+        Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
+        while (left > 0)
+        {
+            int batch = Math.Min(left, MembersPerEffect);
+            left -= batch;
+            RespWriter? effect = call.BeginEffect(2 + batch);
+            effect?.BulkString("SREM"u8);
+            effect?.BulkString(key);
+            if (batch > 1 && set is byte[] blob && Blob.KindOf(blob) == BlobKind.SetListpack)
+            {
+                set = PopFromListpack(blob, batch, reply, effect);
+            }
+            else
+            {
+                for (int i = 0; i < batch; i++)
+                {
+                    ReadOnlySpan<byte> member = Any(set).AsSpan(scratch);
+                    reply.BulkString(member);
+                    effect?.BulkString(member);
+                    set = SetEntry.Remove(set, member, out _);
+                }
+            }
+            if (effect is not null) call.EndEffect(keyspace);
+        }
+        Sets.Removed(ref call, entry, set, key, "spop"u8);
+    }
+
+    /// <summary>Several members of a listpack in one walk.</summary>
+    private static object PopFromListpack(byte[] blob, int count, RespWriter reply, RespWriter? effect)
+    {
+        Listpack listpack = Listpack.In(blob);
+        int[] positions = new int[count];
+        int taken = 0, left = listpack.Count;
+        for (int at = listpack.First; taken < count; at = listpack.Next(at))
+        {
+            if (Random.Shared.Next(left--) >= count - taken) continue;
+            positions[taken++] = at;
+            listpack[at].WriteTo(reply);
+            if (effect is not null) listpack[at].WriteTo(effect);
+        }
+        listpack.Delete(positions);
+        return listpack.Array;
+    }
+
+    /// <summary>SRANDMEMBER key [count]</summary>
+    [Command("SRANDMEMBER", -2, CommandFlags.ReadOnly, Category.Set, Keys = "1", Since = "1.0.0",
+        Complexity = "Without the count argument O(1), otherwise O(N) where N is the absolute value of the passed count.",
+        Summary = "Get one or multiple random members from a set",
+        Syntax = "key [count]",
+        Tips = "nondeterministic_output",
+        History = "2.6.0: Added the optional `count` argument.")]
+    internal static void Srandmember(ref CommandContext call)
+    {
+        if (call.Count > 3)
+        {
+            call.SyntaxError();
+            return;
+        }
+        long count = 1;
+        bool many = call.Count == 3;
+        if (many && !TryCount(ref call, 2, out count)) return;
+        if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
+        RespWriter reply = call.Reply;
+        if (!many)
+        {
+            if (entry.IsMissing) reply.Null();
+            else Any(entry.Object).WriteTo(reply);
+            return;
+        }
+        if (entry.IsMissing || count == 0)
+        {
+            reply.Array(0);
+            return;
+        }
+        object set = entry.Object;
+        int size = SetEntry.Count(set);
+        if (count < 0) ReplyWithRepetition(reply, set, -count);
+        else if (count >= size || count * 3 > size || set is byte[]) ReplySelection(reply, set, size, (int)Math.Min(count, size));
+        else ReplyFew(reply, (SetValue)set, (int)count);
+    }
+
+    /// <summary>Reads the count of SRANDMEMBER, HRANDFIELD and ZRANDMEMBER; if it is none, the error is in the reply.</summary>
+    internal static bool TryCount(ref CommandContext call, int index, out long count)
+    {
+        if (!call.TryInt64(index, out count)) return false;
+        if (count != long.MinValue) return true;
+        call.Reply.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"u8);
+        return false;
+    }
+
+    /// <summary>A member chosen by chance; the set is not empty.</summary>
+    internal static SetMember Any(object set)
+    {
+        if (set is not byte[] blob)
+        {
+            byte[] member = Unsafe.As<byte[]>(((SetValue)set).Members.Random(Random.Shared)!);
+            return new(member);
+        }
+        if (Blob.KindOf(blob) == BlobKind.SetIntset)
+        {
+            Intset intset = Intset.In(blob);
+            return new(intset[Random.Shared.Next(intset.Count)]);
+        }
+        Listpack listpack = Listpack.In(blob);
+        return SetEntry.MemberAt(blob, listpack.Seek(Random.Shared.Next(listpack.Count)));
+    }
+
+    private static void ReplyWithRepetition(RespWriter reply, object set, long count)
+    {
+        reply.Array((int)Math.Min(count, int.MaxValue));
+        if (set is byte[] blob && Blob.KindOf(blob) == BlobKind.SetListpack && count > 1)
+        {
+            // One walk to find them all, instead of one for each.
+            Listpack listpack = Listpack.In(blob);
+            int[] positions = new int[listpack.Count];
+            int found = 0;
+            for (int at = listpack.First; at >= 0; at = listpack.Next(at)) positions[found++] = at;
+            for (; count > 0; count--) listpack[positions[Random.Shared.Next(found)]].WriteTo(reply);
+            return;
+        }
+        for (; count > 0; count--) Any(set).WriteTo(reply);
+    }
+
+    /// <summary>Walks the set once and takes each member with the probability that makes every selection equally likely (Knuth's algorithm S).</summary>
+    private static void ReplySelection(RespWriter reply, object set, int size, int count)
+    {
+        reply.Array(count);
+        foreach (SetMember member in new SetMembers(set))
+        {
+            if (count == 0) break;
+            if (Random.Shared.Next(size--) >= count) continue;
+            member.WriteTo(reply);
+            count--;
+        }
+    }
+
+    /// <summary>Few of many: draws until enough different ones have come.</summary>
+    private static void ReplyFew(RespWriter reply, SetValue set, int count)
+    {
+        reply.Array(count);
+        var drawn = new HashSet<object>(count, ReferenceEqualityComparer.Instance);
+        while (drawn.Count < count)
+        {
+            object member = set.Members.Random(Random.Shared)!;
+            if (drawn.Add(member)) reply.BulkString(ByteMember.KeyOf(member));
+        }
+    }
+}

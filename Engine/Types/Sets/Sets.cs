@@ -1,0 +1,240 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Sets, one at a time. Algebra on several is in SetAlgebra.cs, SPOP and SRANDMEMBER in SetRandom.cs.</summary>
+internal static class Sets
+{
+    /// <summary>SADD key member [member ...]</summary>
+    [Command("SADD", -3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Set, Keys = "RW INSERT 1", Since = "1.0.0",
+        Complexity = "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
+        Summary = "Adds one or more members to a set. Creates the key if it doesn't exist.",
+        Syntax = "key member [member ...]",
+        History = "2.4.0: Accepts multiple `member` arguments.")]
+    internal static void Sadd(ref CommandContext call)
+    {
+        if (!call.TryWrite(1, ValueType.Set, out Entry entry)) return;
+        ReadOnlySpan<byte> key = call[1];
+        ServerOptions options = call.Store.Options;
+        int count = call.Count - 2, added = 0;
+        object set = entry.IsMissing
+            ? SetEntry.Create(key, call[2], count, RoomFor(ref call, 2), options)
+            : Expect(entry.Object, count, options);
+        for (int i = 2; i < call.Count; i++)
+        {
+            set = SetEntry.Add(set, call[i], options, out bool isNew);
+            if (isNew) added++;
+        }
+        if (entry.IsMissing)
+        {
+            call.Add(entry.Keyspace, SetEntry.Trim(set));
+            call.Modified(entry.Keyspace, key, KeyEvents.Set, "sadd"u8);
+        }
+        else
+        {
+            entry.Replace(set);
+            if (added > 0) call.Modified(entry, KeyEvents.Set, "sadd"u8);
+        }
+        call.Reply.Integer(added);
+    }
+
+    /// <summary>SREM key member [member ...]</summary>
+    [Command("SREM", -3, CommandFlags.Write | CommandFlags.Fast, Category.Set, Keys = "RW DELETE 1", Since = "1.0.0",
+        Complexity = "O(N) where N is the number of members to be removed.",
+        Summary = "Removes one or more members from a set. Deletes the set if the last member was removed.",
+        Syntax = "key member [member ...]",
+        History = "2.4.0: Accepts multiple `member` arguments.")]
+    internal static void Srem(ref CommandContext call)
+    {
+        if (!call.TryWrite(1, ValueType.Set, out Entry entry)) return;
+        int removed = 0;
+        if (!entry.IsMissing)
+        {
+            object set = entry.Object;
+            for (int i = 2; i < call.Count && SetEntry.Count(set) > 0; i++)
+            {
+                set = SetEntry.Remove(set, call[i], out bool wasThere);
+                if (wasThere) removed++;
+            }
+            if (removed > 0) Removed(ref call, entry, set, call[1], "srem"u8);
+        }
+        call.Reply.Integer(removed);
+    }
+
+    /// <summary>SMEMBERS key</summary>
+    [Command("SMEMBERS", 2, CommandFlags.ReadOnly, Category.Set, Keys = "1", Since = "1.0.0",
+        Complexity = "O(N) where N is the set cardinality.",
+        Summary = "Returns all members of a set.",
+        Syntax = "key",
+        Tips = "nondeterministic_output_order")]
+    internal static void Smembers(ref CommandContext call)
+    {
+        if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
+        if (entry.IsMissing) call.Reply.Set(0);
+        else ReplyAll(ref call, entry.Object);
+    }
+
+    /// <summary>SISMEMBER key member</summary>
+    [Command("SISMEMBER", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Set, Keys = "RO 1", Since = "1.0.0",
+        Complexity = "O(1)",
+        Summary = "Determines whether a member belongs to a set.",
+        Syntax = "key member")]
+    internal static void Sismember(ref CommandContext call)
+    {
+        if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
+        call.Reply.Integer(!entry.IsMissing && SetEntry.Contains(entry.Object, call[2]) ? 1 : 0);
+    }
+
+    /// <summary>SMISMEMBER key member [member ...]</summary>
+    [Command("SMISMEMBER", -3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Set, Keys = "1", Since = "6.2.0",
+        Complexity = "O(N) where N is the number of elements being checked for membership",
+        Summary = "Determines whether multiple members belong to a set.",
+        Syntax = "key member [member ...]")]
+    internal static void Smismember(ref CommandContext call)
+    {
+        if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
+        call.Reply.Array(call.Count - 2);
+        for (int i = 2; i < call.Count; i++) call.Reply.Integer(!entry.IsMissing && SetEntry.Contains(entry.Object, call[i]) ? 1 : 0);
+    }
+
+    /// <summary>SCARD key</summary>
+    [Command("SCARD", 2, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Set, Keys = "RO 1", Since = "1.0.0",
+        Complexity = "O(1)",
+        Summary = "Returns the number of members in a set.",
+        Syntax = "key")]
+    internal static void Scard(ref CommandContext call)
+    {
+        if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
+        call.Reply.Integer(entry.IsMissing ? 0 : SetEntry.Count(entry.Object));
+    }
+
+    /// <summary>SMOVE source destination member</summary>
+    [Command("SMOVE", 4, CommandFlags.Write | CommandFlags.Fast, Category.Set, Keys = "RW ACCESS DELETE 1; RW INSERT 2", Since = "1.0.0",
+        Complexity = "O(1)",
+        Summary = "Moves a member from one set to another.",
+        Syntax = "source destination member")]
+    internal static void Smove(ref CommandContext call)
+    {
+        ReadOnlySpan<byte> source = call[1], destination = call[2], member = call[3];
+        Entry from = call.Write(source);
+        if (from.IsMissing)
+        {
+            call.Reply.Integer(0);
+            return;
+        }
+        if (!call.IsOf(ValueType.Set, from)) return;
+        Entry to = call.Write(destination);
+        if (!call.IsOf(ValueType.Set, to)) return;
+        from = call.Peek(source); // the look-up of the other key may have moved it
+        if (source.SequenceEqual(destination) || !SetEntry.Contains(from.Object, member))
+        {
+            call.Reply.Integer(SetEntry.Contains(from.Object, member) ? 1 : 0);
+            return;
+        }
+        object rest = SetEntry.Remove(from.Object, member, out _);
+        Removed(ref call, from, rest, source, "srem"u8);
+        if (call.Hold != Hold.Slot) call.Effect(call.KeyspaceOf(source), "SREM"u8, source, member);
+
+        ServerOptions options = call.Store.Options;
+        to = call.Peek(destination);
+        bool added = true;
+        if (to.IsMissing)
+        {
+            object made = SetEntry.Create(destination, member, 1, Listpack.SizeOf(member), options);
+            call.Add(to.Keyspace, SetEntry.Trim(SetEntry.Add(made, member, options, out _)));
+            call.Modified(to.Keyspace, destination, KeyEvents.Set, "sadd"u8);
+        }
+        else
+        {
+            to.Replace(SetEntry.Add(to.Object, member, options, out added));
+            if (added) call.Modified(to, KeyEvents.Set, "sadd"u8);
+        }
+        if (added && call.Hold != Hold.Slot) call.Effect(to.Keyspace, "SADD"u8, destination, member);
+        call.Reply.Integer(1);
+    }
+
+    /// <summary>SSCAN key cursor [MATCH pattern] [COUNT count]</summary>
+    [Command("SSCAN", -3, CommandFlags.ReadOnly, Category.Set, Keys = "1", Since = "2.8.0",
+        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
+        Summary = "Iterates over members of a set.",
+        Syntax = "key cursor [MATCH pattern] [COUNT count]",
+        Tips = "nondeterministic_output")]
+    internal static void Sscan(ref CommandContext call)
+    {
+        if (!ScanOptions.TryReadCursor(ref call, 2, out ulong cursor) || !call.TryRead(1, ValueType.Set, out Entry entry)) return;
+        RespWriter reply = call.Reply;
+        if (entry.IsMissing)
+        {
+            reply.Array(2);
+            reply.BulkString("0"u8);
+            reply.Array(0);
+            return;
+        }
+        if (!ScanOptions.TryRead(ref call, 3, ScanOptions.Of.Members, out ScanOptions options)) return;
+        reply.Array(2);
+        int count = 0;
+        if (entry.IsBlob)
+        {
+            // Small, so all at once.
+            reply.BulkString("0"u8);
+            int begin = reply.Begin();
+            Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
+            foreach (SetMember member in new SetMembers(entry.Object))
+            {
+                ReadOnlySpan<byte> text = member.AsSpan(scratch);
+                if (!options.Wants(text)) continue;
+                reply.BulkString(text);
+                count++;
+            }
+            reply.Finish(begin, Aggregate.Array, count);
+            return;
+        }
+        List<object> met = t_met ??= [];
+        reply.BulkInteger(((SetValue)entry.Value).Members.ScanFrom(cursor, options.Count, met));
+        int start = reply.Begin();
+        foreach (object member in met)
+        {
+            ReadOnlySpan<byte> text = ByteMember.KeyOf(member);
+            if (!options.Wants(text)) continue;
+            reply.BulkString(text);
+            count++;
+        }
+        reply.Finish(start, Aggregate.Array, count);
+        met.Clear();
+    }
+
+    [ThreadStatic]
+    private static List<object>? t_met;
+
+    /// <summary>Replies with all members of a set.</summary>
+    internal static void ReplyAll(ref CommandContext call, object set)
+    {
+        RespWriter reply = call.Reply;
+        reply.Set(SetEntry.Count(set));
+        foreach (SetMember member in new SetMembers(set)) member.WriteTo(reply);
+    }
+
+    /// <summary>Members have been removed from a set: puts the rest in its place, or removes the key if nothing is left, and tells so.</summary>
+    internal static void Removed(ref CommandContext call, in Entry entry, object rest, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName)
+    {
+        Keyspace keyspace = entry.Keyspace;
+        entry.Replace(rest);
+        call.Modified(entry, KeyEvents.Set, eventName);
+        if (SetEntry.Count(rest) > 0) return;
+        call.Remove(keyspace, key);
+        call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
+    }
+
+    /// <summary>A set that is about to get so many more that it cannot stay packed is turned into a table at once.</summary>
+    private static object Expect(object set, int count, ServerOptions options)
+    {
+        if (set is not byte[] blob) return set;
+        long most = Blob.KindOf(blob) == BlobKind.SetIntset ? options.SetMaxIntsetEntries : options.SetMaxListpackEntries;
+        return count > most ? SetEntry.ToTable(set, count) : set;
+    }
+
+    private static int RoomFor(ref CommandContext call, int from)
+    {
+        int bytes = 0;
+        for (int i = from; i < call.Count && bytes < Blob.LargestPayload; i++) bytes += Listpack.SizeOf(call[i]);
+        return bytes;
+    }
+}
