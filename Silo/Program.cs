@@ -41,6 +41,7 @@ builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();
 // Hosted services start in this order and stop in the other: the silo (added above), its slots, the door for clients.
 builder.Services.AddHostedService<SlotActivation>();
+builder.Services.AddHostedService<ActiveExpiryHost>();
 builder.Services.AddHostedService<RedisHost>();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
 

@@ -23,6 +23,9 @@ internal static partial class SiloLog
     [LoggerMessage(LogLevel.Warning, "Redis is now ready to exit, bye bye...")]
     public static partial void Bye(ILogger logger);
 
+    [LoggerMessage(LogLevel.Error, "A cycle of the active expiry failed in one slot; the others go on")]
+    public static partial void ActiveExpiryFailed(ILogger logger, Exception error);
+
     [LoggerMessage(LogLevel.Critical, "Could not start: {Reason}")]
     public static partial void CannotStart(ILogger logger, string reason);
 }

@@ -6,6 +6,9 @@ namespace OrleansRedis.Engine;
 internal sealed class Keyspace(Slot slot, int database)
 {
     private readonly ByteTable<KeyEntry> _table = new();
+    private long _earliestMetMs = Expiry.Never; // during a pass of the active expiry: what it, and NoteExpiry, met so far
+    private uint _expiryCursor;                 // where that pass goes on; 0: there is none
+    private uint _nextExpiryCursor;
 
     public Slot Slot { get; } = slot;
 
@@ -75,13 +78,33 @@ internal sealed class Keyspace(Slot slot, int database)
     /// <summary>Something here expires at this time: a key, or a field of a hash.</summary>
     public void NoteExpiry(long expiresAtMs)
     {
+        if (_expiryCursor != 0) MetWhileScanning(expiresAtMs);
         if (expiresAtMs >= EarliestExpiryMs) return;
         EarliestExpiryMs = expiresAtMs;
         Slot.NoteExpiry(expiresAtMs);
     }
 
-    /// <summary>The active expiry has looked at every key and this is the earliest time it found.</summary>
-    public void SetEarliestExpiry(long expiresAtMs) => EarliestExpiryMs = expiresAtMs;
+    /// <summary>
+    /// Appends the next entries for the active expiry to look at; a pass goes through all of them in several such steps, with
+    /// commands in between. Of each it says with <see cref="MetWhileScanning"/> when it is due, and ends the step with <see cref="EndScanForExpiry"/>.
+    /// </summary>
+    public void ScanForExpiry(int atLeast, List<object> into)
+    {
+        if (_expiryCursor == 0) _earliestMetMs = Expiry.Never;
+        _nextExpiryCursor = _table.Scan(_expiryCursor, atLeast, into);
+    }
+
+    /// <inheritdoc cref="ScanForExpiry"/>
+    public void MetWhileScanning(long expiresAtMs) => _earliestMetMs = Math.Min(_earliestMetMs, expiresAtMs);
+
+    /// <summary>True if the pass has met every key; then <see cref="EarliestExpiryMs"/> is exact.</summary>
+    public bool EndScanForExpiry()
+    {
+        _expiryCursor = _nextExpiryCursor;
+        if (_expiryCursor != 0) return false;
+        EarliestExpiryMs = _earliestMetMs;
+        return true;
+    }
 
     /// <summary>See <see cref="ByteTable{TKeyOf}.Scan"/>.</summary>
     public uint Scan(uint cursor, int atLeast, List<object> into) => _table.Scan(cursor, atLeast, into);

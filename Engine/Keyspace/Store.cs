@@ -29,6 +29,9 @@ public sealed partial class Store : IDisposable
 {
     private const int Mutex = -1;
 
+    /// <summary>How many fields of one hash the active expiry deletes under the gate before it lets others in.</summary>
+    private const int MostFieldsAtOnce = 500;
+
     private SlotGate _multiSlot;                                     // held by whoever holds more than one slot's gate
     private readonly bool[] _heldMarks = new bool[KeySlot.Count];    // under _multiSlot: which slots its holder holds
     private readonly List<Slot> _held = [];                          // under _multiSlot
@@ -49,6 +52,7 @@ public sealed partial class Store : IDisposable
         Options = configuration.Options;
         Clock = new(time);
         Slots = new(Options.Databases);
+        ActiveExpiry = new(this);
     }
 
     /// <summary>The directives, as CONFIG reads and changes them.</summary>
@@ -64,6 +68,9 @@ public sealed partial class Store : IDisposable
 
     /// <summary>Whole-keyspace operations take it exclusively, everyone else shared.</summary>
     public SiloGate SiloGate { get; } = new();
+
+    /// <summary>Deletes expired keys in the background, once started.</summary>
+    public ActiveExpiry ActiveExpiry { get; }
 
     /// <summary>Counters for INFO.</summary>
     public StoreStatistics Statistics { get; } = new();
@@ -226,6 +233,22 @@ public sealed partial class Store : IDisposable
         _heldMarks[number] = true;
         _held.Add(slot);
         return slot.IsOpen ? slot : throw new SlotNotHereException(number);
+    }
+
+    /// <summary>
+    /// Deletes what is due of an entry, under its gate, and returns when the next part of it is (<see cref="Expiry.Never"/> once it is gone).
+    /// The unit is published by the caller.
+    /// </summary>
+    internal long ExpireDue(Keyspace keyspace, object entry, long nowMs, EffectUnit unit)
+    {
+        ReadOnlySpan<byte> key = KeyEntry.KeyOf(entry);
+        if (KeyEntry.ExpiresAtMs(entry) <= nowMs)
+        {
+            Expire(keyspace, key, unit);
+            return Expiry.Never;
+        }
+        if (FieldExpiry.ExpireDue(this, keyspace.Find(key), nowMs, unit, MostFieldsAtOnce)) return Expiry.Never;
+        return KeyEntry.EarliestExpiryMs(keyspace.Find(key).Object);
     }
 
     /// <summary>Deletes a key whose time has come; under its gate. The unit is published by the caller.</summary>

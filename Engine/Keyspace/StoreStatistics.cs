@@ -20,6 +20,15 @@ public sealed class StoreStatistics
     /// <summary>lazyfreed_objects</summary>
     public long LazyFreed => Volatile.Read(ref _lazyFreed);
 
+    /// <summary>expired_stale_perc: how many percent of the keys that the active expiry looks at have expired, slowly averaged.</summary>
+    public double StalePercent { get; private set; }
+
+    /// <summary>expired_time_cap_reached_count: cycles of the active expiry that left something due for the next.</summary>
+    public long ExpireTimeCapReached { get; private set; }
+
+    /// <summary>expire_cycle_cpu_milliseconds</summary>
+    public TimeSpan ExpireCycleTime { get; private set; }
+
     internal void CountExpired() => Interlocked.Increment(ref _expiredKeys);
 
     internal void CountExpiredFields(int fields) => Interlocked.Add(ref _expiredFields, fields);
@@ -28,6 +37,18 @@ public sealed class StoreStatistics
 
     internal void CountLazyFreed(int objects = 1) => Interlocked.Add(ref _lazyFreed, objects);
 
+    /// <summary>Called by the active expiry, which is one thread at a time.</summary>
+    internal void CountExpireCycle(double stale, bool timeCapReached, TimeSpan took)
+    {
+        StalePercent = (0.95 * StalePercent) + (0.05 * 100 * stale);
+        if (timeCapReached) ExpireTimeCapReached++;
+        ExpireCycleTime += took;
+    }
+
     /// <summary>CONFIG RESETSTAT</summary>
-    public void Reset() => _expiredKeys = _expiredFields = _evictedKeys = _lazyFreed = 0;
+    public void Reset()
+    {
+        _expiredKeys = _expiredFields = _evictedKeys = _lazyFreed = 0;
+        StalePercent = ExpireTimeCapReached = 0;
+    }
 }

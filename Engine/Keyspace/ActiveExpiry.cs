@@ -1,0 +1,173 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Deletes expired keys that nobody asks for. Every 1/hz second it visits the slots in which something is due, by the times that the
+/// <see cref="SlotTable"/> keeps, and looks through their keys in hash order, in stretches short enough for whoever waits at the gate.
+/// <para>
+/// Looking at every key of a slot for the sake of one is a bad bargain, so it works on a budget that follows the yield:
+/// as long as many of the keys it looks at have expired it takes up to a quarter of a core (more with active-expire-effort), and as
+/// they become few, down to a hundredth. What it has not got to by then is more worth a visit the next time.
+/// </para>
+/// </summary>
+public sealed class ActiveExpiry : IAsyncDisposable
+{
+    /// <summary>How many keys are looked at between two looks at the clock; some µs.</summary>
+    private const int KeysPerChunk = 64;
+    private static readonly TimeSpan s_longestInGate = TimeSpan.FromMilliseconds(0.5);
+
+    private readonly Store _store;
+    private readonly TimeProvider _time;
+    private readonly EffectUnit _unit = new();
+    private readonly List<object> _chunk = [];
+    private readonly CancellationTokenSource _stop = new();
+    private Task _loop = Task.CompletedTask;
+    private int _nextSlot;
+    private double _share; // of a core that may be taken now
+    private int _looked;
+    private int _expired;
+
+    internal ActiveExpiry(Store store)
+    {
+        _store = store;
+        _time = store.Clock.Time;
+        _share = LeastShare;
+    }
+
+    /// <summary>Whether it runs at all: DEBUG SET-ACTIVE-EXPIRE.</summary>
+    public bool Enabled { get; set; } = true;
+
+    /// <summary>Hears of an error in a cycle; the next cycle runs nevertheless.</summary>
+    public Action<Exception>? OnFailure { get; set; }
+
+    private static double LeastShare => 0.01;
+
+    /// <summary>25% of a core and 2% more for each step of active-expire-effort.</summary>
+    private double MostShare => 0.25 + (0.02 * (_store.Options.ActiveExpireEffort - 1));
+
+    /// <summary>The share of expired keys among those looked at above which more effort is due.</summary>
+    private double AcceptableStale => (10 - (_store.Options.ActiveExpireEffort - 1)) / 100.0;
+
+    /// <summary>Begins to run in the background, until it is disposed of.</summary>
+    public void Start()
+    {
+        if (_loop.IsCompleted) _loop = Task.Run(() => RunAsync(_stop.Token));
+    }
+
+    /// <summary>Stops, and waits for the cycle that runs.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (!_stop.IsCancellationRequested) await _stop.CancelAsync().ConfigureAwait(false);
+        await _loop.ConfigureAwait(false);
+        _stop.Dispose();
+    }
+
+    /// <summary>One cycle: visits every slot with something due, or as many as the budget allows. One at a time.</summary>
+    internal async ValueTask RunCycleAsync()
+    {
+        if (!Enabled || _store.ExpiryPaused) return;
+        long nowMs = _store.Clock.NowMs, start = _time.GetTimestamp();
+        TimeSpan budget = TimeSpan.FromSeconds(_share / _store.Options.Hz);
+        _looked = _expired = 0;
+        bool exhausted = false;
+        for (int visited = 0; visited < KeySlot.Count && !exhausted; visited++)
+        {
+            bool finished = true;
+            while (_store.Slots.EarliestExpiryMs(_nextSlot) <= nowMs)
+            {
+                if (!_store.SiloGate.TryEnterShared(out int stripe)) stripe = await _store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
+                try
+                {
+                    finished = Visit(_nextSlot, nowMs);
+                }
+                finally
+                {
+                    _store.SiloGate.ExitShared(stripe);
+                }
+                exhausted = _time.GetElapsedTime(start) > budget;
+                if (finished || exhausted) break;
+            }
+            if (finished) _nextSlot = (_nextSlot + 1) % KeySlot.Count;
+        }
+        if (_looked > 0) Learn(exhausted, _time.GetElapsedTime(start));
+    }
+
+    private async Task RunAsync(CancellationToken stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            try
+            {
+                await Task.Delay(TimeSpan.FromSeconds(1.0 / _store.Options.Hz), _time, stop).ConfigureAwait(false);
+                await RunCycleAsync().ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception error)
+            {
+                _nextSlot = (_nextSlot + 1) % KeySlot.Count;
+                OnFailure?.Invoke(error);
+            }
+        }
+    }
+
+    /// <summary>A stretch of work in a slot, under its gate. False if there is more to do; a slot that is busy is left for the next cycle.</summary>
+    private bool Visit(int number, long nowMs)
+    {
+        if (_store.Slots[number] is not { } slot || !slot.Gate.TryEnter()) return true;
+        try
+        {
+            if (!slot.IsOpen) return true;
+            long start = _time.GetTimestamp(), earliest = Expiry.Never;
+            bool finished = true;
+            for (int database = 0; database < _store.Slots.Databases; database++)
+            {
+                if (slot.KeyspaceIfAny(database) is not { } keyspace) continue;
+                while (finished && keyspace.EarliestExpiryMs <= nowMs)
+                {
+                    if (LookOn(keyspace, nowMs)) break;
+                    finished = _time.GetElapsedTime(start) < s_longestInGate;
+                }
+                earliest = Math.Min(earliest, keyspace.EarliestExpiryMs);
+            }
+            _store.Slots.SetEarliestExpiry(number, earliest);
+            return finished;
+        }
+        finally
+        {
+            _unit.PublishTo(_store.Effects);
+            _unit.Discard();
+            slot.Gate.Exit();
+        }
+    }
+
+    /// <summary>Looks at the next few keys of a keyspace and deletes those that are due. True if that was the last of them.</summary>
+    private bool LookOn(Keyspace keyspace, long nowMs)
+    {
+        _chunk.Clear();
+        keyspace.ScanForExpiry(KeysPerChunk, _chunk);
+        _looked += _chunk.Count;
+        foreach (object entry in _chunk)
+        {
+            long time = KeyEntry.EarliestExpiryMs(entry);
+            if (time <= nowMs)
+            {
+                _expired++;
+                time = _store.ExpireDue(keyspace, entry, nowMs, _unit);
+            }
+            keyspace.MetWhileScanning(time);
+        }
+        return keyspace.EndScanForExpiry();
+    }
+
+    /// <summary>Adapts the budget to the yield.</summary>
+    private void Learn(bool exhausted, TimeSpan took)
+    {
+        double stale = (double)_expired / _looked;
+        _store.Statistics.CountExpireCycle(stale, exhausted, took);
+        if (!exhausted) return;
+        if (stale > AcceptableStale) _share = Math.Min(MostShare, _share * 2);
+        else if (stale < AcceptableStale / 4) _share = Math.Max(LeastShare, _share / 2);
+    }
+}
