@@ -57,6 +57,22 @@ public sealed class ActiveExpiryTests : IDisposable
         Assert.Equal(long.MaxValue, _redis.Store.Slots.EarliestExpiryMs(slot));
     }
 
+    [Theory]
+    [InlineData(3)]
+    [InlineData(2000)]
+    public async Task Fields_of_hashes_expire_too(int fields)
+    {
+        for (int i = 0; i < fields; i++) _redis.Run("HSET", "h", $"f{i}", "v");
+        _redis.Run("HSET", "h", "stays", "v");
+        for (int i = 0; i < fields; i++) _redis.Run("HPEXPIRE", "h", "10", "FIELDS", "1", $"f{i}");
+        _redis.TakeEffects();
+        _redis.Time.Advance(10);
+        await Expiry.RunCycleAsync();
+        Assert.Equal(fields, _redis.TakeEffects().Length);
+        Assert.Equal(1L, _redis.Run("HLEN", "h"));
+        Assert.Equal(long.MaxValue, _redis.Store.Slots.EarliestExpiryMs(KeySlot.Of("h"u8)));
+    }
+
     [Fact]
     public async Task A_busy_slot_is_left_for_the_next_cycle()
     {
