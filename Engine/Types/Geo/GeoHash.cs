@@ -57,13 +57,13 @@ internal readonly struct GeoHash(ulong bits, int steps)
         get
         {
             uint y = Gather(Bits), x = Gather(Bits >> 1);
-            double cells = 1UL << Steps;
+            double size = 1.0 / (1UL << Steps); // a power of two: to multiply by it is to divide, to the last bit
             const double Height = MaxLatitude - MinLatitude, Width = MaxLongitude - MinLongitude;
             return new(
-                South: MinLatitude + (y * 1.0 / cells * Height),
-                North: MinLatitude + (unchecked(y + 1) * 1.0 / cells * Height),
-                West: MinLongitude + (x * 1.0 / cells * Width),
-                East: MinLongitude + (unchecked(x + 1) * 1.0 / cells * Width));
+                South: MinLatitude + (y * size * Height),
+                North: MinLatitude + (unchecked(y + 1) * size * Height),
+                West: MinLongitude + (x * size * Width),
+                East: MinLongitude + (unchecked(x + 1) * size * Width));
         }
     }
 

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>Searches in geospatial indexes: GEOSEARCH, and GEORADIUS of older times. They share one helper, as in Redis.</summary>
@@ -94,11 +92,14 @@ internal static class GeoSearch
         // The closest so many can be told only from an order.
         if (query.Count != 0 && query.Order == 0 && !query.Any) query.Order = 1;
 
+        query.Shape.Prepare();
         GeoMatches matches = GeoMatches.Rent(set);
-        matches.Collect(query.Shape, query.Any ? query.Count : 0);
+        if (query.Any) matches.CollectAny(query.Shape, query.Count);
+        else if (query.Count > 0 && query.Order > 0) matches.CollectNearest(query.Shape, query.Count);
+        else matches.CollectAll(query.Shape);
+        if (query.Order != 0) matches.Sort(query.Order);
         int count = query.Count == 0 ? matches.Count : (int)Math.Min(query.Count, matches.Count);
-        if (query.Order != 0) matches.Sort(query.Order, count);
-        if (query.StoreKey != 0) Store(ref call, matches.Points[..count], query, form == Form.Search ? "geosearchstore"u8 : "georadiusstore"u8);
+        if (query.StoreKey != 0) Store(ref call, matches, count, query, form == Form.Search ? "geosearchstore"u8 : "georadiusstore"u8);
         else Reply(call.Reply, matches, count, query);
         matches.Return();
     }
@@ -107,8 +108,9 @@ internal static class GeoSearch
     {
         int parts = 1 + (query.WithDistance ? 1 : 0) + (query.WithHash ? 1 : 0) + (query.WithPosition ? 1 : 0);
         reply.Array(count);
-        foreach (ref readonly GeoMatch match in matches.Points[..count])
+        for (int i = 0; i < count; i++)
         {
+            ref readonly GeoMatch match = ref matches[i];
             if (parts > 1) reply.Array(parts);
             match.WriteMember(reply);
             if (query.WithDistance) Geo.ReplyDistance(reply, match.Distance / query.Shape.Unit);
@@ -117,9 +119,9 @@ internal static class GeoSearch
         }
     }
 
-    private static void Store(ref CommandContext call, ReadOnlySpan<GeoMatch> matches, in GeoQuery query, ReadOnlySpan<byte> eventName)
+    private static void Store(ref CommandContext call, GeoMatches matches, int count, in GeoQuery query, ReadOnlySpan<byte> eventName)
     {
-        var entries = new byte[matches.Length][];
+        var entries = new byte[count][];
         for (int i = 0; i < entries.Length; i++)
             entries[i] = matches[i].ToEntry(query.StoreDistance ? matches[i].Distance / query.Shape.Unit : matches[i].Score);
         SortedSetEntry.Sort(entries);
@@ -304,137 +306,5 @@ internal static class GeoSearch
         public bool WithDistance;
         public bool WithHash;
         public bool WithPosition;
-    }
-}
-
-/// <summary>A member that a search has found.</summary>
-internal struct GeoMatch
-{
-    private byte[] _array;     // a ScoredMember, or the array of a listpack
-    private int _position;     // in the listpack; -1 for a ScoredMember
-
-    public double Longitude;
-    public double Latitude;
-    public double Distance;
-    public double Score;
-
-    /// <summary>The same as the match of this member: a ScoredMember, or a position in a listpack.</summary>
-    public readonly GeoMatch Of(byte[] array, int position) => this with { _array = array, _position = position };
-
-    public readonly void WriteMember(RespWriter reply)
-    {
-        if (_position < 0) reply.BulkString(ScoredMember.MemberOf(_array));
-        else ListpackElement.At(_array, _position).WriteTo(reply);
-    }
-
-    /// <summary>A <see cref="ScoredMember"/> of its own.</summary>
-    public readonly byte[] ToEntry(double score)
-    {
-        if (_position < 0) return ScoredMember.Create(score, ScoredMember.MemberOf(_array));
-        return ScoredMember.Create(score, ListpackElement.At(_array, _position).AsSpan(stackalloc byte[ListpackElement.ScratchLength]));
-    }
-}
-
-/// <summary>What a search has found. One a thread, reused.</summary>
-internal sealed class GeoMatches
-{
-    private const int KeptCapacity = 4096;
-
-    [ThreadStatic]
-    private static GeoMatches? t_spare;
-
-    private readonly List<GeoMatch> _matches = [];
-    private SortedSetView _set;
-
-    public int Count => _matches.Count;
-
-    public ReadOnlySpan<GeoMatch> Points => CollectionsMarshal.AsSpan(_matches);
-
-    public static GeoMatches Rent(object set)
-    {
-        GeoMatches rented = t_spare ?? new();
-        t_spare = null;
-        rented._set = new(set);
-        return rented;
-    }
-
-    public void Return()
-    {
-        _matches.Clear();
-        if (_matches.Capacity > KeptCapacity) _matches.Capacity = 0;
-        _set = default;
-        t_spare = this;
-    }
-
-    /// <summary>Finds the members inside a shape, no more than <paramref name="limit"/> unless that is 0.</summary>
-    public void Collect(in GeoShape shape, long limit)
-    {
-        Span<GeoHash> cells = stackalloc GeoHash[9];
-        shape.Cells(cells);
-        int last = 0;
-        for (int i = 0; i < cells.Length; i++)
-        {
-            if (cells[i].IsNone) continue;
-            // With a huge radius neighbours are the same cell, met around the earth.
-            if (last > 0 && cells[i].Bits == cells[last].Bits && cells[i].Steps == cells[last].Steps) continue;
-            if (limit > 0 && Count >= limit) return;
-            (double from, double to) = cells[i].Scores;
-            if (_set.Value is { } value) Collect(value, shape, from, to, limit);
-            else Collect(_set.Listpack, shape, from, to, limit);
-            last = i;
-        }
-    }
-
-    /// <summary>Puts the first <paramref name="count"/> by distance in front, nearest (1) or farthest (-1) first, those at the same distance as found.</summary>
-    public void Sort(int order, int count)
-    {
-        Span<GeoMatch> matches = CollectionsMarshal.AsSpan(_matches);
-        if (matches.Length < 2) return;
-        double[] keys = new double[matches.Length];
-        int[] indexes = new int[matches.Length];
-        for (int i = 0; i < keys.Length; i++)
-        {
-            keys[i] = matches[i].Distance * order;
-            indexes[i] = i;
-        }
-        Array.Sort(keys, indexes);
-        for (int i = 0, end; i < count; i = end)
-        {
-            for (end = i + 1; end < keys.Length && keys[end] == keys[i];) end++;
-            if (end - i > 1) Array.Sort(indexes, i, end - i);
-        }
-        GeoMatch[] sorted = new GeoMatch[count];
-        for (int i = 0; i < count; i++) sorted[i] = matches[indexes[i]];
-        sorted.CopyTo(matches);
-    }
-
-    private void Collect(SortedSetValue value, in GeoShape shape, double from, double to, long limit)
-    {
-        for (ScoreTree.Position at = value.Order.FirstAt(new ScoreBound(from, afterEquals: false)); at.IsValid; at.Next())
-        {
-            double score = at.Score;
-            if (score >= to) return;
-            if (IsMatch(shape, score, out GeoMatch match)) _matches.Add(match.Of(at.Entry, -1));
-            if (limit > 0 && Count >= limit) return;
-        }
-    }
-
-    private void Collect(in Listpack listpack, in GeoShape shape, double from, double to, long limit)
-    {
-        for (int at = listpack.First; at >= 0; at = listpack.Next(listpack.Next(at)))
-        {
-            double score = SortedSetListpack.ScoreOf(listpack, at);
-            if (score < from) continue;
-            if (score >= to) return;
-            if (IsMatch(shape, score, out GeoMatch match)) _matches.Add(match.Of(listpack.Array, at));
-            if (limit > 0 && Count >= limit) return;
-        }
-    }
-
-    private static bool IsMatch(in GeoShape shape, double score, out GeoMatch match)
-    {
-        match = new() { Score = score };
-        GeoHash.Decode(score, out match.Longitude, out match.Latitude);
-        return shape.Contains(match.Longitude, match.Latitude, out match.Distance);
     }
 }

@@ -16,6 +16,10 @@ internal struct GeoShape
     private double _radius;
     private double _width;
     private double _height;
+    private double _reach;          // the radius in metres
+    private double _centreX;        // the centre in radians
+    private double _centreY;
+    private double _centreCosine;
 
     public double Longitude;
     public double Latitude;
@@ -51,24 +55,43 @@ internal struct GeoShape
         return 2.0 * EarthRadius * Math.Asin(Math.Sqrt((u * u) + (Math.Cos(y1) * Math.Cos(y2) * v * v)));
     }
 
-    /// <summary>Whether a position lies inside, and how far from the centre.</summary>
+    /// <summary>To be called when centre and size are set, before <see cref="Contains"/>.</summary>
+    public void Prepare()
+    {
+        _centreY = Latitude * DegreesToRadians;
+        _centreX = Longitude * DegreesToRadians;
+        _centreCosine = Math.Cos(_centreY);
+        _reach = _radius * Unit;
+    }
+
+    /// <summary>Whether a position lies inside and no farther from the centre than <paramref name="reach"/>, and how far that is.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly bool Contains(double longitude, double latitude, out double distance)
+    public readonly bool Contains(double longitude, double latitude, double reach, out double distance)
     {
         distance = 0;
-        if (!IsBox)
+        if (IsBox)
         {
-            // Distance along the meridian alone is never more than the whole, and needs no trigonometry.
-            // The millionth that is added is far more than the rounding of either.
-            double radius = _radius * Unit;
-            if (LatitudeDistance(latitude, Latitude) > radius * 1.000001) return false;
-            distance = Distance(Longitude, Latitude, longitude, latitude);
-            return distance <= radius;
+            if (LatitudeDistance(latitude, Latitude) > _height * Unit / 2) return false;
+            if (Distance(longitude, latitude, Longitude, latitude) > _width * Unit / 2) return false;
+            distance = FromCentre(longitude, latitude);
+            return distance <= reach;
         }
-        if (LatitudeDistance(latitude, Latitude) > _height * Unit / 2) return false;
-        if (Distance(longitude, latitude, Longitude, latitude) > _width * Unit / 2) return false;
-        distance = Distance(Longitude, Latitude, longitude, latitude);
-        return true;
+        // The distance along the meridian is never more than the whole, and needs no trigonometry.
+        // The millionth that is added is far more than the rounding of either.
+        reach = Math.Min(reach, _reach);
+        if (LatitudeDistance(latitude, Latitude) > reach * 1.000001) return false;
+        distance = FromCentre(longitude, latitude);
+        return distance <= reach;
+    }
+
+    /// <summary>What <see cref="Distance"/> gives, bit for bit, with the centre's part calculated already.</summary>
+    private readonly double FromCentre(double longitude, double latitude)
+    {
+        double v = Math.Sin(((longitude * DegreesToRadians) - _centreX) / 2);
+        if (v == 0.0) return LatitudeDistance(Latitude, latitude);
+        double y = latitude * DegreesToRadians;
+        double u = Math.Sin((y - _centreY) / 2);
+        return 2.0 * EarthRadius * Math.Asin(Math.Sqrt((u * u) + (_centreCosine * Math.Cos(y) * v * v)));
     }
 
     /// <summary>

@@ -1,0 +1,202 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>A member that a search has found.</summary>
+internal struct GeoMatch
+{
+    private byte[] _array;     // a ScoredMember, or the array of a listpack
+    private int _position;     // in the listpack; -1 for a ScoredMember
+
+    public double Longitude;
+    public double Latitude;
+    public double Distance;
+    public double Score;
+
+    /// <summary>How many were found before it, if not all are kept.</summary>
+    public int Found;
+
+    /// <summary>The same as the match of this member: a ScoredMember, or a position in a listpack.</summary>
+    public readonly GeoMatch Of(byte[] array, int position) => this with { _array = array, _position = position };
+
+    public readonly void WriteMember(RespWriter reply)
+    {
+        if (_position < 0) reply.BulkString(ScoredMember.MemberOf(_array));
+        else ListpackElement.At(_array, _position).WriteTo(reply);
+    }
+
+    /// <summary>A <see cref="ScoredMember"/> of its own.</summary>
+    public readonly byte[] ToEntry(double score)
+    {
+        if (_position < 0) return ScoredMember.Create(score, ScoredMember.MemberOf(_array));
+        return ScoredMember.Create(score, ListpackElement.At(_array, _position).AsSpan(stackalloc byte[ListpackElement.ScratchLength]));
+    }
+}
+
+/// <summary>What a search has found. One a thread, reused.</summary>
+internal sealed class GeoMatches
+{
+    private const int KeptCapacity = 4096;
+
+    [ThreadStatic]
+    private static GeoMatches? t_spare;
+
+    private readonly List<GeoMatch> _matches = [];
+    private readonly PriorityQueue<int, (double Distance, int Index)> _farthest = new(FarthestFirst.Instance);
+    private SortedSetView _set;
+    private int[]? _order;
+    private long _most = long.MaxValue;     // stop when there are so many
+    private long _nearest = long.MaxValue;  // keep only so many, the nearest
+    private double _reach = double.PositiveInfinity;
+    private int _found;
+
+    public int Count => _matches.Count;
+
+    /// <summary>The matches, as found or, after <see cref="Sort"/>, in order.</summary>
+    public ref readonly GeoMatch this[int index] => ref CollectionsMarshal.AsSpan(_matches)[_order is null ? index : _order[index]];
+
+    public static GeoMatches Rent(object set)
+    {
+        GeoMatches rented = t_spare ?? new();
+        t_spare = null;
+        rented._set = new(set);
+        return rented;
+    }
+
+    public void Return()
+    {
+        _matches.Clear();
+        if (_matches.Capacity > KeptCapacity) _matches.Capacity = 0;
+        _farthest.Clear();
+        if (_order is not null) ArrayPool<int>.Shared.Return(_order);
+        _order = null;
+        _set = default;
+        _most = _nearest = long.MaxValue;
+        _reach = double.PositiveInfinity;
+        _found = 0;
+        t_spare = this;
+    }
+
+    /// <summary>Finds the members inside a shape.</summary>
+    public void CollectAll(in GeoShape shape) => Collect(shape);
+
+    /// <summary>Finds so many members inside a shape, whichever come first.</summary>
+    public void CollectAny(in GeoShape shape, long count)
+    {
+        _most = count;
+        Collect(shape);
+    }
+
+    /// <summary>
+    /// Finds the so many members inside a shape that are nearest to its centre. Once there are so many, the shape shrinks to
+    /// the farthest of them, so that most of the others are turned away without trigonometry.
+    /// </summary>
+    public void CollectNearest(in GeoShape shape, long count)
+    {
+        _nearest = count;
+        Collect(shape);
+    }
+
+    /// <summary>Puts them in order, nearest (1) or farthest (-1) first, those at the same distance as found.</summary>
+    public void Sort(int order)
+    {
+        int count = _matches.Count;
+        double[] keys = ArrayPool<double>.Shared.Rent(count);
+        _order = ArrayPool<int>.Shared.Rent(count);
+        Span<GeoMatch> matches = CollectionsMarshal.AsSpan(_matches);
+        for (int i = 0; i < count; i++)
+        {
+            keys[i] = matches[i].Distance * order;
+            _order[i] = i;
+        }
+        Array.Sort(keys, _order, 0, count);
+        for (int i = 0, end; i < count; i = end)
+        {
+            for (end = i + 1; end < count && keys[end] == keys[i];) end++;
+            if (end - i > 1) Array.Sort(_order, i, end - i, _nearest == long.MaxValue ? null : ByFinding);
+        }
+        ArrayPool<double>.Shared.Return(keys);
+    }
+
+    /// <summary>Matches that replaced others are not where they would be had all been kept.</summary>
+    private Comparer<int> ByFinding => Comparer<int>.Create((a, b) => _matches[a].Found.CompareTo(_matches[b].Found));
+
+    private void Collect(in GeoShape shape)
+    {
+        Span<GeoHash> cells = stackalloc GeoHash[9];
+        shape.Cells(cells);
+        int last = 0;
+        for (int i = 0; i < cells.Length && Count < _most; i++)
+        {
+            if (cells[i].IsNone) continue;
+            // With a huge radius neighbours are the same cell, met around the earth.
+            if (last > 0 && cells[i].Bits == cells[last].Bits && cells[i].Steps == cells[last].Steps) continue;
+            (double from, double to) = cells[i].Scores;
+            if (_set.Value is { } value) Collect(value, shape, from, to);
+            else Collect(_set.Listpack, shape, from, to);
+            last = i;
+        }
+    }
+
+    private void Collect(SortedSetValue value, in GeoShape shape, double from, double to)
+    {
+        for (ScoreTree.Position at = value.Order.FirstAt(new ScoreBound(from, afterEquals: false)); at.IsValid && Count < _most; at.Next())
+        {
+            double score = at.Score;
+            if (score >= to) return;
+            if (IsMatch(shape, score, out GeoMatch match)) Add(match.Of(at.Entry, -1));
+        }
+    }
+
+    private void Collect(in Listpack listpack, in GeoShape shape, double from, double to)
+    {
+        for (int at = listpack.First; at >= 0 && Count < _most; at = listpack.Next(listpack.Next(at)))
+        {
+            double score = SortedSetListpack.ScoreOf(listpack, at);
+            if (score < from) continue;
+            if (score >= to) return;
+            if (IsMatch(shape, score, out GeoMatch match)) Add(match.Of(listpack.Array, at));
+        }
+    }
+
+    private bool IsMatch(in GeoShape shape, double score, out GeoMatch match)
+    {
+        match = new() { Score = score };
+        GeoHash.Decode(score, out match.Longitude, out match.Latitude);
+        return shape.Contains(match.Longitude, match.Latitude, _reach, out match.Distance);
+    }
+
+    private void Add(GeoMatch match)
+    {
+        if (_nearest == long.MaxValue)
+        {
+            _matches.Add(match);
+            return;
+        }
+        match.Found = _found++;
+        if (_matches.Count < _nearest)
+        {
+            _farthest.Enqueue(_matches.Count, (match.Distance, match.Found));
+            _matches.Add(match);
+            if (_matches.Count == _nearest) _reach = Farthest();
+            return;
+        }
+        if (match.Distance >= _reach) return;
+        int place = _farthest.Dequeue();
+        _matches[place] = match;
+        _farthest.Enqueue(place, (match.Distance, match.Found));
+        _reach = Farthest();
+    }
+
+    private double Farthest() => _matches[_farthest.Peek()].Distance;
+
+    /// <summary>The farthest first, of those at the same distance the one found last.</summary>
+    private sealed class FarthestFirst : IComparer<(double Distance, int Index)>
+    {
+        public static readonly FarthestFirst Instance = new();
+
+        public int Compare((double Distance, int Index) x, (double Distance, int Index) y) =>
+            x.Distance > y.Distance ? -1 : x.Distance < y.Distance ? 1 : y.Index.CompareTo(x.Index);
+    }
+}
