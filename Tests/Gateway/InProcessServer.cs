@@ -1,0 +1,52 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging.Abstractions;
+using OrleansRedis.Engine;
+using OrleansRedis.Gateway;
+using OrleansRedis.Tests.Harness;
+
+namespace OrleansRedis.Tests.Gateway;
+
+/// <summary>The gateway with all slots in this process, behind a Unix domain socket: real sockets, and a store that a test can look into.</summary>
+internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("orleansredis");
+    private readonly RedisListener _listener;
+
+    private InProcessServer()
+    {
+        Store = new Store(new ServerOptions { Port = 0, UnixSocket = Path.Combine(_directory.FullName, "socket") }, TimeProvider.System);
+        for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
+        Server = new RedisServer(Store, this, NullLoggerFactory.Instance);
+        _listener = new RedisListener(Server);
+    }
+
+    public Store Store { get; }
+
+    public RedisServer Server { get; }
+
+    public static async Task<InProcessServer> StartAsync()
+    {
+        var server = new InProcessServer();
+        await server._listener.StartAsync(CancellationToken.None);
+        return server;
+    }
+
+    public Task<RespConnection> ConnectAsync() => RespConnection.ConnectAsync(new UnixDomainSocketEndPoint(Store.Options.UnixSocket));
+
+    /// <summary>Waits until so many clients are blocked.</summary>
+    public Task BlockedAsync(int count) => Eventually.TrueAsync(() => Store.BlockedCount == count, () => $"{Store.BlockedCount} clients are blocked, not {count}");
+
+    /// <summary>Whether no key of any slot is watched or waited for.</summary>
+    public bool NobodyWatches => Enumerable.Range(0, KeySlot.Count).All(number => Store.Slots[number]!.Watchers?.IsEmpty != false);
+
+    public ValueTask<bool> EnsureHereAsync(int slot, CancellationToken cancellation) => new(false);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _listener.DisposeAsync();
+        foreach (ClientConnection client in Server.Clients.All) client.Kill();
+        Server.Dispose();
+        Store.Dispose();
+        _directory.Delete(recursive: true);
+    }
+}
