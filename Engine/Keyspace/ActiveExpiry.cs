@@ -126,7 +126,9 @@ public sealed class ActiveExpiry : IAsyncDisposable
                 if (slot.KeyspaceIfAny(database) is not { } keyspace) continue;
                 while (finished && keyspace.EarliestExpiryMs <= nowMs)
                 {
-                    if (LookOn(keyspace, nowMs)) break;
+                    int before = _expired;
+                    // A hash with very many expired fields is still due after a whole pass; what does not change is not looked at again.
+                    if (LookOn(keyspace, nowMs) && _expired == before) break;
                     finished = _time.GetElapsedTime(start) < s_longestInGate;
                 }
                 earliest = Math.Min(earliest, keyspace.EarliestExpiryMs);
