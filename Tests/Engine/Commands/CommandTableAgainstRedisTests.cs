@@ -21,6 +21,7 @@ public sealed class CommandTableAgainstRedisTests
         "config|rewrite tips: request_policy:all_nodes response_policy:all_succeeded",
         "randomkey tips: nondeterministic_output request_policy:all_shards response_policy:special",
         "scan tips: nondeterministic_output request_policy:special response_policy:special",
+        "sinterstore keys: OW update [type, index, spec, [index, 1]] [type, range, spec, [lastkey, 0, keystep, 1, limit, 0]]; RO access [type, index, spec, [index, 2]] [type, range, spec, [lastkey, -1, keystep, 1, limit, 0]]",
         "msetnx tips: ", // it cannot be split by shards, being all or nothing
     ];
 

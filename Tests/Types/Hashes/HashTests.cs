@@ -98,6 +98,25 @@ public class HashTests
     }
 
     [Fact]
+    public void Floats_are_summed_in_extended_precision_and_logged_as_their_sum()
+    {
+        using var redis = new EngineHarness();
+        Assert.Equal("0.1", redis.Show("HINCRBYFLOAT h f 0.1"));
+        Assert.Equal("0.3", redis.Show("HINCRBYFLOAT h f 0.2"));
+        Assert.Equal(["HSET h f 0.1", "HSET h f 0.3"], redis.TakeEffects());
+        Assert.Equal(["hincrbyfloat h", "hincrbyfloat h"], redis.TakeEvents());
+        redis.Show("HSET h text abc n 5");
+        redis.Show("HEXPIRE h 10 FIELDS 1 n");
+        redis.TakeEffects();
+        Assert.Equal("5000000000", redis.Show("HINCRBYFLOAT h n 4.999999995e9"));
+        Assert.Equal(["HSET h n 5000000000", $"HPEXPIREAT h {redis.NowMs + 10_000} FIELDS 1 n"], redis.TakeEffects());
+        Assert.Equal("[10]", redis.Show("HTTL h FIELDS 1 n"));
+        Assert.Equal("-ERR hash value is not a float", redis.Show("HINCRBYFLOAT h text 1"));
+        Assert.Equal("-ERR value is not a valid float", redis.Show("HINCRBYFLOAT h n x"));
+        Assert.Equal("-ERR value is NaN or Infinity", redis.Show("HINCRBYFLOAT h n +inf"));
+    }
+
+    [Fact]
     public void Other_types_are_refused()
     {
         using var redis = new EngineHarness();
