@@ -1,0 +1,122 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Streams in the RDB format: their nodes as they are, then their groups.</summary>
+internal static class RdbStreams
+{
+    /// <summary>Writes the form of version 10. When a consumer was last given something is not in it and is taken from when it last asked.</summary>
+    public static void Write(RdbWriter writer, StreamValue stream)
+    {
+        Span<byte> id = stackalloc byte[StreamId.EncodedLength];
+        writer.Length(stream.Nodes.Count);
+        for (var at = stream.Nodes.First; at.IsValid; at.Next())
+        {
+            at.Id.Encode(id);
+            writer.String(id);
+            writer.String(new Listpack(at.Value, 0).Bytes);
+        }
+        writer.Length(stream.Length);
+        WriteId(writer, stream.LastId);
+        WriteId(writer, stream.FirstId);
+        WriteId(writer, stream.MaxDeletedId);
+        writer.Length(stream.EntriesAdded);
+        writer.Length(stream.Groups.Count);
+        foreach (StreamGroup group in stream.Groups.Items)
+        {
+            writer.String(group.Name);
+            WriteId(writer, group.LastDeliveredId);
+            writer.Length(group.EntriesRead);
+            writer.Length(group.Pending.Count);
+            for (var at = group.Pending.First; at.IsValid; at.Next())
+            {
+                at.Id.Encode(id);
+                writer.Bytes(id);
+                writer.Milliseconds(at.Value.DeliveredAtMs);
+                writer.Length(at.Value.Deliveries);
+            }
+            writer.Length(group.Consumers.Count);
+            foreach (StreamConsumer consumer in group.Consumers.Items)
+            {
+                writer.String(consumer.Name);
+                writer.Milliseconds(consumer.SeenAtMs);
+                writer.Length(consumer.Pending.Count);
+                for (var at = consumer.Pending.First; at.IsValid; at.Next())
+                {
+                    at.Id.Encode(id);
+                    writer.Bytes(id);
+                }
+            }
+        }
+    }
+
+    public static StreamValue Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key)
+    {
+        var stream = new StreamValue(key.ToArray());
+        long live = 0;
+        for (long nodes = reader.Count(); nodes > 0; nodes--)
+        {
+            byte[] id = reader.String(), node = reader.String();
+            if (id.Length != StreamId.EncodedLength) throw new RdbFormatException("A stream's node without an ID.");
+            if (!Listpack.IsValid(node, out _) || !StreamNode.IsValid(node)) throw new RdbFormatException("A stream's node is damaged.");
+            if (!stream.AddLoadedNode(StreamId.Decode(id), node)) throw new RdbFormatException("A stream's nodes are not in order.");
+            live += StreamNode.LiveCount(new Listpack(node, 0));
+        }
+        ulong length = reader.Length();
+        if (length != (ulong)live) throw new RdbFormatException("A stream's length is not that of its nodes.");
+        stream.SetLoaded(live, StreamId.Min);
+        stream.Deleted(); // finds the first entry
+        stream.LastId = ReadId(reader);
+        if (stream.LastId < stream.LastLiveId) throw new RdbFormatException("A stream's last ID is before its last entry's.");
+        if (type == RdbType.StreamListpacks)
+        {
+            stream.EntriesAdded = length;
+        }
+        else
+        {
+            _ = ReadId(reader); // the first ID, which is known by now
+            stream.MaxDeletedId = ReadId(reader);
+            stream.EntriesAdded = reader.Length();
+        }
+        for (long groups = reader.Count(); groups > 0; groups--) ReadGroup(reader, type, stream);
+        return stream;
+    }
+
+    private static void ReadGroup(RdbReader reader, RdbType type, StreamValue stream)
+    {
+        byte[] name = reader.String();
+        if (stream.Groups.Find(name) is not null) throw new RdbFormatException("A stream with two groups of one name.");
+        StreamId last = ReadId(reader);
+        StreamGroup group = stream.AddGroup(name, last, 0);
+        group.EntriesRead = type == RdbType.StreamListpacks ? stream.EntriesUpTo(last) : (long)reader.Length();
+        // Whose they are comes later; until then they are nobody's.
+        var nobody = new List<(StreamId Id, long DeliveredAtMs, long Deliveries)>();
+        for (long pending = reader.Count(); pending > 0; pending--)
+            nobody.Add((StreamId.Decode(reader.Take(StreamId.EncodedLength)), reader.Milliseconds(), (long)reader.Length()));
+        var places = new Dictionary<StreamId, int>(nobody.Count);
+        for (int i = 0; i < nobody.Count; i++)
+        {
+            if (!places.TryAdd(nobody[i].Id, i)) throw new RdbFormatException("An entry is pending twice in a group.");
+        }
+        for (long consumers = reader.Count(); consumers > 0; consumers--)
+        {
+            byte[] consumerName = reader.String();
+            if (group.Consumers.Find(consumerName) is not null) throw new RdbFormatException("A group with two consumers of one name.");
+            StreamConsumer consumer = group.AddConsumer(consumerName, reader.Milliseconds());
+            consumer.ActiveAtMs = type == RdbType.StreamListpacks3 ? reader.Milliseconds() : consumer.SeenAtMs;
+            for (long pending = reader.Count(); pending > 0; pending--)
+            {
+                StreamId id = StreamId.Decode(reader.Take(StreamId.EncodedLength));
+                if (!places.Remove(id, out int place)) throw new RdbFormatException("An entry is pending for a consumer and not for its group.");
+                group.AddPending(id, consumer, nobody[place].DeliveredAtMs, nobody[place].Deliveries);
+            }
+        }
+        if (places.Count != 0) throw new RdbFormatException("An entry is pending for a group and for none of its consumers.");
+    }
+
+    private static void WriteId(RdbWriter writer, StreamId id)
+    {
+        writer.Length(id.Ms);
+        writer.Length(id.Sequence);
+    }
+
+    private static StreamId ReadId(RdbReader reader) => new(reader.Length(), reader.Length());
+}
