@@ -136,6 +136,10 @@ public sealed class ServerOptions
     /// <summary>Whether maxmemory-policy is one of the LFU policies, so that access clocks count uses instead of seconds.</summary>
     public bool UsesLfu { get; set; }
 
+    /// <summary>rdbcompression: strings in snapshots and in DUMP are compressed where that makes them shorter.</summary>
+    [Directive("rdbcompression")]
+    public bool RdbCompression { get; set; } = true;
+
     /// <summary>stream-node-max-bytes: a stream's node that would be larger is followed by another; 0 for no limit.</summary>
     [Directive("stream-node-max-bytes", Format = NumberFormat.Memory)]
     public long StreamNodeMaxBytes { get; set; } = 4096;

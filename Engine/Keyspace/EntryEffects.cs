@@ -16,8 +16,23 @@ internal static class EntryEffects
                 RecreateString(ref call, keyspace, key, entry);
                 break;
             default:
-                throw new NotSupportedException($"A key of type {KeyEntry.TypeOf(entry)} cannot be carried from one slot to another yet: it takes RESTORE.");
+                if (call.Store.Effects.HasConsumers) Restore(ref call, keyspace, key, DumpPayload.Of(entry, call.Store.Options), KeyEntry.ExpiresAtMs(entry));
+                else call.BeginEffect(0);
+                break;
         }
+    }
+
+    /// <summary>RESTORE key 0 | unix-time-milliseconds payload REPLACE ABSTTL</summary>
+    public static void Restore(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, ReadOnlySpan<byte> payload, long expiresAtMs)
+    {
+        if (call.BeginEffect(6) is not { } effect) return;
+        effect.BulkString("RESTORE"u8);
+        effect.BulkString(key);
+        effect.BulkInteger(expiresAtMs == Expiry.Never ? 0 : expiresAtMs);
+        effect.BulkString(payload);
+        effect.BulkString("REPLACE"u8);
+        effect.BulkString("ABSTTL"u8);
+        call.EndEffect(keyspace);
     }
 
     private static void RecreateString(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, object entry)

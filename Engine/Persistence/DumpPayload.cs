@@ -1,0 +1,60 @@
+using System.Buffers.Binary;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// What DUMP gives and RESTORE takes: type (1 byte) and content in the RDB format, the format's version (2 bytes), CRC-64 of
+/// all that (8 bytes), both little-endian.
+/// </summary>
+internal static class DumpPayload
+{
+    private const int FooterLength = 2 + 8;
+
+    [ThreadStatic]
+    private static RdbWriter? t_writer;
+
+    [ThreadStatic]
+    private static RdbWriter? t_plainWriter;
+
+    /// <summary>The payload of an entry; valid until the next one is made on this thread.</summary>
+    public static ReadOnlySpan<byte> Of(object entry, ServerOptions options)
+    {
+        RdbWriter writer = options.RdbCompression ? t_writer ??= new(compress: true) : t_plainWriter ??= new(compress: false);
+        writer.Clear();
+        RdbType type = RdbObjectWriter.TypeOf(entry);
+        writer.Type(type);
+        RdbObjectWriter.Write(writer, entry);
+        Span<byte> footer = stackalloc byte[FooterLength];
+        BinaryPrimitives.WriteUInt16LittleEndian(footer, (ushort)RdbVersion.Of(type));
+        writer.Bytes(footer[..2]);
+        BinaryPrimitives.WriteUInt64LittleEndian(footer, Crc64.Append(0, writer.Written));
+        writer.Bytes(footer[..8]);
+        return writer.Written;
+    }
+
+    /// <summary>Whether a payload is of a version known here, and arrived as it was sent.</summary>
+    public static bool IsIntact(ReadOnlySpan<byte> payload)
+    {
+        if (payload.Length < FooterLength) return false;
+        ReadOnlySpan<byte> footer = payload[^FooterLength..];
+        return BinaryPrimitives.ReadUInt16LittleEndian(footer) <= RdbVersion.Newest
+            && BinaryPrimitives.ReadUInt64LittleEndian(footer[2..]) == Crc64.Append(0, payload[..^8]);
+    }
+
+    /// <summary>The entry for a key that an intact payload describes; null if its content makes no sense.</summary>
+    public static object? Read(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> key, ServerOptions options)
+    {
+        try
+        {
+            var reader = new RdbReader(payload[..^FooterLength]);
+            object entry = RdbObjectReader.Read(reader, reader.Type(), key, options);
+            return reader.AtEnd ? entry : null;
+        }
+        catch (Exception failure) when (failure is not InsufficientMemoryException and not OutOfMemoryException)
+        {
+            // Mostly RdbFormatException. The checks leave nothing else to happen that we know of, and a client's bytes must not be
+            // what proves us wrong by more than an error reply.
+            return null;
+        }
+    }
+}

@@ -1,0 +1,161 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Writes what a key holds in the RDB format, packed encodings as they lie in memory.</summary>
+internal static class RdbObjectWriter
+{
+    internal const byte PlainNode = 1;
+    internal const byte PackedNode = 2;
+
+    /// <summary>
+    /// The type as which an entry is written: the oldest that holds it, so that Redis 7.0 can read it. A set's listpack, which 7.0 does
+    /// not know, goes as its members.
+    /// </summary>
+    public static RdbType TypeOf(object entry) => entry switch
+    {
+        byte[] blob => Blob.KindOf(blob) switch
+        {
+            BlobKind.String or BlobKind.Integer or BlobKind.RawString => RdbType.String,
+            BlobKind.HashListpack => RdbType.HashListpack,
+            BlobKind.HashListpackEx => HashEntry.EarliestExpiryMs(blob) == Expiry.Never ? RdbType.Hash : RdbType.HashListpackEx,
+            BlobKind.ListListpack => RdbType.ListQuicklist2,
+            BlobKind.SetIntset => RdbType.SetIntset,
+            BlobKind.SetListpack => RdbType.Set,
+            BlobKind.ZSetListpack => RdbType.ZSetListpack,
+            _ => throw new InvalidOperationException($"A blob of unknown kind {Blob.KindOf(blob)}."),
+        },
+        StringValue => RdbType.String,
+        ListValue => RdbType.ListQuicklist2,
+        SetValue => RdbType.Set,
+        HashValue hash => hash.ExpiringCount == 0 ? RdbType.Hash : RdbType.HashMetadata,
+        SortedSetValue => RdbType.ZSet2,
+        StreamValue => RdbType.StreamListpacks2,
+        _ => throw new InvalidOperationException($"{entry.GetType()} has no form in the RDB format."),
+    };
+
+    /// <summary>Writes an entry's content as the type that <see cref="TypeOf"/> says; the type itself stands elsewhere.</summary>
+    public static void Write(RdbWriter writer, object entry)
+    {
+        switch (entry)
+        {
+            case byte[] blob:
+                WriteBlob(writer, blob);
+                break;
+            case StringValue text:
+                writer.String(text.Span);
+                break;
+            case ListValue list:
+                WriteList(writer, list.Elements);
+                break;
+            case SetValue set:
+                writer.Length(set.Count);
+                foreach (object member in set.Members) writer.String(Unsafe.As<byte[]>(member));
+                break;
+            case HashValue hash:
+                WriteHash(writer, hash);
+                break;
+            case SortedSetValue sortedSet:
+                WriteSortedSet(writer, sortedSet);
+                break;
+            case StreamValue stream:
+                RdbStreams.Write(writer, stream);
+                break;
+            default:
+                throw new InvalidOperationException($"{entry.GetType()} has no form in the RDB format.");
+        }
+    }
+
+    private static void WriteBlob(RdbWriter writer, byte[] blob)
+    {
+        switch (Blob.KindOf(blob))
+        {
+            case BlobKind.Integer:
+                writer.String(StringEntry.Integer(blob));
+                break;
+            case BlobKind.String or BlobKind.RawString:
+                writer.String(Blob.Payload(blob));
+                break;
+            case BlobKind.HashListpack or BlobKind.ZSetListpack:
+                writer.String(Listpack.In(blob).Bytes);
+                break;
+            case BlobKind.HashListpackEx:
+                WriteExpiringHash(writer, blob);
+                break;
+            case BlobKind.ListListpack:
+                writer.Length(1L);
+                writer.Length((long)PackedNode);
+                writer.String(Listpack.In(blob).Bytes);
+                break;
+            case BlobKind.SetIntset:
+                writer.String(Intset.In(blob).Bytes);
+                break;
+            case BlobKind.SetListpack:
+                writer.Length(SetEntry.Count(blob));
+                Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
+                foreach (SetMember member in new SetMembers(blob)) writer.String(member.AsSpan(scratch));
+                break;
+        }
+    }
+
+    private static void WriteExpiringHash(RdbWriter writer, byte[] blob)
+    {
+        long earliest = HashEntry.EarliestExpiryMs(blob);
+        if (earliest != Expiry.Never)
+        {
+            writer.Milliseconds(earliest);
+            writer.String(Listpack.In(blob).Bytes);
+            return;
+        }
+        writer.Length(HashEntry.Count(blob));
+        Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
+        foreach (HashItem item in new HashItems(blob))
+        {
+            writer.String(item.Field.AsSpan(scratch));
+            writer.String(item.Value.AsSpan(scratch));
+        }
+    }
+
+    private static void WriteHash(RdbWriter writer, HashValue hash)
+    {
+        bool expires = hash.ExpiringCount != 0;
+        long earliest = expires ? hash.InnerExpiresAtMs : 0;
+        if (expires) writer.Milliseconds(earliest);
+        writer.Length(hash.Count);
+        foreach (object field in hash.Fields)
+        {
+            byte[] entry = Unsafe.As<byte[]>(field);
+            if (expires)
+            {
+                // Relative to the earliest, and one more, since zero is for never.
+                long expiresAtMs = HashField.ExpiresAtMs(entry);
+                writer.Length(expiresAtMs == Expiry.Never ? 0 : expiresAtMs - earliest + 1);
+            }
+            writer.String(HashField.KeyOf(entry));
+            writer.String(HashField.ValueOf(entry));
+        }
+    }
+
+    private static void WriteList(RdbWriter writer, Quicklist list)
+    {
+        writer.Length(list.NodeCount);
+        for (QuicklistNode? node = list.Head; node is not null; node = node.Next)
+        {
+            writer.Length((long)(node.IsPlain ? PlainNode : PackedNode));
+            writer.String(node.Content);
+        }
+    }
+
+    /// <summary>From the last to the first, so that whoever reads it inserts at the front each time.</summary>
+    private static void WriteSortedSet(RdbWriter writer, SortedSetValue set)
+    {
+        writer.Length(set.Count);
+        ScoreTree.Position at = set.Order.At(set.Count - 1);
+        for (int left = set.Count; left > 0; left--)
+        {
+            writer.String(at.Member);
+            writer.Double(at.Score);
+            if (left > 1) at.Previous();
+        }
+    }
+}
