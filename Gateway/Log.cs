@@ -17,6 +17,18 @@ internal static partial class Log
     [LoggerMessage(LogLevel.Warning, "Could not accept a connection on {EndPoint}; trying again.")]
     public static partial void AcceptFailed(ILogger logger, Exception exception, string endPoint);
 
+    [LoggerMessage(LogLevel.Debug, "Closing idle client {Client}.")]
+    public static partial void ClosingIdle(ILogger logger, long client);
+
+    [LoggerMessage(LogLevel.Warning, "DEBUG LOG: {Message}")]
+    public static partial void DebugLog(ILogger logger, string message);
+
+    [LoggerMessage(LogLevel.Warning, "User requested shutdown...")]
+    public static partial void ShutdownRequested(ILogger logger);
+
+    [LoggerMessage(LogLevel.Error, "Could not listen as CONFIG SET asked.")]
+    public static partial void CannotListen(ILogger logger, Exception exception);
+
     [LoggerMessage(LogLevel.Error, "Client {Client} ended with an unexpected error.")]
     public static partial void ConnectionFailed(ILogger logger, Exception exception, long client);
 }

@@ -14,7 +14,10 @@ public sealed class RedisServer : IDisposable
         Logger = loggers.CreateLogger("OrleansRedis.Gateway");
         Commands = new(typeof(Store).Assembly, typeof(RedisServer).Assembly);
         CommandStatistics = new(Commands);
+        Pause = new(store);
         StartedAt = store.Clock.Time.GetUtcNow();
+        Housekeeping = new(this);
+        store.StatisticsReset += ResetStatistics;
     }
 
     public Store Store { get; }
@@ -38,6 +41,12 @@ public sealed class RedisServer : IDisposable
 
     public ClientRegistry Clients { get; } = new();
 
+    /// <summary>CLIENT PAUSE.</summary>
+    public ClientPause Pause { get; }
+
+    /// <summary>What is done at regular times.</summary>
+    public Housekeeping Housekeeping { get; }
+
     public DateTimeOffset StartedAt { get; }
 
     /// <summary>A random name of this run of the server.</summary>
@@ -46,5 +55,18 @@ public sealed class RedisServer : IDisposable
     /// <summary>Called by SHUTDOWN once it has decided to go; the host stops the process.</summary>
     public Action? StopRequested { get; set; }
 
-    public void Dispose() => CommandStatistics.Dispose();
+    public void Dispose()
+    {
+        Store.StatisticsReset -= ResetStatistics;
+        Housekeeping.Dispose();
+        Pause.Dispose();
+        CommandStatistics.Dispose();
+    }
+
+    private void ResetStatistics()
+    {
+        CommandStatistics.Reset();
+        ErrorStatistics.Reset();
+        Clients.ResetStatistics();
+    }
 }

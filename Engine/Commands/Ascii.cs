@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>Comparing words of commands, which are ASCII and of any case.</summary>
-internal static class Ascii
+public static class Ascii
 {
     /// <summary>Whether an argument is this word (in capitals or not).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -209,6 +209,7 @@ public ref partial struct CommandContext
     [MethodImpl(MethodImplOptions.NoInlining)]
     private readonly bool Expire(in Entry entry)
     {
+        if (Store.KeepsExpired) return entry.ExpiresAtMs <= NowMs;
         if (entry.ExpiresAtMs > NowMs) return FieldExpiry.ExpireDue(Store, entry, NowMs, Effects);
         byte[] key = entry.Key.ToArray();
         Store.Expire(entry.Keyspace, key, Effects);

@@ -3,7 +3,7 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>What a container's HELP subcommand replies.</summary>
-internal static class HelpText
+public static class HelpText
 {
     /// <summary>Replies with the head line, the subcommands' lines as they are given, and HELP itself.</summary>
     public static void Reply(ref CommandContext call, string subcommands)

@@ -22,6 +22,9 @@ public sealed class RespWriter
     /// <summary>How many bytes are waiting to be sent.</summary>
     public int Length => _length;
 
+    /// <summary>How many bytes the buffer has room for.</summary>
+    public int Capacity => _buffer.Length;
+
     /// <summary>The bytes waiting to be sent.</summary>
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
 

@@ -1,7 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>Amounts of memory as redis.conf writes them: 1k is 1000 bytes, 1kb is 1024, and so on with m, mb, g and gb, in any case.</summary>
-internal static class MemorySize
+public static class MemorySize
 {
     private static readonly (string Suffix, long Bytes)[] s_units =
     [

@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-internal static partial class Numbers
+public static partial class Numbers
 {
     /// <summary>Room enough for any double that <see cref="FormatDouble"/> writes.</summary>
     public const int LongestDouble = 40;

@@ -3,7 +3,7 @@ using System.Buffers.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>Numbers as Redis reads and writes them. Integers are here, doubles in Doubles.cs.</summary>
-internal static partial class Numbers
+public static partial class Numbers
 {
     /// <summary>
     /// Reads a 64-bit integer in its one canonical spelling (string2ll of Redis): no plus sign, no leading zeros, no blanks.

@@ -1,3 +1,4 @@
+using System.Text;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
@@ -5,6 +6,8 @@ namespace OrleansRedis.Gateway;
 /// <summary>The commands that are about the connection itself.</summary>
 internal static class ConnectionCommands
 {
+    private const CommandFlags Handshake = CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.NoAuth | CommandFlags.AllowBusy;
+
     /// <summary>PING [message]</summary>
     [Command("PING", -1, CommandFlags.Fast, Category.Connection, Since = "1.0.0", Complexity = "O(1)",
         Summary = "Returns the server's liveliness response.", Syntax = "[message]", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
@@ -14,4 +17,121 @@ internal static class ConnectionCommands
         else if (call.Count == 2) call.Reply.BulkString(call[1]);
         else call.Reply.SimpleString("PONG"u8);
     }
+
+    /// <summary>ECHO message</summary>
+    [Command("ECHO", 2, CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Category.Connection, Since = "1.0.0", Complexity = "O(1)",
+        Summary = "Returns the given string.", Syntax = "message")]
+    internal static void Echo(ref CommandContext call) => call.Reply.BulkString(call[1]);
+
+    /// <summary>AUTH [username] password</summary>
+    [Command("AUTH", -2, Handshake, Category.Connection, Since = "1.0.0", Complexity = "O(N) where N is the number of passwords defined for the user",
+        Summary = "Authenticates the connection.", Syntax = "[username] password", History = "6.0.0: Added ACL style (username and password).")]
+    internal static void Auth(ref CommandContext call)
+    {
+        var client = (ClientConnection)call.Session;
+        if (call.Count > 3)
+        {
+            call.SyntaxError();
+        }
+        else if (call.Count == 2 && client.Server.Options.RequirePass.Length == 0)
+        {
+            call.Reply.Error("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"u8);
+        }
+        else if (client.TryAuthenticate(call.Count == 2 ? "default"u8 : call[1], call[call.Count - 1]))
+        {
+            call.Reply.Ok();
+        }
+        else
+        {
+            call.Reply.Error(WrongPassword);
+        }
+    }
+
+    /// <summary>HELLO [protover [AUTH username password] [SETNAME clientname]]</summary>
+    [Command("HELLO", -1, Handshake, Category.Connection, Since = "6.0.0", Complexity = "O(1)",
+        Summary = "Handshakes with the Redis server.", Syntax = "[protover [AUTH username password] [SETNAME clientname]]",
+        History = "6.2.0: `protover` made optional; when called without arguments the command reports the current connection's context.")]
+    internal static void Hello(ref CommandContext call)
+    {
+        var client = (ClientConnection)call.Session;
+        int protocol = client.Protocol;
+        if (call.Count > 1)
+        {
+            if (!Numbers.TryParseInt64(call[1], out long version))
+            {
+                call.Reply.Error("ERR Protocol version is not an integer or out of range"u8);
+                return;
+            }
+            if (version is not (2 or 3))
+            {
+                call.Reply.Error("NOPROTO unsupported protocol version"u8);
+                return;
+            }
+            protocol = (int)version;
+        }
+        string? name = null;
+        for (int i = 2; i < call.Count; i++)
+        {
+            if (call[i].Is("AUTH"u8) && i + 2 < call.Count)
+            {
+                if (!client.TryAuthenticate(call[i + 1], call[i + 2]))
+                {
+                    call.Reply.Error(WrongPassword);
+                    return;
+                }
+                i += 2;
+            }
+            else if (call[i].Is("SETNAME"u8) && i + 1 < call.Count)
+            {
+                if (!ClientCommand.TryReadAttribute(ref call, ++i, "Client names", out name)) return;
+            }
+            else
+            {
+                call.Reply.Error($"ERR Syntax error in HELLO option '{Encoding.UTF8.GetString(call[i])}'");
+                return;
+            }
+        }
+        if (!client.IsAuthenticated && client.Server.Options.RequirePass.Length != 0)
+        {
+            call.Reply.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"u8);
+            return;
+        }
+        if (name is not null) client.Name = name;
+        client.Protocol = protocol;
+        RespWriter reply = call.Reply;
+        reply.Map(7);
+        reply.BulkString("server"u8);
+        reply.BulkString("redis"u8);
+        reply.BulkString("version"u8);
+        reply.BulkString(ServerVersion.Redis);
+        reply.BulkString("proto"u8);
+        reply.Integer(protocol);
+        reply.BulkString("id"u8);
+        reply.Integer(client.Id);
+        reply.BulkString("mode"u8);
+        reply.BulkString("standalone"u8);
+        reply.BulkString("role"u8);
+        reply.BulkString("master"u8);
+        reply.BulkString("modules"u8);
+        reply.Array(0);
+    }
+
+    /// <summary>RESET — the connection is as it was when it began.</summary>
+    [Command("RESET", 1, Handshake, Category.Connection, Since = "6.2.0", Complexity = "O(1)", Summary = "Resets the connection.")]
+    internal static void Reset(ref CommandContext call)
+    {
+        ((ClientConnection)call.Session).Reset();
+        call.Reply.SimpleString("RESET"u8);
+    }
+
+    /// <summary>QUIT</summary>
+    [Command("QUIT", -1, Handshake, Category.Connection, Since = "1.0.0", Complexity = "O(1)", Summary = "Closes the connection.",
+        Deprecated = "7.2.0: just closing the connection")]
+    internal static void Quit(ref CommandContext call)
+    {
+        ((ClientConnection)call.Session).CloseAfterReply = true;
+        call.Reply.Ok();
+    }
+
+    private static ReadOnlySpan<byte> WrongPassword => "WRONGPASS invalid username-password pair or user is disabled."u8;
 }

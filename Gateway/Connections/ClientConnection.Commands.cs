@@ -34,6 +34,7 @@ public sealed partial class ClientConnection
             var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs };
             LastUsedMs = call.NowMs;
             long ticks = Stopwatch.GetTimestamp();
+            _requests.LargestBulk = _server.Options.ProtoMaxBulkLength;
             while (wait is null && !CloseAfterReply && !_killed)
             {
                 _requests.Unauthenticated = !IsAuthenticated;
@@ -75,6 +76,11 @@ public sealed partial class ClientConnection
                 AfterReply(mark);
                 return true;
             }
+        }
+        if (_server.Pause.IsOn && _server.Pause.Holds(command!, out Task over))
+        {
+            wait = () => over;
+            return false;
         }
         call.Command = command!;
         call.Continuation = null;

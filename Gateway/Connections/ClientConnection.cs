@@ -31,6 +31,8 @@ public sealed partial class ClientConnection : Session
         _output = transport.Transport.Output;
         Id = server.Clients.NextId();
         ConnectedAtMs = LastUsedMs = server.Store.Clock.NowMs;
+        IsLocal = IsUnix || (RemoteEndPoint is IPEndPoint remote && IPAddress.IsLoopback(remote.Address));
+        IsAuthenticated = server.Options.RequirePass.Length == 0;
     }
 
     /// <summary>CLIENT ID: increasing, never used twice by this process.</summary>

@@ -13,6 +13,8 @@ internal sealed class InputBuffer
 
     public int Length { get; private set; }
 
+    public int Capacity => _bytes.Length;
+
     public ReadOnlySpan<byte> Span => _bytes.AsSpan(_start, Length);
 
     /// <summary>Adds bytes, making room for <paramref name="expectedLength"/> in all if it is known that so many will come.</summary>

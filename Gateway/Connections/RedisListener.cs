@@ -34,27 +34,52 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     /// <summary>Where it listens.</summary>
     public IEnumerable<EndPoint> EndPoints => _listeners.Select(listening => listening.Listener.EndPoint);
 
-    /// <summary>Starts to listen on everything configured; fails if an address that is not optional cannot be had.</summary>
+    /// <summary>Starts to listen on everything configured; fails if an address that is not optional cannot be had. Follows CONFIG SET port and bind from then on.</summary>
     public async Task StartAsync(CancellationToken cancellation)
     {
-        if (Options.Port != 0)
-        {
-            foreach (string address in Options.Bind) await BindTcpAsync(address, cancellation).ConfigureAwait(false);
-            if (_listeners.Count == 0) throw new InvalidOperationException($"Could not listen on port {Options.Port} of any address of bind.");
-        }
+        await BindTcpAsync(cancellation).ConfigureAwait(false);
         if (Options.UnixSocket.Length != 0) await BindUnixAsync(cancellation).ConfigureAwait(false);
+        server.Store.Configuration.OnChange(["port", "bind"], RebindAsync);
     }
 
     /// <summary>Stops listening; connections that are there stay.</summary>
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync() => UnbindAsync(_ => true);
+
+    private async Task BindTcpAsync(CancellationToken cancellation)
     {
-        foreach ((IConnectionListener listener, Task accepting) in _listeners)
+        if (Options.Port == 0 || Options.Bind.Count == 0) return;
+        foreach (string address in Options.Bind) await BindTcpAsync(address, cancellation).ConfigureAwait(false);
+        if (!_listeners.Exists(listening => listening.Listener.EndPoint is IPEndPoint))
+            throw new InvalidOperationException($"Could not listen on port {Options.Port} of any address of bind.");
+    }
+
+    private async ValueTask UnbindAsync(Func<EndPoint, bool> which)
+    {
+        foreach ((IConnectionListener listener, Task accepting) in _listeners.ToArray())
         {
+            if (!which(listener.EndPoint)) continue;
             await listener.UnbindAsync().ConfigureAwait(false);
             await accepting.ConfigureAwait(false);
             await listener.DisposeAsync().ConfigureAwait(false);
+            _listeners.Remove((listener, accepting));
         }
-        _listeners.Clear();
+    }
+
+    /// <summary>CONFIG SET port or bind: the old addresses are given up first, as some may be among the new ones.</summary>
+    private async ValueTask<string?> RebindAsync()
+    {
+        await UnbindAsync(endPoint => endPoint is IPEndPoint).ConfigureAwait(false);
+        try
+        {
+            await BindTcpAsync(CancellationToken.None).ConfigureAwait(false);
+            return null;
+        }
+        catch (Exception e) when (e is SocketException or IOException or InvalidOperationException)
+        {
+            await UnbindAsync(endPoint => endPoint is IPEndPoint).ConfigureAwait(false);
+            Log.CannotListen(server.Logger, e);
+            return "Unable to listen on this port. Check server logs.";
+        }
     }
 
     private async Task BindTcpAsync(string address, CancellationToken cancellation)

@@ -1,0 +1,63 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>What the server tells of its data without a command of the data's own.</summary>
+public sealed partial class Store
+{
+    /// <summary>DEBUG SET-ACTIVE-EXPIRE: whether expired keys are looked for. Those that somebody asks for are missing anyway.</summary>
+    public bool ActiveExpiry { get; set; } = true;
+
+    /// <summary>
+    /// DEBUG OBJECT: how a key is held; null if it is missing. The caller holds the silo gate shared, and no slot's gate.
+    /// There are no addresses to show; what stands in their place is the slot.
+    /// </summary>
+    public string? DescribeEntry(ReadOnlySpan<byte> key, int database, long nowMs)
+    {
+        int number = KeySlot.Of(key);
+        if (Slots[number] is not { } slot) return null;
+        slot.Gate.Enter();
+        try
+        {
+            if (slot.KeyspaceIfAny(database) is not { } keyspace) return null;
+            Entry entry = keyspace.Find(key);
+            if (entry.IsMissing || entry.ExpiresAtMs <= nowMs) return null;
+            uint clock = KeyEntry.AccessClock(entry.Object);
+            long idleSeconds = Options.UsesLfu ? 0 : Access.IdleMs(clock, nowMs) / 1000;
+            return $"Value at:slot-{number} refcount:1 encoding:{KeyEntry.EncodingOf(entry.Object)} memory:{EntryBytes(entry.Object)} lru:{clock} lru_seconds_idle:{idleSeconds}";
+        }
+        finally
+        {
+            slot.Gate.Exit();
+        }
+    }
+
+    /// <summary>Every database's keys and keys with a time of expiry on this silo, for INFO; databases without keys are left out.</summary>
+    public IEnumerable<(int Database, long Keys, long Expiring)> CountKeys()
+    {
+        for (int database = 0; database < Slots.Databases; database++)
+        {
+            long keys = Slots.KeyCount(database);
+            if (keys == 0) continue;
+            long expiring = 0;
+            for (int number = 0; number < KeySlot.Count; number++) expiring += Slots[number]?.KeyspaceIfAny(database)?.ExpiringCount ?? 0;
+            yield return (database, keys, expiring);
+        }
+    }
+
+    /// <summary>Sums over all slots on this silo, read while they go on changing.</summary>
+    public (long Bytes, long Hits, long Misses, long Changes) SumSlots()
+    {
+        long bytes = 0, hits = 0, misses = 0, changes = 0;
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (Slots[number] is not { } slot) continue;
+            bytes += slot.Bytes;
+            hits += slot.Hits;
+            misses += slot.Misses;
+            changes += slot.Changes;
+        }
+        return (bytes, hits, misses, changes);
+    }
+
+    /// <summary>Bytes that an entry takes, its place in the table included.</summary>
+    internal static long EntryBytes(object entry) => IntPtr.Size + (entry is byte[] blob ? Blob.AllocatedBytes(blob.Length) : ((Value)entry).Bytes);
+}

@@ -1,0 +1,81 @@
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>CLIENT PAUSE: for some time clients' commands are not run but kept, all of them or those that may change something.</summary>
+public sealed class ClientPause(Store store) : IDisposable
+{
+    private readonly Lock _changing = new();
+    private volatile State? _state;
+    private ITimer? _timer;
+
+    /// <summary>Whether this command must wait, and for what.</summary>
+    public bool Holds(CommandInfo command, out Task over)
+    {
+        State? state = _state;
+        if (state is null || (!state.All && !command.Is(CommandFlags.Write | CommandFlags.MayReplicate)))
+        {
+            over = Task.CompletedTask;
+            return false;
+        }
+        over = state.Over.Task;
+        return true;
+    }
+
+    /// <summary>Whether any pause is in force.</summary>
+    public bool IsOn => _state is not null;
+
+    /// <summary>Pauses until a time; while a pause is on it can only become longer and stricter.</summary>
+    public void Begin(long untilMs, bool all)
+    {
+        lock (_changing)
+        {
+            State state = _state is { } old
+                ? new(Math.Max(old.UntilMs, untilMs), old.All || all, old.Over)
+                : new(untilMs, all, new(TaskCreationOptions.RunContinuationsAsynchronously));
+            _state = state;
+            store.KeepsExpired = true; // what expires meanwhile is a change too
+            Schedule(state.UntilMs);
+        }
+    }
+
+    /// <summary>Ends the pause, if there is one; those who wait go on.</summary>
+    public void End()
+    {
+        State? ended;
+        lock (_changing)
+        {
+            ended = _state;
+            _state = null;
+            store.KeepsExpired = false;
+            _timer?.Dispose();
+            _timer = null;
+        }
+        ended?.Over.SetResult();
+    }
+
+    public void Dispose() => End();
+
+    private void Schedule(long untilMs)
+    {
+        _timer?.Dispose();
+        long wait = Math.Clamp(untilMs - store.Clock.NowMs, 0, uint.MaxValue - 1);
+        _timer = store.Clock.Time.CreateTimer(_ => EndIfDue(), null, TimeSpan.FromMilliseconds(wait), Timeout.InfiniteTimeSpan);
+    }
+
+    private void EndIfDue()
+    {
+        lock (_changing)
+        {
+            if (_state is not { } state) return;
+            if (state.UntilMs > store.Clock.NowMs)
+            {
+                Schedule(state.UntilMs);
+                return;
+            }
+        }
+        End();
+    }
+
+    private sealed record State(long UntilMs, bool All, TaskCompletionSource Over);
+}

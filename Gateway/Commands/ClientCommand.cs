@@ -1,0 +1,303 @@
+using System.Text;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>CLIENT: the connection it is called on, and the others.</summary>
+internal static class ClientCommand
+{
+    private const CommandFlags Flags = CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale;
+
+    /// <summary>CLIENT ID</summary>
+    [Command("CLIENT|ID", 2, Flags, Category.Connection, Since = "5.0.0", Complexity = "O(1)",
+        Summary = "Returns the unique client ID of the connection.")]
+    internal static void Id(ref CommandContext call) => call.Reply.Integer(Me(call).Id);
+
+    /// <summary>CLIENT INFO</summary>
+    [Command("CLIENT|INFO", 2, Flags, Category.Connection, Since = "6.2.0", Complexity = "O(1)",
+        Summary = "Returns information about the connection.", Tips = "nondeterministic_output")]
+    internal static void Info(ref CommandContext call) =>
+        call.Reply.Verbatim("txt"u8, Encoding.UTF8.GetBytes(Me(call).Describe(call.NowMs, call.Request) + "\n"));
+
+    /// <summary>CLIENT LIST [TYPE normal | master | replica | pubsub] [ID client-id [client-id ...]]</summary>
+    [Command("CLIENT|LIST", -2, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "2.4.0",
+        Complexity = "O(N) where N is the number of client connections", Summary = "Lists open connections.", Tips = "nondeterministic_output",
+        Syntax = "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+        History = "2.8.12: Added unique client `id` field.\n5.0.0: Added optional `TYPE` filter.\n6.0.0: Added `user` field.\n"
+            + "6.2.0: Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter.\n7.0.0: Added `resp`, `multi-mem`, `rbs` and `rbp` fields.\n"
+            + "7.0.3: Added `ssub` field.\n7.2.0: Added `lib-name` and `lib-ver` fields.\n7.4.0: Added `watch` field.")]
+    internal static void List(ref CommandContext call)
+    {
+        ClientConnection me = Me(call);
+        IEnumerable<ClientConnection> clients = me.Server.Clients.All.OrderBy(client => client.Id);
+        if (call.Count == 4 && call[2].Is("TYPE"u8))
+        {
+            if (!TryReadType(ref call, 3, out ClientType type)) return;
+            clients = clients.Where(client => client.Type == type);
+        }
+        else if (call.Count > 3 && call[2].Is("ID"u8))
+        {
+            var ids = new List<long>();
+            for (int i = 3; i < call.Count; i++)
+            {
+                if (!Numbers.TryParseInt64(call[i], out long id))
+                {
+                    call.Reply.Error("ERR Invalid client ID"u8);
+                    return;
+                }
+                ids.Add(id);
+            }
+            clients = ids.Select(me.Server.Clients.Find).OfType<ClientConnection>();
+        }
+        else if (call.Count != 2)
+        {
+            call.SyntaxError();
+            return;
+        }
+        var lines = new StringBuilder();
+        foreach (ClientConnection client in clients)
+            lines.Append(client == me ? me.Describe(call.NowMs, call.Request) : client.Describe(call.NowMs)).Append('\n');
+        call.Reply.Verbatim("txt"u8, Encoding.UTF8.GetBytes(lines.ToString()));
+    }
+
+    /// <summary>CLIENT GETNAME</summary>
+    [Command("CLIENT|GETNAME", 2, Flags, Category.Connection, Since = "2.6.9", Complexity = "O(1)", Summary = "Returns the name of the connection.")]
+    internal static void Getname(ref CommandContext call)
+    {
+        string name = Me(call).Name;
+        if (name.Length == 0) call.Reply.Null();
+        else call.Reply.BulkString(name);
+    }
+
+    /// <summary>CLIENT SETNAME connection-name — an empty one takes the name away.</summary>
+    [Command("CLIENT|SETNAME", 3, Flags, Category.Connection, Since = "2.6.9", Complexity = "O(1)", Summary = "Sets the connection name.",
+        Syntax = "connection-name", Tips = "request_policy:all_nodes;response_policy:all_succeeded")]
+    internal static void Setname(ref CommandContext call)
+    {
+        if (!TryReadAttribute(ref call, 2, "Client names", out string? name)) return;
+        Me(call).Name = name!;
+        call.Reply.Ok();
+    }
+
+    /// <summary>CLIENT SETINFO LIB-NAME libname | LIB-VER libver</summary>
+    [Command("CLIENT|SETINFO", 4, Flags, Category.Connection, Since = "7.2.0", Complexity = "O(1)",
+        Summary = "Sets information specific to the client or connection.", Syntax = "<LIB-NAME libname | LIB-VER libver>",
+        Tips = "request_policy:all_nodes;response_policy:all_succeeded")]
+    internal static void Setinfo(ref CommandContext call)
+    {
+        bool isName = call[2].Is("LIB-NAME"u8);
+        if (!isName && !call[2].Is("LIB-VER"u8))
+        {
+            call.Reply.Error($"ERR Unrecognized option '{Encoding.UTF8.GetString(call[2])}'");
+            return;
+        }
+        if (!TryReadAttribute(ref call, 3, isName ? "lib-name" : "lib-ver", out string? value)) return;
+        if (isName) Me(call).LibraryName = value!;
+        else Me(call).LibraryVersion = value!;
+        call.Reply.Ok();
+    }
+
+    /// <summary>CLIENT REPLY ON | OFF | SKIP</summary>
+    [Command("CLIENT|REPLY", 3, Flags, Category.Connection, Since = "3.2.0", Complexity = "O(1)",
+        Summary = "Instructs the server whether to reply to commands.", Syntax = "<ON | OFF | SKIP>")]
+    internal static void Reply(ref CommandContext call)
+    {
+        ClientConnection me = Me(call);
+        if (call[2].Is("ON"u8))
+        {
+            me.ReplyMode = ReplyMode.On;
+            call.Reply.Ok();
+        }
+        else if (call[2].Is("OFF"u8))
+        {
+            me.ReplyMode = ReplyMode.Off;
+        }
+        else if (call[2].Is("SKIP"u8))
+        {
+            if (me.ReplyMode != ReplyMode.Off) me.ReplyMode = ReplyMode.SkipNext;
+        }
+        else
+        {
+            call.SyntaxError();
+        }
+    }
+
+    /// <summary>CLIENT NO-EVICT ON | OFF</summary>
+    [Command("CLIENT|NO-EVICT", 3, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "7.0.0", Complexity = "O(1)",
+        Summary = "Sets the client eviction mode of the connection.", Syntax = "<ON | OFF>")]
+    internal static void NoEvict(ref CommandContext call)
+    {
+        if (!TryReadSwitch(ref call, out bool on)) return;
+        Me(call).NoEvict = on;
+        call.Reply.Ok();
+    }
+
+    /// <summary>CLIENT NO-TOUCH ON | OFF</summary>
+    [Command("CLIENT|NO-TOUCH", 3, Flags, Category.Connection, Since = "7.2.0", Complexity = "O(1)",
+        Summary = "Controls whether commands sent by the client affect the LRU/LFU of accessed keys.", Syntax = "<ON | OFF>")]
+    internal static void NoTouch(ref CommandContext call)
+    {
+        if (!TryReadSwitch(ref call, out bool on)) return;
+        Me(call).NoTouch = on;
+        call.Reply.Ok();
+    }
+
+    /// <summary>CLIENT PAUSE timeout [WRITE | ALL]</summary>
+    [Command("CLIENT|PAUSE", -3, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "2.9.50", Complexity = "O(1)",
+        Summary = "Suspends commands processing.", Syntax = "timeout [WRITE | ALL]",
+        History = "6.2.0: `CLIENT PAUSE WRITE` mode added along with the `mode` option.")]
+    internal static void Pause(ref CommandContext call)
+    {
+        bool all = call.Count == 3 || call[3].Is("ALL"u8);
+        if (call.Count > 4)
+        {
+            call.SyntaxError();
+        }
+        else if (!all && !call[3].Is("WRITE"u8))
+        {
+            call.Reply.Error("ERR CLIENT PAUSE mode must be WRITE or ALL"u8);
+        }
+        else if (!Numbers.TryParseInt64(call[2], out long timeoutMs) || timeoutMs > long.MaxValue - call.NowMs)
+        {
+            call.Reply.Error("ERR timeout is not an integer or out of range"u8);
+        }
+        else if (timeoutMs < 0)
+        {
+            call.Reply.Error("ERR timeout is negative"u8);
+        }
+        else
+        {
+            Me(call).Server.Pause.Begin(call.NowMs + timeoutMs, all);
+            call.Reply.Ok();
+        }
+    }
+
+    /// <summary>CLIENT UNPAUSE</summary>
+    [Command("CLIENT|UNPAUSE", 2, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "6.2.0",
+        Complexity = "O(N) Where N is the number of paused clients", Summary = "Resumes processing commands from paused clients.")]
+    internal static void Unpause(ref CommandContext call)
+    {
+        Me(call).Server.Pause.End();
+        call.Reply.Ok();
+    }
+
+    /// <summary>CLIENT UNBLOCK client-id [TIMEOUT | ERROR]</summary>
+    [Command("CLIENT|UNBLOCK", -3, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "5.0.0",
+        Complexity = "O(log N) where N is the number of client connections",
+        Summary = "Unblocks a client blocked by a blocking command from a different connection.", Syntax = "client-id [TIMEOUT | ERROR]")]
+    internal static void Unblock(ref CommandContext call)
+    {
+        BlockedEnd end = BlockedEnd.TimedOut;
+        if (call.Count == 4 && call[3].Is("ERROR"u8))
+        {
+            end = BlockedEnd.Unblocked;
+        }
+        else if (call.Count > 3 && !(call.Count == 4 && call[3].Is("TIMEOUT"u8)))
+        {
+            call.Reply.Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"u8);
+            return;
+        }
+        if (!call.TryInt64(2, out long id)) return;
+        // A client that CLIENT PAUSE holds waits for no key, so it is not unblocked.
+        call.Reply.Integer(Me(call).Server.Clients.Find(id)?.Blocked?.TryEnd(end) == true ? 1 : 0);
+    }
+
+    /// <summary>CLIENT GETREDIR — nobody tracks keys here, so nobody is told of them elsewhere.</summary>
+    [Command("CLIENT|GETREDIR", 2, Flags, Category.Connection, Since = "6.0.0", Complexity = "O(1)",
+        Summary = "Returns the client ID to which the connection's tracking notifications are redirected.")]
+    internal static void Getredir(ref CommandContext call) => call.Reply.Integer(-1);
+
+    /// <summary>CLIENT HELP</summary>
+    [Command("CLIENT|HELP", 2, CommandFlags.Loading | CommandFlags.Stale, Category.Connection, Since = "5.0.0", Complexity = "O(1)",
+        Summary = "Returns helpful text about the different subcommands.")]
+    internal static void Help(ref CommandContext call) => HelpText.Reply(ref call,
+        """
+        GETREDIR
+            Return the client ID we are redirecting to when tracking is enabled.
+        GETNAME
+            Return the name of the current connection.
+        ID
+            Return the ID of the current connection.
+        INFO
+            Return information about the current client connection.
+        KILL <ip:port>
+            Kill connection made from <ip:port>.
+        KILL <option> <value> [<option> <value> [...]]
+            Kill connections. Options are:
+            * ADDR (<ip:port>|<unixsocket>:0)
+              Kill connections made from the specified address
+            * LADDR (<ip:port>|<unixsocket>:0)
+              Kill connections made to specified local address
+            * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
+              Kill connections by type.
+            * USER <username>
+              Kill connections authenticated by <username>.
+            * SKIPME (YES|NO)
+              Skip killing current connection (default: yes).
+            * ID <client-id>
+              Kill connections by client id.
+            * MAXAGE <maxage>
+              Kill connections older than the specified age.
+        LIST [options ...]
+            Return information about client connections. Options:
+            * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
+              Return clients of specified type.
+            * ID <client-id> [<client-id> ...]
+              Return clients of specified IDs only.
+        UNPAUSE
+            Stop the current client pause, resuming traffic.
+        PAUSE <timeout> [WRITE|ALL]
+            Suspend all, or just write, clients for <timeout> milliseconds.
+        REPLY (ON|OFF|SKIP)
+            Control the replies sent to the current connection.
+        SETNAME <name>
+            Assign the name <name> to the current connection.
+        UNBLOCK <clientid> [TIMEOUT|ERROR]
+            Unblock the specified blocked client.
+        SETINFO <option> <value>
+            Set client meta attr. Options are:
+            * LIB-NAME: the client lib name.
+            * LIB-VER: the client lib version.
+        NO-EVICT (ON|OFF)
+            Protect current client connection from eviction.
+        NO-TOUCH (ON|OFF)
+            Will not touch LRU/LFU stats when this mode is on.
+        """);
+
+    /// <summary>Reads a name that will stand in CLIENT LIST, so it is made of visible ASCII; if it is not, the error is in the reply.</summary>
+    internal static bool TryReadAttribute(ref CommandContext call, int index, string what, out string? value)
+    {
+        ReadOnlySpan<byte> text = call[index];
+        value = null;
+        if (text.IndexOfAnyExceptInRange((byte)'!', (byte)'~') >= 0)
+        {
+            call.Reply.Error($"ERR {what} cannot contain spaces, newlines or special characters.");
+            return false;
+        }
+        value = Encoding.ASCII.GetString(text);
+        return true;
+    }
+
+    /// <summary>Reads a class of clients; if it is none, the error is in the reply.</summary>
+    internal static bool TryReadType(ref CommandContext call, int index, out ClientType type)
+    {
+        type = ClientType.Normal;
+        if (call[index].Is("NORMAL"u8)) return true;
+        if (call[index].Is("MASTER"u8)) type = ClientType.Master;
+        else if (call[index].Is("REPLICA"u8) || call[index].Is("SLAVE"u8)) type = ClientType.Replica;
+        else if (call[index].Is("PUBSUB"u8)) type = ClientType.PubSub;
+        if (type != ClientType.Normal) return true;
+        call.Reply.Error($"ERR Unknown client type '{Encoding.UTF8.GetString(call[index])}'");
+        return false;
+    }
+
+    internal static ClientConnection Me(in CommandContext call) => (ClientConnection)call.Session;
+
+    private static bool TryReadSwitch(ref CommandContext call, out bool on)
+    {
+        on = call[2].Is("ON"u8);
+        if (on || call[2].Is("OFF"u8)) return true;
+        call.SyntaxError();
+        return false;
+    }
+}

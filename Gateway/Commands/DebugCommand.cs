@@ -1,0 +1,231 @@
+using System.Globalization;
+using System.Text;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>DEBUG, for tests of this server and of clients. enable-debug-command says who may.</summary>
+internal static class DebugCommand
+{
+    /// <summary>DEBUG subcommand [argument ...]</summary>
+    [Command("DEBUG", -2, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale, Category.None, Since = "1.0.0",
+        Complexity = "Depends on subcommand.", Summary = "A container for debugging commands.", Group = "server")]
+    internal static void Debug(ref CommandContext call)
+    {
+        ClientConnection client = ClientCommand.Me(call);
+        if (!ServerConfiguration.Allows(client.Server.Options.EnableDebugCommand, client.IsLocal))
+        {
+            call.Reply.Error("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server."u8);
+            return;
+        }
+        ReadOnlySpan<byte> subcommand = call[1];
+        if (subcommand.Is("HELP"u8) && call.Count == 2) Help(ref call);
+        else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
+        else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
+        else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
+        else if (subcommand.Is("OBJECT"u8) && call.Count is 3 or 4) Object(ref call);
+        else if (subcommand.Is("POPULATE"u8) && call.Count is >= 3 and <= 5) Populate(ref call);
+        else if (subcommand.Is("PROTOCOL"u8) && call.Count == 3) Protocol(ref call);
+        else if (subcommand.Is("SET-ACTIVE-EXPIRE"u8) && call.Count == 3) SetActiveExpire(ref call);
+        else call.Reply.Error($"ERR unknown subcommand or wrong number of arguments for '{Encoding.UTF8.GetString(subcommand[..Math.Min(subcommand.Length, 128)])}'. Try DEBUG HELP.");
+    }
+
+    private static void Help(ref CommandContext call)
+    {
+        const string Lines =
+            """
+            DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
+            ERROR <string>
+                Return a Redis protocol error with <string> as message. Useful for clients
+                unit tests to simulate Redis errors.
+            LOG <message>
+                Write <message> to the server log.
+            OBJECT <key>
+                Show low level info about `key` and associated value.
+            POPULATE <count> [<prefix>] [<size>]
+                Create <count> string keys named key:<num>. If <prefix> is specified then
+                it is used instead of the 'key' prefix.
+            PROTOCOL <type>
+                Reply with a test value of the specified type. <type> can be: string,
+                integer, double, bignum, null, array, set, map, attrib, push, verbatim,
+                true, false.
+            SET-ACTIVE-EXPIRE <0|1>
+                Setting it to 0 disables expiring keys in background when they are not
+                accessed (otherwise the Redis behavior). Setting it to 1 reenables back the
+                default.
+            SLEEP <seconds>
+                Stop the server for <seconds>. Decimals allowed.
+            HELP
+                Print this help.
+            """;
+        string[] lines = Lines.Split('\n');
+        call.Reply.Array(lines.Length);
+        foreach (string line in lines) call.Reply.SimpleString(Encoding.ASCII.GetBytes(line));
+    }
+
+    /// <summary>Nothing else runs meanwhile, on any connection, as in a server of one thread.</summary>
+    private static void Sleep(ref CommandContext call)
+    {
+        _ = double.TryParse(Encoding.ASCII.GetString(call[2]), NumberStyles.Float, CultureInfo.InvariantCulture, out double seconds); // 0 if it is no number, as strtod has it
+        Store store = call.Store;
+        call.Continuation = async reply =>
+        {
+            await store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
+            try
+            {
+                await Task.Delay(TimeSpan.FromSeconds(Math.Clamp(seconds, 0, 3600)), store.Clock.Time).ConfigureAwait(false);
+            }
+            finally
+            {
+                store.SiloGate.ExitExclusive();
+            }
+            reply.Ok();
+        };
+    }
+
+    private static void WriteLog(ref CommandContext call, ClientConnection client)
+    {
+        Log.DebugLog(client.Server.Logger, Encoding.UTF8.GetString(call[2]));
+        call.Reply.Ok();
+    }
+
+    private static void Object(ref CommandContext call)
+    {
+        string? description = call.Store.DescribeEntry(call[2], call.Session.Database, call.NowMs);
+        if (description is null) call.Reply.Error(Errors.NoSuchKey);
+        else call.Reply.SimpleString(Encoding.ASCII.GetBytes(description));
+    }
+
+    private static void SetActiveExpire(ref CommandContext call)
+    {
+        if (!call.TryInt64(2, out long on)) return;
+        call.Store.ActiveExpiry = on != 0;
+        call.Reply.Ok();
+    }
+
+    /// <summary>SET … NX for each key, each in its own slot; other clients run in between.</summary>
+    private static void Populate(ref CommandContext call)
+    {
+        if (!call.TryInt32(2, out int count, 0)) return;
+        int size = 0;
+        if (call.Count == 5 && !call.TryInt32(4, out size, 0)) return;
+        string prefix = call.Count > 3 ? Encoding.Latin1.GetString(call[3]) : "key";
+        ClientConnection client = ClientCommand.Me(call);
+        call.Continuation = async reply =>
+        {
+            Store store = client.Server.Store;
+            CommandInfo set = client.Server.Commands.Find("SET"u8)!;
+            var ignored = new RespWriter();
+            for (int i = 0; i < count; i++)
+            {
+                byte[] value = Encoding.ASCII.GetBytes($"value:{i}");
+                if (size != 0) Array.Resize(ref value, size);
+                OwnedRequest request = OwnedRequest.Of("SET"u8.ToArray(), Encoding.Latin1.GetBytes($"{prefix}:{i}"), value, "NX"u8.ToArray());
+                while (true)
+                {
+                    int stripe = await store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
+                    Attempt attempt;
+                    try
+                    {
+                        attempt = RunOne(store, client, set, request, ignored);
+                    }
+                    finally
+                    {
+                        store.SiloGate.ExitShared(stripe);
+                    }
+                    if (attempt.Outcome == Outcome.Done) break;
+                    if (attempt.Outcome == Outcome.Busy)
+                    {
+                        await store.WhenFree(attempt).ConfigureAwait(false);
+                    }
+                    else if (!await client.Server.Router.EnsureHereAsync(attempt.Slot, client.Disconnected).ConfigureAwait(false))
+                    {
+                        break; // another silo's; like Redis in cluster mode, keys are made where this server has their slots
+                    }
+                }
+            }
+            reply.Ok();
+        };
+    }
+
+    private static Attempt RunOne(Store store, ClientConnection client, CommandInfo command, OwnedRequest request, RespWriter ignored)
+    {
+        ignored.Clear();
+        var call = new CommandContext(store, client, ignored) { Command = command, Request = request.Request, NowMs = store.Clock.NowMs };
+        return store.Execute(ref call);
+    }
+
+    /// <summary>One value of each type of RESP, as Redis's own tests of client libraries expect them.</summary>
+    private static void Protocol(ref CommandContext call)
+    {
+        RespWriter reply = call.Reply;
+        switch (Encoding.ASCII.GetString(call[2]).ToLowerInvariant())
+        {
+            case "string":
+                reply.BulkString("Hello World"u8);
+                break;
+            case "integer":
+                reply.Integer(12345);
+                break;
+            case "double":
+                reply.Double(3.141);
+                break;
+            case "null":
+                reply.Null();
+                break;
+            case "array":
+                reply.Array(3);
+                for (int i = 0; i < 3; i++) reply.Integer(i);
+                break;
+            case "set":
+                reply.Set(3);
+                for (int i = 0; i < 3; i++) reply.Integer(i);
+                break;
+            case "map":
+                reply.Map(3);
+                for (int i = 0; i < 3; i++)
+                {
+                    reply.Integer(i);
+                    reply.Boolean(i == 1);
+                }
+                break;
+            case "attrib":
+                if (reply.Resp3)
+                {
+                    reply.Attribute(1);
+                    reply.BulkString("key-popularity"u8);
+                    reply.Array(2);
+                    reply.BulkString("key:123"u8);
+                    reply.Integer(90);
+                }
+                // Attributes are not real replies, so a well formed reply should also have a normal reply type after the attribute.
+                reply.BulkString("Some real reply following the attribute"u8);
+                break;
+            case "push":
+                if (!reply.Resp3)
+                {
+                    reply.Error("ERR RESP2 is not supported by this command"u8);
+                    break;
+                }
+                reply.Push(2);
+                reply.BulkString("server-cpu-usage"u8);
+                reply.Integer(42);
+                break;
+            case "bignum":
+                reply.BigNumber("1234567999999999999999999999999999999"u8);
+                break;
+            case "verbatim":
+                reply.Verbatim("txt"u8, "This is a verbatim\nstring"u8);
+                break;
+            case "true":
+                reply.Boolean(true);
+                break;
+            case "false":
+                reply.Boolean(false);
+                break;
+            default:
+                reply.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"u8);
+                break;
+        }
+    }
+}

@@ -1,0 +1,73 @@
+using System.Text;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>INFO, and MEMORY's questions about the process.</summary>
+internal static class InfoCommand
+{
+    /// <summary>INFO [section [section ...]]</summary>
+    [Command("INFO", -1, CommandFlags.Loading | CommandFlags.Stale, Category.Dangerous, Since = "1.0.0", Complexity = "O(1)",
+        Summary = "Returns information and statistics about the server.", Group = "server", Syntax = "[section [section ...]]",
+        Tips = "nondeterministic_output;request_policy:all_shards;response_policy:special",
+        History = "7.0.0: Added support for taking multiple section arguments.")]
+    internal static void Info(ref CommandContext call)
+    {
+        var wanted = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
+        for (int i = 1; i < call.Count; i++) wanted.Add(Encoding.UTF8.GetString(call[i]));
+        call.Reply.Verbatim("txt"u8, Encoding.UTF8.GetBytes(new ServerInfo(ClientCommand.Me(call).Server, call.NowMs).Show(wanted)));
+    }
+
+    /// <summary>MEMORY STATS</summary>
+    [Command("MEMORY|STATS", 2, CommandFlags.None, Category.None, Since = "4.0.0", Complexity = "O(1)",
+        Summary = "Returns details about memory usage.", Group = "server", Tips = "nondeterministic_output;request_policy:all_shards;response_policy:special")]
+    internal static void MemoryStats(ref CommandContext call)
+    {
+        ClientConnection me = ClientCommand.Me(call);
+        Store store = call.Store;
+        long total = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = store.SumSlots().Bytes;
+        (int Database, long Keys, long Expiring)[] databases = [.. store.CountKeys()];
+        long keys = databases.Sum(database => database.Keys);
+        RespWriter reply = call.Reply;
+        reply.Map(8);
+        Pair(reply, "total.allocated"u8, total);
+        Pair(reply, "clients.normal"u8, me.Server.Clients.All.Sum(client => client.BufferBytes));
+        Pair(reply, "keys.count"u8, keys);
+        Pair(reply, "keys.bytes-per-key"u8, keys == 0 ? 0 : dataset / keys);
+        Pair(reply, "dataset.bytes"u8, dataset);
+        reply.BulkString("dataset.percentage"u8);
+        reply.Double(total == 0 ? 0 : Math.Min(100, dataset * 100.0 / total));
+        Pair(reply, "allocator.resident"u8, resident);
+        reply.BulkString("fragmentation"u8);
+        reply.Double(total == 0 ? 0 : (double)resident / total);
+    }
+
+    /// <summary>MEMORY PURGE — collects garbage, compacts the heap, and gives memory back to the system.</summary>
+    [Command("MEMORY|PURGE", 2, CommandFlags.None, Category.None, Since = "4.0.0", Complexity = "Depends on how much memory is allocated, could be slow",
+        Summary = "Asks the allocator to release memory.", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
+    internal static void MemoryPurge(ref CommandContext call) => call.Continuation = async reply =>
+    {
+        await Task.Run(() => GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true)).ConfigureAwait(false);
+        reply.Ok();
+    };
+
+    /// <summary>MEMORY HELP</summary>
+    [Command("MEMORY|HELP", 2, CommandFlags.Loading | CommandFlags.Stale, Category.None, Since = "4.0.0", Complexity = "O(1)",
+        Summary = "Returns helpful text about the different subcommands.", Group = "server")]
+    internal static void MemoryHelp(ref CommandContext call) => HelpText.Reply(ref call,
+        """
+        PURGE
+            Attempt to purge dirty pages for reclamation by the allocator.
+        STATS
+            Return information about the memory usage of the server.
+        USAGE <key> [SAMPLES <count>]
+            Return memory in bytes used by <key> and its value. Nested values are
+            sampled up to <count> times (default: 5, 0 means sample all).
+        """);
+
+    private static void Pair(RespWriter reply, ReadOnlySpan<byte> name, long value)
+    {
+        reply.BulkString(name);
+        reply.Integer(value);
+    }
+}

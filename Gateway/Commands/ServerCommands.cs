@@ -1,0 +1,73 @@
+using System.Text;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>The commands about the server as a whole that have no family.</summary>
+internal static class ServerCommands
+{
+    /// <summary>TIME — Unix time in seconds, and the microseconds of this second.</summary>
+    [Command("TIME", 1, CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Category.None, Since = "2.6.0", Complexity = "O(1)",
+        Summary = "Returns the server time.", Group = "server", Tips = "nondeterministic_output")]
+    internal static void Time(ref CommandContext call)
+    {
+        (long seconds, long microseconds) = Math.DivRem(call.Store.Clock.NowMicroseconds, 1_000_000);
+        call.Reply.Array(2);
+        call.Reply.BulkInteger(seconds);
+        call.Reply.BulkInteger(microseconds);
+    }
+
+    /// <summary>LOLWUT [VERSION version]</summary>
+    [Command("LOLWUT", -1, CommandFlags.ReadOnly | CommandFlags.Fast, Category.None, Since = "5.0.0", Complexity = "O(1)",
+        Summary = "Displays computer art and the Redis version", Group = "server", Syntax = "[VERSION version]")]
+    internal static void Lolwut(ref CommandContext call)
+    {
+        if (call.Count >= 3 && call[1].Is("VERSION"u8) && !call.TryInt64(2, out _)) return;
+        call.Reply.Verbatim("txt"u8, Encoding.ASCII.GetBytes($"{ServerVersion.Product} ver. {ServerVersion.Own}, a Redis ver. {ServerVersion.Redis}\n"));
+    }
+
+    /// <summary>SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]</summary>
+    [Command("SHUTDOWN", -1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NoMulti | CommandFlags.AllowBusy,
+        Category.None, Since = "1.0.0", Group = "server",
+        Complexity = "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
+        Summary = "Synchronously saves the database(s) to disk and shuts down the Redis server.", Syntax = "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+        History = "7.0.0: Added the `NOW`, `FORCE` and `ABORT` modifiers.")]
+    internal static void Shutdown(ref CommandContext call)
+    {
+        bool save = false, noSave = false, abort = false, force = false, now = false;
+        for (int i = 1; i < call.Count; i++)
+        {
+            ReadOnlySpan<byte> word = call[i];
+            if (word.Is("SAVE"u8)) save = true;
+            else if (word.Is("NOSAVE"u8)) noSave = true;
+            else if (word.Is("NOW"u8)) now = true;
+            else if (word.Is("FORCE"u8)) force = true;
+            else if (word.Is("ABORT"u8)) abort = true;
+            else
+            {
+                call.SyntaxError();
+                return;
+            }
+        }
+        if ((save && noSave) || (abort && (save || noSave || now || force)))
+        {
+            call.SyntaxError();
+        }
+        else if (abort)
+        {
+            // A shutdown that waits for replicas could be stopped; there are none, so none waits.
+            call.Reply.Error("ERR No shutdown in progress."u8);
+        }
+        else if (save && !force)
+        {
+            call.Reply.Error("ERR SHUTDOWN SAVE is not possible: this server keeps its data in memory only. Use SHUTDOWN NOSAVE, or SHUTDOWN SAVE FORCE to lose the data."u8);
+        }
+        else
+        {
+            ClientConnection client = ClientCommand.Me(call);
+            Log.ShutdownRequested(client.Server.Logger);
+            client.CloseAfterReply = true; // and there is none
+            client.Server.StopRequested?.Invoke();
+        }
+    }
+}

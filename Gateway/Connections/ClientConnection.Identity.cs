@@ -1,0 +1,111 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.AspNetCore.Connections.Features;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>Who the client is and what it chose for itself: AUTH, CLIENT SETNAME and the like, and the line that CLIENT LIST shows.</summary>
+public sealed partial class ClientConnection
+{
+    /// <summary>What a connection holds beside its buffers, roughly: this object, its pipes and its socket.</summary>
+    private const int FixedBytes = 4096;
+
+    /// <summary>CLIENT SETNAME; empty if it has none.</summary>
+    public string Name { get; set; } = "";
+
+    /// <summary>CLIENT SETINFO LIB-NAME.</summary>
+    public string LibraryName { get; set; } = "";
+
+    /// <summary>CLIENT SETINFO LIB-VER.</summary>
+    public string LibraryVersion { get; set; } = "";
+
+    /// <summary>CLIENT NO-EVICT: the client says that it must not be disconnected to save memory.</summary>
+    public bool NoEvict { get; set; }
+
+    /// <summary>Its class. Nobody subscribes here, and servers have links of their own, so all are of one.</summary>
+    public ClientType Type { get; } = ClientType.Normal;
+
+    /// <summary>Whether it came through the Unix domain socket.</summary>
+    public bool IsUnix => LocalEndPoint is UnixDomainSocketEndPoint || RemoteEndPoint is UnixDomainSocketEndPoint;
+
+    /// <summary>Whether it waits inside a blocking command.</summary>
+    public bool IsBlocked => Blocked is not null;
+
+    /// <summary>Bytes of its buffers.</summary>
+    public long BufferBytes => _pending.Capacity + _reply.Capacity + _sendingBytes;
+
+    /// <summary>Where it comes from: "ip:port", or "path:0" of the Unix domain socket.</summary>
+    public string Address => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(RemoteEndPoint);
+
+    /// <summary>Which of our addresses it is connected to.</summary>
+    public string LocalAddress => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(LocalEndPoint);
+
+    /// <summary>Checks a user's password and, if it is right, lets the client in. There is one user, "default", with requirepass for its password.</summary>
+    public bool TryAuthenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password)
+    {
+        if (!user.SequenceEqual("default"u8)) return false;
+        string required = _server.Options.RequirePass;
+        if (required.Length != 0)
+        {
+            // Hashed first, so that the time it takes tells nothing of the password, its length included.
+            Span<byte> theirs = stackalloc byte[SHA256.HashSizeInBytes], right = stackalloc byte[SHA256.HashSizeInBytes];
+            SHA256.HashData(password, theirs);
+            SHA256.HashData(Encoding.UTF8.GetBytes(required), right);
+            if (!CryptographicOperations.FixedTimeEquals(theirs, right)) return false;
+        }
+        return IsAuthenticated = true;
+    }
+
+    /// <summary>RESET: as it was when it connected.</summary>
+    public void Reset()
+    {
+        Database = 0;
+        Protocol = 2;
+        Name = "";
+        NoTouch = NoEvict = false;
+        ReplyMode = ReplyMode.On;
+        IsAuthenticated = _server.Options.RequirePass.Length == 0;
+    }
+
+    /// <summary>Its line in CLIENT LIST, without a line end.</summary>
+    /// <param name="nowMs">The time.</param>
+    /// <param name="request">For the client that asks, its request, which it is charged with.</param>
+    public string Describe(long nowMs, in Request request = default)
+    {
+        int argumentBytes = 0;
+        for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
+        int queryBytes = PendingInputBytes + request.Frame.Length, replyBytes = _reply.Length, replyRoom = _reply.Capacity;
+        long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
+        long sending = _sendingBytes, total = FixedBytes + _pending.Capacity + replyRoom + sending + argumentBytes + queuedBytes;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"id={Id} addr={Address} laddr={LocalAddress} fd={Descriptor} name={Name} age={(nowMs - ConnectedAtMs) / 1000} idle={(nowMs - LastUsedMs) / 1000} "
+            + $"flags={Flags()} db={Database} sub=0 psub=0 ssub=0 multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
+            + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={replyRoom} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} omem={sending} tot-mem={total} "
+            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user=default redir=-1 resp={Protocol} lib-name={LibraryName} lib-ver={LibraryVersion}");
+    }
+
+    private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
+
+    private string Flags()
+    {
+        var flags = new StringBuilder();
+        if (IsBlocked) flags.Append('b');
+        if (CloseAfterReply) flags.Append('c');
+        if (NoEvict) flags.Append('e');
+        if (NoTouch) flags.Append('T');
+        if (Transaction is { IsOpen: true }) flags.Append('x');
+        if (Transaction is { IsChanged: true }) flags.Append('d');
+        if (IsUnix) flags.Append('U');
+        return flags.Length == 0 ? "N" : flags.ToString();
+    }
+
+    private static string Show(EndPoint? endPoint)
+    {
+        if (endPoint is not IPEndPoint ip) return "?:0";
+        IPAddress address = ip.Address.IsIPv4MappedToIPv6 ? ip.Address.MapToIPv4() : ip.Address;
+        return address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[{address}]:{ip.Port}" : $"{address}:{ip.Port}";
+    }
+}

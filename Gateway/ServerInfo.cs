@@ -1,0 +1,167 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>
+/// The text of INFO, in Redis's sections and formats. A field is here only if it is measured or known; what Redis tells of things that
+/// this server does not have is left out.
+/// </summary>
+internal sealed class ServerInfo(RedisServer server, long nowMs)
+{
+    /// <summary>Sections that come only when asked for, by name or by "all" or "everything".</summary>
+    private static readonly string[] s_extra = ["Commandstats"];
+
+    private readonly StringBuilder _text = new();
+
+    private Store Store => server.Store;
+
+    /// <summary>The sections of these names; none means "default".</summary>
+    public string Show(HashSet<string> wanted)
+    {
+        bool all = wanted.Contains("all") || wanted.Contains("everything"), usual = wanted.Count == 0 || wanted.Contains("default");
+        foreach ((string name, Action write) in ((string, Action)[])
+            [
+                ("Server", WriteServer), ("Clients", WriteClients), ("Memory", WriteMemory), ("Persistence", WritePersistence), ("Stats", WriteStats),
+                ("Replication", WriteReplication), ("CPU", WriteCpu), ("Modules", () => { }), ("Commandstats", WriteCommandStatistics),
+                ("Errorstats", WriteErrorStatistics), ("Cluster", WriteCluster), ("Keyspace", WriteKeyspace),
+            ])
+        {
+            if (!all && !(usual && !s_extra.Contains(name)) && !wanted.Contains(name)) continue;
+            if (_text.Length > 0) _text.Append("\r\n");
+            _text.Append("# ").Append(name).Append("\r\n");
+            write();
+        }
+        return _text.ToString();
+    }
+
+    private void WriteServer()
+    {
+        long uptimeSeconds = (nowMs - server.StartedAt.ToUnixTimeMilliseconds()) / 1000;
+        Field("redis_version", ServerVersion.Redis);
+        Field("orleansredis_version", ServerVersion.Own);
+        Field("redis_mode", "standalone");
+        Field("os", RuntimeInformation.OSDescription);
+        Field("arch_bits", IntPtr.Size * 8);
+        Field("dotnet_version", Environment.Version.ToString());
+        Field("process_id", Environment.ProcessId);
+        Field("run_id", server.RunId);
+        Field("tcp_port", server.Options.Port);
+        Field("server_time_usec", Store.Clock.NowMicroseconds);
+        Field("uptime_in_seconds", uptimeSeconds);
+        Field("uptime_in_days", uptimeSeconds / 86400);
+        Field("hz", server.Options.Hz);
+        Field("configured_hz", server.Options.Hz);
+        Field("executable", Environment.ProcessPath ?? "");
+        Field("config_file", Store.Configuration.FilePath ?? "");
+    }
+
+    private void WriteClients()
+    {
+        ClientConnection[] clients = [.. server.Clients.All];
+        Field("connected_clients", clients.Length);
+        Field("maxclients", server.Options.MaxClients);
+        Field("client_recent_max_input_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingInputBytes));
+        Field("client_recent_max_output_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingOutputBytes));
+        Field("blocked_clients", Store.BlockedCount);
+    }
+
+    private void WriteMemory()
+    {
+        long used = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = Store.SumSlots().Bytes;
+        long system = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        Field("used_memory", used);
+        Field("used_memory_human", MemorySize.Human(used));
+        Field("used_memory_rss", resident);
+        Field("used_memory_rss_human", MemorySize.Human(resident));
+        Field("used_memory_dataset", dataset);
+        Field("used_memory_dataset_perc", Invariant($"{(used == 0 ? 0 : Math.Min(100, dataset * 100.0 / used)):F2}%"));
+        Field("total_system_memory", system);
+        Field("total_system_memory_human", MemorySize.Human(system));
+        Field("maxmemory", 0);
+        Field("maxmemory_human", "0B");
+        Field("maxmemory_policy", Store.Configuration.Get(["maxmemory-policy"])[0].Value);
+        Field("mem_fragmentation_ratio", Invariant($"{(used == 0 ? 0 : (double)resident / used):F2}"));
+        Field("mem_fragmentation_bytes", resident - used);
+        Field("mem_clients_normal", server.Clients.All.Sum(client => client.BufferBytes));
+        Field("mem_allocator", $"dotnet-{Environment.Version}");
+        Field("gc_collections", GC.CollectionCount(0));
+        Field("gc_pause_total_ms", (long)GC.GetTotalPauseDuration().TotalMilliseconds);
+        Field("lazyfreed_objects", Store.Statistics.LazyFreed);
+    }
+
+    private void WritePersistence()
+    {
+        Field("loading", 0);
+        Field("async_loading", 0);
+        Field("rdb_changes_since_last_save", Store.SumSlots().Changes);
+        Field("rdb_bgsave_in_progress", 0);
+        Field("aof_enabled", 0);
+        Field("aof_rewrite_in_progress", 0);
+    }
+
+    private void WriteStats()
+    {
+        CommandStatistics commands = server.CommandStatistics;
+        (_, long hits, long misses, _) = Store.SumSlots();
+        Field("total_connections_received", server.Clients.Accepted);
+        Field("total_commands_processed", commands.Calls);
+        Field("instantaneous_ops_per_sec", (long)server.Housekeeping.Commands.PerSecond);
+        Field("total_net_input_bytes", commands.InputBytes);
+        Field("total_net_output_bytes", commands.OutputBytes);
+        Field("instantaneous_input_kbps", Invariant($"{server.Housekeeping.InputBytes.PerSecond / 1024:F2}"));
+        Field("instantaneous_output_kbps", Invariant($"{server.Housekeeping.OutputBytes.PerSecond / 1024:F2}"));
+        Field("rejected_connections", server.Clients.Rejected);
+        Field("expired_keys", Store.Statistics.ExpiredKeys);
+        Field("evicted_keys", Store.Statistics.EvictedKeys);
+        Field("keyspace_hits", hits);
+        Field("keyspace_misses", misses);
+        Field("total_error_replies", server.ErrorStatistics.Total);
+    }
+
+    private void WriteReplication()
+    {
+        Field("role", "master");
+        Field("connected_slaves", 0);
+    }
+
+    private void WriteCpu()
+    {
+        using Process process = Process.GetCurrentProcess();
+        Field("used_cpu_sys", Invariant($"{process.PrivilegedProcessorTime.TotalSeconds:F6}"));
+        Field("used_cpu_user", Invariant($"{process.UserProcessorTime.TotalSeconds:F6}"));
+    }
+
+    private void WriteCommandStatistics()
+    {
+        foreach (CommandInfo command in server.Commands.Commands.SelectMany(top => (CommandInfo[])[top, .. top.Subcommands?.Values ?? Enumerable.Empty<CommandInfo>()]))
+        {
+            CommandCount count = server.CommandStatistics.Of(command);
+            if (count.Calls == 0 && count.Rejected == 0) continue;
+            double microseconds = count.Ticks * 1_000_000.0 / Stopwatch.Frequency;
+            Field($"cmdstat_{command.Name}", Invariant(
+                $"calls={count.Calls},usec={(long)microseconds},usec_per_call={(count.Calls == 0 ? 0 : microseconds / count.Calls):F2},rejected_calls={count.Rejected},failed_calls={count.Failed}"));
+        }
+    }
+
+    private void WriteErrorStatistics()
+    {
+        foreach ((string code, long count) in server.ErrorStatistics.Counts.OrderBy(error => error.Key, StringComparer.Ordinal)) Field($"errorstat_{code}", $"count={count}");
+    }
+
+    private void WriteCluster() => Field("cluster_enabled", 0);
+
+    private void WriteKeyspace()
+    {
+        foreach ((int database, long keys, long expiring) in Store.CountKeys()) Field($"db{database}", $"keys={keys},expires={expiring}");
+    }
+
+    private void Field(string name, string value) => _text.Append(name).Append(':').Append(value).Append("\r\n");
+
+    private void Field(string name, long value) => _text.Append(name).Append(':').Append(value).Append("\r\n");
+
+    private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}
