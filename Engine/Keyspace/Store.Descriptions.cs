@@ -3,9 +3,6 @@ namespace OrleansRedis.Engine;
 /// <summary>What the server tells of its data without a command of the data's own.</summary>
 public sealed partial class Store
 {
-    /// <summary>DEBUG SET-ACTIVE-EXPIRE: whether expired keys are looked for. Those that somebody asks for are missing anyway.</summary>
-    public bool ActiveExpiry { get; set; } = true;
-
     /// <summary>
     /// DEBUG OBJECT: how a key is held; null if it is missing. The caller holds the silo gate shared, and no slot's gate.
     /// There are no addresses to show; what stands in their place is the slot.

@@ -99,7 +99,7 @@ internal static class DebugCommand
     private static void SetActiveExpire(ref CommandContext call)
     {
         if (!call.TryInt64(2, out long on)) return;
-        call.Store.ActiveExpiry = on != 0;
+        call.Store.ActiveExpiry.Enabled = on != 0;
         call.Reply.Ok();
     }
 
