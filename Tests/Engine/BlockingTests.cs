@@ -259,6 +259,54 @@ public class BlockingTests
     }
 
     [Fact]
+    public async Task Readers_of_streams_are_told_what_was_added_after_they_came()
+    {
+        using var redis = new EngineHarness();
+        redis.Run("XADD", "s", "1-1", "f", "old");
+        Task<object?> atEnd = Begin(redis, "XREAD", "BLOCK", "0", "STREAMS", "other", "s", "$", "$");
+        Task<object?> ahead = Begin(redis, "XREAD", "BLOCK", "0", "STREAMS", "s", "2-5");
+        redis.Run("XADD", "s", "2-1", "f", "new");
+        Assert.Equal("[[s, [[2-1, [f, new]]]]]", await Show(atEnd));
+        Assert.False(ahead.IsCompleted);
+        redis.Run("XADD", "s", "3-1", "f", "newer");
+        Assert.Equal("[[s, [[3-1, [f, newer]]]]]", await Show(ahead));
+        Task<object?> late = Begin(redis, "XREAD", "BLOCK", "20", "STREAMS", "s", "$");
+        redis.Time.Advance(20);
+        Assert.Equal("(nil)", await Show(late));
+        Assert.Equal(["XADD s 1-1 f old", "XADD s 2-1 f new", "XADD s 3-1 f newer"], redis.TakeEffects());
+    }
+
+    [Fact]
+    public async Task Consumers_of_a_group_get_an_entry_each_and_hear_when_the_stream_goes()
+    {
+        using var redis = new EngineHarness();
+        redis.Run("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM");
+        Task<object?> a = Begin(redis, "XREADGROUP", "GROUP", "g", "a", "COUNT", "1", "BLOCK", "0", "STREAMS", "s", ">");
+        Task<object?> b = Begin(redis, "XREADGROUP", "GROUP", "g", "b", "COUNT", "1", "BLOCK", "0", "STREAMS", "s", ">");
+        Task<object?> c = Begin(redis, "XREADGROUP", "GROUP", "g", "c", "BLOCK", "0", "STREAMS", "s", ">");
+        redis.Run("XADD", "s", "1-1", "f", "1");
+        Assert.Equal("[[s, [[1-1, [f, 1]]]]]", await Show(a));
+        Assert.False(b.IsCompleted);
+        redis.Run("XADD", "s", "1-2", "f", "2");
+        Assert.Equal("[[s, [[1-2, [f, 2]]]]]", await Show(b));
+        redis.Run("DEL", "s");
+        Assert.StartsWith("-NOGROUP", await Show(c));
+        redis.Run("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM");
+        Task<object?> d = Begin(redis, "XREADGROUP", "GROUP", "g", "d", "BLOCK", "0", "STREAMS", "s", ">");
+        redis.Run("XGROUP", "DESTROY", "s", "g");
+        Assert.StartsWith("-NOGROUP", await Show(d));
+        redis.Run("XGROUP", "CREATE", "s", "g", "$");
+        Task<object?> e = Begin(redis, "XREADGROUP", "GROUP", "g", "e", "BLOCK", "0", "STREAMS", "s", ">");
+        redis.Run("SET", "s", "x");
+        Assert.StartsWith("-WRONGTYPE", await Show(e));
+        redis.Run("DEL", "s");
+        redis.Run("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM");
+        Task<object?> f = Begin(redis, "XREADGROUP", "GROUP", "g", "f", "BLOCK", "0", "STREAMS", "s", ">");
+        redis.Run("FLUSHALL");
+        Assert.StartsWith("-NOGROUP", await Show(f));
+    }
+
+    [Fact]
     public async Task A_slot_that_leaves_sends_its_waiters_away()
     {
         using var redis = new EngineHarness();

@@ -59,7 +59,23 @@ internal static class StreamReads
             after[i].TryNext(out StreamId start);
             StreamRanges.Write(call.Reply, stream, start, StreamId.Max, options.Count);
         }
-        if (!reply.End()) call.Reply.NullArray();
+        if (reply.End()) return;
+        if (options.BlockMs == Options.DoNotBlock
+            || !call.TryBlock(ValueType.Stream, options.FirstKey, options.Streams, options.DeadlineMs(call.NowMs), runAs: After(call.Request, options, after)))
+            call.Reply.NullArray();
+    }
+
+    /// <summary>The same request with definite IDs, since what "$" means now is not what it will mean when there is something new; null if they are that already.</summary>
+    private static OwnedRequest? After(in Request request, in Options options, StreamId[] after)
+    {
+        bool isDefinite = true;
+        for (int i = 0; i < after.Length; i++) isDefinite &= request[options.FirstId + i] is not [(byte)'$' or (byte)'+'];
+        if (isDefinite) return null;
+        var words = new ReadOnlyMemory<byte>[request.Count];
+        Span<byte> id = stackalloc byte[StreamId.LongestText];
+        for (int i = 0; i < words.Length; i++)
+            words[i] = i < options.FirstId ? request[i].ToArray() : id[..after[i - options.FirstId].Format(id)].ToArray();
+        return OwnedRequest.Of(words);
     }
 
     private static void ReadGroup(ref CommandContext call, in Options options)
@@ -105,7 +121,10 @@ internal static class StreamReads
                 reader.WriteNew(ref call, entry, consumer, options.Count, options.NoAck);
             }
         }
-        if (!reply.End()) call.Reply.NullArray();
+        if (reply.End()) return;
+        if (options.BlockMs == Options.DoNotBlock
+            || !call.TryBlock(ValueType.Stream, options.FirstKey, options.Streams, options.DeadlineMs(call.NowMs), wantsDeletion: true))
+            call.Reply.NullArray();
     }
 
     /// <summary>The reply to a read of several streams: a map, or in RESP2 an array of pairs, or null if no stream has anything.</summary>
@@ -137,6 +156,9 @@ internal static class StreamReads
         public const long DoNotBlock = -1;
 
         public int FirstId => FirstKey + Streams;
+
+        /// <summary>Until when to wait.</summary>
+        public long DeadlineMs(long nowMs) => BlockMs == 0 ? BlockingTimeout.Never : nowMs + BlockMs;
 
         public static bool TryParse(ref CommandContext call, bool isGroup, out Options options)
         {
