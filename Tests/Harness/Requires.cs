@@ -8,8 +8,13 @@ public static class Requires
         await using RespConnection redis = await server.ConnectAsync();
         RespValue known = await redis.CallAsync([(RespArgument)"COMMAND", (RespArgument)"INFO", .. commands.Select(name => (RespArgument)name)]);
         string[] missing = [.. commands.Where((_, i) => known.IsError || known[i].IsNull)];
-        if (missing.Length > 0)
-            throw new SkipException($"the server has no {string.Join(", ", missing)} yet");
+        That(missing.Length == 0, $"the server has no {string.Join(", ", missing)} yet");
+    }
+
+    public static void That(bool condition, string otherwise)
+    {
+        if (!condition)
+            throw new SkipException(otherwise);
     }
 
     /// <summary>xUnit 2.9 counts an exception with this prefix as a skip.</summary>

@@ -1,0 +1,82 @@
+using System.Globalization;
+using OrleansRedis.Tests.Harness;
+
+namespace OrleansRedis.Tests.Differential;
+
+/// <summary>Whether two replies are the same reply, within the leeway of the command, and with the differences between Redis 7.0 and 7.4 that are known and meant.</summary>
+internal static class Comparison
+{
+    private const long ClockToleranceMs = 5000, ClockToleranceSeconds = 5;
+
+    public static bool Same(RespValue redis, RespValue ours, Leeway leeway)
+    {
+        if (redis.IsError || ours.IsError)
+            return redis.Equals(ours);
+        if (leeway.HasFlag(Leeway.Shape))
+            return redis.Kind == ours.Kind && redis.Items.Count == ours.Items.Count;
+        if (leeway.HasFlag(Leeway.Time) && redis.Kind == RespKind.Integer && ours.Kind == RespKind.Integer)
+            return SameTime(redis.Integer, ours.Integer);
+        if (leeway.HasFlag(Leeway.UnorderedPairs))
+            return Pairs(redis).Equals(Pairs(ours));
+        return leeway.HasFlag(Leeway.Unordered) ? Sorted(redis).Equals(Sorted(ours)) : redis.Equals(ours);
+    }
+
+    /// <summary>OBJECT ENCODING of a key. Redis 7.2 keeps small lists and small sets as listpacks; 7.0 did not.</summary>
+    public static bool SameEncoding(string type, string redis, string ours) =>
+        redis == ours || (ours == "listpack" && (type, redis) is ("list", "quicklist") or ("set", "hashtable"));
+
+    /// <summary>Times to live, in ms or in s; -1 and -2 are answers of their own.</summary>
+    public static bool SameTime(long redis, long ours) =>
+        redis < 0 || ours < 0 ? redis == ours : Math.Abs(redis - ours) <= (Math.Max(redis, ours) >= 100_000 ? ClockToleranceMs : ClockToleranceSeconds);
+
+    /// <summary>The reply with the elements of its aggregates in the order of their rendering.</summary>
+    private static RespValue Sorted(RespValue reply)
+    {
+        if (reply.Kind == RespKind.Map)
+            return Pairs(reply);
+        return reply.IsAggregate ? RespValue.Aggregate(reply.Kind, [.. reply.Items.Select(Sorted).OrderBy(item => item.ToString(), StringComparer.Ordinal)]) : reply;
+    }
+
+    private static RespValue Pairs(RespValue reply)
+    {
+        if (!reply.IsAggregate || reply.Items.Count % 2 != 0)
+            return reply;
+        if (reply.Kind == RespKind.Array && reply.Items.Count == 2 && reply[1].IsAggregate) // HSCAN and ZSCAN: a cursor, then the pairs
+            return RespValue.Aggregate(reply.Kind, [reply[0], Pairs(reply[1])]);
+        return RespValue.Aggregate(reply.Kind, [.. reply.Items.Chunk(2).OrderBy(pair => pair[0].ToString(), StringComparer.Ordinal).SelectMany(pair => pair)]);
+    }
+
+    /// <summary>
+    /// What is in a key, comparable. Only what is ordered is compared by its DUMP, and that without its last ten bytes: the RDB version, and a checksum over it.
+    /// </summary>
+    public static async Task<string> ReadOutAsync(RespConnection server, RespArgument key, string type, bool dumps)
+    {
+        RespArgument[] read = type switch
+        {
+            "string" => ["GET", key],
+            "list" => ["LRANGE", key, 0, -1],
+            "set" => ["SMEMBERS", key],
+            "zset" => ["ZRANGE", key, 0, -1, "WITHSCORES"],
+            "hash" => ["HGETALL", key],
+            "stream" => ["XRANGE", key, "-", "+"],
+            _ => ["TYPE", key],
+        };
+        RespValue content = await server.CallAsync(read);
+        string text = type switch { "set" => Sorted(content).ToString(), "hash" => Pairs(content).ToString(), _ => content.ToString() };
+        if (type == "string" && content.Bytes.Length > 200)
+            text += Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(content.Bytes));
+        if (type == "stream")
+        {
+            RespValue groups = await server.CallAsync("XINFO", "GROUPS", key);
+            text += $"; {groups}; {await server.CallAsync("XINFO", "STREAM", key)}";
+            foreach (RespValue group in groups.Items)
+                text += $"; {await server.CallAsync("XPENDING", key, group["name"].Bytes)}";
+            dumps &= groups.Items.Count == 0; // consumers carry the times at which they were seen
+        }
+
+        if (!dumps || type is "set" or "hash" or "list")
+            return text;
+        RespValue dump = await server.CallAsync("DUMP", key);
+        return string.Create(CultureInfo.InvariantCulture, $"{text}; DUMP {(dump.Bytes.Length > 10 ? Convert.ToHexString(dump.Bytes[..^10]) : dump.ToString())}");
+    }
+}

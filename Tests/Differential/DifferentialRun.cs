@@ -1,0 +1,174 @@
+using System.Globalization;
+using System.Text;
+using OrleansRedis.Tests.Harness;
+
+namespace OrleansRedis.Tests.Differential;
+
+/// <summary>
+/// Sends the same random commands to Redis and to the server under test, in episodes that begin with nothing and end with a look at every key.
+/// An episode is determined by its seed. One that differs is shrunk to the few commands that it takes.
+/// </summary>
+internal sealed class DifferentialRun : IAsyncDisposable
+{
+    public const int EpisodeCommands = 250;
+    private const int SpoiledPerCent = 8;
+
+    private readonly RedisProcess redisProcess, oursProcess;
+    private readonly Family family;
+    private readonly bool dumps;
+    private RespConnection redis, ours;
+
+    private DifferentialRun(RedisProcess redisProcess, RedisProcess oursProcess, RespConnection redis, RespConnection ours, Family family, bool dumps)
+    {
+        (this.redisProcess, this.oursProcess, this.redis, this.ours, this.family, this.dumps) = (redisProcess, oursProcess, redis, ours, family, dumps);
+    }
+
+    public static async Task<DifferentialRun> StartAsync(RedisProcess redisProcess, RedisProcess oursProcess, Family family)
+    {
+        RespConnection redis = await redisProcess.ConnectAsync(), ours = await oursProcess.ConnectAsync();
+        HashSet<string> known = [];
+        foreach (string name in (string[])["SET", "LPUSH", "SADD", "HSET", "ZADD", "XADD", "DUMP"])
+        {
+            RespValue info = await ours.CallAsync("COMMAND", "INFO", name);
+            if (!info.IsError && !info[0].IsNull)
+                known.Add(name);
+        }
+
+        family.Meet(known.Contains);
+        return new DifferentialRun(redisProcess, oursProcess, redis, ours, family, known.Contains("DUMP"));
+    }
+
+    /// <summary>Runs one episode; returns null, or the report of a difference.</summary>
+    public async Task<string?> EpisodeAsync(int seed)
+    {
+        Random random = new(seed);
+        int protocol = random.Next(2) == 0 ? 2 : 3;
+        List<Step> steps = Generate(random);
+        Difference? difference = await TryAsync(steps, protocol);
+        if (difference is null)
+            return null;
+
+        if (difference.Step >= 0)
+            steps.RemoveRange(difference.Step + 1, steps.Count - difference.Step - 1);
+        for (int chunk = Math.Max(1, steps.Count / 2); chunk >= 1; chunk = chunk == 1 ? 0 : (chunk + 1) / 2)
+        {
+            for (int begin = 0; begin < steps.Count;)
+            {
+                List<Step> fewer = [.. steps.Take(begin), .. steps.Skip(begin + chunk)];
+                if (await TryAsync(fewer, protocol) is { } still)
+                    (steps, difference) = (fewer, still);
+                else
+                    begin += chunk;
+            }
+        }
+
+        StringBuilder report = new();
+        report.Append(CultureInfo.InvariantCulture, $"{family.Name}: a difference with DIFFERENTIAL_SEED={seed}, RESP{protocol}. The commands that it takes:\n");
+        foreach (Step step in steps)
+            report.Append("  ").AppendJoin(' ', step.Command.Select(argument => argument.ToString())).Append('\n');
+        return report.Append("redis: ").Append(difference.Redis).Append("\nours:  ").Append(difference.Ours).ToString();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await redis.DisposeAsync();
+        await ours.DisposeAsync();
+    }
+
+    private List<Step> Generate(Random random)
+    {
+        Arguments arguments = new(random, DateTimeOffset.UtcNow);
+        List<Step> steps = [];
+        while (steps.Count < EpisodeCommands)
+        {
+            CommandPattern pattern = family.Pick(random);
+            List<RespArgument> command = pattern.Generate(arguments);
+            if (random.Next(100) < SpoiledPerCent)
+                arguments.Spoil(command, pattern.Expires);
+            steps.Add(new Step([.. command], pattern.Leeway));
+        }
+
+        return steps;
+    }
+
+    private async Task<Difference?> TryAsync(List<Step> steps, int protocol)
+    {
+        RespValue[] expected, actual;
+        try
+        {
+            expected = await PlayAsync(redis, steps, protocol);
+        }
+        catch (RespException)
+        {
+            // A command that makes Redis itself close the connection ends the comparison without a verdict.
+            await ReconnectAsync();
+            return null;
+        }
+
+        try
+        {
+            actual = await PlayAsync(ours, steps, protocol);
+            for (int i = 0; i < steps.Count; i++)
+            {
+                if (!Comparison.Same(expected[i], actual[i], steps[i].Leeway))
+                    return new Difference(i, expected[i].ToString(), actual[i].ToString());
+            }
+
+            return await CompareKeysAsync();
+        }
+        catch (RespException e)
+        {
+            await ReconnectAsync();
+            return new Difference(-1, "answers", e.Message);
+        }
+    }
+
+    private static async Task<RespValue[]> PlayAsync(RespConnection server, List<Step> steps, int protocol)
+    {
+        await server.PipelineAsync([["RESET"], ["HELLO", protocol], ["FLUSHALL"]]);
+        return await server.PipelineAsync([.. steps.Select(step => step.Command)]);
+    }
+
+    private async Task<Difference?> CompareKeysAsync()
+    {
+        for (int database = 0; database < 3; database++)
+        {
+            await redis.CallAsync("SELECT", database);
+            await ours.CallAsync("SELECT", database);
+            string[] keys = await KeysAsync(redis), others = await KeysAsync(ours);
+            if (!keys.SequenceEqual(others))
+                return new Difference(-1, $"KEYS of database {database}: {string.Join(' ', keys)}", $"KEYS: {string.Join(' ', others)}");
+            foreach (string key in keys)
+            {
+                string type = (await redis.CallAsync("TYPE", key)).Text, otherType = (await ours.CallAsync("TYPE", key)).Text;
+                string encoding = (await redis.CallAsync("OBJECT", "ENCODING", key)).Text, otherEncoding = (await ours.CallAsync("OBJECT", "ENCODING", key)).Text;
+                if (type != otherType || !Comparison.SameEncoding(type, encoding, otherEncoding))
+                    return new Difference(-1, $"{key}: {type}, {encoding}", $"{otherType}, {otherEncoding}");
+                RespValue ttl = await redis.CallAsync("PTTL", key), otherTtl = await ours.CallAsync("PTTL", key);
+                if (!Comparison.SameTime(ttl.Integer, otherTtl.Integer))
+                    return new Difference(-1, $"{key}: PTTL {ttl}", $"PTTL {otherTtl}");
+                string content = await Comparison.ReadOutAsync(redis, key, type, dumps && encoding == otherEncoding), otherContent = await Comparison.ReadOutAsync(ours, key, type, dumps && encoding == otherEncoding);
+                if (content != otherContent)
+                    return new Difference(-1, $"{key}: {type}, {encoding}: {content}", otherContent);
+            }
+        }
+
+        return null;
+    }
+
+    private static async Task<string[]> KeysAsync(RespConnection server) => [.. (await server.CallAsync("KEYS", "*")).Items.Select(key => key.Text).Order(StringComparer.Ordinal)];
+
+    private async Task ReconnectAsync()
+    {
+        await DisposeAsync();
+        redis = await redisProcess.ConnectAsync();
+        ours = await oursProcess.ConnectAsync();
+    }
+
+    private sealed record Step(RespArgument[] Command, Leeway Leeway);
+
+    /// <param name="Step">The command whose replies differ; -1: the keys that are left.</param>
+    /// <param name="Redis">What Redis says.</param>
+    /// <param name="Ours">What the server under test says.</param>
+    private sealed record Difference(int Step, string Redis, string Ours);
+}

@@ -1,0 +1,39 @@
+using System.Globalization;
+using OrleansRedis.Tests.Harness;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace OrleansRedis.Tests.Differential;
+
+/// <summary>
+/// The server under test against Debian's redis-server, by random commands.
+/// <c>DIFFERENTIAL_COMMANDS</c>: how many per family (5,000); <c>DIFFERENTIAL_SEED</c>: the first episode's seed, as a report named it (else a new one every time);
+/// <c>DIFFERENTIAL_REPORTS</c>: how many differences to collect before giving up (1).
+/// </summary>
+public sealed class DifferentialTests(ITestOutputHelper output)
+{
+    public static TheoryData<string> Families => [.. Family.All.Select(family => family.Name)];
+
+    [Theory]
+    [MemberData(nameof(Families))]
+    public async Task Random_commands_are_answered_as_redis_answers_them(string name)
+    {
+        Requires.That(Family.Enabled.Contains(name), $"family '{name}' is not among Family.Enabled yet");
+        int commands = Setting("DIFFERENTIAL_COMMANDS", 5000), seed = Setting("DIFFERENTIAL_SEED", Random.Shared.Next(1_000_000)), wanted = Setting("DIFFERENTIAL_REPORTS", 1);
+        output.WriteLine($"seeds from {seed}");
+        await using RedisProcess redis = await RedisProcess.StartAsync(ServerKind.Redis);
+        await using RedisProcess ours = await RedisProcess.StartAsync();
+        await using DifferentialRun run = await DifferentialRun.StartAsync(redis, ours, Family.All.Single(family => family.Name == name));
+        List<string> reports = [];
+        for (int sent = 0; sent < commands && reports.Count < wanted; sent += DifferentialRun.EpisodeCommands)
+        {
+            if (await run.EpisodeAsync(seed++) is { } report)
+                reports.Add(report);
+        }
+
+        Assert.True(reports.Count == 0, string.Join("\n\n", reports));
+    }
+
+    private static int Setting(string name, int otherwise) =>
+        Environment.GetEnvironmentVariable(name) is { Length: > 0 } text ? int.Parse(text, CultureInfo.InvariantCulture) : otherwise;
+}
