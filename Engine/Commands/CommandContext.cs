@@ -50,6 +50,9 @@ public ref partial struct CommandContext
     /// <summary>Unix time in ms, the same for the whole command (and for the rest of the input batch).</summary>
     public long NowMs { get; set; }
 
+    /// <summary>The slot of the command's single key, if the caller knows it already; else negative.</summary>
+    public int SlotHint { get; set; } = -1;
+
     /// <summary>Which gates are held.</summary>
     public Hold Hold { get; internal set; }
 

@@ -11,7 +11,7 @@ internal interface IKeyOf
 }
 
 /// <summary>
-/// A hash table of objects that carry their own key bytes: open addressing, linear probing, 12 bytes a cell.
+/// A hash table of objects that carry their own key bytes: open addressing, linear probing, 16 bytes a cell.
 /// <para>
 /// The home cell of a hash is <c>hash * homes / 2^32</c>, so the table is ordered by hash but for the little disorder
 /// within a run of occupied cells, whatever its size. Everything unusual here follows from that order:
@@ -22,7 +22,7 @@ internal interface IKeyOf
 /// <para>Probing never wraps: behind the last home there are spare cells, and a run that would leave them makes the table grow.</para>
 /// Not thread-safe: whoever holds the slot's gate may touch it.
 /// </summary>
-internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
+internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
 {
     /// <summary>Tables of more cells than this are resized step by step; moving this many takes well under a millisecond.</summary>
     private const int IncrementalFrom = 1 << 15;
@@ -54,13 +54,24 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     public int Count => _count;
 
     /// <summary>The bytes of the arrays, for memory accounting.</summary>
-    public long ArrayBytes => (12L * (_cells.Length + _old.Length)) + 48;
+    public long ArrayBytes => (16L * (_cells.Length + _old.Length)) + 24;
 
     /// <summary>The cell that holds the entry with this key, or a null reference. Valid until the next Add or Remove.</summary>
     public ref object? Find(scoped ReadOnlySpan<byte> key, uint hash)
     {
         if (hash < _boundary) return ref _cells.Find(key, hash);
         return ref _old.Find(key, hash);
+    }
+
+    /// <summary>
+    /// The entry that a search for this hash meets first, if any. For bringing memory into the cache ahead of the search: the answer may be
+    /// wrong, and so it may be asked without the gate.
+    /// </summary>
+    public object? Foresee(uint hash)
+    {
+        Cell[] cells = _cells.All;
+        int home = _cells.HomeOf(hash);
+        return (uint)home < (uint)cells.Length ? cells[home].Entry : null;
     }
 
     /// <summary>The entry with this key, or null.</summary>
@@ -128,7 +139,7 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         {
             // Shrinking keeps at least an eighth of the cells in use, so this ends after a few tries.
             int index = random.Next(_cells.Length + oldCells);
-            object? entry = index < _cells.Length ? _cells.Entries[index] : _old.Entries[_oldNext + index - _cells.Length];
+            object? entry = (index < _cells.Length ? _cells.All[index] : _old.All[_oldNext + index - _cells.Length]).Entry;
             if (entry is not null) return entry;
         }
     }
@@ -181,28 +192,27 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     private void Step()
     {
         int limit = _oldNext + CellsPerStep;
-        object?[] entries = _old.Entries;
-        uint[] hashes = _old.Hashes;
+        Cell[] cells = _old.All;
         int index = _oldNext;
-        while (index < entries.Length)
+        while (index < cells.Length)
         {
-            object? entry = entries[index];
+            object? entry = cells[index].Entry;
             if (entry is null)
             {
                 index++;
                 if (index >= limit) break;
                 continue;
             }
-            if (!_cells.TryAdd(entry, hashes[index]))
+            if (!_cells.TryAdd(entry, cells[index].Hash))
             {
                 // Rare: the new cells ran out of room behind their last home. Start again with larger ones.
                 Restart(_cells.Length + (_cells.Length / 2));
                 return;
             }
-            entries[index] = null;
+            cells[index].Entry = null;
             index++;
         }
-        if (index >= entries.Length)
+        if (index >= cells.Length)
         {
             _old = default;
             _boundary = 1UL << 32;
@@ -234,7 +244,7 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         {
             for (int i = 0; i < from.Length; i++)
             {
-                if (from.Entries[i] is { } entry && !to.TryAdd(entry, from.Hashes[i])) return false;
+                if (from.All[i].Entry is { } entry && !to.TryAdd(entry, from.All[i].Hash)) return false;
             }
             return true;
         }
@@ -244,82 +254,80 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     public struct Enumerator(ByteTable<TKeyOf> table)
     {
         private int _index = -1;
-        private object?[] _entries = table._cells.Entries;
-        private uint[] _hashes = table._cells.Hashes;
-        private object?[]? _next = table._old.Length == 0 ? null : table._old.Entries;
-        private readonly uint[]? _nextHashes = table._old.Hashes;
+        private Cell[] _current = table._cells.All;
+        private Cell[]? _next = table._old.Length == 0 ? null : table._old.All;
 
         /// <summary>The entry that the last MoveNext reached.</summary>
-        public readonly object Current => _entries[_index]!;
+        public readonly object Current => _current[_index].Entry!;
 
         /// <summary>The hash of its key, to look it up elsewhere.</summary>
-        public readonly uint CurrentHash => _hashes[_index];
+        public readonly uint CurrentHash => _current[_index].Hash;
 
         /// <summary>Steps to the next entry.</summary>
         public bool MoveNext()
         {
             while (true)
             {
-                while (++_index < _entries.Length)
+                while (++_index < _current.Length)
                 {
-                    if (_entries[_index] is not null) return true;
+                    if (_current[_index].Entry is not null) return true;
                 }
                 if (_next is null) return false;
-                _entries = _next;
-                _hashes = _nextHashes!;
+                _current = _next;
                 _next = null;
                 _index = -1;
             }
         }
     }
 
+    private struct Cell
+    {
+        public object? Entry;
+        public uint Hash;
+    }
+
     private struct Cells
     {
-        public object?[] Entries;
-        public uint[] Hashes;
+        public Cell[] All;
         private uint _homes;
 
-        public readonly int Length => Entries is null ? 0 : Entries.Length;
+        public readonly int Length => All is null ? 0 : All.Length;
 
         /// <summary>13/16 full: a search then looks at about three cells if it succeeds and at fourteen if it does not, side by side in memory.</summary>
         public readonly int MaxCount => (int)(_homes * 13L / 16);
 
         public static Cells Create(int length) => new()
         {
-            Entries = new object?[length],
-            Hashes = new uint[length],
+            All = new Cell[length],
             _homes = (uint)(length - Math.Min(64, 2 + (length / 32))),
         };
 
-        public readonly Cells Copy() => new() { Entries = (object?[])Entries.Clone(), Hashes = (uint[])Hashes.Clone(), _homes = _homes };
+        public readonly Cells Copy() => new() { All = (Cell[])All.Clone(), _homes = _homes };
 
-        private readonly int HomeOf(uint hash) => (int)(((ulong)hash * _homes) >> 32);
+        public readonly int HomeOf(uint hash) => (int)(((ulong)hash * _homes) >> 32);
 
         /// <summary>The lowest hash whose home is this cell or a later one.</summary>
         public readonly ulong LowestHashOf(int home) => home >= _homes ? 1UL << 32 : (((ulong)home << 32) + _homes - 1) / _homes;
 
         public readonly ref object? Find(scoped ReadOnlySpan<byte> key, uint hash)
         {
-            object?[] entries = Entries;
-            uint[] hashes = Hashes;
-            for (int i = HomeOf(hash); (uint)i < (uint)entries.Length && (uint)i < (uint)hashes.Length; i++)
+            Cell[] all = All;
+            for (int i = HomeOf(hash); (uint)i < (uint)all.Length; i++)
             {
-                object? entry = entries[i];
+                ref Cell cell = ref all[i];
+                object? entry = cell.Entry;
                 if (entry is null) break;
-                // The element type is exactly object, so the covariance check that an array reference would make can be skipped.
-                if (hashes[i] == hash && TKeyOf.KeyOf(entry).SequenceEqual(key))
-                    return ref Unsafe.Add(ref System.Runtime.InteropServices.MemoryMarshal.GetArrayDataReference(entries), i);
+                if (cell.Hash == hash && TKeyOf.KeyOf(entry).SequenceEqual(key)) return ref cell.Entry;
             }
             return ref Unsafe.NullRef<object?>();
         }
 
         public readonly bool TryAdd(object entry, uint hash)
         {
-            for (int i = HomeOf(hash); i < Entries.Length; i++)
+            for (int i = HomeOf(hash); i < All.Length; i++)
             {
-                if (Entries[i] is not null) continue;
-                Entries[i] = entry;
-                Hashes[i] = hash;
+                if (All[i].Entry is not null) continue;
+                All[i] = new() { Entry = entry, Hash = hash };
                 return true;
             }
             return false;
@@ -331,20 +339,19 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
             object? entry;
             while (true)
             {
-                if (index >= Entries.Length || (entry = Entries[index]) is null) return null;
-                if (Hashes[index] == hash && TKeyOf.KeyOf(entry).SequenceEqual(key)) break;
+                if (index >= All.Length || (entry = All[index].Entry) is null) return null;
+                if (All[index].Hash == hash && TKeyOf.KeyOf(entry).SequenceEqual(key)) break;
                 index++;
             }
             // Close the gap: an entry further on moves into it if its home is not behind the gap.
             int gap = index;
-            for (int i = index + 1; i < Entries.Length && Entries[i] is not null; i++)
+            for (int i = index + 1; i < All.Length && All[i].Entry is not null; i++)
             {
-                if (HomeOf(Hashes[i]) > gap) continue;
-                Entries[gap] = Entries[i];
-                Hashes[gap] = Hashes[i];
+                if (HomeOf(All[i].Hash) > gap) continue;
+                All[gap] = All[i];
                 gap = i;
             }
-            Entries[gap] = null;
+            All[gap].Entry = null;
             return entry;
         }
 
@@ -356,9 +363,9 @@ internal sealed class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
             {
                 ulong upTo = Math.Min(LowestHashOf(index + 1), end);
                 // Entries at home in this cell lie between it and the next empty cell.
-                for (int i = index; i < Entries.Length && Entries[i] is { } entry; i++)
+                for (int i = index; i < All.Length && All[i].Entry is { } entry; i++)
                 {
-                    if (Hashes[i] >= from && Hashes[i] < upTo) into.Add(entry);
+                    if (All[i].Hash >= from && All[i].Hash < upTo) into.Add(entry);
                 }
                 from = upTo;
                 cellsLeft--;

@@ -3,9 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>The keys of one logical database that fall into one slot. Whoever holds the slot's gate may touch it.</summary>
-internal sealed class Keyspace(Slot slot, int database)
+internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>
 {
-    private readonly ByteTable<KeyEntry> _table = new();
     private long _earliestMetMs = Expiry.Never; // during a pass of the active expiry: what it, and NoteExpiry, met so far
     private uint _expiryCursor;                 // where that pass goes on; 0: there is none
     private uint _nextExpiryCursor;
@@ -13,8 +12,6 @@ internal sealed class Keyspace(Slot slot, int database)
     public Slot Slot { get; } = slot;
 
     public int Database { get; private set; } = database;
-
-    public int Count => _table.Count;
 
     /// <summary>How many keys have a time of expiry.</summary>
     public int ExpiringCount { get; private set; }
@@ -26,16 +23,16 @@ internal sealed class Keyspace(Slot slot, int database)
     public long EntryBytes { get; private set; }
 
     /// <summary>Bytes of all entries and of the table.</summary>
-    public long Bytes => EntryBytes + _table.ArrayBytes;
+    public long Bytes => EntryBytes + ArrayBytes;
 
     /// <summary>The key's entry, even if its time has come; most callers want <see cref="CommandContext"/>'s Read and Write.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Entry Find(scoped ReadOnlySpan<byte> key) => new(this, ref _table.Find(key, KeyHash.Of(key)));
+    public Entry Find(scoped ReadOnlySpan<byte> key) => new(this, ref Find(key, KeyHash.Of(key)));
 
     /// <summary>Adds an entry whose key is known to be absent.</summary>
-    public void Add(object entry)
+    public new void Add(object entry)
     {
-        _table.Add(entry);
+        base.Add(entry);
         Count1(entry, +1);
     }
 
@@ -48,9 +45,9 @@ internal sealed class Keyspace(Slot slot, int database)
     }
 
     /// <summary>Takes the key out and returns its entry, or null if there was none.</summary>
-    public object? Remove(ReadOnlySpan<byte> key)
+    public new object? Remove(ReadOnlySpan<byte> key)
     {
-        object? entry = _table.Remove(key);
+        object? entry = base.Remove(key);
         if (entry is not null) Count1(entry, -1);
         return entry;
     }
@@ -91,7 +88,7 @@ internal sealed class Keyspace(Slot slot, int database)
     public void ScanForExpiry(int atLeast, List<object> into)
     {
         if (_expiryCursor == 0) _earliestMetMs = Expiry.Never;
-        _nextExpiryCursor = _table.Scan(_expiryCursor, atLeast, into);
+        _nextExpiryCursor = Scan(_expiryCursor, atLeast, into);
     }
 
     /// <inheritdoc cref="ScanForExpiry"/>
@@ -105,18 +102,6 @@ internal sealed class Keyspace(Slot slot, int database)
         EarliestExpiryMs = _earliestMetMs;
         return true;
     }
-
-    /// <summary>See <see cref="ByteTable{TKeyOf}.Scan"/>.</summary>
-    public uint Scan(uint cursor, int atLeast, List<object> into) => _table.Scan(cursor, atLeast, into);
-
-    /// <summary>An entry chosen at random, or null.</summary>
-    public object? Random(Random random) => _table.Random(random);
-
-    /// <summary>Every entry. The keyspace must not change meanwhile.</summary>
-    public ByteTable<KeyEntry>.Enumerator GetEnumerator() => _table.GetEnumerator();
-
-    /// <summary>Makes room for this many keys at once.</summary>
-    public void EnsureCapacity(int count) => _table.EnsureCapacity(count);
 
     /// <summary>This keyspace under another database's number, for SWAPDB.</summary>
     internal Keyspace As(int database)

@@ -9,15 +9,16 @@ public sealed class Slot
     /// <summary>Taken before anything below is touched.</summary>
     internal SlotGate Gate;
 
-    private readonly Keyspace?[] _keyspaces;
     private readonly SlotTable _table;
+    private Keyspace _first;            // database 0, which most use alone: one step, not two
+    private Keyspace?[]? _others;       // by number; element 0 is not used
 
-    internal Slot(SlotTable table, int number, long epoch, int databases)
+    internal Slot(SlotTable table, int number, long epoch)
     {
         _table = table;
-        _keyspaces = new Keyspace?[databases];
         Number = number;
         Epoch = epoch;
+        _first = new Keyspace(this, 0);
     }
 
     /// <summary>0 to 16,383.</summary>
@@ -48,27 +49,40 @@ public sealed class Slot
     internal long Changes { get; set; }
 
     /// <summary>The keys of a database, made on first use.</summary>
-    internal Keyspace Keyspace(int database) => _keyspaces[database] ?? (_keyspaces[database] = new Keyspace(this, database));
+    internal Keyspace Keyspace(int database)
+    {
+        if (database == 0) return _first;
+        _others ??= new Keyspace?[_table.Databases];
+        return _others[database] ??= new Keyspace(this, database);
+    }
 
     /// <summary>The keys of a database, or null if it never had any.</summary>
-    internal Keyspace? KeyspaceIfAny(int database) => _keyspaces[database];
+    internal Keyspace? KeyspaceIfAny(int database) => database == 0 ? _first : _others?[database];
 
     /// <summary>Swaps two databases.</summary>
     internal void Swap(int first, int second)
     {
-        (_keyspaces[first], _keyspaces[second]) = (_keyspaces[second]?.As(first), _keyspaces[first]?.As(second));
+        Keyspace a = Keyspace(first), b = Keyspace(second);
+        Put(b.As(first), first);
+        Put(a.As(second), second);
         _table.SwapKeyCounts(Number, first, second);
     }
 
     /// <summary>Empties a database and returns what was in it, so that the caller may free it in the background.</summary>
     internal Keyspace? Clear(int database)
     {
-        Keyspace? cleared = _keyspaces[database];
-        _keyspaces[database] = null;
-        if (cleared is null) return null;
+        Keyspace? cleared = KeyspaceIfAny(database);
+        if (cleared is null || cleared.Count == 0) return null;
+        Put(new Keyspace(this, database), database);
         Bytes -= cleared.EntryBytes;
         _table.KeyCountChanged(Number, database, -cleared.Count);
         return cleared;
+    }
+
+    private void Put(Keyspace keyspace, int database)
+    {
+        if (database == 0) _first = keyspace;
+        else _others![database] = keyspace;
     }
 
     internal void AddBytes(long difference) => Bytes += difference;

@@ -28,7 +28,7 @@ public sealed class SlotTable(int databases)
     }
 
     /// <summary>Makes an empty slot; nobody else sees it before <see cref="Publish"/>.</summary>
-    public Slot Create(int number, long epoch) => new(this, number, epoch, Databases);
+    public Slot Create(int number, long epoch) => new(this, number, epoch);
 
     /// <summary>Lets commands in.</summary>
     public void Publish(Slot slot)

@@ -92,7 +92,7 @@ public sealed partial class Store : IDisposable
         if (single != 0 && !command.Is(CommandFlags.UndeclaredKeys))
         {
             if (single >= call.Request.Count) return RunWithout(ref call);
-            return RunInSlot(ref call, KeySlot.Of(call.Request[single]));
+            return RunInSlot(ref call, call.SlotHint >= 0 ? call.SlotHint : KeySlot.Of(call.Request[single]));
         }
         if (command.Is(CommandFlags.Exclusive)) return new(Outcome.NeedsExclusive);
         if (!command.Is(CommandFlags.UndeclaredKeys))
@@ -104,6 +104,20 @@ public sealed partial class Store : IDisposable
         }
         return RunInSlots(ref call);
     }
+
+    /// <summary>Finds out the slot and hash of the key that a request will look up, if it is for a command of one key.</summary>
+    public static ForeseenKey Foresee(CommandInfo? command, in Request request)
+    {
+        if (command is null || command.SingleKey == 0 || command.SingleKey >= request.Count) return new() { Slot = -1 };
+        ReadOnlySpan<byte> key = request[command.SingleKey];
+        return new() { Slot = KeySlot.Of(key), Hash = KeyHash.Of(key) };
+    }
+
+    /// <summary>Brings what these keys' look-ups will touch into the cache, up to <see cref="MostForeseen"/> at once; see <see cref="Foresight"/>.</summary>
+    public void Foresee(ReadOnlySpan<ForeseenKey> keys, int database) => Foresight.Follow(Slots, database, keys);
+
+    /// <summary>How many keys it is worth foreseeing at once.</summary>
+    public const int MostForeseen = Foresight.Most;
 
     public void Dispose()
     {
@@ -181,7 +195,18 @@ public sealed partial class Store : IDisposable
         slots.Clear();
         call.Command.LocateKeys(call.Request, slots);
         Span<int> numbers = CollectionsMarshal.AsSpan(slots);
-        foreach (ref int number in numbers) number = KeySlot.Of(call.Request[number]);
+        Span<ForeseenKey> keys = stackalloc ForeseenKey[MostForeseen];
+        int count = 0;
+        foreach (ref int number in numbers)
+        {
+            ReadOnlySpan<byte> key = call.Request[number];
+            number = KeySlot.Of(key);
+            keys[count++] = new() { Slot = number, Hash = KeyHash.Of(key) };
+            if (count < keys.Length) continue;
+            Foresee(keys, call.Session.Database);
+            count = 0;
+        }
+        if (numbers.Length > 1) Foresee(keys[..count], call.Session.Database);
         numbers.Sort();
         return RunInSlots(ref call, numbers);
     }

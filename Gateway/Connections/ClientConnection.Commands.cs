@@ -30,31 +30,20 @@ public sealed partial class ClientConnection
         int used = 0;
         try
         {
-            CommandStatistics.Stripe statistics = _server.CommandStatistics.Mine;
             var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs };
             LastUsedMs = call.NowMs;
-            long ticks = Stopwatch.GetTimestamp();
             _requests.LargestBulk = _server.Options.ProtoMaxBulkLength;
             while (wait is null && !CloseAfterReply && !_killed)
             {
-                _requests.Unauthenticated = !IsAuthenticated;
-                ReadOutcome outcome = _requests.Read(bytes[used..]);
+                ReadOutcome outcome = ReadAhead(bytes, used, out int count);
+                int run = RunAhead(ref call, bytes, count, ref wait);
+                for (int i = 0; i < run; i++) used += t_ahead![i].Kept.Length;
+                _requests.Release(startAnew: run < count || wait is not null || CloseAfterReply);
+                if (outcome == ReadOutcome.Request || run < count || wait is not null || CloseAfterReply) continue;
                 if (outcome == ReadOutcome.Incomplete) break;
-                if (outcome == ReadOutcome.Malformed)
-                {
-                    RefuseMalformed();
-                    return bytes.Length;
-                }
-                ReadOnlySpan<byte> frame = bytes[used..];
-                if (_requests.Count != 0)
-                {
-                    call.Request = _requests.Request(frame);
-                    if (!Run(ref call, statistics, ref ticks, ref wait)) break; // not taken; it will be read again
-                }
-                used += _requests.Consumed;
-                if (_reply.Length > ChunkBytes) Send();
+                RefuseMalformed();
+                return bytes.Length;
             }
-            if (used != 0) _requests.Trim();
         }
         finally
         {
@@ -63,11 +52,64 @@ public sealed partial class ClientConnection
         return used;
     }
 
+    /// <summary>A request read ahead of those before it in the pipeline.</summary>
+    private struct Ahead
+    {
+        public KeptRequest Kept;
+        public CommandInfo? Command;
+    }
+
+    [ThreadStatic]
+    private static Ahead[]? t_ahead;
+
+    /// <summary>Reads the next requests of a pipeline, as many as are worth foreseeing together, without running them.</summary>
+    private ReadOutcome ReadAhead(ReadOnlySpan<byte> bytes, int from, out int count)
+    {
+        Ahead[] ahead = t_ahead ??= new Ahead[Store.MostForeseen];
+        count = 0;
+        ReadOutcome outcome;
+        _requests.Unauthenticated = !IsAuthenticated;
+        do
+        {
+            outcome = _requests.Read(bytes[from..]);
+            if (outcome != ReadOutcome.Request) return outcome;
+            ahead[count++].Kept = _requests.Keep(from);
+            from += _requests.Consumed;
+        }
+        while (count < ahead.Length && from < bytes.Length && IsAuthenticated && !_requests.IsInline && bytes[from] == '*');
+        return outcome;
+    }
+
+    /// <summary>Runs the requests read ahead; returns how many were taken.</summary>
+    private int RunAhead(ref CommandContext call, ReadOnlySpan<byte> bytes, int count, ref Func<Task>? wait)
+    {
+        Span<Ahead> ahead = t_ahead.AsSpan(0, count);
+        Span<ForeseenKey> keys = stackalloc ForeseenKey[Store.MostForeseen];
+        for (int i = 0; i < count; i++)
+        {
+            Request request = _requests.Request(ahead[i].Kept, bytes);
+            ahead[i].Command = request.Count == 0 ? null : _server.Commands.Resolve(request);
+            keys[i] = Store.Foresee(ahead[i].Command, request);
+        }
+        if (count > 1) _server.Store.Foresee(keys[..count], Database);
+        CommandStatistics.Stripe statistics = _server.CommandStatistics.Mine;
+        long ticks = Stopwatch.GetTimestamp();
+        for (int i = 0; i < count; i++)
+        {
+            call.Request = _requests.Request(ahead[i].Kept, bytes);
+            if (call.Count == 0) continue; // an empty line
+            call.SlotHint = keys[i].Slot;
+            if (!Run(ref call, ahead[i].Command, statistics, ref ticks, ref wait)) return i; // not taken; it will be read again
+            if (_reply.Length > ChunkBytes) Send();
+            if (wait is not null || CloseAfterReply || _killed) return i + 1;
+        }
+        return count;
+    }
+
     /// <summary>Runs one request. False if it was not run and must be tried again after the wait.</summary>
-    private bool Run(ref CommandContext call, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
+    private bool Run(ref CommandContext call, CommandInfo? command, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
     {
         int mark = _reply.Length;
-        CommandInfo? command = _server.Commands.Resolve(call.Request);
         if (command is null || command.Method is null || !command.AcceptsCount(call.Count) || !IsAuthenticated)
         {
             if (!Admit(command, call.Request, statistics))
@@ -79,7 +121,7 @@ public sealed partial class ClientConnection
         }
         if (_server.Pause.IsOn && _server.Pause.Holds(command!, out Task over))
         {
-            wait = () => over;
+            wait = After(over);
             return false;
         }
         call.Command = command!;
@@ -125,6 +167,8 @@ public sealed partial class ClientConnection
 
     // Methods of their own, so that the closures are made only when something must be waited for.
     private Func<Task> Continue(Func<RespWriter, Task> continuation, bool isReplied) => () => ContinueAsync(continuation, isReplied);
+
+    private static Func<Task> After(Task over) => () => over;
 
     private Func<Task> RunExclusivelyLater(OwnedRequest request, CommandInfo command) => () => RunExclusivelyAsync(request, command);
 

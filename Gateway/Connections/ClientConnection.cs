@@ -77,7 +77,7 @@ public sealed partial class ClientConnection : Session
     {
         _killed = true;
         _transport.Abort(new ConnectionAbortedException("The client was killed."));
-        _input.CancelPendingRead();
+        Wake();
     }
 
     /// <summary>
@@ -87,8 +87,11 @@ public sealed partial class ClientConnection : Session
     public void Post(Action<ClientConnection> letter)
     {
         _mailbox.Post(letter);
-        _input.CancelPendingRead();
+        Wake();
     }
+
+    /// <summary>Lets the loop go on though nothing has come in; on a thread of the pool, as the caller may hold gates.</summary>
+    private void Wake() => ThreadPool.UnsafeQueueUserWorkItem(static input => input.CancelPendingRead(), _input, preferLocal: false);
 
     /// <summary>Serves the client until it or we close the connection.</summary>
     public async Task RunAsync()

@@ -27,7 +27,8 @@ internal sealed class RequestReader
     private const int LongestHeader = 32;
 
     private ArgumentRange[] _arguments = new ArgumentRange[16];
-    private int _count;             // arguments read so far
+    private int _first;             // where the arguments of the request being read begin; before them, those of requests kept
+    private int _count;             // arguments of it read so far
     private int _expected = -1;     // arguments the array announces; -1: its header is not read yet
     private int _bulkLength = -1;   // bytes of the bulk string being read; -1: its header is not read yet
     private int _position;          // how far the incomplete request was understood
@@ -92,25 +93,57 @@ internal sealed class RequestReader
                 _bulkLength = (int)length;
             }
             if (bytes.Length - _position < _bulkLength + 2) return ReadOutcome.Incomplete;
-            if (_count == _arguments.Length) Array.Resize(ref _arguments, (int)Math.Min(_expected, _count * 2L));
-            _arguments[_count++] = new(_position, _bulkLength);
+            if (_first + _count == _arguments.Length)
+                Array.Resize(ref _arguments, (int)Math.Min((long)_first + _expected + 16, _arguments.Length * 2L));
+            _arguments[_first + _count++] = new(_position, _bulkLength);
             _position += _bulkLength + 2; // what stands where CR LF should is not looked at, as in Redis
             _bulkLength = -1;
         }
         return Complete();
     }
 
-    /// <summary>The request that the last <see cref="Read"/>, of the same bytes, found.</summary>
-    public Request Request(ReadOnlySpan<byte> bytes)
+    /// <summary>Whether the request that was read last is an inline command; it must be run before another is read.</summary>
+    public bool IsInline => _isInline;
+
+    /// <summary>Puts the request aside that was read last, so that another can be read before it is run.</summary>
+    /// <param name="start">Where it starts in the caller's bytes.</param>
+    public KeptRequest Keep(int start)
     {
-        ReadOnlySpan<ArgumentRange> arguments = _arguments.AsSpan(0, _count);
-        return _isInline ? new(_inline, arguments, []) : new(bytes, arguments, bytes[..Consumed]);
+        var kept = new KeptRequest(start, Consumed, _first, _count, _isInline);
+        _first += _count;
+        return kept;
     }
 
-    /// <summary>Gives back a large argument list that one request needed.</summary>
-    public void Trim()
+    /// <summary>A request that was put aside.</summary>
+    public Request Request(in KeptRequest kept, ReadOnlySpan<byte> bytes)
     {
-        if (_arguments.Length > 1024) _arguments = new ArgumentRange[16];
+        ReadOnlySpan<ArgumentRange> arguments = _arguments.AsSpan(kept.FirstArgument, kept.Count);
+        if (kept.IsInline) return new(_inline, arguments, []);
+        ReadOnlySpan<byte> frame = bytes.Slice(kept.Start, kept.Length);
+        return new(frame, arguments, frame);
+    }
+
+    /// <summary>
+    /// The requests put aside have been run. What has been understood of an incomplete one after them stays known if the caller
+    /// comes back with its bytes, which is the case unless <paramref name="startAnew"/> says otherwise.
+    /// </summary>
+    public void Release(bool startAnew)
+    {
+        if (startAnew)
+        {
+            _expected = _bulkLength = -1;
+            _position = _count = 0;
+        }
+        int first = _first;
+        _first = 0;
+        if (_expected >= 0)
+        {
+            _arguments.AsSpan(first, _count).CopyTo(_arguments);
+            return;
+        }
+        _count = 0;
+        // A large request is over: give its room back.
+        if (_arguments.Length > 4096) _arguments = new ArgumentRange[16];
         if (_inline.Length > 4096) _inline = [];
     }
 
@@ -169,7 +202,10 @@ internal sealed class RequestReader
         ReadOnlySpan<byte> line = bytes[..end];
         if (line.EndsWith("\r"u8)) line = line[..^1];
         if (_inline.Length < line.Length) _inline = new byte[Math.Max(256, line.Length)];
-        _count = InlineSplitter.Split(line, _inline, ref _arguments);
+        _count = InlineSplitter.Split(line, _inline, ref _arguments); // never behind requests put aside: see IsInline
         return _count < 0 ? Malformed("Protocol error: unbalanced quotes in request") : Complete();
     }
 }
+
+/// <summary>A request that was read and waits to be run: where its frame and its arguments are.</summary>
+internal readonly record struct KeptRequest(int Start, int Length, int FirstArgument, int Count, bool IsInline);

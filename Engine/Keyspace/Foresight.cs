@@ -1,0 +1,56 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>A key that a request further down the pipeline will look up.</summary>
+public struct ForeseenKey
+{
+    /// <summary>Its slot; negative if the request has no single key.</summary>
+    public int Slot { get; set; }
+
+    /// <summary>Its hash.</summary>
+    public uint Hash { get; set; }
+}
+
+/// <summary>
+/// Brings what a pipeline's next commands will need into the processor's cache. A look-up follows four pointers (slot, keyspace, cell, entry),
+/// and with many keys each is a cache miss of up to 100 ns, one after the other. Following them for many keys side by side, step by step,
+/// lets the processor wait for all of them at once.
+/// </summary>
+internal static class Foresight
+{
+    /// <summary>How many keys are followed at once.</summary>
+    public const int Most = 32;
+
+    /// <summary>Follows the pointers without the gates: everything read may be changing, nothing of it is used.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    public static int Follow(SlotTable slots, int database, ReadOnlySpan<ForeseenKey> keys)
+    {
+        var found = default(Objects);
+        int touched = 0;
+        for (int i = 0; i < keys.Length; i++)
+        {
+            Slot? slot = keys[i].Slot < 0 ? null : slots[keys[i].Slot];
+            found[i] = slot;
+            if (slot is not null) touched += slot.Number;
+        }
+        for (int i = 0; i < keys.Length; i++)
+        {
+            Keyspace? keyspace = Unsafe.As<Slot?>(found[i])?.KeyspaceIfAny(database);
+            found[i] = keyspace;
+            if (keyspace is not null) touched += keyspace.Count;
+        }
+        for (int i = 0; i < keys.Length; i++) found[i] = Unsafe.As<Keyspace?>(found[i])?.Foresee(keys[i].Hash);
+        for (int i = 0; i < keys.Length; i++)
+        {
+            if (found[i] is byte[] { Length: > 0 } blob) touched += blob[0];
+        }
+        return touched;
+    }
+
+    [InlineArray(Most)]
+    private struct Objects
+    {
+        private object? _first;
+    }
+}
