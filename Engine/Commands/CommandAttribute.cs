@@ -87,7 +87,8 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// Where the keys are, specifications separated by ';', each made of flags in capitals (RO RW OW RM, ACCESS UPDATE INSERT DELETE,
     /// NOT_KEY INCOMPLETE VARIABLE_FLAGS) and one position: <c>1</c> an argument; <c>1..-1</c> a range; <c>1..-1:2</c> every
     /// second of it; <c>#2</c> the number of keys is argument 2 and they follow it; <c>STORE@3</c> the argument after a word searched for
-    /// from argument 3 on (from the end if negative); <c>STREAMS@1/2</c> the first half of all after that word. "1" alone means "RO ACCESS 1".
+    /// from argument 3 on (from the end if negative); <c>STREAMS@1/2</c> the first half of all after that word;
+    /// <c>?</c> keys that the request does not tell; <c>?STORE</c> the argument after a word, which clients are not told either. "1" alone means "RO ACCESS 1".
     /// </summary>
     public string Keys { get; init; } = "";
 

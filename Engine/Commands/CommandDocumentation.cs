@@ -181,6 +181,18 @@ internal static class CommandDocumentation
         WriteNames(reply, keys.Flags.Select(ShownFlag));
         reply.BulkString("begin_search"u8);
         reply.Map(2);
+        if (keys.Search == KeySearch.Unknown)
+        {
+            Pair(reply, "type"u8, "unknown");
+            reply.BulkString("spec"u8);
+            reply.Map(0);
+            reply.BulkString("find_keys"u8);
+            reply.Map(2);
+            Pair(reply, "type"u8, "unknown");
+            reply.BulkString("spec"u8);
+            reply.Map(0);
+            return;
+        }
         if (keys.Search == KeySearch.Index)
         {
             Pair(reply, "type"u8, "index");

@@ -5,6 +5,9 @@ public enum KeySearch
 {
     Index,
     Keyword,
+
+    /// <summary>Not to be told from the request, or not in these words.</summary>
+    Unknown,
 }
 
 /// <summary>How the keys are found from there.</summary>
@@ -33,7 +36,10 @@ public sealed class KeySpecification
     /// <summary>For <see cref="KeySearch.Index"/>: the first key's argument (or, for KeyCount, the count's).</summary>
     public int First { get; init; }
 
-    /// <summary>For <see cref="KeySearch.Keyword"/>: the word, and where the search starts.</summary>
+    /// <summary>
+    /// For <see cref="KeySearch.Keyword"/>: the word, and where the search starts. For <see cref="KeySearch.Unknown"/>: the word whose last
+    /// occurrence the key follows, though clients are not told so; or nothing.
+    /// </summary>
     public string Keyword { get; init; } = "";
 
     public int StartFrom { get; init; }
@@ -94,6 +100,7 @@ public sealed class KeySpecification
                 Limit = slash < 0 ? 0 : int.Parse(position[(slash + 1)..]),
             };
         }
+        if (position[0] == '?') return new() { Flags = flags, Search = KeySearch.Unknown, Keyword = position[1..] };
         if (position[0] == '#')
             return new() { Flags = flags, Search = KeySearch.Index, Find = KeyFind.KeyCount, First = int.Parse(position[1..]) };
         int dots = position.IndexOf("..", StringComparison.Ordinal);
@@ -115,6 +122,16 @@ public sealed class KeySpecification
     public bool TryLocate(in Request request, List<int> positions)
     {
         int first = First;
+        if (Search == KeySearch.Unknown)
+        {
+            for (int i = request.Count - 2; i > 1 && Keyword.Length > 0; i--)
+            {
+                if (!Ascii.EqualsWord(request[i], Keyword)) continue;
+                positions.Add(i + 1);
+                break;
+            }
+            return true;
+        }
         if (Search == KeySearch.Keyword)
         {
             first = FindKeyword(request);

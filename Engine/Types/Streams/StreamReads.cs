@@ -4,7 +4,7 @@ namespace OrleansRedis.Engine;
 internal static class StreamReads
 {
     /// <summary>XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]</summary>
-    [Command("XREAD", -4, CommandFlags.Blocking | CommandFlags.ReadOnly, Category.Stream, Keys = "RO ACCESS STREAMS@1/2",
+    [Command("XREAD", -4, CommandFlags.Blocking | CommandFlags.ReadOnly | CommandFlags.MovableKeys, Category.Stream, Keys = "RO ACCESS STREAMS@1/2",
         Since = "5.0.0", Complexity = "",
         Summary = "Returns messages from multiple streams with IDs greater than the ones requested. Blocks until a message is available otherwise.",
         Syntax = "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] ID [ID ...]")]
@@ -14,7 +14,7 @@ internal static class StreamReads
     }
 
     /// <summary>XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]</summary>
-    [Command("XREADGROUP", -7, CommandFlags.Blocking | CommandFlags.Write, Category.Stream, Keys = "RO ACCESS STREAMS@4/2",
+    [Command("XREADGROUP", -7, CommandFlags.Blocking | CommandFlags.Write | CommandFlags.MovableKeys, Category.Stream, Keys = "RO ACCESS STREAMS@4/2",
         Since = "5.0.0", Complexity = "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
         Summary = "Returns new or historical messages from a stream for a consumer in a group. Blocks until a message is available otherwise.",
         Syntax = "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] ID [ID ...]")]

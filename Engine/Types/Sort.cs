@@ -1,0 +1,267 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>SORT and SORT_RO: the elements of a list, set or sorted set in an order of their own, or by the values of other keys.</summary>
+internal static class Sort
+{
+    /// <summary>SORT key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]</summary>
+    [Command("SORT", -2, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.MovableKeys | CommandFlags.UndeclaredKeys, Category.Set | Category.SortedSet | Category.List | Category.Dangerous, Keys = "RO ACCESS 1; RO ACCESS ?; OW UPDATE ?STORE",
+        Since = "1.0.0", Complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
+        Summary = "Sorts the elements in a list, a set, or a sorted set, optionally storing the result.",
+        Syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]")]
+    internal static void SortKey(ref CommandContext call) => Run(ref call, mayStore: true);
+
+    /// <summary>SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]</summary>
+    [Command("SORT_RO", -2, CommandFlags.ReadOnly | CommandFlags.MovableKeys | CommandFlags.UndeclaredKeys, Category.Set | Category.SortedSet | Category.List | Category.Dangerous, Keys = "RO ACCESS 1; RO ACCESS ?",
+        Since = "7.0.0", Complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
+        Summary = "Returns the sorted elements of a list, a set, or a sorted set.",
+        Syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]")]
+    internal static void SortRo(ref CommandContext call) => Run(ref call, mayStore: false);
+
+    private static void Run(ref CommandContext call, bool mayStore)
+    {
+        if (!SortOptions.TryParse(ref call, mayStore, out SortOptions options)) return;
+        Entry entry = call.Read(1);
+        ValueType type = entry.IsMissing ? ValueType.List : entry.Type;
+        if (type is not (ValueType.List or ValueType.Set or ValueType.SortedSet))
+        {
+            call.Reply.Error(Errors.WrongType);
+            return;
+        }
+        bool sorts = options.ByArgument == 0 || options.HasPattern;
+        bool alpha = options.Alpha;
+        int by = options.HasPattern ? options.ByArgument : 0;
+        if (!sorts && type == ValueType.Set && options.StoreArgument != 0)
+        {
+            // A set has no order of its own, and what is stored must be the same on every copy.
+            sorts = alpha = true;
+        }
+        SortedElement[] elements = entry.IsMissing ? [] : Elements(entry.Object, type, reversed: !sorts && options.Descending && type != ValueType.Set);
+        if (sorts)
+        {
+            if (!TryWeigh(ref call, elements, by, alpha)) return;
+            var order = new Order(alpha, by != 0, options.Descending);
+            // Stable, so that equal weights are always in one order.
+            elements = [.. elements.Order(order)];
+        }
+        (int start, int end) = Limits(options, elements.Length);
+        ReadOnlySpan<SortedElement> chosen = start <= end ? elements.AsSpan(start, end - start + 1) : [];
+        if (options.StoreArgument != 0) Store(ref call, chosen, options);
+        else Reply(ref call, chosen, options);
+    }
+
+    private static (int Start, int End) Limits(in SortOptions options, int length)
+    {
+        int start = (int)Math.Min(Math.Max(options.LimitOffset, 0), length);
+        int count = (int)Math.Min(Math.Max(options.LimitCount, -1), length);
+        return (start, Math.Min(count < 0 ? length - 1 : start + count - 1, length - 1));
+    }
+
+    private static SortedElement[] Elements(object entry, ValueType type, bool reversed)
+    {
+        var elements = new List<SortedElement>();
+        Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
+        switch (type)
+        {
+            case ValueType.List:
+                long count = ListEntry.Count(entry);
+                if (count == 0) break;
+                var list = new ListCursor(entry, reversed ? count - 1 : 0, forward: !reversed);
+                while (list.MoveNext()) elements.Add(new(list.Current.ToArray()));
+                break;
+            case ValueType.Set:
+                foreach (SetMember member in new SetMembers(entry)) elements.Add(new(member.AsSpan(scratch).ToArray()));
+                break;
+            case ValueType.SortedSet:
+                var view = new SortedSetView(entry);
+                SortedSetView.Walker walker = view.Walk(new RankRange(0, view.Count), reversed, scratch);
+                while (walker.MoveNext()) elements.Add(new(walker.Member.ToArray()));
+                break;
+        }
+        return [.. elements];
+    }
+
+    /// <summary>Finds what each element is to be sorted by. False if it shall be a number and is not; the error is in the reply.</summary>
+    private static bool TryWeigh(ref CommandContext call, SortedElement[] elements, int by, bool alpha)
+    {
+        foreach (ref SortedElement element in elements.AsSpan())
+        {
+            byte[]? weight = element.Bytes;
+            if (by != 0) TryLookUp(ref call, call[by], element.Bytes, out weight);
+            if (alpha)
+            {
+                element.Weight = weight;
+                continue;
+            }
+            if (weight is null || TryNumber(weight, out element.Score)) continue;
+            call.Reply.Error("ERR One or more scores can't be converted into double"u8);
+            return false;
+        }
+        return true;
+    }
+
+    private static bool TryNumber(ReadOnlySpan<byte> text, out double number) => Numbers.TryParseDoubleLeniently(text, out number) && !text.Contains((byte)0) && !IsOverflow(text, number);
+
+    /// <summary>A number too large for a double is none, but "inf" is one.</summary>
+    private static bool IsOverflow(ReadOnlySpan<byte> text, double number) => double.IsInfinity(number) && text.IndexOfAnyInRange((byte)'0', (byte)'9') >= 0;
+
+    /// <summary>The value that a pattern leads to for an element: "#" itself, "prefix*suffix" a string key, "prefix*suffix->field" a hash's field.</summary>
+    private static bool TryLookUp(ref CommandContext call, ReadOnlySpan<byte> pattern, byte[] element, out byte[]? value)
+    {
+        value = null;
+        if (pattern is [(byte)'#'])
+        {
+            value = element;
+            return true;
+        }
+        int star = pattern.IndexOf((byte)'*');
+        if (star < 0) return false;
+        int arrow = pattern[(star + 1)..].IndexOf("->"u8);
+        ReadOnlySpan<byte> suffix = pattern[(star + 1)..], field = default;
+        if (arrow >= 0 && arrow + 2 < suffix.Length)
+        {
+            field = suffix[(arrow + 2)..];
+            suffix = suffix[..arrow];
+        }
+        byte[] key = [.. pattern[..star], .. element, .. suffix];
+        Entry entry = call.Read(key);
+        if (entry.IsMissing) return false;
+        if (field.IsEmpty)
+        {
+            if (entry.Type != ValueType.String) return false;
+            Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
+            value = StringEntry.Read(entry.Object, scratch).ToArray();
+            return true;
+        }
+        if (entry.Type != ValueType.Hash || !HashEntry.TryGet(entry.Object, field, out HashItem item) || item.ExpiresAtMs <= call.NowMs) return false;
+        value = item.Value.ToArray();
+        return true;
+    }
+
+    private static void Reply(ref CommandContext call, ReadOnlySpan<SortedElement> elements, in SortOptions options)
+    {
+        call.Reply.Array(elements.Length * Math.Max(1, options.GetArguments.Count));
+        foreach (SortedElement element in elements)
+        {
+            if (options.GetArguments.Count == 0) call.Reply.BulkString(element.Bytes);
+            foreach (int get in options.GetArguments)
+            {
+                if (TryLookUp(ref call, call[get], element.Bytes, out byte[]? value)) call.Reply.BulkString(value);
+                else call.Reply.Null();
+            }
+        }
+    }
+
+    private static void Store(ref CommandContext call, ReadOnlySpan<SortedElement> elements, in SortOptions options)
+    {
+        ServerOptions server = call.Store.Options;
+        var list = new Quicklist(server.ListMaxListpackSize, server.ListCompressDepth);
+        foreach (SortedElement element in elements)
+        {
+            if (options.GetArguments.Count == 0) list.PushTail(element.Bytes);
+            foreach (int get in options.GetArguments)
+            {
+                TryLookUp(ref call, call[get], element.Bytes, out byte[]? value);
+                list.PushTail(value); // an element without a value is stored as an empty string
+            }
+        }
+        ReadOnlySpan<byte> key = call[options.StoreArgument];
+        Keyspace keyspace = call.Write(key).Keyspace;
+        long count = list.Count;
+        if (count == 0)
+        {
+            if (call.Remove(keyspace, key))
+            {
+                call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
+                call.Effect(keyspace, "DEL"u8, key);
+            }
+            call.Reply.Integer(0);
+            return;
+        }
+        object made = ListEntry.Compact(server, new ListValue(key.ToArray(), list));
+        EntryEffects.Recreate(ref call, keyspace, key, made);
+        call.Remove(keyspace, key);
+        call.Add(keyspace, made);
+        call.Modified(keyspace, key, KeyEvents.List, "sortstore"u8);
+        call.Reply.Integer(count);
+    }
+
+    /// <summary>An element and what it is sorted by.</summary>
+    private struct SortedElement(byte[] bytes)
+    {
+        public readonly byte[] Bytes = bytes;
+        public byte[]? Weight;
+        public double Score;
+    }
+
+    private sealed class Order(bool alpha, bool byPattern, bool descending) : IComparer<SortedElement>
+    {
+        public int Compare(SortedElement x, SortedElement y)
+        {
+            int order = alpha ? CompareText(x.Weight, y.Weight) : x.Score.CompareTo(y.Score);
+            // Equal numbers are told apart by the elements; equal text of other keys is not, as in Redis.
+            if (order == 0 && !(alpha && byPattern)) order = CompareText(x.Bytes, y.Bytes);
+            return descending ? -order : order;
+        }
+
+        /// <summary>What is missing comes first.</summary>
+        private static int CompareText(byte[]? x, byte[]? y) =>
+            x is null ? y is null ? 0 : -1 : y is null ? 1 : x.AsSpan().SequenceCompareTo(y);
+    }
+
+    /// <summary>What is asked for; arguments by their index, 0 for none.</summary>
+    private readonly record struct SortOptions(
+        bool Descending, bool Alpha, long LimitOffset, long LimitCount, int ByArgument, bool HasPattern, List<int> GetArguments, int StoreArgument)
+    {
+        public static bool TryParse(ref CommandContext call, bool mayStore, out SortOptions options)
+        {
+            options = default;
+            bool descending = false, alpha = false;
+            long offset = 0, count = -1;
+            int by = 0, store = 0;
+            var gets = new List<int>();
+            for (int i = 2; i < call.Count; i++)
+            {
+                ReadOnlySpan<byte> word = call[i];
+                int more = call.Count - i - 1;
+                if (word.Is("ASC"u8))
+                {
+                    descending = false;
+                }
+                else if (word.Is("DESC"u8))
+                {
+                    descending = true;
+                }
+                else if (word.Is("ALPHA"u8))
+                {
+                    alpha = true;
+                }
+                else if (more >= 2 && word.Is("LIMIT"u8))
+                {
+                    if (!call.TryInt64(i + 1, out offset) || !call.TryInt64(i + 2, out count)) return false;
+                    i += 2;
+                }
+                else if (more >= 1 && mayStore && word.Is("STORE"u8))
+                {
+                    store = ++i;
+                }
+                else if (more >= 1 && word.Is("BY"u8))
+                {
+                    by = ++i;
+                }
+                else if (more >= 1 && word.Is("GET"u8))
+                {
+                    gets.Add(++i);
+                }
+                else
+                {
+                    call.SyntaxError();
+                    return false;
+                }
+            }
+            // A constant leads to no key, and means that nothing is to be sorted.
+            bool hasPattern = by != 0 && call[by].Contains((byte)'*');
+            options = new(descending, alpha, offset, count, by, hasPattern, gets, store);
+            return true;
+        }
+    }
+}
