@@ -74,22 +74,35 @@ public sealed class ArgumentSyntax
     public static IReadOnlyList<ArgumentSyntax> Parse(string syntax, IReadOnlyList<KeySpecification> keys)
     {
         var words = new Words(syntax);
-        List<List<ArgumentSyntax>> alternatives = ParseAlternatives(words, null);
+        List<List<ArgumentSyntax>> alternatives = ParseAlternatives(words, null, out _);
         List<ArgumentSyntax> arguments = alternatives.Count == 1 ? alternatives[0] : [Combine(alternatives)];
         int nextSpecification = 0;
         AssignKeys(arguments, null, keys, ref nextSpecification);
         return arguments;
     }
 
-    private static List<List<ArgumentSyntax>> ParseAlternatives(Words words, string? end)
+    /// <param name="words">The words, from the first of the group on.</param>
+    /// <param name="end">The bracket that ends the group.</param>
+    /// <param name="isMultiple">Whether the group ends with its own repetition: "a b | c [a b | c ...]".</param>
+    private static List<List<ArgumentSyntax>> ParseAlternatives(Words words, string? end, out bool isMultiple)
     {
-        var alternatives = new List<List<ArgumentSyntax>> { ParseSequence(words) };
-        while (words.TryTake("|")) alternatives.Add(ParseSequence(words));
+        int start = words.Position;
+        isMultiple = false;
+        var alternatives = new List<List<ArgumentSyntax>> { ParseSequence(words, start, ref isMultiple) };
+        while (words.TryTake("|")) alternatives.Add(ParseSequence(words, start, ref isMultiple));
         if (end is null ? !words.AtEnd : !words.TryTake(end)) throw new FormatException($"The syntax '{words}' lacks a '{end}' or has one too many.");
         return alternatives;
     }
 
-    private static List<ArgumentSyntax> ParseSequence(Words words)
+    /// <summary>A group's arguments, if it has more than one alternative or part, as one.</summary>
+    private static ArgumentSyntax ParseGroup(Words words, string end)
+    {
+        ArgumentSyntax group = Combine(ParseAlternatives(words, end, out bool isMultiple));
+        group.IsMultiple |= isMultiple;
+        return group;
+    }
+
+    private static List<ArgumentSyntax> ParseSequence(Words words, int groupStart, ref bool groupIsMultiple)
     {
         var sequence = new List<ArgumentSyntax>();
         while (words.Peek is { } word and not ("|" or "]" or ">"))
@@ -98,13 +111,14 @@ public sealed class ArgumentSyntax
             words.Skip();
             if (word == "[" && words.TryTakeRepetition(out string? repeated))
             {
-                Repeat(sequence, repeated);
+                if (words.HasAlternatives(groupStart, start) && repeated == words.Source(groupStart, start)) groupIsMultiple = true;
+                else Repeat(sequence, repeated);
                 continue;
             }
             ArgumentSyntax argument;
             if (word is "[" or "<")
             {
-                argument = Combine(ParseAlternatives(words, word == "[" ? "]" : ">"));
+                argument = ParseGroup(words, word == "[" ? "]" : ">");
                 if (word == "[") argument.IsOptional = true;
             }
             else if (!IsToken(word))
@@ -121,7 +135,7 @@ public sealed class ArgumentSyntax
             else if (words.Peek is "<")
             {
                 words.Skip();
-                argument = Combine(ParseAlternatives(words, ">"));
+                argument = ParseGroup(words, ">");
                 argument.Token = word;
                 if (argument.Type == ArgumentType.Block) argument.Name = word.ToLowerInvariant();
             }
@@ -165,32 +179,42 @@ public sealed class ArgumentSyntax
     /// <summary>"[a b ...]": the last arguments, which were written just so, may be repeated.</summary>
     private static void Repeat(List<ArgumentSyntax> sequence, string repeated)
     {
-        // Inside a block of a token ("STREAMS key [key ...] id [id ...]") it is the block's last argument.
-        if (sequence is [.., { Type: ArgumentType.Block, Token: not null } block] && block.Arguments[^1]._source == repeated)
+        // Inside a block of a token ("STREAMS key [key ...] id [id ...]") it is the block's last arguments.
+        if (sequence is [.., { Type: ArgumentType.Block, Token: not null } block])
         {
-            block.Arguments[^1].IsMultiple = true;
-            return;
+            var parts = new List<ArgumentSyntax>(block.Arguments);
+            if (TryRepeatLast(parts, repeated))
+            {
+                block.Arguments = parts;
+                return;
+            }
         }
-        ArgumentSyntax last = sequence[^1];
-        if (last.Token is { } token && last._source == $"{token} {repeated}")
+        if (sequence is [.., { Token: { } token } last] && last._source == $"{token} {repeated}")
         {
             last.IsMultiple = true;
             return;
         }
+        if (TryRepeatLast(sequence, repeated)) return;
+        throw new FormatException($"'[{repeated} ...]' repeats nothing that stands before it.");
+    }
+
+    private static bool TryRepeatLast(List<ArgumentSyntax> sequence, string repeated)
+    {
         for (int count = 1; count <= sequence.Count; count++)
         {
             if (string.Join(' ', sequence[^count..].Select(argument => argument._source)) != repeated) continue;
+            ArgumentSyntax last = sequence[^1];
             if (count > 1)
             {
-                var data = new ArgumentSyntax { Type = ArgumentType.Block, Name = "data", Arguments = sequence[^count..] };
+                last = new() { Type = ArgumentType.Block, Name = "data", Arguments = sequence[^count..] };
                 sequence.RemoveRange(sequence.Count - count, count);
-                sequence.Add(last = data);
+                sequence.Add(last);
             }
             last.IsMultiple = true;
             last.RepeatsToken = last.Token is not null;
-            return;
+            return true;
         }
-        throw new FormatException($"'[{repeated} ...]' repeats nothing that stands before it.");
+        return false;
     }
 
     private static ArgumentSyntax Combine(List<List<ArgumentSyntax>> alternatives)
@@ -293,7 +317,12 @@ public sealed class ArgumentSyntax
         }
 
         /// <summary>What was written from a position to here.</summary>
-        public string Source(int start) => string.Join(' ', _words[start..Position]);
+        public string Source(int start) => Source(start, Position);
+
+        /// <summary>Whether these words are alternatives, and not just one thing.</summary>
+        public bool HasAlternatives(int start, int end) => _words.AsSpan(start..end).Contains("|");
+
+        public string Source(int start, int end) => string.Join(' ', _words[start..end]);
 
         public override string ToString() => string.Join(' ', _words);
     }

@@ -120,8 +120,12 @@ internal static class ConnectionCommands
     [Command("RESET", 1, Handshake, Category.Connection, Since = "6.2.0", Complexity = "O(1)", Summary = "Resets the connection.")]
     internal static void Reset(ref CommandContext call)
     {
-        ((ClientConnection)call.Session).Reset();
-        call.Reply.SimpleString("RESET"u8);
+        var client = (ClientConnection)call.Session;
+        call.Continuation = async reply =>
+        {
+            await client.ResetAsync().ConfigureAwait(false);
+            reply.SimpleString("RESET"u8);
+        };
     }
 
     /// <summary>QUIT</summary>

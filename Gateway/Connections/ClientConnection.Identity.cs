@@ -59,9 +59,10 @@ public sealed partial class ClientConnection
         return IsAuthenticated = true;
     }
 
-    /// <summary>RESET: as it was when it connected.</summary>
-    public void Reset()
+    /// <summary>RESET: as it was when it connected. What it has watched and queued is given up too.</summary>
+    public async Task ResetAsync()
     {
+        if (Transaction is { } transaction) await transaction.CloseAsync(_server.Store).ConfigureAwait(false);
         Database = 0;
         Protocol = 2;
         Name = "";

@@ -22,6 +22,10 @@ public sealed class ArgumentSyntaxTests
     [InlineData("[protover [AUTH username password] [SETNAME clientname]]", "[protover-auth-clientname(protover:integer [AUTH=auth(username:string password:string)] [SETNAME=clientname:string])]")]
     [InlineData("[<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]",
         "[maxlen-minid-equal-approximately-threshold-count(maxlen-minid<MAXLEN | MINID> [equal-approximately<= | ~>] threshold:string [LIMIT=count:integer])] auto-id-id<* | id:string> data(field:string value:string)+")]
+    [InlineData("key [GET encoding offset | [OVERFLOW <WRAP | SAT>] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT>] <SET encoding offset value | INCRBY encoding offset increment> ...]]",
+        "key:key [get-wrap-sat-set-incrby<GET=get(encoding:string offset:integer) | wrap-sat-set-incrby([OVERFLOW=wrap-sat<WRAP | SAT>] "
+        + "set-incrby<SET=set(encoding:string offset:integer value:string) | INCRBY=incrby(encoding:string offset:integer increment:integer)>)>+]")]
+    [InlineData("key FIELDS numfields field value [field value ...]", "key:key FIELDS=fields(numfields:integer data(field:string value:string)+)")]
     [InlineData("key increment:double", "key:key increment:double")]
     public void Syntax_becomes_the_tree_that_redis_shows(string syntax, string tree)
     {

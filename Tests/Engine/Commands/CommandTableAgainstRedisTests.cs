@@ -17,6 +17,7 @@ public sealed class CommandTableAgainstRedisTests
     [
         "bzpopmin flags: blocking fast write", // it does not block in a script, so it is allowed there
         "bzpopmax flags: blocking fast write",
+        "client|setname tips: request_policy:all_nodes response_policy:all_succeeded",
         "command|getkeys arity: -3", // a command may have one word
         "command|getkeysandflags arity: -3",
         "config|resetstat tips: request_policy:all_nodes response_policy:all_succeeded",
@@ -24,6 +25,8 @@ public sealed class CommandTableAgainstRedisTests
         "randomkey tips: nondeterministic_output request_policy:all_shards response_policy:special",
         "scan tips: nondeterministic_output request_policy:special response_policy:special",
         "sinterstore keys: OW update [type, index, spec, [index, 1]] [type, range, spec, [lastkey, 0, keystep, 1, limit, 0]]; RO access [type, index, spec, [index, 2]] [type, range, spec, [lastkey, -1, keystep, 1, limit, 0]]",
+        "zrank arity: -3", // WITHSCORE
+        "zrevrank arity: -3",
         "zrank arity: -3", // WITHSCORE
         "zrevrank arity: -3",
         "msetnx tips: ", // it cannot be split by shards, being all or nothing
@@ -71,7 +74,7 @@ public sealed class CommandTableAgainstRedisTests
 
     private static IEnumerable<CommandInfo> AllCommands()
     {
-        CommandTable table = new(typeof(Store).Assembly);
+        CommandTable table = new(typeof(Store).Assembly, typeof(OrleansRedis.Gateway.RedisServer).Assembly);
         return table.Commands.SelectMany(command => command.Subcommands is null ? [command] : new[] { command }.Concat(command.Subcommands.Values));
     }
 

@@ -1,0 +1,155 @@
+using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
+using Xunit;
+
+namespace OrleansRedis.Tests.Gateway;
+
+public sealed class ServerCommandTests : GatewayTest
+{
+    [Fact]
+    public async Task Time_is_now()
+    {
+        long before = Server.Store.Clock.NowMicroseconds;
+        RespValue time = await Redis.LineAsync("TIME");
+        long now = (time[0].Integer * 1_000_000) + time[1].Integer;
+        Assert.InRange(now, before, Server.Store.Clock.NowMicroseconds);
+    }
+
+    [Fact]
+    public async Task Lolwut_ends_with_the_version() => Assert.Contains($"Redis ver. {ServerVersion.Redis}\n", (await Redis.LineAsync("LOLWUT")).Text);
+
+    [Theory]
+    [InlineData("SHUTDOWN NOSAVE SAVE", "-ERR syntax error")]
+    [InlineData("SHUTDOWN PERHAPS", "-ERR syntax error")]
+    [InlineData("SHUTDOWN ABORT NOW", "-ERR syntax error")]
+    [InlineData("SHUTDOWN ABORT", "-ERR No shutdown in progress.")]
+    [InlineData("SHUTDOWN SAVE", "-ERR SHUTDOWN SAVE is not possible: this server keeps its data in memory only. Use SHUTDOWN NOSAVE, or SHUTDOWN SAVE FORCE to lose the data.")]
+    public async Task A_shutdown_that_makes_no_sense_is_refused(string line, string reply)
+    {
+        Server.Server.StopRequested = () => throw new InvalidOperationException("It must not stop.");
+        Assert.Equal(reply, await Line(line));
+    }
+
+    [Theory]
+    [InlineData("SHUTDOWN")]
+    [InlineData("SHUTDOWN NOSAVE NOW FORCE")]
+    [InlineData("SHUTDOWN SAVE FORCE")]
+    public async Task Shutdown_asks_the_host_to_stop_and_replies_nothing(string line)
+    {
+        var asked = new TaskCompletionSource();
+        Server.Server.StopRequested = asked.SetResult;
+        await Redis.SendRawAsync(line + "\r\n");
+        await asked.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.True(await Redis.IsClosedByServerAsync());
+    }
+
+    [Fact]
+    public async Task Info_shows_the_sections_asked_for()
+    {
+        string text = (await Redis.LineAsync("INFO")).Text;
+        Assert.Equal(["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules", "Errorstats", "Cluster", "Keyspace"], Sections(text));
+        Assert.StartsWith("# Server\r\nredis_version:7.4.0\r\n", text);
+        Assert.Equal(["Clients", "Keyspace"], Sections((await Redis.LineAsync("INFO keyspace CLIENTS nosuch")).Text));
+        Assert.Equal("", (await Redis.LineAsync("INFO nosuch")).Text);
+        Assert.Contains("Commandstats", Sections((await Redis.LineAsync("INFO all")).Text));
+        Assert.Equal(Sections(text).Append("Commandstats").Order(), Sections((await Redis.LineAsync("INFO default commandstats")).Text).Order());
+        await Redis.HelloAsync();
+        Assert.Equal(RespKind.VerbatimString, (await Redis.LineAsync("INFO server")).Kind);
+    }
+
+    [Fact]
+    public async Task Info_counts_what_has_happened()
+    {
+        await Line("CONFIG RESETSTAT");
+        await Line("SET a 1");
+        await Line("GET a");
+        await Line("GET b");
+        await Line("SET c 1 EX 100");
+        await Line("LPUSH a x");
+        await Line("GET");
+        string text = (await Redis.LineAsync("INFO everything")).Text;
+        Assert.Contains("\r\nkeyspace_hits:1\r\n", text);
+        Assert.Contains("\r\nkeyspace_misses:1\r\n", text);
+        Assert.Contains("\r\nconnected_clients:1\r\n", text);
+        Assert.Contains("\r\ndb0:keys=2,expires=1\r\n", text);
+        Assert.Matches("cmdstat_get:calls=2,usec=\\d+,usec_per_call=[\\d.]+,rejected_calls=1,failed_calls=0\r\n", text);
+        Assert.Matches("cmdstat_lpush:calls=1,usec=\\d+,usec_per_call=[\\d.]+,rejected_calls=0,failed_calls=1\r\n", text);
+        Assert.Contains("cmdstat_config|resetstat:calls=1,", text);
+        Assert.Contains("\r\nerrorstat_WRONGTYPE:count=1\r\n", text);
+        Assert.Contains("\r\nerrorstat_ERR:count=1\r\n", text);
+        Assert.Contains("\r\ntotal_error_replies:2\r\n", text);
+        await Line("CONFIG RESETSTAT");
+        text = (await Redis.LineAsync("INFO everything")).Text;
+        Assert.Contains("\r\nkeyspace_hits:0\r\n", text);
+        Assert.DoesNotContain("cmdstat_get", text);
+        Assert.DoesNotContain("errorstat_", text);
+        Assert.Contains("\r\ntotal_error_replies:0\r\n", text);
+    }
+
+    [Fact]
+    public async Task Memory_usage_follows_the_value()
+    {
+        await Call("SET", "k", "x");
+        long small = (await Redis.LineAsync("MEMORY USAGE k")).Integer;
+        await Call("SET", "k", new string('x', 1000));
+        long large = (await Redis.LineAsync("MEMORY USAGE k SAMPLES 0")).Integer;
+        Assert.InRange(large - small, 990, 1010);
+        Assert.Equal("nil", await Line("MEMORY USAGE missing"));
+        Assert.Equal("-ERR syntax error", await Line("MEMORY USAGE k SAMPLES"));
+        Assert.Equal("-ERR syntax error", await Line("MEMORY USAGE k SAMPLES -1"));
+        Assert.Equal("-ERR value is not an integer or out of range", await Line("MEMORY USAGE k SAMPLES x"));
+        Assert.Equal(1, (await Redis.LineAsync("MEMORY STATS"))["keys.count"].Integer);
+        Assert.Equal("+OK", await Line("MEMORY PURGE"));
+    }
+
+    [Fact]
+    public async Task Debug_needs_permission()
+    {
+        Assert.StartsWith("-ERR DEBUG command not allowed.", await Line("DEBUG SLEEP 0"));
+        Options.EnableDebugCommand = LocalAccess.Local;
+        Assert.Equal("+OK", await Line("DEBUG SLEEP 0"));
+    }
+
+    [Theory]
+    [InlineData("DEBUG NOSUCH", "-ERR unknown subcommand or wrong number of arguments for 'NOSUCH'. Try DEBUG HELP.")]
+    [InlineData("DEBUG SLEEP", "-ERR unknown subcommand or wrong number of arguments for 'SLEEP'. Try DEBUG HELP.")]
+    [InlineData("DEBUG", "-ERR wrong number of arguments for 'debug' command")]
+    [InlineData("DEBUG ERROR MYERR", "-MYERR")]
+    [InlineData("DEBUG LOG hello", "+OK")]
+    [InlineData("DEBUG OBJECT missing", "-ERR no such key")]
+    [InlineData("DEBUG SET-ACTIVE-EXPIRE 0", "+OK")]
+    [InlineData("DEBUG PROTOCOL strange", "-ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false")]
+    public async Task Debug_replies_as_redis_does(string line, string reply)
+    {
+        Options.EnableDebugCommand = LocalAccess.Yes;
+        Assert.Equal(reply, await Line(line));
+    }
+
+    [Fact]
+    public async Task Debug_object_and_populate()
+    {
+        Options.EnableDebugCommand = LocalAccess.Yes;
+        await Line("SET populated:1 mine");
+        Assert.Equal("+OK", await Line("DEBUG POPULATE 100 populated 20"));
+        Assert.Equal(":100", await Line("DBSIZE"));
+        Assert.Equal("\"mine\"", await Line("GET populated:1"));
+        Assert.Equal(":20", await Line("STRLEN populated:99"));
+        Assert.Matches("^\\+Value at:\\S+ refcount:1 encoding:embstr memory:\\d+ lru:\\d+ lru_seconds_idle:0$", await Line("DEBUG OBJECT populated:1"));
+    }
+
+    [Fact]
+    public async Task Debug_sleep_stops_everyone()
+    {
+        Options.EnableDebugCommand = LocalAccess.Yes;
+        await using RespConnection other = await Server.ConnectAsync();
+        await other.LineAsync("PING");
+        var time = System.Diagnostics.Stopwatch.StartNew();
+        Task<string> sleeping = Line("DEBUG SLEEP 0.3");
+        await Eventually.TrueAsync(() => !Server.Store.SiloGate.WhenShared().IsCompleted, () => "nobody sleeps");
+        await other.LineAsync("PING");
+        Assert.True(time.ElapsedMilliseconds >= 290, $"{time.ElapsedMilliseconds} ms");
+        Assert.Equal("+OK", await sleeping);
+    }
+
+    private static string[] Sections(string text) => [.. text.Split("\r\n").Where(line => line.StartsWith('#')).Select(line => line[2..])];
+}
