@@ -43,8 +43,8 @@ public sealed partial class ClientCommandTests : GatewayTest
     [Fact]
     public async Task List_and_info_show_who_is_connected()
     {
+        await Line("CLIENT SETNAME first"); // before there is another, so that its id is the lower one
         await using RespConnection other = await Server.ConnectAsync();
-        await Line("CLIENT SETNAME first");
         await Line("CLIENT SETINFO LIB-NAME lib");
         await Line("CLIENT SETINFO LIB-VER 1.2");
         await other.LineAsync("SELECT 3");
