@@ -22,7 +22,7 @@ internal sealed class BlockedKey(Slot slot, int database, byte[] key) : IKeyWatc
 
     /// <summary>
     /// Keys that the command running on this thread has changed, and for which others wait, in the order of the changes.
-    /// Emptied at the command's end. A key that something else changed (the active expiry) stays for the thread's next command.
+    /// Emptied at the command's end; whatever else changes keys (the active expiry) empties it by <see cref="Store.ServeChangedAsync"/>.
     /// </summary>
     public static List<BlockedKey> Ready => t_ready ??= [];
 

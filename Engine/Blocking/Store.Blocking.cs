@@ -47,6 +47,18 @@ public sealed partial class Store
         };
     }
 
+    /// <summary>
+    /// After something else than a command (the active expiry) has changed keys on this thread, no gate held: serves those who wait
+    /// for them. A key left ready on a thread that runs no commands would be ready forever, and never be served.
+    /// </summary>
+    internal Task ServeChangedAsync()
+    {
+        if (!BlockedKey.AnyReady) return Task.CompletedTask;
+        BlockedKey[] rest = [.. BlockedKey.Ready];
+        BlockedKey.Ready.Clear();
+        return ServeLaterAsync(rest);
+    }
+
     private async Task ServeLaterAsync(BlockedKey[] keys)
     {
         while (true)

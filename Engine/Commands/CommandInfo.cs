@@ -57,9 +57,9 @@ public sealed class CommandInfo
     /// <summary>Appends the positions of a request's keys. Arguments that make no sense are the command's to complain about; it reaches no further key then.</summary>
     public void LocateKeys(in Request request, List<int> positions)
     {
-        foreach (KeySpecification keys in Keys)
+        for (int i = 0; i < Keys.Count; i++) // no enumerator: this is on the path of every command of several keys
         {
-            if (!keys.IsNotKey && !keys.TryLocate(request, positions)) return;
+            if (!Keys[i].IsNotKey && !Keys[i].TryLocate(request, positions)) return;
         }
     }
 

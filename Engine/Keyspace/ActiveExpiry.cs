@@ -83,6 +83,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
                 {
                     _store.SiloGate.ExitShared(stripe);
                 }
+                await _store.ServeChangedAsync().ConfigureAwait(false);
                 exhausted = _time.GetElapsedTime(start) > budget;
                 if (finished || exhausted) break;
             }

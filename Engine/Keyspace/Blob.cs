@@ -90,7 +90,7 @@ internal static class Blob
     {
         // The common case first: a short key without expiry.
         int flags = blob[0];
-        if ((flags & (HasExpiry | HasLongKey)) == 0) return MemoryMarshal.CreateReadOnlySpan(ref blob[5], blob[4]);
+        if ((flags & (HasExpiry | HasLongKey)) == 0) return MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(blob), 5), blob[4]);
         return SlowKeyOf(blob, flags);
     }
 

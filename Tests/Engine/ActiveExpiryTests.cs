@@ -138,6 +138,21 @@ public sealed class ActiveExpiryTests : IDisposable
     }
 
     [Fact]
+    public async Task Who_waits_for_a_key_that_expires_is_still_served_when_it_comes_back()
+    {
+        Task<object?> waiting = _redis.NewClient().RunAsync("BLPOP", "k", "0");
+        Assert.False(waiting.IsCompleted);
+        _redis.Run("SET", "k", "of another type", "PX", "10");
+        _redis.Time.Advance(10);
+        var expiring = new Thread(() => Expiry.RunCycleAsync().AsTask().Wait());
+        expiring.Start();
+        expiring.Join();
+        Assert.Equal(1, _redis.Store.Statistics.ExpiredKeys);
+        _redis.Run("RPUSH", "k", "v");
+        Assert.Equal("[k, v]", Replies.Show(await waiting.WaitAsync(TimeSpan.FromSeconds(10))));
+    }
+
+    [Fact]
     public async Task Started_it_follows_the_clock()
     {
         Expiry.Start();

@@ -1,0 +1,211 @@
+using FsCheck;
+using FsCheck.Fluent;
+using OrleansRedis.Engine;
+using Xunit;
+
+namespace OrleansRedis.Tests;
+
+public class ByteTableTests
+{
+    /// <summary>How keys are hashed in a test: evenly, or so that long runs of neighbours arise, or only at the table's end.</summary>
+    public enum Hashing
+    {
+        Even,
+        Clustered,
+        AtTheEnd,
+    }
+
+    private enum What
+    {
+        Add,
+        Remove,
+        Find,
+        AddMany,
+        RemoveMany,
+    }
+
+    [Fact]
+    public void Behaves_as_a_dictionary_does()
+    {
+        Gen<(What, int)> change =
+            from what in Gen.Frequency((6, Gen.Constant(What.Add)), (4, Gen.Constant(What.Remove)), (2, Gen.Constant(What.Find)), (1, Gen.Constant(What.AddMany)), (1, Gen.Constant(What.RemoveMany)))
+            from key in Gen.Choose(0, 400)
+            select (what, key);
+        Gen<(Hashing, List<(What, int)>)> run = from hashing in Gen.Elements(Enum.GetValues<Hashing>()) from changes in change.ListOf().Resize(400) select (hashing, changes);
+        Prop.ForAll(run.ToArbitrary(), it =>
+        {
+            var table = new ByteTable<Bytes>();
+            var model = new Dictionary<int, byte[]>();
+            foreach ((What what, int key) in it.Item2)
+            {
+                int count = what is What.AddMany or What.RemoveMany ? 40 : 1;
+                for (int i = key; i < key + count; i++)
+                {
+                    if (what is What.Add or What.AddMany) Add(table, model, i, it.Item1);
+                    else if (what is What.Remove or What.RemoveMany) Assert.Same(model.Remove(i, out byte[]? removed) ? removed : null, table.Remove(KeyOf(i), HashOf(i, it.Item1)));
+                    else Assert.Same(model.GetValueOrDefault(i), Get(table, i, it.Item1));
+                }
+            }
+            AssertSame(model, table, it.Item1);
+        }).QuickCheckThrowOnFailure();
+    }
+
+    [Fact]
+    public void Every_key_is_found_at_every_step_of_growing_and_shrinking_a_large_table()
+    {
+        var table = new ByteTable<Bytes>();
+        var model = new Dictionary<int, byte[]>();
+        var random = new Random(1);
+        const int Keys = 150_000; // several times what is resized at once
+        for (int i = 0; i < Keys; i++)
+        {
+            Add(table, model, i, Hashing.Even);
+            int probe = random.Next(Keys);
+            Assert.Same(model.GetValueOrDefault(probe), Get(table, probe, Hashing.Even));
+        }
+        AssertSame(model, table, Hashing.Even);
+        long full = table.ArrayBytes;
+        for (int i = 0; i < Keys; i++)
+        {
+            Assert.Same(model[i], table.Remove(KeyOf(i), HashOf(i, Hashing.Even)));
+            model.Remove(i);
+            int probe = random.Next(Keys);
+            Assert.Same(model.GetValueOrDefault(probe), Get(table, probe, Hashing.Even));
+        }
+        Assert.Equal(0, table.Count);
+        Assert.True(table.ArrayBytes < full / 100, $"{table.ArrayBytes} of {full} bytes");
+        Assert.Null(table.Random(random));
+    }
+
+    [Theory]
+    [InlineData(Hashing.Even, 1)]
+    [InlineData(Hashing.Even, 10)]
+    [InlineData(Hashing.Even, 1000)]
+    [InlineData(Hashing.Clustered, 3)]
+    public void A_scan_meets_every_entry_that_stays_and_none_twice_without_changes(Hashing hashing, int count)
+    {
+        foreach (int size in new[] { 0, 1, 7, 100, 5000 })
+        {
+            var table = new ByteTable<Bytes>();
+            var model = new Dictionary<int, byte[]>();
+            for (int i = 0; i < size; i++) Add(table, model, i, hashing);
+            var met = new List<object>();
+            uint cursor = 0;
+            do cursor = table.Scan(cursor, count, met);
+            while (cursor != 0);
+            Assert.Equal(size, met.Count);
+            Assert.Equal(size, met.Distinct(ReferenceEqualityComparer.Instance).Count());
+        }
+    }
+
+    [Fact]
+    public void A_scan_meets_every_entry_that_stays_while_the_table_grows_and_shrinks()
+    {
+        Gen<(int Staying, int Flying, int Count, int Seed, Hashing Hashing)> run =
+            from staying in Gen.Choose(0, 300)
+            from flying in Gen.Choose(0, 60_000)
+            from count in Gen.Choose(1, 200)
+            from seed in Gen.Choose(0, int.MaxValue)
+            from hashing in Gen.Elements(Hashing.Even, Hashing.Clustered)
+            select (staying, hashing == Hashing.Even ? flying : flying / 30, count, seed, hashing);
+        Prop.ForAll(run.ToArbitrary(), it =>
+        {
+            var random = new Random(it.Seed);
+            var table = new ByteTable<Bytes>();
+            var staying = new Dictionary<int, byte[]>();
+            for (int i = 0; i < it.Staying; i++) Add(table, staying, i, it.Hashing);
+            var flying = new Dictionary<int, byte[]>();
+            bool growing = random.Next(2) == 0;
+            if (!growing) Fly(it.Flying);
+            var met = new HashSet<object>(ReferenceEqualityComparer.Instance);
+            var some = new List<object>();
+            uint cursor = 0;
+            do
+            {
+                some.Clear();
+                cursor = table.Scan(cursor, it.Count, some);
+                met.UnionWith(some);
+                if (random.Next(20) == 0) growing = !growing;
+                Fly(growing ? it.Flying / 10 : -it.Flying / 10);
+            }
+            while (cursor != 0);
+            Assert.All(staying.Values, entry => Assert.Contains(entry, met));
+
+            void Fly(int change)
+            {
+                for (; change > 0 && flying.Count < 80_000; change--) Add(table, flying, 1000 + random.Next(1_000_000), it.Hashing);
+                foreach (int key in flying.Keys.Take(Math.Max(0, -change)).ToArray())
+                {
+                    flying.Remove(key);
+                    table.Remove(KeyOf(key), HashOf(key, it.Hashing));
+                }
+            }
+        }).Check(Config.QuickThrowOnFailure.WithMaxTest(30));
+    }
+
+    [Fact]
+    public void Random_gives_every_entry_its_chance()
+    {
+        var table = new ByteTable<Bytes>();
+        var model = new Dictionary<int, byte[]>();
+        for (int i = 0; i < 20; i++) Add(table, model, i, Hashing.Clustered);
+        var drawn = new Dictionary<object, int>(ReferenceEqualityComparer.Instance);
+        var random = new Random(1);
+        for (int i = 0; i < 20_000; i++)
+        {
+            object entry = table.Random(random)!;
+            drawn[entry] = drawn.GetValueOrDefault(entry) + 1;
+        }
+        Assert.Equal(20, drawn.Count);
+        Assert.All(drawn.Values, times => Assert.InRange(times, 800, 1200));
+    }
+
+    [Fact]
+    public void Clear_and_room_made_beforehand()
+    {
+        var table = new ByteTable<Bytes>();
+        var model = new Dictionary<int, byte[]>();
+        table.EnsureCapacity(10_000);
+        long bytes = table.ArrayBytes;
+        for (int i = 0; i < 10_000; i++) Add(table, model, i, Hashing.Even);
+        Assert.Equal(bytes, table.ArrayBytes);
+        table.Clear();
+        Assert.Equal(0, table.Count);
+        Assert.Null(Get(table, 5, Hashing.Even));
+    }
+
+    private static void Add(ByteTable<Bytes> table, Dictionary<int, byte[]> model, int key, Hashing hashing)
+    {
+        byte[] entry = KeyOf(key);
+        if (model.TryAdd(key, entry)) table.Add(entry, HashOf(key, hashing));
+    }
+
+    private static object? Get(ByteTable<Bytes> table, int key, Hashing hashing)
+    {
+        ref object? cell = ref table.Find(KeyOf(key), HashOf(key, hashing));
+        return System.Runtime.CompilerServices.Unsafe.IsNullRef(ref cell) ? null : cell;
+    }
+
+    private static void AssertSame(Dictionary<int, byte[]> model, ByteTable<Bytes> table, Hashing hashing)
+    {
+        Assert.Equal(model.Count, table.Count);
+        var entries = new HashSet<object>(ReferenceEqualityComparer.Instance);
+        foreach (object entry in table) Assert.True(entries.Add(entry));
+        Assert.Equal(model.Count, entries.Count);
+        foreach ((int key, byte[] entry) in model) Assert.Same(entry, Get(table, key, hashing));
+    }
+
+    private static byte[] KeyOf(int key) => BitConverter.GetBytes(key);
+
+    private static uint HashOf(int key, Hashing hashing) => hashing switch
+    {
+        Hashing.Even => (uint)key * 2654435769u,
+        Hashing.Clustered => (uint)(key / 16) * 2654435769u,
+        _ => uint.MaxValue - (uint)(key * 1000), // homes are the last few cells
+    };
+
+    private readonly struct Bytes : IKeyOf
+    {
+        public static ReadOnlySpan<byte> KeyOf(object entry) => (byte[])entry;
+    }
+}
