@@ -35,10 +35,21 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     private ulong _boundary;        // hashes below it are in _cells, the others in _old; 2^32 when not resizing
     private int _count;
 
-    public ByteTable(int expectedCount = 0)
+    // Hashes are multiplied by an odd number of the table's own before anything else. Otherwise the order in which one table is walked
+    // would be that of all others, and filling one in it would pile everything up at the low end of a table that is still small.
+    private readonly uint _mixer = 1;
+    private readonly uint _unmixer = 1;
+
+    /// <param name="expectedCount">How many entries to make room for.</param>
+    /// <param name="commonOrder">The order, and so the cursors of scans, are to be those of every such table with the same secret (see <see cref="KeyHash.UseSecret"/>).</param>
+    public ByteTable(int expectedCount = 0, bool commonOrder = false)
     {
         _cells = Cells.Create(LengthFor(expectedCount));
         _boundary = 1UL << 32;
+        if (commonOrder) return;
+        _mixer = (uint)System.Random.Shared.NextInt64(1L << 32) | 1;
+        _unmixer = _mixer;
+        for (int i = 0; i < 4; i++) _unmixer *= 2 - (_mixer * _unmixer); // Newton's method for the inverse modulo 2^32
     }
 
     /// <summary>A table of the same entries, not copied themselves.</summary>
@@ -48,6 +59,8 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         _cells = other._cells.Copy();
         _boundary = 1UL << 32;
         _count = other._count;
+        _mixer = other._mixer;
+        _unmixer = other._unmixer;
     }
 
     /// <summary>How many entries there are.</summary>
@@ -59,6 +72,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     /// <summary>The cell that holds the entry with this key, or a null reference. Valid until the next Add or Remove.</summary>
     public ref object? Find(scoped ReadOnlySpan<byte> key, uint hash)
     {
+        hash *= _mixer;
         if (hash < _boundary) return ref _cells.Find(key, hash);
         return ref _old.Find(key, hash);
     }
@@ -70,7 +84,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     public object? Foresee(uint hash)
     {
         Cell[] cells = _cells.All;
-        int home = _cells.HomeOf(hash);
+        int home = _cells.HomeOf(hash * _mixer);
         return (uint)home < (uint)cells.Length ? cells[home].Entry : null;
     }
 
@@ -87,6 +101,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     /// <summary>Adds an entry whose key, of the given hash, is known to be absent.</summary>
     public void Add(object entry, uint hash)
     {
+        hash *= _mixer;
         if (_old.Length != 0) Step();
         else if (_count >= _cells.MaxCount) Resize(_cells.Length + Math.Max(SmallestLength / 2, _cells.Length / 2));
         while (!(hash < _boundary ? _cells.TryAdd(entry, hash) : _old.TryAdd(entry, hash)))
@@ -104,6 +119,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     /// <summary>Removes the entry with this key and hash and returns it, or null if there is none.</summary>
     public object? Remove(ReadOnlySpan<byte> key, uint hash)
     {
+        hash *= _mixer;
         if (_old.Length != 0) Step();
         object? entry = hash < _boundary ? _cells.Remove(key, hash) : _old.Remove(key, hash);
         if (entry is null) return null;
@@ -256,12 +272,13 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         private int _index = -1;
         private Cell[] _current = table._cells.All;
         private Cell[]? _next = table._old.Length == 0 ? null : table._old.All;
+        private readonly uint _unmixer = table._unmixer;
 
         /// <summary>The entry that the last MoveNext reached.</summary>
         public readonly object Current => _current[_index].Entry!;
 
         /// <summary>The hash of its key, to look it up elsewhere.</summary>
-        public readonly uint CurrentHash => _current[_index].Hash;
+        public readonly uint CurrentHash => _current[_index].Hash * _unmixer;
 
         /// <summary>Steps to the next entry.</summary>
         public bool MoveNext()

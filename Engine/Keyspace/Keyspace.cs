@@ -3,7 +3,7 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>The keys of one logical database that fall into one slot. Whoever holds the slot's gate may touch it.</summary>
-internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>
+internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(commonOrder: true)
 {
     private long _earliestMetMs = Expiry.Never; // during a pass of the active expiry: what it, and NoteExpiry, met so far
     private uint _expiryCursor;                 // where that pass goes on; 0: there is none
