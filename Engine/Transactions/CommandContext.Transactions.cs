@@ -9,6 +9,8 @@ public ref partial struct CommandContext
     /// </summary>
     internal void RunQueued(IReadOnlyList<QueuedCommand> queue)
     {
+        int begin = Reply.Length;
+        List<(int At, Func<RespWriter, Task> Continuation)>? later = null;
         Reply.Array(queue.Count);
         _effectsGiven = true;
         foreach (QueuedCommand queued in queue)
@@ -25,7 +27,27 @@ public ref partial struct CommandContext
             queued.Command.Method!(ref nested);
             nested.EndWithin();
             _changes += nested._changes;
+            if (nested.Continuation is not null) (later ??= []).Add((Reply.Length - begin, nested.Continuation));
         }
+        if (later is not null) FinishLater(begin, later);
+    }
+
+    /// <summary>A queued command could not finish inside the gates (DEBUG RELOAD, say): it does so after the others, and its reply goes where it belongs.</summary>
+    private void FinishLater(int begin, List<(int At, Func<RespWriter, Task> Continuation)> later)
+    {
+        byte[] written = Reply.Written[begin..].ToArray();
+        Reply.TruncateTo(begin);
+        Continuation = async reply =>
+        {
+            int from = 0;
+            foreach ((int at, Func<RespWriter, Task> continuation) in later)
+            {
+                reply.Raw(written.AsSpan(from, at - from));
+                from = at;
+                await continuation(reply).ConfigureAwait(false);
+            }
+            reply.Raw(written.AsSpan(from));
+        };
     }
 
     /// <summary>Ends a command that is part of another one, which publishes its effects.</summary>

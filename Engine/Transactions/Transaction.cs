@@ -94,7 +94,7 @@ public sealed class Transaction : IKeyWatcher
     }
 
     /// <summary>Watches a key, under its slot's gate.</summary>
-    internal void Watch(Keyspace keyspace, ReadOnlySpan<byte> key, bool isExpired)
+    internal void Watch(Keyspace keyspace, ReadOnlySpan<byte> key, bool exists)
     {
         foreach (WatchedKey watched in _watched)
         {
@@ -102,7 +102,7 @@ public sealed class Transaction : IKeyWatcher
         }
         byte[] kept = key.ToArray();
         (keyspace.Slot.Watchers ??= new()).Add(keyspace.Database, kept, this);
-        _watched.Add(new(keyspace.Slot, keyspace.Database, kept, isExpired));
+        _watched.Add(new(keyspace.Slot, keyspace.Database, kept, exists));
     }
 
     /// <summary>Watches nothing any more; the gates of all watched keys are held.</summary>
@@ -113,12 +113,15 @@ public sealed class Transaction : IKeyWatcher
         _changed = false;
     }
 
-    /// <summary>Whether a watched key is due to expire, though nobody has noticed yet; their gates are held.</summary>
+    /// <summary>
+    /// Whether a watched key that was there is due to expire, though nobody has noticed yet; their gates are held.
+    /// One that was missing, and that SWAPDB has replaced by one that is due, is missing still.
+    /// </summary>
     internal bool AnyWatchedExpired(long nowMs)
     {
         foreach (WatchedKey watched in _watched)
         {
-            if (watched.WasExpired || watched.Slot.KeyspaceIfAny(watched.Database) is not { } keyspace) continue;
+            if (!watched.Existed || watched.Slot.KeyspaceIfAny(watched.Database) is not { } keyspace) continue;
             Entry entry = keyspace.Find(watched.Key);
             if (!entry.IsMissing && entry.ExpiresAtMs <= nowMs) return true;
         }
@@ -139,7 +142,7 @@ public sealed class Transaction : IKeyWatcher
         }
     }
 
-    private readonly record struct WatchedKey(Slot Slot, int Database, byte[] Key, bool WasExpired);
+    private readonly record struct WatchedKey(Slot Slot, int Database, byte[] Key, bool Existed);
 }
 
 /// <summary>A command between MULTI and EXEC.</summary>

@@ -74,7 +74,7 @@ internal static class Transactions
         for (int i = 1; i < call.Count && !transaction.IsChanged; i++)
         {
             Entry entry = call.Peek(call[i]);
-            transaction.Watch(entry.Keyspace, call[i], !entry.IsMissing && entry.ExpiresAtMs <= call.NowMs);
+            transaction.Watch(entry.Keyspace, call[i], exists: !entry.IsMissing && entry.ExpiresAtMs > call.NowMs);
         }
         call.Reply.Ok();
     }

@@ -26,6 +26,7 @@ internal static class DebugCommand
         else if (subcommand.Is("OBJECT"u8) && call.Count is 3 or 4) Object(ref call);
         else if (subcommand.Is("POPULATE"u8) && call.Count is >= 3 and <= 5) Populate(ref call);
         else if (subcommand.Is("PROTOCOL"u8) && call.Count == 3) Protocol(ref call);
+        else if (subcommand.Is("QUICKLIST-PACKED-THRESHOLD"u8) && call.Count == 3) QuicklistPackedThreshold(ref call);
         else if (subcommand.Is("SET-ACTIVE-EXPIRE"u8) && call.Count == 3) SetActiveExpire(ref call);
         else call.Reply.Error($"ERR unknown subcommand or wrong number of arguments for '{Encoding.UTF8.GetString(subcommand[..Math.Min(subcommand.Length, 128)])}'. Try DEBUG HELP.");
     }
@@ -49,6 +50,9 @@ internal static class DebugCommand
                 Reply with a test value of the specified type. <type> can be: string,
                 integer, double, bignum, null, array, set, map, attrib, push, verbatim,
                 true, false.
+            QUICKLIST-PACKED-THRESHOLD <size>
+                Sets the threshold for elements to be inserted as plain vs packed nodes
+                Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.
             SET-ACTIVE-EXPIRE <0|1>
                 Setting it to 0 disables expiring keys in background when they are not
                 accessed (otherwise the Redis behavior). Setting it to 1 reenables back the
@@ -67,6 +71,13 @@ internal static class DebugCommand
     private static void Sleep(ref CommandContext call)
     {
         _ = double.TryParse(Encoding.ASCII.GetString(call[2]), NumberStyles.Float, CultureInfo.InvariantCulture, out double seconds); // 0 if it is no number, as strtod has it
+        if (!call.MayBlock)
+        {
+            // In a transaction the time passes inside it.
+            Thread.Sleep(TimeSpan.FromSeconds(Math.Clamp(seconds, 0, 3600)));
+            call.Reply.Ok();
+            return;
+        }
         Store store = call.Store;
         call.Continuation = async reply =>
         {
@@ -94,6 +105,17 @@ internal static class DebugCommand
         string? description = call.Store.DescribeEntry(call[2], call.Session.Database, call.NowMs);
         if (description is null) call.Reply.Error(Errors.NoSuchKey);
         else call.Reply.SimpleString(Encoding.ASCII.GetBytes(description));
+    }
+
+    private static void QuicklistPackedThreshold(ref CommandContext call)
+    {
+        if (!MemorySize.TryParse(Encoding.ASCII.GetString(call[2]), out long bytes) || bytes is < 0 or > (1L << 32) - (1L << 20))
+        {
+            call.Reply.Error("ERR argument must be a memory value bigger than 1 and smaller than 4gb"u8);
+            return;
+        }
+        ListLimits.PackedThreshold = bytes;
+        call.Reply.Ok();
     }
 
     private static void SetActiveExpire(ref CommandContext call)

@@ -106,6 +106,20 @@ public class TransactionTests
     }
 
     [Fact]
+    public void A_missing_watched_key_that_is_replaced_by_an_expired_one_is_missing_still()
+    {
+        using var redis = new EngineHarness();
+        EngineClient other = redis.NewClient();
+        other.Session.Database = 1;
+        other.Run("SET", "a", "1", "PX", "10");
+        redis.Run("WATCH", "a");
+        redis.Time.Advance(11);
+        redis.NewClient().Run("SWAPDB", "0", "1");
+        redis.Run("MULTI");
+        Assert.Equal("[]", redis.Show("EXEC"));
+    }
+
+    [Fact]
     public void All_effects_are_one_unit_whatever_the_slots()
     {
         using var redis = new EngineHarness();
@@ -198,6 +212,24 @@ public class TransactionTests
         }))];
         await Task.WhenAll(workers).WaitAsync(TimeSpan.FromSeconds(60));
         Assert.Equal("800", redis.Run("GET", "n"));
+    }
+
+    [Fact]
+    public void The_reply_of_a_command_that_finishes_outside_the_gates_stands_in_its_place()
+    {
+        using var redis = new EngineHarness();
+        var declaration = new CommandAttribute("LATER", 1, CommandFlags.None, Category.None) { Since = "1", Complexity = "", Summary = "" };
+        var later = new CommandInfo("LATER", declaration, (ref CommandContext call) => call.Continuation = async reply =>
+        {
+            await Task.Yield();
+            reply.SimpleString("LATE"u8);
+        });
+        redis.Run("MULTI");
+        redis.Run("SET", "a", "1");
+        redis.Client.Session.Transaction!.TryQueue(later, OwnedRequest.Of("LATER"u8.ToArray()).Request, new());
+        redis.Run("GET", "a");
+        redis.Client.Session.Transaction!.TryQueue(later, OwnedRequest.Of("LATER"u8.ToArray()).Request, new());
+        Assert.Equal("[OK, LATE, 1, LATE]", redis.Show("EXEC"));
     }
 
     private sealed class Units : IEffectConsumer

@@ -1,7 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>What list-max-listpack-size means: -1 to -5 are sizes (4, 8, 16, 32, 64 kB), others a number of elements.</summary>
-internal static class ListLimits
+public static class ListLimits
 {
     /// <summary>The largest node, in bytes, where the directive gives a number of elements.</summary>
     private const int SafetyBytes = 8192;
@@ -10,19 +10,19 @@ internal static class ListLimits
     public static long PackedThreshold { get; set; }
 
     /// <summary>How many bytes a node may have.</summary>
-    public static int Bytes(int fill) => fill >= 0 ? SafetyBytes : 4096 << (Math.Min(-fill, 5) - 1);
+    internal static int Bytes(int fill) => fill >= 0 ? SafetyBytes : 4096 << (Math.Min(-fill, 5) - 1);
 
     /// <summary>Whether a listpack of this size is too large for a node, or for a list that is one listpack.</summary>
-    public static bool Exceeds(int fill, long bytes, long count) =>
+    internal static bool Exceeds(int fill, long bytes, long count) =>
         bytes > Bytes(fill) || (fill >= 0 && count > Math.Max(1, fill));
 
     /// <summary>Whether a list that has shrunk to one node of this size is kept as a single listpack again: half of what would make it a quicklist.</summary>
-    public static bool FitsAfterShrinking(int fill, long bytes, long count) =>
+    internal static bool FitsAfterShrinking(int fill, long bytes, long count) =>
         fill >= 0 ? count <= Math.Max(1, fill) / 2 : bytes <= Bytes(fill) / 2;
 
     /// <summary>Whether a quicklist of one node of this size, made from scratch, is kept as a single listpack.</summary>
-    public static bool Fits(int fill, long bytes, long count) => fill >= 0 ? count <= Math.Max(1, fill) : bytes <= Bytes(fill);
+    internal static bool Fits(int fill, long bytes, long count) => fill >= 0 ? count <= Math.Max(1, fill) : bytes <= Bytes(fill);
 
     /// <summary>Whether an element of this length gets a node of its own.</summary>
-    public static bool IsLarge(int fill, int length) => PackedThreshold != 0 ? length >= PackedThreshold : length > Bytes(fill);
+    internal static bool IsLarge(int fill, int length) => PackedThreshold != 0 ? length >= PackedThreshold : length > Bytes(fill);
 }
