@@ -9,7 +9,7 @@ namespace OrleansRedis.Tests.Clients;
 public sealed class RedisBenchmarkTests(SharedServer server, ITestOutputHelper output) : SharedServerTest(server, output)
 {
     /// <summary>The default tests of redis-benchmark, with the commands that each one needs.</summary>
-    [Theory]
+    [SkippableTheory]
     [InlineData("ping_inline,ping_mbulk", "PING")]
     [InlineData("set,get,incr,mset", "SET", "GET", "INCR", "MSET")]
     [InlineData("lpush,rpush,lpop,rpop,lrange_100,lrange_300,lrange_500,lrange_600", "LPUSH", "RPUSH", "LPOP", "RPOP", "LRANGE")]

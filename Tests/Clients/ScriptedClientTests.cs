@@ -10,7 +10,7 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
 {
     private static readonly string here = Path.Combine(RedisProcess.RepositoryRoot, "Tests", "Clients");
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("session")]
     [InlineData("pipeline")]
     [InlineData("binaryAndBig")]
@@ -22,7 +22,7 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("collections", "HSET", "RPUSH", "SADD", "ZADD", "XADD")]
     public Task Ioredis(string scenario, params string[] commands) => RunAsync("ioredis", scenario, commands);
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("resp2")]
     [InlineData("resp3")]
     [InlineData("binaryAndBig")]
@@ -31,11 +31,11 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("transaction", "MULTI", "WATCH")]
     public Task Node_redis(string scenario, params string[] commands) => RunAsync("node-redis", scenario, commands);
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("queue", "EVALSHA", "MULTI", "BZPOPMIN", "XADD", "XREAD", "HSET", "RPOPLPUSH", "ZADD")]
     public Task BullMQ(string scenario, params string[] commands) => RunAsync("bullmq", scenario, commands);
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("session")]
     [InlineData("pipeline")]
     [InlineData("binary_and_big")]
@@ -45,7 +45,7 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("locks", "EVALSHA")]
     public Task Redis_py(string scenario, params string[] commands) => RunAsync("redis-py", scenario, commands);
 
-    [Theory]
+    [SkippableTheory]
     [InlineData("ioredis")]
     [InlineData("node-redis")]
     [InlineData("redis-py")]

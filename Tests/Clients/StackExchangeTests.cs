@@ -60,11 +60,11 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
         Assert.Equal(1000, at.Keys(pattern: "key:*", pageSize: 50).Distinct().Count());
         Assert.Equal(1000, await at.DatabaseSizeAsync());
         Assert.Contains(await at.ClientListAsync(), client => client.Name == "orleansredis-tests");
-        Assert.Equal("0", (await at.ConfigGetAsync("maxmemory")).Single().Value);
+        Assert.Equal("0", (await at.ConfigGetAsync("timeout")).Single().Value);
         Assert.Contains(await at.InfoAsync("server"), group => group.Any(field => field.Key == "redis_version"));
     }
 
-    [Fact]
+    [SkippableFact]
     public async Task A_transaction_with_a_condition_is_all_or_nothing()
     {
         await Requires.CommandsAsync(Server, "MULTI", "WATCH");
@@ -83,7 +83,7 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
         Assert.Equal("2", (string?)await db.StringGetAsync("guard"));
     }
 
-    [Fact]
+    [SkippableFact]
     public async Task Messages_reach_subscribers()
     {
         await Requires.CommandsAsync(Server, "SUBSCRIBE", "PUBLISH");

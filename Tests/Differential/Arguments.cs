@@ -49,6 +49,8 @@ internal sealed class Arguments(Random random, DateTimeOffset now)
             < 8 => Number(random.Next(-1000, 100000)),
             _ => Pick(values),
         },
+        // Redis cuts what it quotes in an error at a zero byte, as C does; that is not worth imitating.
+        "word" => random.Next(4) == 0 ? new string('w', 120 + random.Next(20)) : Pick([.. values.Where(value => !value.Contains('\0'))]),
         "int" => random.Next(3) == 0 ? Pick(edges) : Number(random.Next(-100, 1000)),
         "float" => random.Next(3) == 0 ? Number(random.Next(-5000, 5000) / 100.0) : Pick(floats),
         "score" => random.Next(2) == 0 ? Number(random.Next(20)) : Pick(scores),

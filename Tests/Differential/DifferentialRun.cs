@@ -149,11 +149,18 @@ internal sealed class DifferentialRun : IAsyncDisposable
                     return new Difference(-1, $"{key}: PTTL {ttl}", $"PTTL {otherTtl}");
                 string content = await Comparison.ReadOutAsync(redis, key, type, dumps && encoding == otherEncoding), otherContent = await Comparison.ReadOutAsync(ours, key, type, dumps && encoding == otherEncoding);
                 if (content != otherContent)
-                    return new Difference(-1, $"{key}: {type}, {encoding}: {content}", otherContent);
+                    return new Difference(-1, $"{key}: {type}, {encoding}: {content}", Tail(content, otherContent));
             }
         }
 
         return null;
+    }
+
+    /// <summary>The other of two texts, without most of the beginning that they share.</summary>
+    private static string Tail(string one, string other)
+    {
+        int shared = one.Zip(other).TakeWhile(pair => pair.First == pair.Second).Count();
+        return shared < 100 ? other : string.Create(CultureInfo.InvariantCulture, $"the same for {shared} characters, then {other[shared..]} instead of {one[shared..]}");
     }
 
     private static async Task<string[]> KeysAsync(RespConnection server) => [.. (await server.CallAsync("KEYS", "*")).Items.Select(key => key.Text).Order(StringComparer.Ordinal)];

@@ -14,15 +14,16 @@ public sealed class DifferentialTests(ITestOutputHelper output)
 {
     public static TheoryData<string> Families => [.. Family.All.Select(family => family.Name)];
 
-    [Theory]
+    [SkippableTheory]
     [MemberData(nameof(Families))]
     public async Task Random_commands_are_answered_as_redis_answers_them(string name)
     {
         Requires.That(Family.Enabled.Contains(name), $"family '{name}' is not among Family.Enabled yet");
         int commands = Setting("DIFFERENTIAL_COMMANDS", 5000), seed = Setting("DIFFERENTIAL_SEED", Random.Shared.Next(1_000_000)), wanted = Setting("DIFFERENTIAL_REPORTS", 1);
         output.WriteLine($"seeds from {seed}");
-        await using RedisProcess redis = await RedisProcess.StartAsync(ServerKind.Redis);
-        await using RedisProcess ours = await RedisProcess.StartAsync();
+        string[] directives = ["--rdbcompression", "no"]; // there is more than one right way to compress a DUMP
+        await using RedisProcess redis = await RedisProcess.StartAsync(ServerKind.Redis, directives);
+        await using RedisProcess ours = await RedisProcess.StartAsync(directives);
         await using DifferentialRun run = await DifferentialRun.StartAsync(redis, ours, Family.All.Single(family => family.Name == name));
         List<string> reports = [];
         for (int sent = 0; sent < commands && reports.Count < wanted; sent += DifferentialRun.EpisodeCommands)

@@ -61,6 +61,12 @@ public sealed partial class RedisProcess : IAsyncDisposable
         };
         foreach (string word in (string[])["--port", Text(port), "--unixsocket", UnixSocket, "--dir", directory, "--save", "", "--enable-debug-command", "yes"])
             start.ArgumentList.Add(word);
+        if (kind == ServerKind.OrleansRedis)
+        {
+            foreach (string word in (string[])["--orleans-silo-port", Text(FreePort()), "--orleans-gateway-port", Text(FreePort())])
+                start.ArgumentList.Add(word);
+        }
+
         foreach (string word in directives)
             start.ArgumentList.Add(word);
         process = new Process { StartInfo = start, EnableRaisingEvents = true };

@@ -1,6 +1,11 @@
+using Xunit;
+
 namespace OrleansRedis.Tests.Harness;
 
-/// <summary>Skips a test, visibly, as long as the server lacks a command that the test is about: it switches itself on when the command arrives.</summary>
+/// <summary>
+/// Skips a test, visibly, as long as the server lacks what the test is about: it switches itself on when that arrives.
+/// For tests marked <c>[SkippableFact]</c> or <c>[SkippableTheory]</c>.
+/// </summary>
 public static class Requires
 {
     public static async Task CommandsAsync(RedisProcess server, params string[] commands)
@@ -11,12 +16,5 @@ public static class Requires
         That(missing.Length == 0, $"the server has no {string.Join(", ", missing)} yet");
     }
 
-    public static void That(bool condition, string otherwise)
-    {
-        if (!condition)
-            throw new SkipException(otherwise);
-    }
-
-    /// <summary>xUnit 2.9 counts an exception with this prefix as a skip.</summary>
-    private sealed class SkipException(string reason) : Exception("$XunitDynamicSkip$" + reason);
+    public static void That(bool condition, string otherwise) => Skip.IfNot(condition, otherwise);
 }
