@@ -34,6 +34,7 @@ catch (ConfigurationException e)
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
 ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
+Clustering.ChoosePorts(options);
 using var store = new Store(configuration, TimeProvider.System);
 builder.UseOrleans(silo => silo.AddHashSlots(store).AddClustering(options));
 builder.Services.AddSingleton<ISlotRouter, SlotRouter>();
@@ -46,6 +47,7 @@ builder.Services.AddHostedService<RedisHost>();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
 
 using IHost host = builder.Build();
+ILogger logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("OrleansRedis");
 try
 {
     await host.RunAsync();
@@ -53,6 +55,6 @@ try
 }
 catch (Exception e) when (e is not OperationCanceledException)
 {
-    SiloLog.CannotStart(host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("OrleansRedis"), e.GetBaseException().Message);
+    SiloLog.CannotStart(logger, e.GetBaseException().Message);
     return 1;
 }

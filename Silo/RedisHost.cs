@@ -28,6 +28,7 @@ internal sealed class RedisHost(
         double seconds = (DateTime.Now - Process.GetCurrentProcess().StartTime).TotalSeconds;
         SiloLog.Started(logger, ServerVersion.Product, ServerVersion.Own, ServerVersion.Redis, Environment.ProcessId, seconds);
         foreach (System.Net.EndPoint endPoint in listener.EndPoints) SiloLog.Listening(logger, endPoint.ToString()!);
+        SiloLog.OrleansListening(logger, Options.OrleansGatewayPort);
         SiloLog.Ready(logger);
     }
 

@@ -11,6 +11,9 @@ internal static partial class SiloLog
     [LoggerMessage(LogLevel.Information, "Listening on {EndPoint}")]
     public static partial void Listening(ILogger logger, string endPoint);
 
+    [LoggerMessage(LogLevel.Information, "Orleans clients find the grains at port {Port}")]
+    public static partial void OrleansListening(ILogger logger, int port);
+
     [LoggerMessage(LogLevel.Information, "Ready to accept connections")]
     public static partial void Ready(ILogger logger);
 

@@ -208,13 +208,13 @@ public sealed class ServerOptions
     [Directive("orleans-service-id", Immutable = true)]
     public string OrleansServiceId { get; set; } = "orleansredis";
 
-    /// <summary>orleans-silo-port: the TCP port for other silos.</summary>
+    /// <summary>orleans-silo-port: the TCP port for other silos; 0 for 11111, or a free one if that is taken.</summary>
     [Directive("orleans-silo-port", Immutable = true, Max = 65535)]
-    public int OrleansSiloPort { get; set; } = 11111;
+    public int OrleansSiloPort { get; set; }
 
-    /// <summary>orleans-gateway-port: the TCP port for Orleans clients.</summary>
+    /// <summary>orleans-gateway-port: the TCP port for Orleans clients; 0 for 30000, or a free one if that is taken.</summary>
     [Directive("orleans-gateway-port", Immutable = true, Max = 65535)]
-    public int OrleansGatewayPort { get; set; } = 30000;
+    public int OrleansGatewayPort { get; set; }
 
     /// <summary>orleans-clustering: how silos find each other.</summary>
     [Directive("orleans-clustering", Immutable = true)]
