@@ -9,6 +9,7 @@ internal sealed class GrainDirectory
     private const int MaxCached = 200_000;
     private static readonly TimeSpan GiveUp = TimeSpan.FromSeconds(30);
     private readonly SiloRuntime _runtime;
+    private readonly ConcurrentDictionary<SiloAddress, bool> _left = new(); // silos without activations that are not dead yet
     private readonly ConcurrentDictionary<GrainId, GrainAddress> _cache = new(); // of grains on other silos; may be out of date
 
     public GrainDirectory(SiloRuntime runtime, ILogger logger)
@@ -20,6 +21,18 @@ internal sealed class GrainDirectory
     public DirectoryPartition Partition { get; }
 
     public void Forget(GrainId grainId) => _cache.TryRemove(grainId, out _);
+
+    /// <summary>Whether a silo has said that it has no activations any more, so that whoever says that a grain is there is out of date.</summary>
+    public bool HasLeft(SiloAddress silo) => !_left.IsEmpty && _left.ContainsKey(silo);
+
+    public void ForgetSilo(SiloAddress silo)
+    {
+        _left[silo] = true;
+        foreach ((GrainId grainId, GrainAddress address) in _cache)
+        {
+            if (silo.Equals(address.SiloAddress)) _cache.TryRemove(grainId, out _);
+        }
+    }
 
     public void Remember(GrainAddress address)
     {
@@ -33,6 +46,11 @@ internal sealed class GrainDirectory
     public void MembershipChanged(ClusterMembershipSnapshot before, ClusterMembershipSnapshot after)
     {
         Partition.MembershipChanged(before, after);
+        foreach (SiloAddress silo in _left.Keys)
+        {
+            if (after.GetSiloStatus(silo) is SiloStatus.Dead or SiloStatus.None) _left.TryRemove(silo, out _);
+        }
+
         foreach ((GrainId grainId, GrainAddress address) in _cache)
         {
             if (after.GetSiloStatus(address.SiloAddress!) == SiloStatus.Dead) _cache.TryRemove(grainId, out _);

@@ -11,6 +11,7 @@ namespace Orleans.Runtime;
 /// <summary>A silo's life: start, stop, and the stages between.</summary>
 public sealed partial class Silo : IAsyncDisposable
 {
+    private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(2);
     private readonly SiloRuntime _runtime;
     private readonly SiloLifecycleSubject _lifecycle;
     private readonly MembershipAgent _agent;
@@ -84,6 +85,7 @@ public sealed partial class Silo : IAsyncDisposable
         _ = _runtime.Died.Task.ContinueWith(
             _ =>
             {
+                _agent.Dispose();
                 _silos.Abort();
                 _clients.Abort();
             },
@@ -101,12 +103,18 @@ public sealed partial class Silo : IAsyncDisposable
             await _clients.Start(_endpoints.GatewayListeningEndpoint ?? gateway.Endpoint, cancellation).ConfigureAwait(false);
     }
 
-    private Task DeactivateGrains(CancellationToken cancellation) => _runtime.IsDead ? Task.CompletedTask : _runtime.Catalog.DeactivateAll(cancellation);
+    private async Task DeactivateGrains(CancellationToken cancellation)
+    {
+        if (_runtime.IsDead) return;
+        await _runtime.Catalog.DeactivateAll(cancellation).ConfigureAwait(false);
+        await _runtime.SayEmpty(Farewell).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
 
     private async Task Leave()
     {
         if (_runtime.IsDead) return;
         await _agent.Leave().ConfigureAwait(false);
+        await _runtime.DrainLinks(Farewell).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     [LoggerMessage(1501, LogLevel.Information, "Silo {Silo} started in {DurationMs:0} ms")]

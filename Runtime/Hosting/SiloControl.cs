@@ -28,6 +28,12 @@ internal sealed class SiloControl(SiloRuntime runtime) : ISiloControl
         return await arrived.Task.ConfigureAwait(false);
     }
 
+    public Task Emptied(SiloAddress leaving)
+    {
+        runtime.Directory.ForgetSilo(leaving);
+        return Task.CompletedTask;
+    }
+
     public Task DropDuplicate(GrainAddress activation)
     {
         if (runtime.Catalog.Find(activation.GrainId) is { } found && found.ActivationId == activation.ActivationId)

@@ -10,6 +10,7 @@ namespace Orleans.Runtime;
 /// <summary>A silo: routes messages between its activations, other silos and clients. Any thread.</summary>
 internal sealed partial class SiloRuntime : NodeRuntime
 {
+    private static readonly TimeSpan AnswersUnderWay = TimeSpan.FromSeconds(5);
     private readonly ConcurrentDictionary<SiloAddress, SiloLink> _links = new();
     private readonly ConcurrentDictionary<GrainType, object> _systemTargets = new();
     private readonly SiloMessagingOptions _options;
@@ -17,6 +18,7 @@ internal sealed partial class SiloRuntime : NodeRuntime
     private readonly Lazy<Catalog> _catalog;
     private readonly ILogger _logger;
     private int _dead;
+    private int _addressing; // requests whose silo is being looked for
 
     public SiloRuntime(IServiceProvider services)
         : base(services, services.GetRequiredService<IOptions<SiloMessagingOptions>>().Value)
@@ -105,13 +107,15 @@ internal sealed partial class SiloRuntime : NodeRuntime
         message.TargetSilo = silo;
         if (silo.Equals(Silo)) Receive(message);
         else if (Membership.IsDeadSilo(silo)) Undeliverable(message, new SiloUnavailableException($"The silo {silo} is dead"));
+        else if (message.IsRequest && !message.Target.IsSystemTarget() && !message.Target.IsClient() && Directory.HasLeft(silo)) Undeliverable(message, new SiloUnavailableException($"The silo {silo} is leaving"));
         else _links.GetOrAdd(silo, static (silo, runtime) => new SiloLink(runtime, silo, runtime.Logger), this).Post(message);
     }
 
-    /// <summary>Takes a message from another silo, unless that one is dead: it may be, and not know it.</summary>
-    public void ReceiveFrom(SiloAddress silo, Message message)
+    /// <summary>Takes a message from another silo. Requests of a silo that has been declared dead, and may not know it, are dropped; what a leaving silo still
+    /// has to answer, or to pass on for others, is not.</summary>
+    public void ReceiveFromSilo(Message message)
     {
-        if (!Membership.IsDeadSilo(silo)) Receive(message);
+        if (!message.IsRequest || message.SenderSilo is null || !Membership.IsDeadSilo(message.SenderSilo)) Receive(message);
     }
 
     /// <summary>Takes a message from a client of this silo's gateway.</summary>
@@ -207,6 +211,17 @@ internal sealed partial class SiloRuntime : NodeRuntime
         Died.TrySetResult();
     }
 
+    /// <summary>Tells the others that there are no activations here any more, so that by the end all requests sent here have arrived, and been passed on.</summary>
+    public Task SayEmpty(TimeSpan atMost) => Task.WhenAll(Placement.ActiveSilos.Where(silo => !silo.Equals(Silo)).Select(silo => SystemTarget<ISiloControl>(silo).Emptied(Silo))).WaitAsync(atMost, Clock);
+
+    /// <summary>Sends what there is to send to other silos, for so long at most.</summary>
+    public async Task DrainLinks(TimeSpan atMost)
+    {
+        long start = Clock.GetTimestamp();
+        while (Volatile.Read(ref _addressing) > 0 && Clock.GetElapsedTime(start) < atMost) await Task.Delay(TimeSpan.FromMilliseconds(5), Clock).ConfigureAwait(false);
+        await Task.WhenAll(_links.Values.Select(link => link.Drain())).WaitAsync(atMost, Clock).ConfigureAwait(false);
+    }
+
     public void CloseLinks()
     {
         foreach (SiloLink link in _links.Values) link.Close();
@@ -247,7 +262,8 @@ internal sealed partial class SiloRuntime : NodeRuntime
                 continue;
             }
 
-            if (!message.IsNewPlacement || message.Kind == MessageKind.Cancel) break;
+            // A silo on its way out takes no new grains, even if the sender has not heard yet.
+            if (!message.IsNewPlacement || message.Kind == MessageKind.Cancel || Membership.LocalStatus.IsTerminating()) break;
             try
             {
                 if (Catalog.GetOrActivate(message.Target).TryReceive(message)) return;
@@ -268,6 +284,7 @@ internal sealed partial class SiloRuntime : NodeRuntime
     /// <summary>Finds, or picks, the silo for a message to a grain, and sends it there.</summary>
     private async Task Address(Message message)
     {
+        Interlocked.Increment(ref _addressing);
         try
         {
             if (Directory.TryGetCached(message.Target, out GrainAddress? address) && !Membership.IsDeadSilo(address!.SiloAddress!))
@@ -303,6 +320,10 @@ internal sealed partial class SiloRuntime : NodeRuntime
         {
             Requests.Fail(this, message, exception);
         }
+        finally
+        {
+            Interlocked.Decrement(ref _addressing);
+        }
     }
 
     /// <summary>Counts one more hop; rejects the request when there have been too many.</summary>
@@ -323,11 +344,24 @@ internal sealed partial class SiloRuntime : NodeRuntime
         {
             if (change.Status != SiloStatus.Dead || change.SiloAddress.Equals(Silo)) continue;
             if (_links.TryRemove(change.SiloAddress, out SiloLink? link)) link.Close();
-            foreach (PendingCall call in Calls.All)
-            {
-                if (change.SiloAddress.Equals(call.Message!.TargetSilo))
-                    call.Fail(new SiloUnavailableException($"The silo {change.SiloAddress} died while the call was under way: {call.Message}"));
-            }
+            // A silo that left in order answers, or passes on, what it was sent: its answers may still be under way. One that was voted out does not.
+            bool voted = Membership.TableData?.TryGet(change.SiloAddress)?.Item1.SuspectTimes is { Count: > 0 };
+            if (voted) BreakCalls(change.SiloAddress);
+            else _ = BreakCallsLater(change.SiloAddress);
+        }
+    }
+
+    private async Task BreakCallsLater(SiloAddress silo)
+    {
+        await Task.Delay(AnswersUnderWay, Clock).ConfigureAwait(false);
+        BreakCalls(silo);
+    }
+
+    private void BreakCalls(SiloAddress silo)
+    {
+        foreach (PendingCall call in Calls.All)
+        {
+            if (silo.Equals(call.Message!.TargetSilo)) call.Fail(new SiloUnavailableException($"The silo {silo} died while the call was under way: {call.Message}"));
         }
     }
 }

@@ -34,6 +34,9 @@ internal interface ISiloControl : ISystemTarget
     /// <summary>Takes over an activation; says which activation the grain has now.</summary>
     Task<GrainAddress> AcceptMigration(GrainAddress from, MigrationContext state);
 
+    /// <summary>A silo that leaves has no activations any more: nothing must be sent to it. Once answered, all that was sent to it before is there.</summary>
+    Task Emptied(SiloAddress leaving);
+
     /// <summary>Ends an activation whose grain is active elsewhere too.</summary>
     [OneWay]
     Task DropDuplicate(GrainAddress activation);

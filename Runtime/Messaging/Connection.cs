@@ -9,6 +9,7 @@ namespace Orleans.Runtime.Messaging;
 /// <summary>A connection after its handshake: sends messages in order, in batches, and hands those that arrive to the node. Any thread may send; one loop reads, one writes.</summary>
 internal sealed class Connection
 {
+    private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(2);
     private readonly NodeRuntime _runtime;
     private readonly ConnectionContext _transport;
     private readonly Action<Connection, Message> _receive;
@@ -34,7 +35,10 @@ internal sealed class Connection
         using var closed = new CancellationTokenSource();
         Task reading = Read();
         Task writing = Write(closed.Token);
-        await Task.WhenAny(reading, writing).ConfigureAwait(false);
+        Task first = await Task.WhenAny(reading, writing).ConfigureAwait(false);
+        // When all is said, the other end reads it to the end and closes.
+        if (first == writing && _outbox.Completion.IsCompletedSuccessfully)
+            await reading.WaitAsync(Farewell, _runtime.Clock).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await closed.CancelAsync().ConfigureAwait(false);
         _transport.Abort();
         await Task.WhenAll(reading, writing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

@@ -24,7 +24,7 @@ internal sealed class GrainTypeMap
     {
         foreach (Type type in grainClass.GetInterfaces())
         {
-            if (!typeof(IAddressable).IsAssignableFrom(type) || type.Assembly == typeof(IGrain).Assembly) continue;
+            if (!typeof(IAddressable).IsAssignableFrom(type) || (type.IsPublic && type.Assembly == typeof(IGrain).Assembly)) continue;
             string name = InterfaceDescriptor.NameOf(type);
             // Of several classes, the one named like the interface is meant.
             if (!_primary.ContainsKey(name) || type.Name == "I" + grainClass.Name) _primary[name] = NameOf(grainClass);

@@ -79,7 +79,7 @@ internal sealed partial class Listener(SiloRuntime runtime, bool forClients, ILo
             Channel<Message> outbox = Channel.CreateUnbounded<Message>(new UnboundedChannelOptions { SingleReader = true });
             if (hello.Silo is not null)
             {
-                await new Connection(runtime, transport, outbox.Reader, (_, message) => runtime.ReceiveFrom(hello.Silo, message), runtime.Undeliverable).Run().ConfigureAwait(false);
+                await new Connection(runtime, transport, outbox.Reader, (_, message) => runtime.ReceiveFromSilo(message), runtime.Undeliverable).Run().ConfigureAwait(false);
                 return;
             }
 

@@ -130,5 +130,6 @@ internal sealed class Message : ITurn, IInvokable
         Method = Method,
         Result = result,
         Error = error,
+        MovedTo = ForwardCount > 0 ? Executor?.Address : null,
     };
 }

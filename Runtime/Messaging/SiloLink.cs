@@ -12,6 +12,7 @@ internal sealed partial class SiloLink
     private readonly ILogger _logger;
     private readonly Channel<Message> _outbox = Channel.CreateUnbounded<Message>(new UnboundedChannelOptions { SingleReader = true });
     private readonly CancellationTokenSource _closed = new();
+    private readonly Task _running;
     private Connection? _connection;
 
     public SiloLink(SiloRuntime runtime, SiloAddress silo, ILogger logger)
@@ -19,12 +20,19 @@ internal sealed partial class SiloLink
         _runtime = runtime;
         _silo = silo;
         _logger = logger;
-        _ = Run();
+        _running = Run();
     }
 
     public void Post(Message message)
     {
         if (!_outbox.Writer.TryWrite(message)) _runtime.Undeliverable(message, new SiloUnavailableException($"The silo {_silo} is gone"));
+    }
+
+    /// <summary>Sends what there is to send, and closes.</summary>
+    public Task Drain()
+    {
+        _outbox.Writer.TryComplete();
+        return _running;
     }
 
     /// <summary>The silo is gone: nothing is sent any more.</summary>

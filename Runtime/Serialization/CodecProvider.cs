@@ -51,7 +51,7 @@ internal static class CodecProvider
         if (definition == typeof(Nullable<>)) return Create(typeof(NullableCodec<>), arguments, Get(arguments[0]));
         if (definition == typeof(KeyValuePair<,>)) return Create(typeof(PairCodec<,>), arguments, Get(arguments[0]), Get(arguments[1]));
         if (definition == typeof(Immutable<>)) return (Codec)Invoke(nameof(ImmutableOf), arguments);
-        if (typeof(ITuple).IsAssignableFrom(type) && type.Namespace == "System") return (Codec)Invoke(nameof(TupleOf), [type], arguments);
+        if (typeof(ITuple).IsAssignableFrom(type) && type.Namespace == "System") return (Codec)Invoke(nameof(TupleOf), [type], [arguments]);
         string? maker = definition switch
         {
             _ when definition == typeof(List<>) => nameof(ListOf),
