@@ -131,6 +131,10 @@ namespace Orleans.Storage
         public InconsistentStateException(string? storedEtag, string? currentEtag, Exception storageException)
             : this(storageException.Message, storedEtag, currentEtag, storageException) { }
 
+        /// <summary>Whether it was thrown by this activation itself, and not by one that it called: only then is its own state stale.</summary>
+        [Id(2)]
+        internal bool IsSourceActivation { get; set; } = true;
+
         /// <summary>The record's etag.</summary>
         [Id(0)]
         public string? StoredEtag { get; private set; }

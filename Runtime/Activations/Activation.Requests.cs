@@ -123,10 +123,14 @@ internal sealed partial class Activation
         }
         catch (Exception exception)
         {
-            Requests.Fail(Class.Runtime, request, exception);
-            // Its state may be stale: the next request gets a new activation, which reads it again.
-            if (exception is Storage.InconsistentStateException)
+            // Its state is stale: the next request gets a new activation, which reads it again.
+            if (exception is Storage.InconsistentStateException { IsSourceActivation: true } stale)
+            {
+                stale.IsSourceActivation = false;
                 Deactivate(new DeactivationReason(DeactivationReasonCode.ApplicationError, exception, "The grain's state was written by another activation"));
+            }
+
+            Requests.Fail(Class.Runtime, request, exception);
         }
         finally
         {

@@ -26,14 +26,18 @@ namespace Orleans.Storage
     {
         Task<StoredRecord?> Read(string key);
 
-        Task<string> Write(string key, byte[] state, string? etag);
+        Task<WriteOutcome> Write(string key, byte[] state, string? etag);
 
-        Task Delete(string key, string? etag);
+        Task<WriteOutcome> Delete(string key, string? etag);
     }
 
     /// <summary>A record and its etag.</summary>
     [GenerateSerializer, Immutable]
     internal sealed record StoredRecord([property: Id(0)] byte[] State, [property: Id(1)] string ETag);
+
+    /// <summary>Whether a write was accepted, and the etag that the record has now.</summary>
+    [GenerateSerializer, Immutable]
+    internal sealed record WriteOutcome([property: Id(0)] bool Accepted, [property: Id(1)] string? ETag);
 
     /// <inheritdoc/>
     [KeepAlive, GrainType("sys.memorystorage")]
@@ -44,25 +48,22 @@ namespace Orleans.Storage
 
         public Task<StoredRecord?> Read(string key) => Task.FromResult(_records.GetValueOrDefault(key));
 
-        public Task<string> Write(string key, byte[] state, string? etag)
-        {
-            Check(key, etag);
-            string next = (++_lastETag).ToString(CultureInfo.InvariantCulture);
-            _records[key] = new StoredRecord(state, next);
-            return Task.FromResult(next);
-        }
-
-        public Task Delete(string key, string? etag)
-        {
-            Check(key, etag);
-            _records.Remove(key);
-            return Task.CompletedTask;
-        }
-
-        private void Check(string key, string? etag)
+        // It says no instead of throwing: a grain whose request ends in an InconsistentStateException is deactivated, and this one has all there is.
+        public Task<WriteOutcome> Write(string key, byte[] state, string? etag)
         {
             string? stored = _records.GetValueOrDefault(key)?.ETag;
-            if (stored != etag) throw new InconsistentStateException($"The record \"{key}\" was written by someone else", stored, etag);
+            if (stored != etag) return Task.FromResult(new WriteOutcome(false, stored));
+            string next = (++_lastETag).ToString(CultureInfo.InvariantCulture);
+            _records[key] = new StoredRecord(state, next);
+            return Task.FromResult(new WriteOutcome(true, next));
+        }
+
+        public Task<WriteOutcome> Delete(string key, string? etag)
+        {
+            string? stored = _records.GetValueOrDefault(key)?.ETag;
+            if (stored != etag) return Task.FromResult(new WriteOutcome(false, stored));
+            _records.Remove(key);
+            return Task.FromResult(new WriteOutcome(true, null));
         }
     }
 
@@ -85,17 +86,19 @@ namespace Orleans.Storage
         {
             var writer = new WireWriter();
             CodecProvider.Get<T>().Write(writer, grainState.State!);
-            grainState.ETag = await ShardOf(grainId).Write(KeyOf(stateName, grainId), writer.Written.ToArray(), grainState.ETag);
+            grainState.ETag = Accepted(await ShardOf(grainId).Write(KeyOf(stateName, grainId), writer.Written.ToArray(), grainState.ETag), grainId, grainState.ETag);
             grainState.RecordExists = true;
         }
 
         /// <inheritdoc/>
         public virtual async Task ClearStateAsync<T>(string stateName, GrainId grainId, IGrainState<T> grainState)
         {
-            await ShardOf(grainId).Delete(KeyOf(stateName, grainId), grainState.ETag);
-            grainState.ETag = null;
+            grainState.ETag = Accepted(await ShardOf(grainId).Delete(KeyOf(stateName, grainId), grainState.ETag), grainId, grainState.ETag);
             grainState.RecordExists = false;
         }
+
+        private static string? Accepted(WriteOutcome outcome, GrainId grainId, string? etag) =>
+            outcome.Accepted ? outcome.ETag : throw new InconsistentStateException($"The state of {grainId} was written by someone else", outcome.ETag, etag);
 
         private static string KeyOf(string stateName, GrainId grainId) => $"{stateName}/{grainId}";
 

@@ -1,9 +1,3 @@
-using Microsoft.Extensions.DependencyInjection;
-using Orleans;
-using Orleans.Configuration;
-using Orleans.Hosting;
-using Orleans.Runtime;
-using Orleans.Runtime.Placement;
 using Xunit;
 
 namespace OrleansRedis.Tests.Runtime;

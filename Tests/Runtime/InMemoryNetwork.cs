@@ -85,8 +85,6 @@ public sealed class InMemoryNetwork(TimeProvider clock)
             link.Aborted.Token.Register(() => network._links.TryRemove(link, out bool _));
             if (!listener.Acceptor.Queue.Writer.TryWrite(far)) throw new IOException($"Nobody listens at {endPoint}");
             return near;
-
-            
         }
 
         public ValueTask<IConnectionListener> Listen(EndPoint endPoint, CancellationToken cancellation)
@@ -161,7 +159,7 @@ public sealed class InMemoryNetwork(TimeProvider clock)
         public override ValueTask DisposeAsync()
         {
             _link.Abort();
-            return ValueTask.CompletedTask;
+            return base.DisposeAsync();
         }
     }
 }

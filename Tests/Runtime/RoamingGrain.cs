@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
-using Orleans;
 using Orleans.Placement;
-using Orleans.Runtime;
 using Orleans.Runtime.Placement;
 
 namespace OrleansRedis.Tests.Runtime;

@@ -1,7 +1,5 @@
 using System.Collections.Immutable;
 using System.Net;
-using Orleans;
-using Orleans.Runtime;
 using Orleans.Serialization;
 using Xunit;
 
@@ -63,8 +61,8 @@ public sealed class SerializationTests
     [Fact]
     public void An_exception_keeps_its_type_its_message_its_members_and_what_caused_it()
     {
-        Exception thrown = Caught(() => throw new Broken("msg", new ArgumentException("inner")) { Code = 7 });
-        var read = Assert.IsType<Broken>(RoundTrip<Exception>(thrown));
+        Exception thrown = Caught(() => throw new BrokenException("msg", new ArgumentException("inner")) { Code = 7 });
+        var read = Assert.IsType<BrokenException>(RoundTrip<Exception>(thrown));
         Assert.Equal(("msg", 7, "inner"), (read.Message, read.Code, read.InnerException!.Message));
         Assert.Contains(nameof(Caught), read.StackTrace!);
     }
@@ -73,14 +71,14 @@ public sealed class SerializationTests
     public void An_exception_of_an_unknown_type_says_which_it_was()
     {
         var writer = new WireWriter();
-        CodecProvider.Get<Exception>().Write(writer, new Broken("msg", null));
+        CodecProvider.Get<Exception>().Write(writer, new BrokenException("msg", null));
         byte[] bytes = writer.Written.ToArray();
         bytes.AsSpan()[..20].Replace((byte)'B', (byte)'Q');
-        int at = bytes.AsSpan().IndexOf("Broken"u8);
+        int at = bytes.AsSpan().IndexOf("BrokenException"u8);
         bytes[at] = (byte)'Q';
         var read = Assert.IsType<UnavailableExceptionFallbackException>(CodecProvider.Get<Exception>().Read(new WireReader(bytes, null)));
         Assert.Equal("msg", read.Message);
-        Assert.Contains("Qroken", read.ExceptionType);
+        Assert.Contains("QrokenException", read.ExceptionType);
     }
 
     [Fact]
@@ -180,7 +178,7 @@ public sealed class SerializationTests
     }
 
     [GenerateSerializer]
-    public sealed class Broken(string message, Exception? inner) : Exception(message, inner)
+    public sealed class BrokenException(string message, Exception? inner) : Exception(message, inner)
     {
         [Id(0)]
         public int Code { get; set; }

@@ -2,11 +2,7 @@ using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Orleans;
 using Orleans.Configuration;
-using Orleans.Hosting;
-using Orleans.Runtime;
-using Orleans.Runtime.Messaging;
 
 namespace OrleansRedis.Tests.Runtime;
 
@@ -79,7 +75,7 @@ public sealed class TestCluster : IAsyncDisposable
     public async Task Kill(TestSilo silo)
     {
         Silos.Remove(silo);
-        await Do(silo.Host.Services.GetRequiredService<Silo>().DisposeAsync().AsTask());
+        await Do(silo.Host.Services.GetRequiredService<Orleans.Runtime.Silo>().DisposeAsync().AsTask());
         Network.Drop(silo.Name);
     }
 
@@ -133,7 +129,7 @@ public sealed class TestCluster : IAsyncDisposable
             client.Dispose();
         }
 
-        foreach (TestSilo silo in Silos) await silo.Host.Services.GetRequiredService<Silo>().DisposeAsync();
+        foreach (TestSilo silo in Silos) await silo.Host.Services.GetRequiredService<Orleans.Runtime.Silo>().DisposeAsync();
     }
 }
 
