@@ -117,13 +117,14 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     }
 
     /// <summary>CONFIG REWRITE: brings the file up to what is in force. Returns the error to reply, or null.</summary>
-    public string? Rewrite()
+    /// <param name="everything">Whether to write even what the file does not say and is the default.</param>
+    public string? Rewrite(bool everything = false)
     {
         if (FilePath is null) return "ERR The server is running without a config file";
         try
         {
             string old = File.Exists(FilePath) ? File.ReadAllText(FilePath) : "";
-            AtomicFile.Replace(FilePath, Encoding.UTF8.GetBytes(ConfigurationRewriter.Rewrite(old, Options)));
+            AtomicFile.Replace(FilePath, Encoding.UTF8.GetBytes(ConfigurationRewriter.Rewrite(old, Options, everything)));
             return null;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)

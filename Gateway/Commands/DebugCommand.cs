@@ -20,6 +20,7 @@ internal static class DebugCommand
         }
         ReadOnlySpan<byte> subcommand = call[1];
         if (subcommand.Is("HELP"u8) && call.Count == 2) Help(ref call);
+        else if (subcommand.Is("CONFIG-REWRITE-FORCE-ALL"u8) && call.Count == 2) RewriteAll(ref call);
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
@@ -27,6 +28,7 @@ internal static class DebugCommand
         else if (subcommand.Is("POPULATE"u8) && call.Count is >= 3 and <= 5) Populate(ref call);
         else if (subcommand.Is("PROTOCOL"u8) && call.Count == 3) Protocol(ref call);
         else if (subcommand.Is("QUICKLIST-PACKED-THRESHOLD"u8) && call.Count == 3) QuicklistPackedThreshold(ref call);
+        else if (subcommand.Is("QUICKLIST-PACKED-THRESHOLD"u8) && call.Count == 3) SetPackedThreshold(ref call);
         else if (subcommand.Is("SET-ACTIVE-EXPIRE"u8) && call.Count == 3) SetActiveExpire(ref call);
         else call.Reply.Error($"ERR unknown subcommand or wrong number of arguments for '{Encoding.UTF8.GetString(subcommand[..Math.Min(subcommand.Length, 128)])}'. Try DEBUG HELP.");
     }
@@ -36,6 +38,9 @@ internal static class DebugCommand
         const string Lines =
             """
             DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
+            CONFIG-REWRITE-FORCE-ALL
+                Like CONFIG REWRITE but writes all configuration options, including
+                keywords not listed in original configuration file or default values.
             ERROR <string>
                 Return a Redis protocol error with <string> as message. Useful for clients
                 unit tests to simulate Redis errors.
@@ -50,6 +55,9 @@ internal static class DebugCommand
                 Reply with a test value of the specified type. <type> can be: string,
                 integer, double, bignum, null, array, set, map, attrib, push, verbatim,
                 true, false.
+            QUICKLIST-PACKED-THRESHOLD <size>
+                Sets the threshold for elements to be inserted as plain vs packed nodes
+                Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.
             QUICKLIST-PACKED-THRESHOLD <size>
                 Sets the threshold for elements to be inserted as plain vs packed nodes
                 Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.
@@ -79,12 +87,19 @@ internal static class DebugCommand
             return;
         }
         Store store = call.Store;
+        TimeSpan time = TimeSpan.FromSeconds(Math.Clamp(seconds, 0, 3600));
+        if (!call.MayBlock)
+        {
+            Thread.Sleep(time); // within EXEC, whose gates are held
+            call.Reply.Ok();
+            return;
+        }
         call.Continuation = async reply =>
         {
             await store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
             try
             {
-                await Task.Delay(TimeSpan.FromSeconds(Math.Clamp(seconds, 0, 3600)), store.Clock.Time).ConfigureAwait(false);
+                await Task.Delay(time, store.Clock.Time).ConfigureAwait(false);
             }
             finally
             {
@@ -98,6 +113,17 @@ internal static class DebugCommand
     {
         Log.DebugLog(client.Server.Logger, Encoding.UTF8.GetString(call[2]));
         call.Reply.Ok();
+    }
+
+    private static void RewriteAll(ref CommandContext call)
+    {
+        ServerConfiguration configuration = call.Store.Configuration;
+        call.FinishOutside(async reply =>
+        {
+            string? error = await Task.Run(() => configuration.Rewrite(everything: true)).ConfigureAwait(false);
+            if (error is null) reply.Ok();
+            else reply.Error(error);
+        });
     }
 
     private static void Object(ref CommandContext call)
@@ -118,6 +144,17 @@ internal static class DebugCommand
         call.Reply.Ok();
     }
 
+    private static void SetPackedThreshold(ref CommandContext call)
+    {
+        if (!MemorySize.TryParse(Encoding.ASCII.GetString(call[2]), out long bytes) || bytes > uint.MaxValue)
+        {
+            call.Reply.Error("ERR argument must be a memory value bigger than 1 and smaller than 4gb"u8);
+            return;
+        }
+        ListLimits.PackedThreshold = bytes;
+        call.Reply.Ok();
+    }
+
     private static void SetActiveExpire(ref CommandContext call)
     {
         if (!call.TryInt64(2, out long on)) return;
@@ -129,6 +166,11 @@ internal static class DebugCommand
     private static void Populate(ref CommandContext call)
     {
         if (!call.TryInt32(2, out int count, 0)) return;
+        if (!call.MayBlock)
+        {
+            call.Reply.Error("ERR DEBUG POPULATE takes its keys' slots one after the other, so it cannot be part of something larger"u8);
+            return;
+        }
         int size = 0;
         if (call.Count == 5 && !call.TryInt32(4, out size, 0)) return;
         string prefix = call.Count > 3 ? Encoding.Latin1.GetString(call[3]) : "key";

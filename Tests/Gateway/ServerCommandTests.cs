@@ -138,6 +138,15 @@ public sealed class ServerCommandTests : GatewayTest
     }
 
     [Fact]
+    public async Task What_takes_long_outside_works_within_a_transaction_too()
+    {
+        Options.EnableDebugCommand = LocalAccess.Yes;
+        await Line("MULTI");
+        foreach (string queued in (string[])["CONFIG SET timeout 3", "CONFIG REWRITE", "DEBUG SLEEP 0.01", "MEMORY PURGE", "PING"]) Assert.Equal("+QUEUED", await Line(queued));
+        Assert.Equal("[+OK, -ERR The server is running without a config file, +OK, +OK, +PONG]", await Line("EXEC"));
+    }
+
+    [Fact]
     public async Task Debug_sleep_stops_everyone()
     {
         Options.EnableDebugCommand = LocalAccess.Yes;

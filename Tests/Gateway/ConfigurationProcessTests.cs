@@ -1,0 +1,59 @@
+using OrleansRedis.Tests.Harness;
+using Xunit;
+
+namespace OrleansRedis.Tests.Gateway;
+
+/// <summary>What only a whole process shows of its configuration.</summary>
+public sealed class ConfigurationProcessTests
+{
+    [Fact]
+    public async Task A_directive_that_does_not_exist_ends_the_start_with_its_line()
+    {
+        (int exitCode, string output) = await RedisProcess.RunToExitAsync("--no-such-directive", "5");
+        Assert.Equal(1, exitCode);
+        Assert.Contains("*** FATAL CONFIG FILE ERROR (", output);
+        Assert.Contains("Reading the configuration file, at line ", output);
+        Assert.Contains("\n>>> 'no-such-directive \"5\"'\nBad directive or wrong number of arguments", output);
+    }
+
+    [Fact]
+    public async Task The_port_can_be_changed_while_clients_stay_connected()
+    {
+        await using RedisProcess server = await RedisProcess.StartAsync();
+        await using RespConnection redis = await server.ConnectAsync();
+        int free = RedisProcess.FreePort();
+        Assert.Equal("+OK", (await redis.CallAsync("CONFIG", "SET", "port", free)).ToString());
+        Assert.Equal("+PONG", (await redis.LineAsync("PING")).ToString());
+        await using RespConnection there = await RespConnection.ConnectAsync("127.0.0.1", free, server);
+        Assert.Equal("+PONG", (await there.LineAsync("PING")).ToString());
+        await Assert.ThrowsAnyAsync<Exception>(server.ConnectAsync);
+
+        await using RedisProcess other = await RedisProcess.StartAsync();
+        Assert.StartsWith("-ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port",
+            (await redis.CallAsync("CONFIG", "SET", "port", other.Port)).ToString());
+        Assert.Equal(free.ToString(), (await redis.LineAsync("CONFIG GET port"))[1].Text);
+        await using RespConnection again = await RespConnection.ConnectAsync("127.0.0.1", free, server);
+        Assert.Equal("+PONG", (await again.LineAsync("PING")).ToString());
+    }
+
+    [Fact]
+    public async Task Maxclients_refuses_the_next_one()
+    {
+        await using RedisProcess server = await RedisProcess.StartAsync();
+        await using RespConnection redis = await server.ConnectAsync();
+        Assert.Equal("+OK", (await redis.LineAsync("CONFIG SET maxclients 1")).ToString());
+        await using RespConnection one = await server.ConnectAsync();
+        Assert.Equal("-ERR max number of clients reached", (await one.ReadAsync()).ToString());
+        Assert.Contains("rejected_connections:1\r\n", (await redis.LineAsync("INFO stats")).Text);
+    }
+
+    [Fact]
+    public async Task Shutdown_ends_the_process()
+    {
+        await using RedisProcess server = await RedisProcess.StartAsync();
+        await using RespConnection redis = await server.ConnectAsync();
+        await redis.SendAsync("SHUTDOWN", "NOSAVE");
+        await server.WaitForExitAsync(TimeSpan.FromSeconds(20));
+        Assert.Equal(0, server.ExitCode);
+    }
+}
