@@ -116,6 +116,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("instantaneous_output_kbps", Invariant($"{server.Housekeeping.OutputBytes.PerSecond / 1024:F2}"));
         Field("rejected_connections", server.Clients.Rejected);
         Field("expired_keys", Store.Statistics.ExpiredKeys);
+        Field("expired_subkeys", Store.Statistics.ExpiredFields);
         Field("evicted_keys", Store.Statistics.EvictedKeys);
         Field("keyspace_hits", hits);
         Field("keyspace_misses", misses);
