@@ -1,0 +1,177 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Text;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using OrleansRedis.Engine;
+using OrleansRedis.Grains;
+using OrleansRedis.Tests.Harness;
+using Xunit;
+
+namespace OrleansRedis.Tests.Grains;
+
+/// <summary>A server, an Orleans client of it over TCP, and a RESP client of it.</summary>
+public sealed class GrainClientFixture : IAsyncLifetime
+{
+    private RedisProcess _server = null!;
+    private IHost _host = null!;
+
+    internal RespConnection Resp { get; private set; } = null!;
+
+    internal IClusterClient Orleans { get; private set; } = null!;
+
+    internal int GatewayPort { get; private set; }
+
+    public async Task InitializeAsync()
+    {
+        GatewayPort = RedisProcess.FreePort();
+        _server = await RedisProcess.StartAsync("--orleans-gateway-port", GatewayPort.ToString(CultureInfo.InvariantCulture));
+        Resp = await RespConnection.ConnectAsync("127.0.0.1", _server.Port);
+        HostApplicationBuilder builder = Host.CreateApplicationBuilder();
+        builder.UseOrleansClient(orleans => orleans.UseLocalhostClustering(GatewayPort, serviceId: "orleansredis", clusterId: "orleansredis"));
+        _host = builder.Build();
+        await _host.StartAsync();
+        Orleans = _host.Services.GetRequiredService<IClusterClient>();
+    }
+
+    public async Task DisposeAsync()
+    {
+        await _host.StopAsync();
+        _host.Dispose();
+        await Resp.DisposeAsync();
+        await _server.DisposeAsync();
+    }
+}
+
+/// <summary>An Orleans client and a RESP client of one server see the same data.</summary>
+public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassFixture<GrainClientFixture>, IAsyncLifetime
+{
+    private readonly RespConnection _resp = fixture.Resp;
+    private readonly RedisDatabase _redis = fixture.Orleans.GetRedisDatabase();
+
+    public async Task InitializeAsync()
+    {
+        await _resp.CallAsync("SELECT", "0");
+        await _resp.CallAsync("FLUSHALL");
+    }
+
+    public Task DisposeAsync() => Task.CompletedTask;
+
+    [Fact]
+    public async Task A_grain_client_sees_what_a_resp_client_wrote()
+    {
+        await _resp.CallAsync("SET", "from resp", "value");
+        Assert.Equal("value", await _redis.StringGetAsync("from resp"));
+        Assert.Null(await _redis.StringGetAsync("missing"));
+    }
+
+    [Fact]
+    public async Task A_resp_client_sees_what_a_grain_client_wrote()
+    {
+        Assert.True(await _redis.StringSetAsync("from grain", "value", TimeSpan.FromMinutes(1)));
+        Assert.Equal("value", (await _resp.CallAsync("GET", "from grain")).Text);
+        Assert.InRange(long.Parse((await _resp.CallAsync("PTTL", "from grain")).Text, CultureInfo.InvariantCulture), 1, 60_000);
+    }
+
+    [Fact]
+    public async Task Conditions_of_a_set_are_told_by_its_result()
+    {
+        Assert.False(await _redis.StringSetAsync("key", "1", when: SetWhen.Present));
+        Assert.True(await _redis.StringSetAsync("key", "1", when: SetWhen.Missing));
+        Assert.False(await _redis.StringSetAsync("key", "2", when: SetWhen.Missing));
+        Assert.Equal("1", await _redis.StringGetAsync("key"));
+    }
+
+    [Fact]
+    public async Task Counters_from_both_sides_lose_no_increment()
+    {
+        Task grains = Parallel.ForAsync(0, 500, async (_, _) => await _redis.IncrementAsync("counter"));
+        for (int i = 0; i < 500; i++) await _resp.CallAsync("INCR", "counter");
+        await grains;
+        Assert.Equal(1000, await _redis.IncrementAsync("counter", by: 0));
+    }
+
+    [Fact]
+    public async Task Commands_over_keys_of_several_slots_run_from_any_of_their_grains()
+    {
+        await _redis.ExecuteAsync("MSET", "a", "1", "b", "2", "c", "3");
+        string?[] expected = ["1", "2", "3", null];
+        Assert.Equal(expected, await _redis.StringGetAsync("a", "b", "c", "d"));
+        Assert.Equal(3, await _redis.DeleteAsync("a", "b", "c", "d"));
+        Assert.Equal(0, (await _redis.ExecuteAsync("DBSIZE")).Int64);
+    }
+
+    [Fact]
+    public async Task A_command_that_runs_alone_runs_from_a_grain_too()
+    {
+        await _resp.CallAsync("SET", "key", "value");
+        Assert.Equal("OK", (await _redis.ExecuteAsync("FLUSHALL")).Text);
+        Assert.False(await _redis.ExistsAsync("key"));
+    }
+
+    [Fact]
+    public async Task Databases_are_apart()
+    {
+        RedisDatabase third = fixture.Orleans.GetRedisDatabase(3);
+        await third.StringSetAsync("key", "in three");
+        Assert.Null(await _redis.StringGetAsync("key"));
+        await _resp.CallAsync("SELECT", "3");
+        Assert.Equal("in three", (await _resp.CallAsync("GET", "key")).Text);
+        var error = await Assert.ThrowsAsync<RedisErrorException>(() => fixture.Orleans.GetRedisDatabase(99).ExistsAsync("key"));
+        Assert.Equal("ERR DB index is out of range", error.Message);
+    }
+
+    [Fact]
+    public async Task Errors_are_Rediss_own()
+    {
+        await _redis.StringSetAsync("text", "no number");
+        Assert.Equal("ERR value is not an integer or out of range", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.IncrementAsync("text"))).Message);
+        Assert.StartsWith("ERR unknown command", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("NOSUCH", "key"))).Message, StringComparison.Ordinal);
+        Assert.Contains("needs a connection", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("SELECT", "1"))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Expiry_and_types_have_their_own_calls()
+    {
+        await _redis.StringSetAsync("key", "value");
+        Assert.Null(await _redis.TimeToLiveAsync("key"));
+        Assert.True(await _redis.ExpireAsync("key", TimeSpan.FromSeconds(30)));
+        Assert.InRange((await _redis.TimeToLiveAsync("key"))!.Value, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(30));
+        Assert.True(await _redis.PersistAsync("key"));
+        Assert.Equal("string", await _redis.TypeAsync("key"));
+        Assert.Equal(8, await _redis.StringAppendAsync("key", "two"));
+        Assert.Equal(1.5, await _redis.IncrementAsync("float", 1.5));
+    }
+
+    [Fact]
+    public async Task Values_are_bytes()
+    {
+        byte[] bytes = [0, 255, 13, 10, 36];
+        await _redis.StringSetAsync(bytes, bytes);
+        Assert.Equal(bytes, await _redis.StringGetBytesAsync(bytes));
+    }
+
+    [Fact]
+    public async Task The_readmes_sample_runs_and_stands_there_as_it_is_here()
+    {
+        await using var console = new StringWriter();
+        await ReadmeSample.RunAsync(fixture.GatewayPort, console);
+        Assert.Equal($"hello from a grain client{console.NewLine}2{console.NewLine}hello{console.NewLine}", console.ToString());
+
+        string source = await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(SourcePath())!, "ReadmeSample.cs"));
+        string sample = source[(source.IndexOf("// <readme>", StringComparison.Ordinal) + 12)..source.IndexOf("// </readme>", StringComparison.Ordinal)];
+        string[] lines = [.. sample.TrimEnd().Split('\n').Select(line => line.StartsWith("        ", StringComparison.Ordinal) ? line[8..] : line)];
+        string readme = await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(SourcePath())!, "..", "..", "README.md"));
+        string expected = string.Join('\n', lines).Replace("gatewayPort, ", "gatewayPort: 30000, ", StringComparison.Ordinal).Replace("console.", "Console.", StringComparison.Ordinal);
+        Assert.Contains(expected, readme, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Clients_and_servers_agree_on_slots()
+    {
+        foreach (string key in (string[])["", "a", "123456789", "{user}:1", "{}x", "a{b}c{d}", "{{x}}", "x{", "x}{y}"])
+            Assert.Equal(KeySlot.Of(Encoding.UTF8.GetBytes(key)), HashSlot.Of(Encoding.UTF8.GetBytes(key)));
+    }
+
+    private static string SourcePath([CallerFilePath] string path = "") => path;
+}
