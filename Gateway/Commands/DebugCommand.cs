@@ -28,7 +28,7 @@ internal static class DebugCommand
         else if (subcommand.Is("POPULATE"u8) && call.Count is >= 3 and <= 5) Populate(ref call);
         else if (subcommand.Is("PROTOCOL"u8) && call.Count == 3) Protocol(ref call);
         else if (subcommand.Is("QUICKLIST-PACKED-THRESHOLD"u8) && call.Count == 3) QuicklistPackedThreshold(ref call);
-        else if (subcommand.Is("QUICKLIST-PACKED-THRESHOLD"u8) && call.Count == 3) SetPackedThreshold(ref call);
+        else if (subcommand.Is("RELOAD"u8)) Reload(ref call);
         else if (subcommand.Is("SET-ACTIVE-EXPIRE"u8) && call.Count == 3) SetActiveExpire(ref call);
         else call.Reply.Error($"ERR unknown subcommand or wrong number of arguments for '{Encoding.UTF8.GetString(subcommand[..Math.Min(subcommand.Length, 128)])}'. Try DEBUG HELP.");
     }
@@ -58,9 +58,8 @@ internal static class DebugCommand
             QUICKLIST-PACKED-THRESHOLD <size>
                 Sets the threshold for elements to be inserted as plain vs packed nodes
                 Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.
-            QUICKLIST-PACKED-THRESHOLD <size>
-                Sets the threshold for elements to be inserted as plain vs packed nodes
-                Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.
+            RELOAD
+                Write every key in the RDB format, in memory, and read it back.
             SET-ACTIVE-EXPIRE <0|1>
                 Setting it to 0 disables expiring keys in background when they are not
                 accessed (otherwise the Redis behavior). Setting it to 1 reenables back the
@@ -144,15 +143,27 @@ internal static class DebugCommand
         call.Reply.Ok();
     }
 
-    private static void SetPackedThreshold(ref CommandContext call)
+    private static void Reload(ref CommandContext call)
     {
-        if (!MemorySize.TryParse(Encoding.ASCII.GetString(call[2]), out long bytes) || bytes > uint.MaxValue)
+        if (call.Count != 2)
         {
-            call.Reply.Error("ERR argument must be a memory value bigger than 1 and smaller than 4gb"u8);
+            call.SyntaxError(); // there is no file that MERGE, NOFLUSH and NOSAVE could be about
             return;
         }
-        ListLimits.PackedThreshold = bytes;
-        call.Reply.Ok();
+        Store store = call.Store;
+        call.Continuation = async reply =>
+        {
+            await store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
+            try
+            {
+                store.Reload();
+            }
+            finally
+            {
+                store.SiloGate.ExitExclusive();
+            }
+            reply.Ok();
+        };
     }
 
     private static void SetActiveExpire(ref CommandContext call)
