@@ -18,6 +18,7 @@ public sealed class RedisServer : IDisposable
         StartedAt = store.Clock.Time.GetUtcNow();
         Housekeeping = new(this);
         store.StatisticsReset += ResetStatistics;
+        store.NestedCommandRan = CountNested;
     }
 
     public Store Store { get; }
@@ -61,6 +62,13 @@ public sealed class RedisServer : IDisposable
         Housekeeping.Dispose();
         Pause.Dispose();
         CommandStatistics.Dispose();
+    }
+
+    private void CountNested(CommandInfo command, long ticks, ReadOnlySpan<byte> reply)
+    {
+        bool failed = !reply.IsEmpty && reply[0] == '-';
+        CommandStatistics.Mine.CountCall(command, ticks, failed);
+        if (failed) ErrorStatistics.Count(reply);
     }
 
     private void ResetStatistics()

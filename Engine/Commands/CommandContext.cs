@@ -65,16 +65,6 @@ public ref partial struct CommandContext
     /// <summary>False in a transaction or a script: what would block does what it can at once.</summary>
     public bool MayBlock { get; set; } = true;
 
-    /// <summary>
-    /// Finishes the command outside of its gates, before the connection's next one. Within something larger (EXEC, a script) that is not
-    /// possible, so it is done on the spot, its gates held: rare, and slow for whoever asks for it.
-    /// </summary>
-    public void FinishOutside(Func<RespWriter, Task> rest)
-    {
-        if (MayBlock) Continuation = rest;
-        else rest(Reply).GetAwaiter().GetResult();
-    }
-
     /// <summary>The command waited, and this is it being run again.</summary>
     internal BlockedCommand? Resumed { get; init; }
 

@@ -43,7 +43,7 @@ internal static class ConfigCommand
         // What must happen outside (a port to listen on) may take a moment; most changes take effect at once.
         Task<string?> setting = call.Store.Configuration.SetAsync(pairs, call.Session.IsLocal).AsTask();
         if (setting.IsCompletedSuccessfully) ReplyOkOr(setting.Result, call.Reply);
-        else call.FinishOutside(async reply => ReplyOkOr(await setting.ConfigureAwait(false), reply));
+        else call.Continuation = async reply => ReplyOkOr(await setting.ConfigureAwait(false), reply);
     }
 
     /// <summary>CONFIG RESETSTAT</summary>
@@ -62,7 +62,7 @@ internal static class ConfigCommand
     {
         ServerConfiguration configuration = call.Store.Configuration;
         // Writing and syncing a file is not for the I/O thread.
-        call.FinishOutside(async reply => ReplyOkOr(await Task.Run(() => configuration.Rewrite()).ConfigureAwait(false), reply));
+        call.Continuation = async reply => ReplyOkOr(await Task.Run(() => configuration.Rewrite()).ConfigureAwait(false), reply);
     }
 
     /// <summary>CONFIG HELP</summary>

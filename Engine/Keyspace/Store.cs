@@ -18,6 +18,9 @@ public enum Outcome : byte
     NeedsExclusive,
 }
 
+/// <summary>A command has run as part of another one, for so many <see cref="System.Diagnostics.Stopwatch"/> ticks, and this is its reply.</summary>
+public delegate void NestedCommandObserver(CommandInfo command, long ticks, ReadOnlySpan<byte> reply);
+
 /// <summary>How an attempt ended, and what stood in its way.</summary>
 public readonly record struct Attempt(Outcome Outcome, int Slot = -1);
 
@@ -74,6 +77,9 @@ public sealed partial class Store : IDisposable
 
     /// <summary>Counters for INFO.</summary>
     public StoreStatistics Statistics { get; } = new();
+
+    /// <summary>Hears of the commands that run as parts of another one (EXEC), to count them; null for nobody.</summary>
+    public NestedCommandObserver? NestedCommandRan { get; set; }
 
     /// <summary>CONFIG RESETSTAT has been asked for; whoever else counts begins anew.</summary>
     public event Action? StatisticsReset;

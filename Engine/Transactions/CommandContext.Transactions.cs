@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>How EXEC runs what was queued.</summary>
@@ -24,7 +26,10 @@ public ref partial struct CommandContext
             };
             Slot? only = Store.OnlySlotOf(queued.Command, nested.Request);
             nested.BeginCommand(only is not null && Hold != Hold.Everything ? Hold.Slot : Hold, only);
+            int mark = Reply.Length;
+            long started = Stopwatch.GetTimestamp();
             queued.Command.Method!(ref nested);
+            Store.NestedCommandRan?.Invoke(queued.Command, Stopwatch.GetTimestamp() - started, Reply.Written[mark..]);
             nested.EndWithin();
             _changes += nested._changes;
             if (nested.Continuation is not null) (later ??= []).Add((Reply.Length - begin, nested.Continuation));

@@ -87,12 +87,6 @@ internal static class DebugCommand
         }
         Store store = call.Store;
         TimeSpan time = TimeSpan.FromSeconds(Math.Clamp(seconds, 0, 3600));
-        if (!call.MayBlock)
-        {
-            Thread.Sleep(time); // within EXEC, whose gates are held
-            call.Reply.Ok();
-            return;
-        }
         call.Continuation = async reply =>
         {
             await store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
@@ -117,12 +111,12 @@ internal static class DebugCommand
     private static void RewriteAll(ref CommandContext call)
     {
         ServerConfiguration configuration = call.Store.Configuration;
-        call.FinishOutside(async reply =>
+        call.Continuation = async reply =>
         {
             string? error = await Task.Run(() => configuration.Rewrite(everything: true)).ConfigureAwait(false);
             if (error is null) reply.Ok();
             else reply.Error(error);
-        });
+        };
     }
 
     private static void Object(ref CommandContext call)
@@ -177,11 +171,6 @@ internal static class DebugCommand
     private static void Populate(ref CommandContext call)
     {
         if (!call.TryInt32(2, out int count, 0)) return;
-        if (!call.MayBlock)
-        {
-            call.Reply.Error("ERR DEBUG POPULATE takes its keys' slots one after the other, so it cannot be part of something larger"u8);
-            return;
-        }
         int size = 0;
         if (call.Count == 5 && !call.TryInt32(4, out size, 0)) return;
         string prefix = call.Count > 3 ? Encoding.Latin1.GetString(call[3]) : "key";

@@ -45,11 +45,11 @@ internal static class InfoCommand
     /// <summary>MEMORY PURGE — collects garbage, compacts the heap, and gives memory back to the system.</summary>
     [Command("MEMORY|PURGE", 2, CommandFlags.None, Category.None, Since = "4.0.0", Complexity = "Depends on how much memory is allocated, could be slow",
         Summary = "Asks the allocator to release memory.", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
-    internal static void MemoryPurge(ref CommandContext call) => call.FinishOutside(async reply =>
+    internal static void MemoryPurge(ref CommandContext call) => call.Continuation = async reply =>
     {
         await Task.Run(() => GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true)).ConfigureAwait(false);
         reply.Ok();
-    });
+    };
 
     /// <summary>MEMORY HELP</summary>
     [Command("MEMORY|HELP", 2, CommandFlags.Loading | CommandFlags.Stale, Category.None, Since = "4.0.0", Complexity = "O(1)",

@@ -87,6 +87,19 @@ public sealed class ServerCommandTests : GatewayTest
     }
 
     [Fact]
+    public async Task Commands_of_a_transaction_are_counted_too()
+    {
+        foreach (string line in (string[])["MULTI", "SET a 1", "LPUSH a x", "SET b 1", "EXEC"]) await Line(line);
+        string text = (await Redis.LineAsync("INFO commandstats errorstats stats")).Text;
+        Assert.Contains("cmdstat_set:calls=2,", text);
+        Assert.Contains("cmdstat_multi:calls=1,", text);
+        Assert.Contains("cmdstat_exec:calls=1,", text);
+        Assert.Matches("cmdstat_lpush:calls=1,.*failed_calls=1\r\n", text);
+        Assert.Contains("errorstat_WRONGTYPE:count=1\r\n", text);
+        Assert.Contains("total_error_replies:1\r\n", text);
+    }
+
+    [Fact]
     public async Task Memory_usage_follows_the_value()
     {
         await Call("SET", "k", "x");
