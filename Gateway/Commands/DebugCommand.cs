@@ -8,7 +8,7 @@ namespace OrleansRedis.Gateway;
 internal static class DebugCommand
 {
     /// <summary>DEBUG subcommand [argument ...]</summary>
-    [Command("DEBUG", -2, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale, Category.None, Since = "1.0.0",
+    [Command("DEBUG", -2, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.WholeKeyspace, Category.None, Since = "1.0.0",
         Complexity = "Depends on subcommand.", Summary = "A container for debugging commands.", Group = "server")]
     internal static void Debug(ref CommandContext call)
     {
@@ -21,6 +21,8 @@ internal static class DebugCommand
         ReadOnlySpan<byte> subcommand = call[1];
         if (subcommand.Is("HELP"u8) && call.Count == 2) Help(ref call);
         else if (subcommand.Is("CONFIG-REWRITE-FORCE-ALL"u8) && call.Count == 2) RewriteAll(ref call);
+        else if (subcommand.Is("DIGEST"u8) && call.Count == 2) call.Reply.SimpleString(Encoding.ASCII.GetBytes(call.Store.DigestOfAll()));
+        else if (subcommand.Is("DIGEST-VALUE"u8)) DigestValues(ref call);
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
@@ -41,6 +43,10 @@ internal static class DebugCommand
             CONFIG-REWRITE-FORCE-ALL
                 Like CONFIG REWRITE but writes all configuration options, including
                 keywords not listed in original configuration file or default values.
+            DIGEST
+                Output a hex signature representing the current DB content.
+            DIGEST-VALUE <key> [<key> ...]
+                Output a hex signature of the values of all the specified keys.
             ERROR <string>
                 Return a Redis protocol error with <string> as message. Useful for clients
                 unit tests to simulate Redis errors.
@@ -100,6 +106,12 @@ internal static class DebugCommand
             }
             reply.Ok();
         };
+    }
+
+    private static void DigestValues(ref CommandContext call)
+    {
+        call.Reply.Array(call.Count - 2);
+        for (int i = 2; i < call.Count; i++) call.Reply.SimpleString(Encoding.ASCII.GetBytes(call.Store.DigestOf(call[i], call.Session.Database)));
     }
 
     private static void WriteLog(ref CommandContext call, ClientConnection client)

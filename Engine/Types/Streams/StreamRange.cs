@@ -101,4 +101,26 @@ internal ref struct StreamRange
             at = _node.Next(at);
         }
     }
+
+    /// <summary>Takes the current entry's fields and values into a digest.</summary>
+    public readonly void MixFieldsInto(ValueDigest digest)
+    {
+        Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
+        int at = _entry.Content, name = _entry.SameFields ? StreamNode.FieldCountPosition(_node) : -1;
+        for (int i = 0; i < _entry.FieldCount; i++)
+        {
+            if (_entry.SameFields)
+            {
+                name = _node.Next(name);
+                digest.Mix(_node[name].AsSpan(scratch));
+            }
+            else
+            {
+                digest.Mix(_node[at].AsSpan(scratch));
+                at = _node.Next(at);
+            }
+            digest.Mix(_node[at].AsSpan(scratch));
+            at = _node.Next(at);
+        }
+    }
 }

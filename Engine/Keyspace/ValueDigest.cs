@@ -1,0 +1,135 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// The digests of DEBUG DIGEST and DEBUG DIGEST-VALUE, as Redis's debug.c defines them, so that two servers can be compared: SHA-1 throughout;
+/// what has an order is fed in one after the other, what has none is combined by exclusive or. Encodings make no difference.
+/// </summary>
+#pragma warning disable CA5350 // It protects nothing; it has to be what Redis computes.
+internal sealed class ValueDigest
+{
+    private readonly byte[] _digest = new byte[SHA1.HashSizeInBytes];
+
+    /// <summary>The 20 bytes so far.</summary>
+    public ReadOnlySpan<byte> Bytes => _digest;
+
+    /// <summary>Takes in something whose place does not matter.</summary>
+    public void Xor(ReadOnlySpan<byte> data)
+    {
+        Span<byte> hash = stackalloc byte[SHA1.HashSizeInBytes];
+        SHA1.HashData(data, hash);
+        for (int i = 0; i < hash.Length; i++) _digest[i] ^= hash[i];
+    }
+
+    /// <summary>Takes in something whose place matters.</summary>
+    public void Mix(ReadOnlySpan<byte> data)
+    {
+        Xor(data);
+        Span<byte> hash = stackalloc byte[SHA1.HashSizeInBytes];
+        SHA1.HashData(_digest, hash);
+        hash.CopyTo(_digest);
+    }
+
+    /// <summary>Takes in a number as four bytes, the highest first.</summary>
+    public void Mix(int number)
+    {
+        Span<byte> bytes = stackalloc byte[sizeof(int)];
+        BinaryPrimitives.WriteInt32BigEndian(bytes, number);
+        Mix(bytes);
+    }
+
+    /// <summary>Takes in what a key holds, and whether it expires, but not the key.</summary>
+    public void MixEntry(object entry)
+    {
+        ValueType type = KeyEntry.TypeOf(entry);
+        Mix(NumberOf(type));
+        switch (type)
+        {
+            case ValueType.String:
+                Mix(StringEntry.Read(entry, stackalloc byte[StringEntry.ScratchLength]));
+                break;
+            case ValueType.List:
+                MixList(entry);
+                break;
+            case ValueType.Set:
+                XorSet(entry);
+                break;
+            case ValueType.SortedSet:
+                XorSortedSet(entry);
+                break;
+            case ValueType.Hash:
+                XorHash(entry);
+                break;
+            case ValueType.Stream:
+                MixStream((StreamValue)entry);
+                break;
+        }
+        if (KeyEntry.ExpiresAtMs(entry) != Expiry.Never) Xor("!!expire!!"u8);
+    }
+
+    /// <summary>Redis's numbers of the types (OBJ_STRING and so on).</summary>
+    private static int NumberOf(ValueType type) => type switch
+    {
+        ValueType.String => 0,
+        ValueType.List => 1,
+        ValueType.Set => 2,
+        ValueType.SortedSet => 3,
+        ValueType.Hash => 4,
+        ValueType.Stream => 6,
+        _ => throw new InvalidOperationException($"A value of unknown type {type}."),
+    };
+
+    private void MixList(object entry)
+    {
+        Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
+        var cursor = new ListCursor(entry, 0, forward: true);
+        while (cursor.MoveNext()) Mix(cursor.Current.AsSpan(scratch));
+    }
+
+    private void XorSet(object entry)
+    {
+        Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
+        foreach (SetMember member in new SetMembers(entry)) Xor(member.AsSpan(scratch));
+    }
+
+    private void XorSortedSet(object entry)
+    {
+        Span<byte> text = stackalloc byte[Numbers.LongestDouble];
+        SortedSetView.Walker walker = new SortedSetView(entry).Walk(stackalloc byte[ListpackElement.ScratchLength]);
+        var member = new ValueDigest();
+        while (walker.MoveNext())
+        {
+            member._digest.AsSpan().Clear();
+            member.Mix(walker.Member);
+            member.Mix(text[..Numbers.FormatDouble(walker.Score, text)]);
+            Xor(member._digest);
+        }
+    }
+
+    private void XorHash(object entry)
+    {
+        Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
+        var field = new ValueDigest();
+        foreach (HashItem item in new HashItems(entry))
+        {
+            field._digest.AsSpan().Clear();
+            field.Mix(item.Field.AsSpan(scratch));
+            field.Mix(item.Value.AsSpan(scratch));
+            if (item.ExpiresAtMs != Expiry.Never) field.Xor("!!hexpire!!"u8);
+            Xor(field._digest);
+        }
+    }
+
+    private void MixStream(StreamValue stream)
+    {
+        var range = new StreamRange(stream, StreamId.Min, StreamId.Max);
+        while (range.MoveNext())
+        {
+            Mix(Encoding.ASCII.GetBytes($"{range.Id.Ms}.{range.Id.Sequence}"));
+            range.MixFieldsInto(this);
+        }
+    }
+}
