@@ -7,13 +7,13 @@ namespace OrleansRedis.Tests.Types;
 /// <summary>Random commands on sets and hashes to this engine and to Debian's redis-server at once: the same replies, up to order, from both.</summary>
 public sealed class SetsAndHashesBesideRedisTests
 {
-    private const int Commands = 6000;
+    private const int Commands = 20000;
 
     [Fact]
-    public Task Sets_reply_what_redis_replies() => RunAsync(SetCommand, 1001);
+    public Task Sets_reply_what_redis_replies() => RunAsync(SetCommand, 77);
 
     [Fact]
-    public Task Hashes_reply_what_redis_replies() => RunAsync(HashCommand, 1002);
+    public Task Hashes_reply_what_redis_replies() => RunAsync(HashCommand, 78);
 
     private static async Task RunAsync(Func<Random, string[]> make, int seed)
     {
