@@ -12,6 +12,8 @@ internal static class Comparison
     {
         if (redis.IsError || ours.IsError)
             return redis.Equals(ours);
+        redis = WithShortDoubles(redis);
+        ours = WithShortDoubles(ours);
         if (leeway.HasFlag(Leeway.Shape))
             return redis.Kind == ours.Kind && redis.Items.Count == ours.Items.Count;
         if (leeway.HasFlag(Leeway.Time) && redis.Kind == RespKind.Integer && ours.Kind == RespKind.Integer)
@@ -28,6 +30,25 @@ internal static class Comparison
     /// <summary>Times to live, in ms or in s; -1 and -2 are answers of their own.</summary>
     public static bool SameTime(long redis, long ours) =>
         redis < 0 || ours < 0 ? redis == ours : Math.Abs(redis - ours) <= (Math.Max(redis, ours) >= 100_000 ? ClockToleranceMs : ClockToleranceSeconds);
+
+    /// <summary>
+    /// The reply with doubles as Redis 7.2 and later spell them: with as few digits as will do, where 7.0 writes 17, and with its own
+    /// idea of when to use an exponent. Only what cannot but be a double is touched: many digits or an exponent.
+    /// </summary>
+    public static RespValue WithShortDoubles(RespValue reply)
+    {
+        if (reply.IsAggregate)
+            return RespValue.Aggregate(reply.Kind, [.. reply.Items.Select(WithShortDoubles)]);
+        if (reply.Kind is not (RespKind.BulkString or RespKind.Double) || reply.Bytes.Length is < 5 or > 40)
+            return reply;
+        string text = reply.Text;
+        int point = text.IndexOf('.', StringComparison.Ordinal);
+        bool meant = text.Contains('e', StringComparison.Ordinal) || (point >= 0 && text.Length - point > 8);
+        if (!meant || !double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value))
+            return reply;
+        Span<byte> spelled = stackalloc byte[Engine.Numbers.LongestDouble];
+        return RespValue.Scalar(reply.Kind, spelled[..Engine.Numbers.FormatDouble(value, spelled)]);
+    }
 
     /// <summary>The reply with the elements of its aggregates in the order of their rendering.</summary>
     private static RespValue Sorted(RespValue reply)
@@ -62,6 +83,8 @@ internal static class Comparison
             _ => ["TYPE", key],
         };
         RespValue content = await server.CallAsync(read);
+        if (type == "zset")
+            content = WithShortDoubles(content);
         string text = type switch { "set" => Sorted(content).ToString(), "hash" => Pairs(content).ToString(), _ => content.ToString() };
         if (type == "string" && content.Bytes.Length > 200)
             text += Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(content.Bytes));
@@ -74,7 +97,9 @@ internal static class Comparison
             dumps &= groups.Items.Count == 0; // consumers carry the times at which they were seen
         }
 
-        if (!dumps || type is "set" or "hash" or "list")
+        // A listpack holds a fraction as it is spelled.
+        bool fractions = type == "zset" && (text.Contains('.', StringComparison.Ordinal) || text.Contains("e-", StringComparison.Ordinal) || text.Contains("e+", StringComparison.Ordinal));
+        if (!dumps || fractions || type is "set" or "hash" or "list")
             return text;
         RespValue dump = await server.CallAsync("DUMP", key);
         return string.Create(CultureInfo.InvariantCulture, $"{text}; DUMP {(dump.Bytes.Length > 10 ? Convert.ToHexString(dump.Bytes[..^10]) : dump.ToString())}");

@@ -45,6 +45,34 @@ internal static class SortedSetListpack
         return before;
     }
 
+    /// <summary>
+    /// The members of a range by their bytes. If they do not all have the same score, there is no such range, strictly speaking; then it is what Redis
+    /// makes of it: from the first member that is not too small up to the next that is too large, or, reversed, from the last
+    /// that is not too large down to the next that is too small; nothing if the first or the last of all lies on the wrong side.
+    /// </summary>
+    public static RankRange Within(in Listpack listpack, in LexRange range, bool reversed)
+    {
+        int count = CountOf(listpack);
+        if (count == 0 || range.IsEmpty) return default;
+        LexBound lower = range.Lower, upper = range.Upper;
+        if (IsBefore(listpack, listpack.Seek(-2), lower) || !IsBefore(listpack, listpack.First, upper)) return default;
+        int at, rank;
+        if (!reversed)
+        {
+            for (at = listpack.First, rank = 0; at >= 0 && IsBefore(listpack, at, lower); rank++) at = listpack.Next(listpack.Next(at));
+            int from = rank;
+            for (; at >= 0 && IsBefore(listpack, at, upper); rank++) at = listpack.Next(listpack.Next(at));
+            return new(from, rank);
+        }
+        for (at = listpack.Seek(-2), rank = count; at >= 0 && !IsBefore(listpack, at, upper); rank--) at = listpack.Previous(listpack.Previous(at));
+        int to = rank;
+        for (; at >= 0 && !IsBefore(listpack, at, lower); rank--) at = listpack.Previous(listpack.Previous(at));
+        return new(rank, to);
+    }
+
+    private static bool IsBefore(in Listpack listpack, int member, in LexBound bound) =>
+        bound.IsAfter(0, listpack[member].AsSpan(stackalloc byte[ListpackElement.ScratchLength]));
+
     /// <summary>An element as a score.</summary>
     public static double ToScore(in ListpackElement element)
     {

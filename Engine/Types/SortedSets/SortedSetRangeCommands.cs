@@ -166,7 +166,7 @@ internal static class SortedSetRangeCommands
             if (!call.TryRead(source, ValueType.SortedSet, out entry)) return false;
             if (entry.IsMissing) return true;
             set = new(entry.Object);
-            ranks = set.Within(range);
+            ranks = set.Within(range, reversed);
         }
         ranks = ranks.Limited(offset, limit, reversed);
         return true;

@@ -78,6 +78,9 @@ internal readonly ref struct LexRange
         Upper = upper;
     }
 
+    /// <summary>Whether nothing can lie inside.</summary>
+    public bool IsEmpty => !Upper.IsAfter(Lower);
+
     public static ReadOnlySpan<byte> NotValid => "ERR min or max not valid string range item"u8;
 
     /// <summary>Everything before the range.</summary>
@@ -130,6 +133,14 @@ internal readonly ref struct LexBound : IScoreBound
             default:
                 return false;
         }
+    }
+
+    /// <summary>Whether a member may lie between another bound and this one.</summary>
+    public bool IsAfter(in LexBound other)
+    {
+        if (_infinite != 0 || other._infinite != 0) return _infinite > other._infinite;
+        int comparison = other._member.SequenceCompareTo(_member);
+        return comparison < 0 || (comparison == 0 && _afterEquals && !other._afterEquals);
     }
 
     public bool IsAfter(double score, byte[] entry) => _infinite != 0 ? _infinite > 0 : IsAfter(score, ScoredMember.MemberOf(entry));

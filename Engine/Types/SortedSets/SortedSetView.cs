@@ -44,8 +44,10 @@ internal readonly struct SortedSetView
         return new(from, Math.Max(from, CountBefore(range.Upper)));
     }
 
-    public RankRange Within(in LexRange range)
+    /// <summary>Members by their bytes, which should all have the same score; see <see cref="SortedSetListpack.Within"/>.</summary>
+    public RankRange Within(in LexRange range, bool reversed = false)
     {
+        if (_value is null) return SortedSetListpack.Within(_listpack, range, reversed);
         int from = CountBefore(range.Lower);
         return new(from, Math.Max(from, CountBefore(range.Upper)));
     }
