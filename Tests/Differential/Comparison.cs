@@ -11,7 +11,7 @@ internal static class Comparison
     public static bool Same(RespValue redis, RespValue ours, Leeway leeway)
     {
         if (redis.IsError || ours.IsError)
-            return redis.Equals(ours);
+            return redis.Equals(ours) || IsRankWithScore(redis, ours);
         redis = WithShortDoubles(redis);
         ours = WithShortDoubles(ours);
         if (leeway.HasFlag(Leeway.Shape))
@@ -30,6 +30,11 @@ internal static class Comparison
     /// <summary>Times to live, in ms or in s; -1 and -2 are answers of their own.</summary>
     public static bool SameTime(long redis, long ours) =>
         redis < 0 || ours < 0 ? redis == ours : Math.Abs(redis - ours) <= (Math.Max(redis, ours) >= 100_000 ? ClockToleranceMs : ClockToleranceSeconds);
+
+    /// <summary>ZRANK and ZREVRANK take a WITHSCORE since 7.2, so a third argument is wrong in another way.</summary>
+    private static bool IsRankWithScore(RespValue redis, RespValue ours) =>
+        ours is { IsError: true, Text: "ERR syntax error" } && redis.IsError && redis.Text.StartsWith("ERR wrong number of arguments for 'z", StringComparison.Ordinal)
+        && redis.Text.EndsWith("rank' command", StringComparison.Ordinal);
 
     /// <summary>
     /// The reply with doubles as Redis 7.2 and later spell them: with as few digits as will do, where 7.0 writes 17, and with its own
@@ -97,11 +102,15 @@ internal static class Comparison
             dumps &= groups.Items.Count == 0; // consumers carry the times at which they were seen
         }
 
-        // A listpack holds a fraction as it is spelled.
-        bool fractions = type == "zset" && (text.Contains('.', StringComparison.Ordinal) || text.Contains("e-", StringComparison.Ordinal) || text.Contains("e+", StringComparison.Ordinal));
+        // A listpack holds a score as it is spelled, and the two spell those that are not small whole numbers differently.
+        bool fractions = type == "zset" && Scores(content).Any(score => score.Length > 15 || score.AsSpan().ContainsAny(".e"));
         if (!dumps || fractions || type is "set" or "hash" or "list")
             return text;
         RespValue dump = await server.CallAsync("DUMP", key);
         return string.Create(CultureInfo.InvariantCulture, $"{text}; DUMP {(dump.Bytes.Length > 10 ? Convert.ToHexString(dump.Bytes[..^10]) : dump.ToString())}");
     }
+
+    /// <summary>The scores of a ZRANGE WITHSCORES: every second element, or in RESP3 the second of every pair.</summary>
+    private static IEnumerable<string> Scores(RespValue content) =>
+        content.Items.Count > 0 && content[0].IsAggregate ? content.Items.Select(pair => pair[1].Text) : content.Items.Where((_, i) => i % 2 == 1).Select(score => score.Text);
 }

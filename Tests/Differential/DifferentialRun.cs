@@ -83,7 +83,7 @@ internal sealed class DifferentialRun : IAsyncDisposable
         {
             CommandPattern pattern = family.Pick(random);
             List<RespArgument> command = pattern.Generate(arguments);
-            if (random.Next(100) < SpoiledPerCent)
+            if (random.Next(100) < SpoiledPerCent && !pattern.StaysWhole)
                 arguments.Spoil(command, pattern.Expires);
             steps.Add(new Step([.. command], pattern.Leeway));
         }

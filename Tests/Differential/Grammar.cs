@@ -29,7 +29,7 @@ internal enum Leeway
 /// </code>
 /// Words of small letters only are holes (see <see cref="Arguments"/>), all others stand for themselves; <c>[a|b]</c> is one of these or nothing,
 /// <c>{a|b}</c> one of these, <c>x+</c> one to four of x. Before the command: its weight (1), and signs for the leeway of its reply:
-/// <c>~</c> unordered, <c>%</c> unordered pairs, <c>@</c> times, <c>?</c> random.
+/// <c>~</c> unordered, <c>%</c> unordered pairs, <c>@</c> times, <c>?</c> random; and <c>!</c> if it must not be spoiled.
 /// </summary>
 internal sealed class CommandPattern
 {
@@ -46,6 +46,7 @@ internal sealed class CommandPattern
             else if (word == "%") Leeway |= Leeway.UnorderedPairs;
             else if (word == "@") Leeway |= Leeway.Time;
             else if (word == "?") Leeway |= Leeway.Shape;
+            else if (word == "!") StaysWhole = true;
             else if (int.TryParse(word, CultureInfo.InvariantCulture, out int weight)) Weight = weight;
             else prefix = false;
             if (prefix)
@@ -59,6 +60,9 @@ internal sealed class CommandPattern
     public Leeway Leeway { get; }
 
     public int Weight { get; } = 1;
+
+    /// <summary>Whether its arguments are to stay as they are, because later commands lean on them.</summary>
+    public bool StaysWhole { get; }
 
     /// <summary>Whether a number in the wrong place would be a moment in the near future, at which two servers would not agree.</summary>
     public bool Expires { get; }

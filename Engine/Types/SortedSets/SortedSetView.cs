@@ -48,6 +48,8 @@ internal readonly struct SortedSetView
     public RankRange Within(in LexRange range, bool reversed = false)
     {
         if (_value is null) return SortedSetListpack.Within(_listpack, range, reversed);
+        ScoreTree order = _value.Order;
+        if (range.IsEmpty || range.Lower.IsAfter(0, order.At(Count - 1).Member) || !range.Upper.IsAfter(0, order.At(0).Member)) return default;
         int from = CountBefore(range.Lower);
         return new(from, Math.Max(from, CountBefore(range.Upper)));
     }
