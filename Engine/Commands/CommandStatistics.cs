@@ -74,6 +74,9 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
             Calls++;
         }
 
+        /// <summary>A command whose call is counted already came to an error in the end.</summary>
+        public void CountFailure(CommandInfo command) => Counts[command.Index].Failed++;
+
         /// <summary>A command was refused before it ran.</summary>
         public void CountRejected(CommandInfo command) => Counts[command.Index].Rejected++;
     }

@@ -250,7 +250,10 @@ public sealed partial class ClientConnection
         // A client that goes away while it is blocked must not be given anything any more.
         using (Disconnected.UnsafeRegister(static client => ((ClientConnection)client!).Blocked?.TryEnd(BlockedEnd.Disconnected), this))
             await continuation(_reply).ConfigureAwait(false);
-        if (!isReplied) AfterReply(mark);
+        if (isReplied) return;
+        // The call was counted when it began to wait.
+        if (_reply.Length > mark && _reply.Written[mark] == '-' && LastCommand is { } command) _server.CommandStatistics.Mine.CountFailure(command);
+        AfterReply(mark);
     }
 
     private async Task RunExclusivelyAsync(OwnedRequest request, CommandInfo command)

@@ -52,17 +52,8 @@ internal sealed class HyperLogLogEditor
     {
         raised = false;
         if (count > SparseOpcode.LargestValue) return TryRaiseAsDense(index, count, out raised);
-        // The opcode that covers the register, and the one before it.
-        int at = HyperLogLog.HeaderLength, before = -1, first = 0;
-        SparseOpcode opcode;
-        while (true)
-        {
-            if (!SparseOpcode.TryRead(Bytes[at..], out opcode)) return false;
-            if (index < first + opcode.Run) break;
-            before = at;
-            at += opcode.Length;
-            first += opcode.Run;
-        }
+        if (!TryFind(index, out int at, out int before, out int first)) return false;
+        SparseOpcode.TryRead(Bytes[at..], out SparseOpcode opcode);
         if (opcode.Value >= count) return true;
         if (opcode.Run == 1 && opcode.Length == 1)
         {
@@ -86,6 +77,41 @@ internal sealed class HyperLogLogEditor
         HyperLogLog.Invalidate(_bytes);
         raised = true;
         return true;
+    }
+
+    /// <summary>
+    /// Finds the opcode that covers a register, where the one before it is (-1: none), and the first register that it covers.
+    /// Half of a sparse one is walked on average, so this reads no more of each opcode than its run.
+    /// </summary>
+    private bool TryFind(int index, out int at, out int before, out int first)
+    {
+        ReadOnlySpan<byte> bytes = Bytes;
+        at = HyperLogLog.HeaderLength;
+        before = -1;
+        first = 0;
+        while (at < bytes.Length)
+        {
+            int opcode = bytes[at], run, length = 1;
+            if ((opcode & 0x80) != 0)
+            {
+                run = (opcode & 3) + 1;
+            }
+            else if ((opcode & 0x40) == 0)
+            {
+                run = opcode + 1;
+            }
+            else
+            {
+                if (at + 1 == bytes.Length) return false;
+                run = (((opcode & 63) << 8) | bytes[at + 1]) + 1;
+                length = 2;
+            }
+            if (index < first + run) return true;
+            before = at;
+            at += length;
+            first += run;
+        }
+        return false;
     }
 
     /// <summary>Joins neighbours of the same value among the next few opcodes, as many as a change can have touched.</summary>
