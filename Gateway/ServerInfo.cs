@@ -90,6 +90,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("mem_allocator", $"dotnet-{Environment.Version}");
         Field("gc_collections", GC.CollectionCount(0));
         Field("gc_pause_total_ms", (long)GC.GetTotalPauseDuration().TotalMilliseconds);
+        Field("lazyfree_pending_objects", 0); // what is unlinked is the collector's from then on
         Field("lazyfreed_objects", Store.Statistics.LazyFreed);
     }
 
@@ -116,6 +117,9 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("instantaneous_output_kbps", Invariant($"{server.Housekeeping.OutputBytes.PerSecond / 1024:F2}"));
         Field("rejected_connections", server.Clients.Rejected);
         Field("expired_keys", Store.Statistics.ExpiredKeys);
+        Field("expired_stale_perc", Invariant($"{Store.Statistics.StalePercent:F2}"));
+        Field("expired_time_cap_reached_count", Store.Statistics.ExpireTimeCapReached);
+        Field("expire_cycle_cpu_milliseconds", (long)Store.Statistics.ExpireCycleTime.TotalMilliseconds);
         Field("expired_subkeys", Store.Statistics.ExpiredFields);
         Field("evicted_keys", Store.Statistics.EvictedKeys);
         Field("keyspace_hits", hits);
