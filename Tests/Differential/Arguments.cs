@@ -59,6 +59,8 @@ internal sealed class Arguments(Random random, DateTimeOffset now)
         "index" => random.Next(8) == 0 ? Pick(edges) : Number(random.Next(-12, 13)),
         "count" => random.Next(8) == 0 ? Pick(edges) : Number(random.Next(0, 6)),
         "numkeys" => random.Next(8) == 0 ? Pick(edges) : Number(random.Next(1, 4)),
+        // Redis would reply with as many members as a negative number says, however many.
+        "draw" => random.Next(8) == 0 ? Pick("0", "-0", "+1", "abc", "9223372036854775807", "-9223372036854775808", "4294967296") : Number(random.Next(-12, 13)),
         "offset" => random.Next(8) switch { 0 => Pick(edges), 1 => "536870912", 2 => Number(random.Next(5000)), _ => Number(random.Next(80)) },
         "bit" => random.Next(8) switch { 0 => Pick(edges), 1 => "4294967295000", 2 => Number(random.Next(50_000)), _ => Number(random.Next(64)) },
         "zeroone" => random.Next(10) == 0 ? Pick(edges) : Number(random.Next(2)),

@@ -11,7 +11,7 @@ internal static class Comparison
     public static bool Same(RespValue redis, RespValue ours, Leeway leeway)
     {
         if (redis.IsError || ours.IsError)
-            return redis.Equals(ours) || IsRankWithScore(redis, ours);
+            return redis.Equals(ours) || IsRankWithScore(redis, ours) || IsNegativeCursor(redis, ours);
         redis = WithShortDoubles(redis);
         ours = WithShortDoubles(ours);
         if (leeway.HasFlag(Leeway.Shape))
@@ -30,6 +30,10 @@ internal static class Comparison
     /// <summary>Times to live, in ms or in s; -1 and -2 are answers of their own.</summary>
     public static bool SameTime(long redis, long ours) =>
         redis < 0 || ours < 0 ? redis == ours : Math.Abs(redis - ours) <= (Math.Max(redis, ours) >= 100_000 ? ClockToleranceMs : ClockToleranceSeconds);
+
+    /// <summary>Redis 7.2 and later refuse a negative cursor; 7.0 took it for an enormous one.</summary>
+    private static bool IsNegativeCursor(RespValue redis, RespValue ours) =>
+        ours is { IsError: true, Text: "ERR invalid cursor" } && redis.Kind == RespKind.Array && redis.Items.Count == 2;
 
     /// <summary>ZRANK and ZREVRANK take a WITHSCORE since 7.2, so a third argument is wrong in another way.</summary>
     private static bool IsRankWithScore(RespValue redis, RespValue ours) =>

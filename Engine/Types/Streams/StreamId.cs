@@ -90,11 +90,14 @@ internal readonly record struct StreamId(ulong Ms, ulong Sequence) : IComparable
         return text.EndsWith("-*"u8) && TryParseUInt64(text[..^2], out ms);
     }
 
-    /// <summary>Unsigned decimal; leading zeros are fine, as in Redis, which reads IDs with strtoull.</summary>
+    /// <summary>Unsigned decimal; leading zeros, blanks and a plus sign are fine, as in Redis, which reads IDs with strtoull.</summary>
     private static bool TryParseUInt64(ReadOnlySpan<byte> text, out ulong value)
     {
         value = 0;
-        if (text.Length is 0 or > 100) return false;
+        if (text.Length > 100) return false;
+        text = text.TrimStart(" \t\n\v\f\r"u8);
+        if (!text.IsEmpty && text[0] == '+') text = text[1..];
+        if (text.IsEmpty) return false;
         foreach (byte b in text)
         {
             uint digit = (uint)(b - '0');
