@@ -9,7 +9,7 @@ public sealed class ClusterTests
     public async Task Concurrent_first_calls_from_several_silos_find_one_activation()
     {
         await using TestCluster cluster = await TestCluster.Start(3);
-        ActivationLog log = ActivationLog.Of(cluster);
+        ActivationLog log = ActivationLog.Of(cluster.Clock);
         for (int round = 0; round < 100; round++)
         {
             int key = round;
@@ -25,7 +25,7 @@ public sealed class ClusterTests
     public async Task A_grain_has_one_activation_while_silos_come_and_go()
     {
         await using TestCluster cluster = await TestCluster.Start(3);
-        ActivationLog log = ActivationLog.Of(cluster);
+        ActivationLog log = ActivationLog.Of(cluster.Clock);
         using var done = new CancellationTokenSource();
         long calls = 0;
         TestSilo[] staying = [.. cluster.Silos.Take(2)];
@@ -94,7 +94,7 @@ public sealed class ClusterTests
     public async Task A_migrating_grain_takes_its_state_along_and_loses_no_call()
     {
         await using TestCluster cluster = await TestCluster.Start(2);
-        ActivationLog log = ActivationLog.Of(cluster);
+        ActivationLog log = ActivationLog.Of(cluster.Clock);
         IRoamingGrain grain = cluster.Silos[0].Grains.GetGrain<IRoamingGrain>(1);
         var calls = new List<Task<int>>();
         string home = await cluster.Do(grain.Where());

@@ -25,8 +25,6 @@ public sealed class ActivationLog
 
     public int MostAtOnce => Volatile.Read(ref _mostAtOnce);
 
-    public static ActivationLog Of(TestCluster cluster) => Of(cluster.Clock);
-
     public static ActivationLog Of(TimeProvider clock) => Logs.GetOrAdd(clock, _ => new ActivationLog());
 
     public void Begin(long key)

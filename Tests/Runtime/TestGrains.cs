@@ -130,7 +130,7 @@ public sealed class CounterGrain(ILocalSiloDetails silo) : Grain, ICounterGrain
     {
         TaskScheduler own = TaskScheduler.Current;
         await Task.Delay(1);
-        return own != TaskScheduler.Default && ReferenceEquals(own, TaskScheduler.Current) && ReferenceEquals(RuntimeContext.Current, GrainContext);
+        return own != TaskScheduler.Default && ReferenceEquals(own, TaskScheduler.Current);
     }
 
     public Task<string?> Ambient(string key) => Task.FromResult((string?)RequestContext.Get(key));
