@@ -12,6 +12,7 @@ namespace Orleans.Runtime;
 public sealed partial class Silo : IAsyncDisposable
 {
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LastWords = TimeSpan.FromMilliseconds(100);
     private readonly SiloRuntime _runtime;
     private readonly SiloLifecycleSubject _lifecycle;
     private readonly MembershipAgent _agent;
@@ -114,6 +115,8 @@ public sealed partial class Silo : IAsyncDisposable
     {
         if (_runtime.IsDead) return;
         await _agent.Leave().ConfigureAwait(false);
+        // Others that have not heard yet get their rejections until they have.
+        await Task.Delay(LastWords, _runtime.Clock).ConfigureAwait(false);
         await _runtime.DrainLinks(Farewell).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 

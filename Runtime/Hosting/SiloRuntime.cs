@@ -18,6 +18,7 @@ internal sealed partial class SiloRuntime : NodeRuntime
     private readonly Lazy<Catalog> _catalog;
     private readonly ILogger _logger;
     private int _dead;
+    private volatile bool _isEmpty; // for good: the silo leaves and its last activation has gone
     private int _addressing; // requests whose silo is being looked for
 
     public SiloRuntime(IServiceProvider services)
@@ -212,7 +213,11 @@ internal sealed partial class SiloRuntime : NodeRuntime
     }
 
     /// <summary>Tells the others that there are no activations here any more, so that by the end all requests sent here have arrived, and been passed on.</summary>
-    public Task SayEmpty(TimeSpan atMost) => Task.WhenAll(Placement.ActiveSilos.Where(silo => !silo.Equals(Silo)).Select(silo => SystemTarget<ISiloControl>(silo).Emptied(Silo))).WaitAsync(atMost, Clock);
+    public Task SayEmpty(TimeSpan atMost)
+    {
+        _isEmpty = true;
+        return Task.WhenAll(Placement.ActiveSilos.Where(silo => !silo.Equals(Silo)).Select(silo => SystemTarget<ISiloControl>(silo).Emptied(Silo))).WaitAsync(atMost, Clock);
+    }
 
     /// <summary>Sends what there is to send to other silos, for so long at most.</summary>
     public async Task DrainLinks(TimeSpan atMost)
@@ -273,6 +278,13 @@ internal sealed partial class SiloRuntime : NodeRuntime
                 Requests.Fail(this, message, exception);
                 return;
             }
+        }
+
+        if (_isEmpty && message.Kind == MessageKind.Request)
+        {
+            // Not passed on: by the time that the directory was asked, this silo may be dead to its owner. The sender asks again itself.
+            Requests.Reject(this, message, $"The silo {Silo} is leaving");
+            return;
         }
 
         // The sender thought the grain to be here; it was, or its silo has not heard yet.
@@ -343,17 +355,25 @@ internal sealed partial class SiloRuntime : NodeRuntime
         foreach (ClusterMember change in after.CreateUpdate(before).Changes)
         {
             if (change.Status != SiloStatus.Dead || change.SiloAddress.Equals(Silo)) continue;
-            if (_links.TryRemove(change.SiloAddress, out SiloLink? link)) link.Close();
-            // A silo that left in order answers, or passes on, what it was sent: its answers may still be under way. One that was voted out does not.
+            _links.TryRemove(change.SiloAddress, out SiloLink? link);
+            // A silo that left in order answers, passes on, or rejects what it was sent, and that may still be under way. One that was voted out does not.
             bool voted = Membership.TableData?.TryGet(change.SiloAddress)?.Item1.SuspectTimes is { Count: > 0 };
-            if (voted) BreakCalls(change.SiloAddress);
-            else _ = BreakCallsLater(change.SiloAddress);
+            if (!voted)
+            {
+                _ = BreakLater(change.SiloAddress, link);
+                continue;
+            }
+
+            link?.Close();
+            BreakCalls(change.SiloAddress);
         }
     }
 
-    private async Task BreakCallsLater(SiloAddress silo)
+    private async Task BreakLater(SiloAddress silo, SiloLink? link)
     {
+        _ = link?.Drain();
         await Task.Delay(AnswersUnderWay, Clock).ConfigureAwait(false);
+        link?.Close();
         BreakCalls(silo);
     }
 

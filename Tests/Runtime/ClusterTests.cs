@@ -36,6 +36,7 @@ public sealed class ClusterTests
             {
                 await staying[random.Next(staying.Length)].Grains.GetGrain<IRoamingGrain>(random.Next(60)).Where();
                 Interlocked.Increment(ref calls);
+                if (random.Next(4) == 0) await Task.Delay(TimeSpan.FromMilliseconds(1), cluster.Clock); // the clock needs moments of rest to advance
             }
         }))];
         for (int round = 0; round < 3; round++)
