@@ -125,6 +125,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("keyspace_hits", hits);
         Field("keyspace_misses", misses);
         Field("total_error_replies", server.ErrorStatistics.Total);
+        Field("migrate_cached_sockets", 0);
     }
 
     private void WriteReplication()
