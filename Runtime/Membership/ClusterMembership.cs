@@ -146,7 +146,8 @@ internal sealed partial class ClusterMembership : IClusterMembershipService, ISi
 
     public bool IsFunctionalDirectory(SiloAddress siloAddress) => !GetApproximateSiloStatus(siloAddress).IsTerminating();
 
-    public bool IsDeadSilo(SiloAddress silo) => !silo.Equals(_runtime.Silo) && CurrentSnapshot.GetSiloStatus(silo) == SiloStatus.Dead;
+    // Generation 0 is whichever life there is, of the primary of a development cluster.
+    public bool IsDeadSilo(SiloAddress silo) => silo.Generation != 0 && !silo.Equals(_runtime.Silo) && CurrentSnapshot.GetSiloStatus(silo) == SiloStatus.Dead;
 
     public bool SubscribeToSiloStatusEvents(ISiloStatusListener observer)
     {
