@@ -49,8 +49,9 @@ public class DumpTests
         Make(redis, name);
         string payload = Dump(redis, name), encoding = (string)redis.Run("OBJECT", "ENCODING", name)!;
         Assert.Equal("OK", redis.Run("RESTORE", "copy", "0", payload));
-        // A table's order depends on how it has grown.
-        if (name == "bigset") Assert.Equal(Sorted(redis, name), Sorted(redis, "copy"));
+        // Every table has an order of its own.
+        if (name == "bigset") Assert.Equal(Sorted(redis, "SMEMBERS", name), Sorted(redis, "SMEMBERS", "copy"));
+        else if (name == "bighash") Assert.Equal(Sorted(redis, "HGETALL", name), Sorted(redis, "HGETALL", "copy"));
         else Assert.Equal(payload, Dump(redis, "copy"));
         // Redis too keeps a computed string as raw only until it is loaded again.
         if (name != "raw") Assert.Equal(encoding, redis.Run("OBJECT", "ENCODING", "copy"));
@@ -180,6 +181,27 @@ public class DumpTests
         Assert.Equal(["DEL k"], redis.TakeEffects());
     }
 
+    [Fact]
+    public void A_value_is_read_from_a_stream_that_trickles()
+    {
+        using var redis = new EngineHarness();
+        foreach (string name in s_keys.Keys)
+        {
+            Make(redis, name);
+            byte[] payload = Encoding.Latin1.GetBytes(Dump(redis, name));
+            using var trickle = new TrickleStream(payload);
+            var reader = new RdbReader(trickle);
+            object entry = RdbObjectReader.Read(reader, reader.Type(), Encoding.Latin1.GetBytes(name), redis.Store.Options);
+            Assert.Equal(payload.Length - 10, reader.Position);
+            if (name is not ("bigset" or "bighash")) Assert.Equal(payload, DumpPayload.Of(entry, redis.Store.Options).ToArray());
+        }
+    }
+
+    private sealed class TrickleStream(byte[] bytes) : MemoryStream(bytes)
+    {
+        public override int Read(byte[] buffer, int offset, int count) => base.Read(buffer, offset, Math.Min(count, 7));
+    }
+
     /// <summary>Bytes are flipped, added and dropped at random, the checksum being right: the answer is OK or an error, and nothing breaks afterwards.</summary>
     [Theory]
     [InlineData(1)]
@@ -242,7 +264,7 @@ public class DumpTests
         foreach (string[] command in s_keys[name]) Assert.IsNotType<RespError>(redis.Run(command));
     }
 
-    private static string[] Sorted(EngineHarness redis, string set) => [.. ((object?[])redis.Run("SMEMBERS", set)!).Cast<string>().Order()];
+    private static string[] Sorted(EngineHarness redis, params string[] command) => [.. ((object?[])redis.Run(command)!).Cast<string>().Order()];
 
     private static string Dump(EngineHarness redis, string key) => (string)redis.Run("DUMP", key)!;
 
