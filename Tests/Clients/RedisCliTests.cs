@@ -134,7 +134,7 @@ public sealed class RedisCliTests(SharedServer server, ITestOutputHelper output)
         await cli.WriteAsync("k\r");
         await cli.ExpectAsync("\"embstr\"");
         await cli.WriteAsync("help getrange\r");
-        await cli.ExpectAsync("Get a substring of the string stored at a key");
+        await cli.ExpectAsync(" a substring of the string stored at a key");
         await cli.ExpectAsync(" 2.4.0");
         await cli.WriteAsync("SELECT 3\r");
         await cli.ExpectAsync($"127.0.0.1:{Server.Port}[3]> ");
