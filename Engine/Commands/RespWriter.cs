@@ -63,8 +63,8 @@ public sealed class RespWriter
         written.Replace((byte)'\n', (byte)' ');
     }
 
-    /// <summary>-text, from a string.</summary>
-    public void Error(string text) => Error(Encoding.UTF8.GetBytes(text));
+    /// <summary>-text, from a string. What it quotes of a request is to be decoded as Latin-1, so that the client gets its own bytes back.</summary>
+    public void Error(string text) => Error(Encoding.Latin1.GetBytes(text));
 
     /// <summary>:value</summary>
     public void Integer(long value)

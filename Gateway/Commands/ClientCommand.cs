@@ -88,7 +88,7 @@ internal static class ClientCommand
         bool isName = call[2].Is("LIB-NAME"u8);
         if (!isName && !call[2].Is("LIB-VER"u8))
         {
-            call.Reply.Error($"ERR Unrecognized option '{Encoding.UTF8.GetString(call[2])}'");
+            call.Reply.Error($"ERR Unrecognized option '{Encoding.Latin1.GetString(call[2])}'");
             return;
         }
         if (!TryReadAttribute(ref call, 3, isName ? "lib-name" : "lib-ver", out string? value)) return;
@@ -287,7 +287,7 @@ internal static class ClientCommand
         else if (call[index].Is("REPLICA"u8) || call[index].Is("SLAVE"u8)) type = ClientType.Replica;
         else if (call[index].Is("PUBSUB"u8)) type = ClientType.PubSub;
         if (type != ClientType.Normal) return true;
-        call.Reply.Error($"ERR Unknown client type '{Encoding.UTF8.GetString(call[index])}'");
+        call.Reply.Error($"ERR Unknown client type '{Encoding.Latin1.GetString(call[index])}'");
         return false;
     }
 

@@ -101,7 +101,7 @@ internal static class ClientKill
             else if (option.Is("USER"u8))
             {
                 if (value.SequenceEqual("default"u8)) return true; // every client's
-                call.Reply.Error($"ERR No such user '{Encoding.UTF8.GetString(value)}'");
+                call.Reply.Error($"ERR No such user '{Encoding.Latin1.GetString(value)}'");
                 return false;
             }
             else if (option.Is("SKIPME"u8) && (value.Is("YES"u8) || value.Is("NO"u8)))

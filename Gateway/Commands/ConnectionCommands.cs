@@ -87,7 +87,7 @@ internal static class ConnectionCommands
             }
             else
             {
-                call.Reply.Error($"ERR Syntax error in HELLO option '{Encoding.UTF8.GetString(call[i])}'");
+                call.Reply.Error($"ERR Syntax error in HELLO option '{Encoding.Latin1.GetString(call[i])}'");
                 return;
             }
         }

@@ -238,9 +238,9 @@ internal static class GeoSearch
         if (query.StoreKey != 0 && (query.WithDistance || query.WithHash || query.WithPosition))
             error = $"ERR {(form == Form.Search ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS")} is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
         else if (form == Form.Search && query.From == 0)
-            error = $"ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {System.Text.Encoding.UTF8.GetString(call[0])}";
+            error = $"ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {System.Text.Encoding.Latin1.GetString(call[0])}";
         else if (form == Form.Search && query.By == 0)
-            error = $"ERR exactly one of BYRADIUS and BYBOX can be specified for {System.Text.Encoding.UTF8.GetString(call[0])}";
+            error = $"ERR exactly one of BYRADIUS and BYBOX can be specified for {System.Text.Encoding.Latin1.GetString(call[0])}";
         else if (query.Any && query.Count == 0)
             error = "ERR the ANY argument requires COUNT argument";
         if (error is not null) call.Reply.Error(error);
