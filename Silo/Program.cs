@@ -6,9 +6,6 @@ using OrleansRedis.Gateway;
 using OrleansRedis.Grains;
 using OrleansRedis.Silo;
 
-// Requests are run on the I/O thread that sees them arrive. The runtime reads this once, before the first socket.
-Environment.SetEnvironmentVariable("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1");
-
 if (args is ["--version" or "-v"])
 {
     Console.WriteLine($"{ServerVersion.Product} server v={ServerVersion.Own} (Redis {ServerVersion.Redis}) bits=64");
@@ -31,6 +28,7 @@ catch (ConfigurationException e)
     return 1;
 }
 
+IoThreads.Configure(configuration.Options);
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
 ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);

@@ -36,6 +36,10 @@ public sealed class ServerOptions
     [Directive("timeout")]
     public int Timeout { get; set; }
 
+    /// <summary>io-threads: how many threads read, run and answer the clients' commands; 0 for as many as there are processors.</summary>
+    [Directive("io-threads", Immutable = true, Max = 128)]
+    public int IoThreads { get; set; }
+
     /// <summary>maxclients: how many clients may be connected.</summary>
     [Directive("maxclients", Min = 1, Max = uint.MaxValue)]
     public int MaxClients { get; set; } = 10000;

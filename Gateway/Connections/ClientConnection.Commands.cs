@@ -81,6 +81,7 @@ public sealed partial class ClientConnection
     }
 
     /// <summary>Runs the requests read ahead; returns how many were taken.</summary>
+    [System.Runtime.CompilerServices.SkipLocalsInit]
     private int RunAhead(ref CommandContext call, ReadOnlySpan<byte> bytes, int count, ref Func<Task>? wait)
     {
         Span<Ahead> ahead = t_ahead.AsSpan(0, count);
@@ -89,10 +90,10 @@ public sealed partial class ClientConnection
         {
             Request request = _requests.Request(ahead[i].Kept, bytes);
             ahead[i].Command = request.Count == 0 ? null : _server.Commands.Resolve(request);
-            keys[i] = Store.Foresee(ahead[i].Command, request);
+            keys[i] = count > 1 ? Store.Foresee(ahead[i].Command, request) : new() { Slot = -1 };
         }
         if (count > 1) _server.Store.Foresee(keys[..count], Database);
-        CommandStatistics.Stripe statistics = _server.CommandStatistics.Mine;
+        CommandStatistics.Stripe statistics = _statistics;
         long ticks = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)
         {

@@ -22,7 +22,7 @@ public sealed partial class ClientConnection
             return;
         }
         _sending.GetAwaiter().GetResult(); // a failed send ends the connection
-        _server.CommandStatistics.Mine.OutputBytes += _reply.Length;
+        _statistics.OutputBytes += _reply.Length;
         if (_reply.Length > ChunkBytes)
         {
             _sending = SendLargeAsync(_reply.Detach());
@@ -39,6 +39,7 @@ public sealed partial class ClientConnection
         while (_reply.Length != 0)
         {
             await _sending.ConfigureAwait(false);
+            _statistics = _server.CommandStatistics.Mine;
             Send();
         }
         await _sending.ConfigureAwait(false);
@@ -50,6 +51,7 @@ public sealed partial class ClientConnection
         while (!reading.IsCompleted && _reply.Length != 0)
         {
             await Task.WhenAny(reading, _sending).ConfigureAwait(false);
+            _statistics = _server.CommandStatistics.Mine;
             if (_sending.IsCompleted) Send();
         }
         return await reading.ConfigureAwait(false);

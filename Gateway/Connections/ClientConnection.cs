@@ -21,6 +21,7 @@ public sealed partial class ClientConnection : Session
     private readonly RespWriter _reply = new();
     private readonly InputBuffer _pending = new();
     private readonly Mailbox _mailbox = new();
+    private CommandStatistics.Stripe _statistics;   // of the thread that the loop is on; set anew wherever that may have changed
     private volatile bool _killed;
 
     public ClientConnection(RedisServer server, ConnectionContext transport)
@@ -29,6 +30,7 @@ public sealed partial class ClientConnection : Session
         _transport = transport;
         _input = transport.Transport.Input;
         _output = transport.Transport.Output;
+        _statistics = server.CommandStatistics.Mine;
         Id = server.Clients.NextId();
         ConnectedAtMs = LastUsedMs = server.Store.Clock.NowMs;
         IsLocal = IsUnix || (RemoteEndPoint is IPEndPoint remote && IPAddress.IsLoopback(remote.Address));
@@ -143,6 +145,7 @@ public sealed partial class ClientConnection : Session
             return null;
         }
         Func<Task>? wait;
+        _statistics = _server.CommandStatistics.Mine;
         if (_pending.Length == 0 && received.IsSingleSegment)
         {
             ReadOnlySpan<byte> bytes = received.FirstSpan;
@@ -154,7 +157,7 @@ public sealed partial class ClientConnection : Session
             _pending.Append(received, _requests.LeastLength);
             wait = DrainPending();
         }
-        _server.CommandStatistics.Mine.InputBytes += received.Length;
+        _statistics.InputBytes += received.Length;
         _input.AdvanceTo(received.End);
         if (_pending.Length > _server.Options.ClientQueryBufferLimit) RefuseQueryBuffer();
         return wait;
@@ -162,6 +165,7 @@ public sealed partial class ClientConnection : Session
 
     private Func<Task>? DrainPending()
     {
+        _statistics = _server.CommandStatistics.Mine;
         int used = Drain(_pending.Span, out Func<Task>? wait);
         _pending.Consume(used);
         return wait;
