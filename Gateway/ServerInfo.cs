@@ -71,7 +71,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteMemory()
     {
-        long used = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = Store.SumSlots().Bytes;
+        long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = Store.SumSlots().Bytes;
         long system = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Field("used_memory", used);
         Field("used_memory_human", MemorySize.Human(used));
@@ -79,13 +79,15 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("used_memory_rss_human", MemorySize.Human(resident));
         Field("used_memory_dataset", dataset);
         Field("used_memory_dataset_perc", Invariant($"{(used == 0 ? 0 : Math.Min(100, dataset * 100.0 / used)):F2}%"));
+        Field("used_memory_overhead", used - dataset);
+        Field("allocator_allocated", managed);
         Field("total_system_memory", system);
         Field("total_system_memory_human", MemorySize.Human(system));
-        Field("maxmemory", 0);
-        Field("maxmemory_human", "0B");
+        Field("maxmemory", server.Options.MaxMemory);
+        Field("maxmemory_human", MemorySize.Human(server.Options.MaxMemory));
         Field("maxmemory_policy", Store.Configuration.Get(["maxmemory-policy"])[0].Value);
-        Field("mem_fragmentation_ratio", Invariant($"{(used == 0 ? 0 : (double)resident / used):F2}"));
-        Field("mem_fragmentation_bytes", resident - used);
+        Field("mem_fragmentation_ratio", Invariant($"{(managed == 0 ? 0 : (double)resident / managed):F2}"));
+        Field("mem_fragmentation_bytes", resident - managed);
         Field("mem_clients_normal", server.Clients.All.Sum(client => client.BufferBytes));
         Field("mem_allocator", $"dotnet-{Environment.Version}");
         Field("gc_collections", GC.CollectionCount(0));

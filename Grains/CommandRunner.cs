@@ -68,6 +68,8 @@ internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFa
     private Attempt Run(
         OwnedRequest request, CommandInfo command, Session session, RespWriter reply, bool exclusively, out Func<RespWriter, Task>? continuation)
     {
+        continuation = null;
+        if (!exclusively && store.RefusesForMemory(command, session, reply)) return default;
         var call = new CommandContext(store, session, reply) { NowMs = store.Clock.NowMs, Command = command, Request = request.Request };
         Attempt attempt = default;
         if (exclusively) store.ExecuteExclusively(ref call);

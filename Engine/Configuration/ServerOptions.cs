@@ -124,7 +124,11 @@ public sealed class ServerOptions
     [Directive("active-expire-effort", Min = 1, Max = 10)]
     public int ActiveExpireEffort { get; set; } = 1;
 
-    /// <summary>maxmemory-policy: with what clock the use of keys is noted (LRU or LFU).</summary>
+    /// <summary>maxmemory: how many bytes the data on this silo may take; 0 for no limit.</summary>
+    [Directive("maxmemory", Format = NumberFormat.Memory)]
+    public long MaxMemory { get; set; }
+
+    /// <summary>maxmemory-policy: which keys are deleted when maxmemory is reached, and with what clock the use of keys is noted (LRU or LFU).</summary>
     [Directive("maxmemory-policy")]
     public MaxMemoryPolicy MaxMemoryPolicy
     {
@@ -136,6 +140,14 @@ public sealed class ServerOptions
         }
     }
     = MaxMemoryPolicy.Noeviction;
+
+    /// <summary>maxmemory-samples: how many keys are looked at for each one that is evicted.</summary>
+    [Directive("maxmemory-samples", Min = 1, Max = 64)]
+    public int MaxMemorySamples { get; set; } = 5;
+
+    /// <summary>maxmemory-eviction-tenacity: how long a command may be held up by eviction, from 0 to 100, which is without end.</summary>
+    [Directive("maxmemory-eviction-tenacity", Max = 100)]
+    public int MaxMemoryEvictionTenacity { get; set; } = 10;
 
     /// <summary>Whether maxmemory-policy is one of the LFU policies, so that access clocks count uses instead of seconds.</summary>
     public bool UsesLfu { get; set; }

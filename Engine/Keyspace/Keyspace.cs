@@ -5,11 +5,16 @@ namespace OrleansRedis.Engine;
 /// <summary>The keys of one logical database that fall into one slot. Whoever holds the slot's gate may touch it.</summary>
 internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(commonOrder: true)
 {
+    private static readonly long s_emptyArrayBytes = new ByteTable<KeyEntry>(commonOrder: true).ArrayBytes;
+
     private long _earliestMetMs = Expiry.Never; // during a pass of the active expiry: what it, and NoteExpiry, met so far
     private uint _expiryCursor;                 // where that pass goes on; 0: there is none
     private uint _nextExpiryCursor;
 
     public Slot Slot { get; } = slot;
+
+    /// <summary>The bytes of the table that the slot has been told of.</summary>
+    internal long CountedArrayBytes { get; private set; } = s_emptyArrayBytes;
 
     public int Database { get; private set; } = database;
 
@@ -132,10 +137,19 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         long bytes = sign > 0 ? Counted(entry) : -CountedBefore(entry);
         EntryBytes += bytes;
         Slot.AddBytes(bytes);
+        CountArrays();
         Slot.KeyCountChanged(Database, sign);
         long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
         if (expiresAtMs != Expiry.Never) ExpiringCount += sign;
         if (sign > 0) NoteExpiry(KeyEntry.EarliestExpiryMs(entry));
+    }
+
+    private void CountArrays()
+    {
+        long difference = ArrayBytes - CountedArrayBytes;
+        if (difference == 0) return;
+        CountedArrayBytes += difference;
+        Slot.TablesChanged(difference);
     }
 
     private static long Counted(object entry)

@@ -9,6 +9,9 @@ public sealed class Slot
     /// <summary>Taken before anything below is touched.</summary>
     internal SlotGate Gate;
 
+    /// <summary>What a slot takes before it has keys, its first table not counted: this object, a keyspace, its place in the arrays of <see cref="SlotTable"/>.</summary>
+    private const long FixedBytes = 304;
+
     private readonly SlotTable _table;
     private Keyspace _first;            // database 0, which most use alone: one step, not two
     private Keyspace?[]? _others;       // by number; element 0 is not used
@@ -19,6 +22,8 @@ public sealed class Slot
         Number = number;
         Epoch = epoch;
         _first = new Keyspace(this, 0);
+        table.Memory.Add(FixedBytes);
+        TablesChanged(_first.ArrayBytes);
     }
 
     /// <summary>0 to 16,383.</summary>
@@ -39,6 +44,12 @@ public sealed class Slot
     /// <summary>Bytes of all keys here. Written under the gate, read by anyone.</summary>
     public long Bytes { get; private set; }
 
+    /// <summary>Bytes of the tables that hold the keys. Under the gate.</summary>
+    internal long TableBytes { get; private set; }
+
+    /// <summary>Bytes of everything here. Under the gate.</summary>
+    internal long AllBytes => FixedBytes + Bytes + TableBytes;
+
     /// <summary>Look-ups that found a key, or did not; under the gate.</summary>
     internal long Hits { get; set; }
 
@@ -53,7 +64,10 @@ public sealed class Slot
     {
         if (database == 0) return _first;
         _others ??= new Keyspace?[_table.Databases];
-        return _others[database] ??= new Keyspace(this, database);
+        if (_others[database] is { } keyspace) return keyspace;
+        keyspace = new Keyspace(this, database);
+        TablesChanged(keyspace.ArrayBytes);
+        return _others[database] = keyspace;
     }
 
     /// <summary>The keys of a database, or null if it never had any.</summary>
@@ -73,8 +87,10 @@ public sealed class Slot
     {
         Keyspace? cleared = KeyspaceIfAny(database);
         if (cleared is null || cleared.Count == 0) return null;
-        Put(new Keyspace(this, database), database);
-        Bytes -= cleared.EntryBytes;
+        var empty = new Keyspace(this, database);
+        Put(empty, database);
+        AddBytes(-cleared.EntryBytes);
+        TablesChanged(empty.ArrayBytes - cleared.CountedArrayBytes);
         _table.KeyCountChanged(Number, database, -cleared.Count);
         return cleared;
     }
@@ -85,7 +101,17 @@ public sealed class Slot
         else _others![database] = keyspace;
     }
 
-    internal void AddBytes(long difference) => Bytes += difference;
+    internal void AddBytes(long difference)
+    {
+        Bytes += difference;
+        if (IsOpen) _table.Memory.Add(difference);
+    }
+
+    internal void TablesChanged(long difference)
+    {
+        TableBytes += difference;
+        if (IsOpen) _table.Memory.Add(difference);
+    }
 
     internal void KeyCountChanged(int database, int difference) => _table.KeyCountChanged(Number, database, difference);
 

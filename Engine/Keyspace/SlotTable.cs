@@ -17,6 +17,9 @@ public sealed class SlotTable(int databases)
     /// <summary>How many logical databases every slot has.</summary>
     public int Databases { get; } = databases;
 
+    /// <summary>Bytes of all slots made here and not yet withdrawn, their keys and tables.</summary>
+    internal MemoryCount Memory { get; } = new();
+
     /// <summary>How many slots are published here now.</summary>
     public int PublishedCount => Volatile.Read(ref _publishedCount);
 
@@ -47,6 +50,7 @@ public sealed class SlotTable(int databases)
         {
             if (!slot.IsOpen) return;
             slot.IsOpen = false;
+            Memory.Add(-slot.AllBytes);
             slot.Watchers?.Withdrawn();
             if (!ReferenceEquals(Interlocked.CompareExchange(ref _slots[slot.Number], null, slot), slot)) return;
             Interlocked.Decrement(ref _publishedCount);

@@ -56,6 +56,7 @@ public sealed partial class Store : IDisposable
         Clock = new(time);
         Slots = new(Options.Databases);
         ActiveExpiry = new(this);
+        Eviction = new(this);
     }
 
     /// <summary>The directives, as CONFIG reads and changes them.</summary>
@@ -74,6 +75,12 @@ public sealed partial class Store : IDisposable
 
     /// <summary>Deletes expired keys in the background, once started.</summary>
     public ActiveExpiry ActiveExpiry { get; }
+
+    /// <summary>Keeps memory below maxmemory.</summary>
+    public Eviction Eviction { get; }
+
+    /// <summary>Bytes that the slots of this silo take; what maxmemory limits.</summary>
+    public long UsedMemory => Slots.Memory.Bytes;
 
     /// <summary>Counters for INFO.</summary>
     public StoreStatistics Statistics { get; } = new();
@@ -110,6 +117,13 @@ public sealed partial class Store : IDisposable
         }
         return RunInSlots(ref call);
     }
+
+    /// <summary>
+    /// To be asked before a client's command is queued or run, with the silo gate held shared and no slot's gate: makes room if maxmemory is
+    /// exceeded. True if that failed and the command is refused for it, with the error written.
+    /// </summary>
+    public bool RefusesForMemory(CommandInfo command, Session session, RespWriter reply) =>
+        Options.MaxMemory != 0 && Eviction.Refuses(command, session, reply);
 
     /// <summary>Finds out the slot and hash of the key that a request will look up, if it is for a command of one key.</summary>
     public static ForeseenKey Foresee(CommandInfo? command, in Request request)

@@ -25,21 +25,23 @@ internal static class InfoCommand
     {
         ClientConnection me = ClientCommand.Me(call);
         Store store = call.Store;
-        long total = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = store.SumSlots().Bytes;
+        long total = store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = store.SumSlots().Bytes;
         (int Database, long Keys, long Expiring)[] databases = [.. store.CountKeys()];
         long keys = databases.Sum(database => database.Keys);
         RespWriter reply = call.Reply;
-        reply.Map(8);
+        reply.Map(10);
         Pair(reply, "total.allocated"u8, total);
         Pair(reply, "clients.normal"u8, me.Server.Clients.All.Sum(client => client.BufferBytes));
         Pair(reply, "keys.count"u8, keys);
         Pair(reply, "keys.bytes-per-key"u8, keys == 0 ? 0 : dataset / keys);
+        Pair(reply, "overhead.total"u8, total - dataset);
         Pair(reply, "dataset.bytes"u8, dataset);
         reply.BulkString("dataset.percentage"u8);
         reply.Double(total == 0 ? 0 : Math.Min(100, dataset * 100.0 / total));
+        Pair(reply, "allocator.allocated"u8, managed);
         Pair(reply, "allocator.resident"u8, resident);
         reply.BulkString("fragmentation"u8);
-        reply.Double(total == 0 ? 0 : (double)resident / total);
+        reply.Double(managed == 0 ? 0 : (double)resident / managed);
     }
 
     /// <summary>MEMORY PURGE — collects garbage, compacts the heap, and gives memory back to the system.</summary>

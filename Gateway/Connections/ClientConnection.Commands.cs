@@ -125,6 +125,12 @@ public sealed partial class ClientConnection
             wait = After(over);
             return false;
         }
+        if (_server.Store.RefusesForMemory(command!, this, _reply))
+        {
+            statistics.CountRejected(command!);
+            AfterReply(mark);
+            return true;
+        }
         call.Command = command!;
         call.Continuation = null;
         LastCommand = command;

@@ -229,6 +229,7 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
             Session.Transaction?.Poison();
             return default;
         }
+        if (!exclusively && redis.Store.RefusesForMemory(command, Session, _reply)) return default;
         if (Session.Transaction?.TryQueue(command, request.Request, _reply) == true) return default;
         var call = new CommandContext(redis.Store, Session, _reply) { Command = command, Request = request.Request, NowMs = redis.NowMs };
         Attempt attempt = default;

@@ -1,0 +1,275 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Keeps the memory that the data takes below maxmemory: before a command runs, with no gate held, it deletes keys that
+/// maxmemory-policy chooses until there is room, for as long as maxmemory-eviction-tenacity allows, and goes on in the background.
+/// Commands that may need more memory are refused when nothing can be deleted.
+/// </summary>
+public sealed class Eviction
+{
+    private enum Progress
+    {
+        /// <summary>The memory is below the limit.</summary>
+        Enough,
+
+        /// <summary>There is more to delete.</summary>
+        Unfinished,
+
+        /// <summary>Nothing may be deleted.</summary>
+        Failed,
+    }
+
+    /// <summary>How many draws in a row may come to nothing (a slot has just become empty, or is busy) before the time is looked at.</summary>
+    private const int MostFruitless = 64;
+
+    private readonly Store _store;
+    private readonly TimeProvider _time;
+    private readonly Lock _evicting = new();    // guards all below
+    private readonly KeySampler _sampler;
+    private readonly EvictionPool _pool = new();
+    private readonly EffectUnit _unit = new();
+    private MaxMemoryPolicy _policyOfPool;
+    private int _inBackground;
+
+    internal Eviction(Store store)
+    {
+        _store = store;
+        _time = store.Clock.Time;
+        _sampler = new(store);
+        store.Configuration.OnChange(["maxmemory", "maxmemory-policy"], () =>
+        {
+            if (IsOver) StartInBackground();
+            return new((string?)null);
+        });
+    }
+
+    /// <summary>Hears of an error of the work in the background, which ends with it until the next command.</summary>
+    public Action<Exception>? OnFailure { get; set; }
+
+    /// <summary>Completes when no work in the background is under way.</summary>
+    internal Task Background { get; private set; } = Task.CompletedTask;
+
+    /// <summary>What keys are drawn with.</summary>
+    internal Random Random
+    {
+        set => _sampler.Random = value;
+    }
+
+    private static ReadOnlySpan<byte> Refusal => "OOM command not allowed when used memory > 'maxmemory'."u8;
+
+    private bool IsOver => _store.Options.MaxMemory is not 0 and long most && _store.UsedMemory > most;
+
+    private static bool IsVolatile(MaxMemoryPolicy policy) =>
+        policy is MaxMemoryPolicy.VolatileLru or MaxMemoryPolicy.VolatileLfu or MaxMemoryPolicy.VolatileRandom or MaxMemoryPolicy.VolatileTtl;
+
+    /// <summary>Makes room. True if there is none and the command must not run; the error is then in the reply, and the transaction spoilt.</summary>
+    internal bool Refuses(CommandInfo command, Session session, RespWriter reply)
+    {
+        if (!IsOver || MakeRoom() != Progress.Failed) return false;
+        Transaction? transaction = session.Transaction is { IsOpen: true } open ? open : null;
+        bool executes = command.Name == "exec" && transaction is not null;
+        // A queue takes memory whatever is in it; only what ends the transaction is let through.
+        bool denied = command.Is(CommandFlags.DenyOom)
+            || (executes ? (transaction!.QueuedFlags & CommandFlags.DenyOom) != 0
+                : transaction is not null && command.Name is not ("discard" or "quit" or "reset"));
+        if (!denied) return false;
+        if (executes)
+        {
+            transaction!.Unwatch();
+            transaction.Close();
+            reply.Error("EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'."u8);
+            return true;
+        }
+        transaction?.Poison();
+        reply.Error(Refusal);
+        return true;
+    }
+
+    private Progress MakeRoom()
+    {
+        Progress progress;
+        lock (_evicting) progress = Evict();
+        if (progress == Progress.Unfinished) StartInBackground();
+        return progress;
+    }
+
+    private void StartInBackground()
+    {
+        if (Interlocked.Exchange(ref _inBackground, 1) == 0) Background = Task.Run(RunInBackgroundAsync);
+    }
+
+    private async Task RunInBackgroundAsync()
+    {
+        try
+        {
+            Progress progress;
+            do
+            {
+                if (!_store.SiloGate.TryEnterShared(out int stripe)) stripe = await _store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
+                try
+                {
+                    lock (_evicting) progress = Evict();
+                }
+                finally
+                {
+                    _store.SiloGate.ExitShared(stripe);
+                }
+                await _store.ServeChangedAsync().ConfigureAwait(false);
+                await Task.Yield();
+            }
+            while (progress == Progress.Unfinished);
+        }
+        catch (Exception error)
+        {
+            OnFailure?.Invoke(error);
+        }
+        finally
+        {
+            Volatile.Write(ref _inBackground, 0);
+        }
+    }
+
+    /// <summary>Deletes until there is room, nothing is left, or the time is over.</summary>
+    private Progress Evict()
+    {
+        MaxMemoryPolicy policy = _store.Options.MaxMemoryPolicy;
+        if (!IsOver) return Progress.Enough;
+        if (policy == MaxMemoryPolicy.Noeviction) return Progress.Failed;
+        if (_store.KeepsExpired) return Progress.Unfinished; // paused clients: no changes now
+        if (policy != _policyOfPool) _pool.Clear();
+        _policyOfPool = policy;
+        long start = _time.GetTimestamp();
+        TimeSpan most = Tenacity(_store.Options.MaxMemoryEvictionTenacity);
+        int fruitless = 0, evicted = 0;
+        do
+        {
+            bool deleted = policy is MaxMemoryPolicy.AllkeysRandom or MaxMemoryPolicy.VolatileRandom ? EvictRandom(policy) : EvictBest(policy);
+            if (deleted)
+            {
+                fruitless = 0;
+                if (++evicted % 16 == 0 && _time.GetElapsedTime(start) > most) return IsOver ? Progress.Unfinished : Progress.Enough;
+                continue;
+            }
+            if (++fruitless % MostFruitless != 1) continue;
+            if (!_sampler.Refresh(IsVolatile(policy))) return Progress.Failed;
+            if (fruitless > MostFruitless || _time.GetElapsedTime(start) > most) return Progress.Unfinished;
+        }
+        while (IsOver);
+        return Progress.Enough;
+    }
+
+    /// <summary>How long one call may take: 0.5 ms by default (10), then rising by 15% a step, and without end at 100.</summary>
+    private static TimeSpan Tenacity(int tenacity) => tenacity switch
+    {
+        <= 10 => TimeSpan.FromMicroseconds(50 * tenacity),
+        < 100 => TimeSpan.FromMicroseconds(500 * Math.Pow(1.15, tenacity - 10)),
+        _ => TimeSpan.MaxValue,
+    };
+
+    private bool EvictRandom(MaxMemoryPolicy policy)
+    {
+        bool volatileOnly = IsVolatile(policy);
+        if (!_sampler.TryDraw(volatileOnly, out int number, out int database) || Enter(number) is not { } slot) return false;
+        try
+        {
+            if (slot.KeyspaceIfAny(database) is not { } keyspace || _sampler.DrawFrom(keyspace, volatileOnly) is not { } entry) return Missed();
+            Delete(keyspace, KeyEntry.KeyOf(entry));
+            return true;
+        }
+        finally
+        {
+            Exit(slot);
+        }
+    }
+
+    private bool EvictBest(MaxMemoryPolicy policy)
+    {
+        Sample(policy);
+        while (_pool.TryTake(out EvictionCandidate candidate))
+        {
+            if (Enter(candidate.Slot) is not { } slot) continue;
+            try
+            {
+                if (slot.KeyspaceIfAny(candidate.Database) is not { } keyspace) continue;
+                Entry entry = keyspace.Find(candidate.Key);
+                if (entry.IsMissing || (IsVolatile(policy) && entry.ExpiresAtMs == Expiry.Never)) continue;
+                Delete(keyspace, candidate.Key);
+                return true;
+            }
+            finally
+            {
+                Exit(slot);
+            }
+        }
+        return false;
+    }
+
+    private void Sample(MaxMemoryPolicy policy)
+    {
+        bool volatileOnly = IsVolatile(policy);
+        long nowMs = _store.Clock.NowMs;
+        for (int i = _store.Options.MaxMemorySamples; i > 0; i--)
+        {
+            if (!_sampler.TryDraw(volatileOnly, out int number, out int database)) return;
+            if (Enter(number) is not { } slot) continue;
+            try
+            {
+                if (slot.KeyspaceIfAny(database) is not { } keyspace || _sampler.DrawFrom(keyspace, volatileOnly) is not { } entry)
+                {
+                    Missed();
+                    continue;
+                }
+                long score = Score(policy, entry, nowMs);
+                if (_pool.Wants(score)) _pool.Add(new(score, number, database, KeyEntry.KeyOf(entry).ToArray()));
+            }
+            finally
+            {
+                Exit(slot);
+            }
+        }
+    }
+
+    /// <summary>The higher, the sooner a key is to go.</summary>
+    private long Score(MaxMemoryPolicy policy, object entry, long nowMs) => policy switch
+    {
+        MaxMemoryPolicy.VolatileTtl => long.MaxValue - KeyEntry.ExpiresAtMs(entry),
+        MaxMemoryPolicy.AllkeysLfu or MaxMemoryPolicy.VolatileLfu => 255 - Access.Frequency(_store.Options, KeyEntry.AccessClock(entry), nowMs),
+        _ => Access.IdleMs(KeyEntry.AccessClock(entry), nowMs),
+    };
+
+    /// <summary>A slot with its gate taken, unless it is gone or somebody is in it: there are others.</summary>
+    private Slot? Enter(int number)
+    {
+        if (_store.Slots[number] is not { } slot || !slot.Gate.TryEnter()) return null;
+        if (slot.IsOpen) return slot;
+        slot.Gate.Exit();
+        return null;
+    }
+
+    private void Exit(Slot slot)
+    {
+        _unit.PublishTo(_store.Effects);
+        _unit.Discard();
+        slot.Gate.Exit();
+    }
+
+    private bool Missed()
+    {
+        _sampler.Distrust();
+        return false;
+    }
+
+    private void Delete(Keyspace keyspace, ReadOnlySpan<byte> key)
+    {
+        if (keyspace.Remove(key) is not { } entry) return;
+        _store.Statistics.CountEvicted();
+        _store.Freed(entry);
+        keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+        _store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Evicted, "evicted"u8, key, keyspace.Database);
+        if (!_store.Effects.HasConsumers) return;
+        RespWriter effect = _unit.Begin(2);
+        effect.BulkString("DEL"u8);
+        effect.BulkString(key);
+        _unit.End(keyspace.Slot, keyspace.Database);
+    }
+}

@@ -1,0 +1,89 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Draws random keys of this silo, each with nearly the same chance, whatever slot it is in. It draws the slot by a
+/// table of how many keys each has, which is made anew when it has become old.
+/// </summary>
+internal sealed class KeySampler(Store store)
+{
+    /// <summary>How many draws one table is good for; making it takes some µs for all keys, about a millisecond for the volatile ones.</summary>
+    private const int DrawsPerTable = 4096;
+
+    /// <summary>How many random keys are tried for one with a time of expiry before its keyspace is searched for one.</summary>
+    private const int Tries = 16;
+    private const int MostSearched = 1024;
+
+    private readonly long[] _upTo = new long[KeySlot.Count]; // keys in slots up to and including this one
+    private readonly List<object> _searched = [];
+    private int _drawsLeft;
+    private bool _volatile;
+
+    /// <summary>What it draws with; a test gives its own.</summary>
+    public Random Random { get; set; } = Random.Shared;
+
+    /// <summary>Counts anew; false if there is no key to draw.</summary>
+    public bool Refresh(bool volatileOnly)
+    {
+        _volatile = volatileOnly;
+        _drawsLeft = DrawsPerTable;
+        long sum = 0;
+        for (int number = 0; number < _upTo.Length; number++)
+        {
+            for (int database = 0; database < store.Slots.Databases; database++) sum += Count(number, database);
+            _upTo[number] = sum;
+        }
+        return sum != 0;
+    }
+
+    /// <summary>A slot and a database in it; false if there are no keys.</summary>
+    public bool TryDraw(bool volatileOnly, out int number, out int database)
+    {
+        number = database = 0;
+        if ((_drawsLeft-- <= 0 || volatileOnly != _volatile || _upTo[^1] == 0) && !Refresh(volatileOnly)) return false;
+        long drawn = Random.NextInt64(_upTo[^1]);
+        int found = Array.BinarySearch(_upTo, drawn + 1);
+        if (found < 0) found = ~found;
+        while (found > 0 && _upTo[found - 1] > drawn) found--; // equal sums: the first of them is the one with keys
+        number = found;
+        long below = drawn - (found == 0 ? 0 : _upTo[found - 1]);
+        for (int candidate = 0; candidate < store.Slots.Databases; candidate++)
+        {
+            int count = Count(number, candidate);
+            if (count == 0) continue;
+            database = candidate;
+            if ((below -= count) < 0) break;
+        }
+        return true;
+    }
+
+    /// <summary>The table is not true any more: draws meet empty slots.</summary>
+    public void Distrust() => _drawsLeft = Math.Min(_drawsLeft, DrawsPerTable / 16) - 16;
+
+    /// <summary>A random entry of a keyspace, under its gate; null if there is none, or none was found in reasonable time.</summary>
+    public object? DrawFrom(Keyspace keyspace, bool volatileOnly)
+    {
+        if (!volatileOnly) return keyspace.Random(Random);
+        if (keyspace.ExpiringCount == 0) return null;
+        for (int i = 0; i < Tries; i++)
+        {
+            object? entry = keyspace.Random(Random);
+            if (entry is null || KeyEntry.ExpiresAtMs(entry) != Expiry.Never) return entry;
+        }
+        _searched.Clear();
+        bool all = keyspace.Count <= MostSearched;
+        uint cursor = all ? 0 : (uint)Random.NextInt64(1L << 32);
+        do cursor = keyspace.Scan(cursor, MostSearched, _searched);
+        while (all && cursor != 0);
+        object? chosen = null;
+        int met = 0;
+        foreach (object entry in _searched)
+        {
+            if (KeyEntry.ExpiresAtMs(entry) != Expiry.Never && Random.Next(++met) == 0) chosen = entry;
+        }
+        _searched.Clear();
+        return chosen;
+    }
+
+    private int Count(int number, int database) =>
+        _volatile ? store.Slots[number]?.KeyspaceIfAny(database)?.ExpiringCount ?? 0 : store.Slots.KeyCount(database, number);
+}

@@ -1,0 +1,37 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// How many bytes the slots of this silo take: a sum that every thread adds to with each change of size and that maxmemory asks for
+/// with each command. It is spread over several cache lines, so that threads seldom write to the same one.
+/// </summary>
+internal sealed class MemoryCount
+{
+    private const int Stripes = 16; // a power of two
+    private readonly Stripe[] _stripes = new Stripe[Stripes];
+
+    /// <summary>The sum; what is added meanwhile may or may not be in it.</summary>
+    public long Bytes
+    {
+        get
+        {
+            long sum = 0;
+            foreach (ref Stripe stripe in _stripes.AsSpan()) sum += Volatile.Read(ref stripe.Bytes);
+            return sum;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Add(long difference)
+    {
+        if (difference != 0) Interlocked.Add(ref _stripes[Environment.CurrentManagedThreadId & (Stripes - 1)].Bytes, difference);
+    }
+
+    [System.Runtime.InteropServices.StructLayout(System.Runtime.InteropServices.LayoutKind.Explicit, Size = 128)]
+    private struct Stripe
+    {
+        [System.Runtime.InteropServices.FieldOffset(0)]
+        public long Bytes;
+    }
+}
