@@ -98,7 +98,14 @@ internal static class KeyMoves
     /// <summary>Reads the number of a database. False if it is none; the error is in the reply then.</summary>
     internal static bool TryReadDatabase(ref CommandContext call, int index, out int database)
     {
-        if (!call.TryInt32(index, out database)) return false;
+        database = -1;
+        if (!call.TryInt64(index, out long number)) return false;
+        if (number is < int.MinValue or > int.MaxValue)
+        {
+            call.Reply.Error("ERR value is out of range, value must between -2147483648 and 2147483647"u8);
+            return false;
+        }
+        database = (int)number;
         if (database >= 0 && database < call.Store.Slots.Databases) return true;
         call.Reply.Error("ERR DB index is out of range"u8);
         return false;

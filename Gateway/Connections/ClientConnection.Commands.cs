@@ -230,8 +230,8 @@ public sealed partial class ClientConnection
     {
         var text = new StringBuilder("ERR unknown command '").Append(Excerpt(request[0], 128)).Append("', with args beginning with: ");
         int start = text.Length;
-        for (int i = 1; i < request.Count && text.Length - start < 128; i++)
-            text.Append('\'').Append(Excerpt(request[i], 128 - (text.Length - start))).Append("' ");
+        for (int i = 1, room; i < request.Count && (room = 128 - (text.Length - start)) > 0; i++)
+            text.Append('\'').Append(Excerpt(request[i], room)).Append("' ");
         return text.ToString();
     }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Tests.Differential;
@@ -8,8 +9,13 @@ internal static class Comparison
 {
     private const long ClockToleranceMs = 5000, ClockToleranceSeconds = 5;
 
-    public static bool Same(RespValue redis, RespValue ours, Leeway leeway)
+    public static bool Same(RespArgument[] command, RespValue redis, RespValue ours, Leeway leeway)
     {
+        if (IsNewerBehaviour(Encoding.Latin1.GetString(command[0].Bytes), redis, ours))
+            return true;
+        // Redis cuts what it quotes in an error at a zero byte, as C does; that is not worth imitating.
+        if (redis.IsError && ours.IsError && command.Any(argument => argument.Bytes.Contains((byte)0)))
+            return redis.Text[..Math.Min(10, redis.Text.Length)] == ours.Text[..Math.Min(10, ours.Text.Length)];
         if (redis.IsError || ours.IsError)
             return redis.Equals(ours) || IsRankWithScore(redis, ours) || IsNegativeCursor(redis, ours);
         redis = WithShortDoubles(redis);
@@ -23,9 +29,20 @@ internal static class Comparison
         return leeway.HasFlag(Leeway.Unordered) ? Sorted(redis).Equals(Sorted(ours)) : redis.Equals(ours);
     }
 
+    /// <summary>What Redis 7.4, whose behaviour is ours, answers otherwise than the 7.0 that we are compared with.</summary>
+    private static bool IsNewerBehaviour(string command, RespValue redis, RespValue ours) => command.ToUpperInvariant() switch
+    {
+        // Since 7.2 the arguments are looked at before the key.
+        "BITCOUNT" or "BITPOS" => ours.IsError && (redis.Kind == RespKind.Integer || redis.Text.StartsWith("WRONGTYPE", StringComparison.Ordinal)),
+        // -2^63 has no opposite, so 7.2 and later refuse it as a rank.
+        "LPOS" => ours.IsError && ours.Text.StartsWith("ERR value is out of range, value must between -9223372036854775807", StringComparison.Ordinal),
+        "OBJECT" => ours.Text == "listpack" && redis.Text is ("quicklist" or "hashtable"),
+        _ => false,
+    };
+
     /// <summary>OBJECT ENCODING of a key. Redis 7.2 keeps small lists and small sets as listpacks; 7.0 did not.</summary>
     public static bool SameEncoding(string type, string redis, string ours) =>
-        redis == ours || (ours == "listpack" && (type, redis) is ("list", "quicklist") or ("set", "hashtable"));
+        redis == ours || (ours == "listpack" && ((type, redis) is ("list", "quicklist") or ("set", "hashtable")));
 
     /// <summary>Times to live, in ms or in s; -1 and -2 are answers of their own.</summary>
     public static bool SameTime(long redis, long ours) =>
@@ -33,7 +50,7 @@ internal static class Comparison
 
     /// <summary>Redis 7.2 and later refuse a negative cursor; 7.0 took it for an enormous one.</summary>
     private static bool IsNegativeCursor(RespValue redis, RespValue ours) =>
-        ours is { IsError: true, Text: "ERR invalid cursor" } && redis.Kind == RespKind.Array && redis.Items.Count == 2;
+        ours is { IsError: true, Text: "ERR invalid cursor" } && (redis.IsError || (redis.Kind == RespKind.Array && redis.Items.Count == 2));
 
     /// <summary>ZRANK and ZREVRANK take a WITHSCORE since 7.2, so a third argument is wrong in another way.</summary>
     private static bool IsRankWithScore(RespValue redis, RespValue ours) =>
