@@ -14,10 +14,10 @@ internal static class Comparison
         if (IsNewerBehaviour(Encoding.Latin1.GetString(command[0].Bytes), redis, ours))
             return true;
         // Redis cuts what it quotes in an error at a zero byte, as C does; that is not worth imitating.
-        if (redis.IsError && ours.IsError && command.Any(argument => argument.Bytes.Contains((byte)0)))
-            return redis.Text[..Math.Min(10, redis.Text.Length)] == ours.Text[..Math.Min(10, ours.Text.Length)];
+        if (redis.IsError && ours.IsError && command.Any(argument => argument.Bytes.Contains((byte)0)) && redis.Text[..Math.Min(10, redis.Text.Length)] == ours.Text[..Math.Min(10, ours.Text.Length)])
+            return true;
         if (redis.IsError || ours.IsError)
-            return redis.Equals(ours) || IsRankWithScore(redis, ours) || IsNegativeCursor(redis, ours);
+            return redis.Equals(ours) || IsRankWithScore(redis, ours) || IsOddCursor(redis, ours);
         redis = WithShortDoubles(redis);
         ours = WithShortDoubles(ours);
         if (leeway.HasFlag(Leeway.Shape))
@@ -48,9 +48,10 @@ internal static class Comparison
     public static bool SameTime(long redis, long ours) =>
         redis < 0 || ours < 0 ? redis == ours : Math.Abs(redis - ours) <= (Math.Max(redis, ours) >= 100_000 ? ClockToleranceMs : ClockToleranceSeconds);
 
-    /// <summary>Redis 7.2 and later refuse a negative cursor; 7.0 took it for an enormous one.</summary>
-    private static bool IsNegativeCursor(RespValue redis, RespValue ours) =>
-        ours is { IsError: true, Text: "ERR invalid cursor" } && (redis.IsError || (redis.Kind == RespKind.Array && redis.Items.Count == 2));
+    /// <summary>Redis 7.2 and later refuse a negative cursor, which 7.0 took for an enormous one, and take one after a blank, which 7.0 refused.</summary>
+    private static bool IsOddCursor(RespValue redis, RespValue ours) =>
+        (redis is { IsError: true, Text: "ERR invalid cursor" } && ours.Kind == RespKind.Array && ours.Items.Count == 2)
+        || ours is { IsError: true, Text: "ERR invalid cursor" } && (redis.IsError || (redis.Kind == RespKind.Array && redis.Items.Count == 2));
 
     /// <summary>ZRANK and ZREVRANK take a WITHSCORE since 7.2, so a third argument is wrong in another way.</summary>
     private static bool IsRankWithScore(RespValue redis, RespValue ours) =>
