@@ -235,7 +235,12 @@ public sealed partial class ClientConnection
         return text.ToString();
     }
 
-    private static string Excerpt(ReadOnlySpan<byte> argument, int most) => Encoding.Latin1.GetString(argument[..Math.Min(argument.Length, most)]);
+    /// <summary>An argument as Redis quotes it in errors: as a C string, so up to a zero byte, and not too long.</summary>
+    private static string Excerpt(ReadOnlySpan<byte> argument, int most)
+    {
+        int end = argument.IndexOf((byte)0);
+        return Encoding.Latin1.GetString(argument[..Math.Min(end < 0 ? argument.Length : end, most)]);
+    }
 
     private void RefuseMalformed()
     {

@@ -215,14 +215,22 @@ public sealed class SingleSiloTests(SingleSilo silo) : IClassFixture<SingleSilo>
         var parcel = new Parcel { Name = new string('x', 5_000_000) };
         Assert.Equal(5_000_001, (await Remote.GetGrain<ICounterGrain>(NewKey()).Mutate(parcel)).Name.Length);
     }
+}
 
+/// <summary>What measures the whole process's memory runs when no other test does.</summary>
+[CollectionDefinition("Alone", DisableParallelization = true)]
+public sealed class AloneCollection : ICollectionFixture<SingleSilo>;
+
+[Collection("Alone")]
+public sealed class ActivationCostTests(SingleSilo silo)
+{
     [Fact]
     public async Task Sixteen_thousand_grains_are_activated_quickly_and_small()
     {
-        await Local.GetGrain<INumberedKeptGrain>(0).Touch();
+        await silo.Local.GetGrain<INumberedKeptGrain>(0).Touch();
         long before = GC.GetTotalMemory(forceFullCollection: true);
         var watch = Stopwatch.StartNew();
-        await Task.WhenAll(Enumerable.Range(1, 16384).Select(key => Local.GetGrain<INumberedKeptGrain>(key).Touch()));
+        await Task.WhenAll(Enumerable.Range(1, 16384).Select(key => silo.Local.GetGrain<INumberedKeptGrain>(key).Touch()));
         watch.Stop();
         long bytes = (GC.GetTotalMemory(forceFullCollection: true) - before) / 16384;
         Assert.True(bytes < 1024, $"{bytes} bytes an activation");
