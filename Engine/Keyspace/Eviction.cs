@@ -117,7 +117,7 @@ public sealed class Eviction
                 await _store.ServeChangedAsync().ConfigureAwait(false);
                 await Task.Yield();
             }
-            while (progress == Progress.Unfinished);
+            while (progress == Progress.Unfinished && !_store.KeepsExpired); // paused clients must not see keys go; their first command afterwards begins anew
         }
         catch (Exception error)
         {
