@@ -57,6 +57,7 @@ internal sealed class Arguments(Random random, DateTimeOffset now)
         "lex" => Pick(lexBounds),
         "index" => random.Next(8) == 0 ? Pick(edges) : Number(random.Next(-12, 13)),
         "count" => random.Next(8) == 0 ? Pick(edges) : Number(random.Next(0, 6)),
+        "few" => random.Next(6) == 0 ? Pick("0", "-0", "abc", "", "1.0", "9223372036854775808", "-9223372036854775808") : Number(random.Next(-6, 7)), // not a negative enormity: that many would be returned
         "numkeys" => random.Next(8) == 0 ? Pick(edges) : Number(random.Next(1, 4)),
         // Redis would reply with as many members as a negative number says, however many.
         "draw" => random.Next(8) == 0 ? Pick("0", "-0", "+1", "abc", "9223372036854775807", "-9223372036854775808", "4294967296") : Number(random.Next(-12, 13)),

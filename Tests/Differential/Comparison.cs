@@ -50,7 +50,7 @@ internal static class Comparison
 
     /// <summary>Redis 7.2 and later refuse a negative cursor, which 7.0 took for an enormous one, and take one after a blank, which 7.0 refused.</summary>
     private static bool IsOddCursor(RespValue redis, RespValue ours) =>
-        (redis is { IsError: true, Text: "ERR invalid cursor" } && ours.Kind == RespKind.Array && ours.Items.Count == 2)
+        (redis is { IsError: true, Text: "ERR invalid cursor" } && (ours.IsError || (ours.Kind == RespKind.Array && ours.Items.Count == 2)))
         || ours is { IsError: true, Text: "ERR invalid cursor" } && (redis.IsError || (redis.Kind == RespKind.Array && redis.Items.Count == 2));
 
     /// <summary>ZRANK and ZREVRANK take a WITHSCORE since 7.2, so a third argument is wrong in another way.</summary>

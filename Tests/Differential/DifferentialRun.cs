@@ -83,9 +83,19 @@ internal sealed class DifferentialRun : IAsyncDisposable
         {
             CommandPattern pattern = family.Pick(random);
             List<RespArgument> command = pattern.Generate(arguments);
-            if (random.Next(100) < SpoiledPerCent && !pattern.StaysWhole)
+            // A count that is lost, or an enormous one of random elements, would not end in a comparison.
+            bool picksAtRandom = Encoding.Latin1.GetString(command[0].Bytes) is "SPOP" or "SRANDMEMBER" or "HRANDFIELD" or "ZRANDMEMBER";
+            // Ranges by member are only defined among members of one score; the key LEX keeps to that as long as nobody spoils it.
+            bool isLex = command.Any(argument => argument.Bytes.AsSpan().SequenceEqual("LEX"u8));
+            Leeway leeway = pattern.Leeway;
+            if (!picksAtRandom && !isLex && random.Next(100) < SpoiledPerCent)
+            {
                 arguments.Spoil(command, pattern.Expires);
-            steps.Add(new Step([.. command], pattern.Leeway));
+                if (Encoding.Latin1.GetString(command[0].Bytes).EndsWith("SCAN", StringComparison.OrdinalIgnoreCase))
+                    leeway |= Leeway.Shape; // what an invented cursor finds is nobody's business
+            }
+
+            steps.Add(new Step([.. command], leeway));
         }
 
         return steps;

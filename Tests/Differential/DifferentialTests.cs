@@ -7,7 +7,7 @@ namespace OrleansRedis.Tests.Differential;
 
 /// <summary>
 /// The server under test against Debian's redis-server, by random commands.
-/// <c>DIFFERENTIAL_COMMANDS</c>: how many per family (5,000); <c>DIFFERENTIAL_SEED</c>: the first episode's seed, as a report named it (else a new one every time);
+/// <c>DIFFERENTIAL_COMMANDS</c>: how many per family (20,000, a second); <c>DIFFERENTIAL_SEED</c>: the first episode's seed, as a report named it (else a new one every time);
 /// <c>DIFFERENTIAL_REPORTS</c>: how many differences to collect before giving up (1).
 /// </summary>
 public sealed class DifferentialTests(ITestOutputHelper output)
@@ -19,7 +19,7 @@ public sealed class DifferentialTests(ITestOutputHelper output)
     public async Task Random_commands_are_answered_as_redis_answers_them(string name)
     {
         Requires.That(Family.Enabled.Contains(name), $"family '{name}' is not among Family.Enabled yet");
-        int commands = Setting("DIFFERENTIAL_COMMANDS", 5000), seed = Setting("DIFFERENTIAL_SEED", Random.Shared.Next(1_000_000)), wanted = Setting("DIFFERENTIAL_REPORTS", 1);
+        int commands = Setting("DIFFERENTIAL_COMMANDS", 20_000), seed = Setting("DIFFERENTIAL_SEED", Random.Shared.Next(1_000_000)), wanted = Setting("DIFFERENTIAL_REPORTS", 1);
         output.WriteLine($"seeds from {seed}");
         string[] directives = ["--rdbcompression", "no"]; // there is more than one right way to compress a DUMP
         await using RedisProcess redis = await RedisProcess.StartAsync(ServerKind.Redis, directives);
