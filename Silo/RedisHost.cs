@@ -35,6 +35,9 @@ internal sealed class RedisHost(
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         await listener.DisposeAsync();
+        foreach (ClientConnection client in server.Clients.All) client.Close();
+        // Whoever waits in a blocking command, or does not read its replies, is cut off.
+        for (int i = 0; i < 20 && server.Clients.Count != 0; i++) await Task.Delay(TimeSpan.FromMilliseconds(10), CancellationToken.None);
         foreach (ClientConnection client in server.Clients.All) client.Kill();
         if (Options.PidFile.Length != 0) File.Delete(Options.PidFile);
         if (Options.UnixSocket.Length != 0) File.Delete(Options.UnixSocket);

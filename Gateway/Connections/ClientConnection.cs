@@ -82,6 +82,9 @@ public sealed partial class ClientConnection : Session
         Wake();
     }
 
+    /// <summary>Ends the connection from any thread once the command it is at is answered.</summary>
+    public void Close() => Post(static client => client.CloseAfterReply = true);
+
     /// <summary>
     /// Has something done by the connection's own loop, between two of its commands. Callable from any thread. What the letter writes to
     /// the reply writer is sent as an out-of-band message.
