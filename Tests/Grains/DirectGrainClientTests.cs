@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -158,10 +157,10 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
         await ReadmeSample.RunAsync(fixture.GatewayPort, console);
         Assert.Equal($"hello from a grain client{console.NewLine}2{console.NewLine}hello{console.NewLine}", console.ToString());
 
-        string source = await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(SourcePath())!, "ReadmeSample.cs"));
+        string source = await File.ReadAllTextAsync(Path.Combine(RedisProcess.RepositoryRoot, "Tests", "Grains", "ReadmeSample.cs"));
         string sample = source[(source.IndexOf("// <readme>", StringComparison.Ordinal) + 12)..source.IndexOf("// </readme>", StringComparison.Ordinal)];
         string[] lines = [.. sample.TrimEnd().Split('\n').Select(line => line.StartsWith("        ", StringComparison.Ordinal) ? line[8..] : line)];
-        string readme = await File.ReadAllTextAsync(Path.Combine(Path.GetDirectoryName(SourcePath())!, "..", "..", "README.md"));
+        string readme = await File.ReadAllTextAsync(Path.Combine(RedisProcess.RepositoryRoot, "README.md"));
         string expected = string.Join('\n', lines).Replace("gatewayPort, ", "gatewayPort: 30000, ", StringComparison.Ordinal).Replace("console.", "Console.", StringComparison.Ordinal);
         Assert.Contains(expected, readme, StringComparison.Ordinal);
     }
@@ -172,6 +171,4 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
         foreach (string key in (string[])["", "a", "123456789", "{user}:1", "{}x", "a{b}c{d}", "{{x}}", "x{", "x}{y}"])
             Assert.Equal(KeySlot.Of(Encoding.UTF8.GetBytes(key)), HashSlot.Of(Encoding.UTF8.GetBytes(key)));
     }
-
-    private static string SourcePath([CallerFilePath] string path = "") => path;
 }
