@@ -156,6 +156,14 @@ public sealed class ServerOptions
     [Directive("rdbcompression")]
     public bool RdbCompression { get; set; } = true;
 
+    /// <summary>rdbchecksum: snapshots end with a checksum, which is verified when they are loaded.</summary>
+    [Directive("rdbchecksum", Immutable = true)]
+    public bool RdbChecksum { get; set; } = true;
+
+    /// <summary>sanitize-dump-payload: whether packed collections in RESTORE and in files are checked element by element for doubles and order.</summary>
+    [Directive("sanitize-dump-payload")]
+    public SanitizeDumpPayload SanitizeDumpPayload { get; set; }
+
     /// <summary>stream-node-max-bytes: a stream's node that would be larger is followed by another; 0 for no limit.</summary>
     [Directive("stream-node-max-bytes", Format = NumberFormat.Memory)]
     public long StreamNodeMaxBytes { get; set; } = 4096;
@@ -245,6 +253,16 @@ public enum LocalAccess
 
     /// <summary>Connections from this machine.</summary>
     Local,
+}
+
+/// <summary>sanitize-dump-payload.</summary>
+public enum SanitizeDumpPayload
+{
+    No,
+    Yes,
+
+    /// <summary>Of clients' RESTORE, not of files.</summary>
+    Clients,
 }
 
 /// <summary>loglevel.</summary>

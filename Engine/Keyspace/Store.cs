@@ -70,6 +70,9 @@ public sealed partial class Store : IDisposable
 
     public EffectStream Effects { get; } = new();
 
+    /// <summary>Function libraries, as files hold them.</summary>
+    public FunctionLibraries Functions { get; } = new();
+
     /// <summary>Whole-keyspace operations take it exclusively, everyone else shared.</summary>
     public SiloGate SiloGate { get; } = new();
 

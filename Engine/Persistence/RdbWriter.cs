@@ -19,14 +19,27 @@ internal sealed class RdbWriter(bool compress)
 
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
 
+    /// <summary>The version of the format that what was written needs: <see cref="RdbVersion.Usual"/>, unless something newer was used.</summary>
+    public int Newest { get; private set; } = RdbVersion.Usual;
+
     /// <summary>Forgets what was written.</summary>
-    public void Clear() => _length = 0;
+    public void Clear()
+    {
+        _length = 0;
+        Newest = RdbVersion.Usual;
+    }
 
     public void Byte(byte value) => Room(1)[0] = value;
 
     public void Bytes(ReadOnlySpan<byte> bytes) => bytes.CopyTo(Room(bytes.Length));
 
-    public void Type(RdbType type) => Byte((byte)type);
+    public void Type(RdbType type)
+    {
+        Newest = Math.Max(Newest, RdbVersion.Of(type));
+        Byte((byte)type);
+    }
+
+    public void Opcode(RdbOpcode opcode) => Byte((byte)opcode);
 
     /// <summary>A length, or any unsigned number.</summary>
     public void Length(ulong length)

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>FUNCTION: libraries of functions. None can be loaded yet, so there is nothing to delete, which clients that tidy up may well ask for.</summary>
+/// <summary>FUNCTION: libraries of functions. None can be loaded yet; what there may be comes from files (see <see cref="FunctionLibraries"/>), and can be deleted.</summary>
 internal static class FunctionCommands
 {
     /// <summary>FUNCTION FLUSH [ASYNC | SYNC]</summary>
@@ -10,8 +10,11 @@ internal static class FunctionCommands
     internal static void Flush(ref CommandContext call)
     {
         if (call.Count > 3 || (call.Count == 3 && !call[2].Is("ASYNC"u8) && !call[2].Is("SYNC"u8)))
+        {
             call.Reply.Error("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"u8);
-        else
-            call.Reply.Ok();
+            return;
+        }
+        call.Store.Functions.Clear();
+        call.Reply.Ok();
     }
 }

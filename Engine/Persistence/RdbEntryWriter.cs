@@ -1,0 +1,40 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Writes keys as an RDB file holds them. An <em>encoded chunk</em> is a run of keys of one database that begins with
+/// <see cref="Select"/>, so that chunks may follow each other in any order; <see cref="RdbFileWriter"/> makes a file of them.
+/// </summary>
+internal static class RdbEntryWriter
+{
+    /// <summary>The keys from here on belong to this database.</summary>
+    public static void Select(RdbWriter writer, int database)
+    {
+        writer.Opcode(RdbOpcode.SelectDb);
+        writer.Length(database);
+    }
+
+    /// <summary>Writes a key: when it expires, how long or how often it was (not) used if the maxmemory policy asks for that, type, key and value.</summary>
+    public static void Write(RdbWriter writer, object entry, ServerOptions options, long nowMs)
+    {
+        long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
+        if (expiresAtMs != Expiry.Never)
+        {
+            writer.Opcode(RdbOpcode.ExpireTimeMs);
+            writer.Milliseconds(expiresAtMs);
+        }
+        switch (options.MaxMemoryPolicy)
+        {
+            case MaxMemoryPolicy.AllkeysLru or MaxMemoryPolicy.VolatileLru:
+                writer.Opcode(RdbOpcode.Idle);
+                writer.Length(Access.IdleMs(KeyEntry.AccessClock(entry), nowMs) / 1000);
+                break;
+            case MaxMemoryPolicy.AllkeysLfu or MaxMemoryPolicy.VolatileLfu:
+                writer.Opcode(RdbOpcode.Frequency);
+                writer.Byte((byte)Access.Frequency(options, KeyEntry.AccessClock(entry), nowMs));
+                break;
+        }
+        writer.Type(RdbObjectWriter.TypeOf(entry));
+        writer.String(KeyEntry.KeyOf(entry));
+        RdbObjectWriter.Write(writer, entry);
+    }
+}
