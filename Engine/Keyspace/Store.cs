@@ -73,6 +73,9 @@ public sealed partial class Store : IDisposable
     /// <summary>Function libraries, as files hold them.</summary>
     public FunctionLibraries Functions { get; } = new();
 
+    /// <summary>The log that replies may have to wait for, and whose errors refuse writes; null while nothing is logged.</summary>
+    public IDurability? Durability { get; set; }
+
     /// <summary>Whole-keyspace operations take it exclusively, everyone else shared.</summary>
     public SiloGate SiloGate { get; } = new();
 
