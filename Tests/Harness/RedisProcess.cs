@@ -148,6 +148,16 @@ public sealed partial class RedisProcess : IAsyncDisposable
         return (server.ExitCode, string.Join('\n', server.Log));
     }
 
+    /// <summary>Starts the server in a directory and kills it a while later, wherever it has got to by then.</summary>
+    public static async Task StartAndKillAsync(ServerKind kind, string directory, TimeSpan after, params string[] directives)
+    {
+        if (kind == ServerKind.UnderTest)
+            kind = redisIsUnderTest ? ServerKind.Redis : ServerKind.OrleansRedis;
+        await using RedisProcess server = new(kind, FreePort(), directory, ownsDirectory: false, directives);
+        server.Launch();
+        await Task.Delay(after);
+    }
+
     public async Task<RespConnection> ConnectAsync() => await RespConnection.ConnectAsync(new IPEndPoint(IPAddress.Loopback, Port), this);
 
     public async Task<RespConnection> ConnectUnixAsync() => await RespConnection.ConnectAsync(new UnixDomainSocketEndPoint(UnixSocket), this);
