@@ -3,8 +3,8 @@ namespace OrleansRedis.Engine;
 /// <summary>
 /// A log that makes effects durable, and that replies may have to wait for: Redis's append-only file, or a shared store.
 /// <para>
-/// With appendfsync always a connection runs what has come in, reads <see cref="Appended"/>, and sends no reply, not even to a read, before <see cref="Committed"/> has
-/// reached that: nobody may see what could still be lost. One commit serves all who wait.
+/// With appendfsync always a connection reads <see cref="Appended"/>, runs what has come in, reads it again, and sends no reply, not even to a read, before
+/// <see cref="Committed"/> has reached that: nobody may see what could still be lost. One commit serves all who wait.
 /// </para>
 /// </summary>
 public interface IDurability
@@ -15,14 +15,16 @@ public interface IDurability
     /// <summary>The position after everything appended so far; only grows.</summary>
     long Appended { get; }
 
-    /// <summary>The position up to which everything is durable.</summary>
+    /// <summary>The position up to which everything is durable. If it has reached the second reading, the replies may go; if not, see <see cref="WhenCommitted"/>.</summary>
     long Committed { get; }
 
     /// <summary>
-    /// Completes when <see cref="Committed"/> has reached a position. If that will never be, it fails: whether the effects survive is not known then,
-    /// and the connection is to be closed without its replies.
+    /// Completes when everything up to a position is durable. It fails if anything that happened since the first reading never will be: a shared store
+    /// has refused it, because the slot is someone else's by now. Then the connection is to be closed without its replies.
     /// </summary>
-    Task WhenCommitted(long position);
+    /// <param name="since">The position before the commands ran.</param>
+    /// <param name="position">The position after they ran.</param>
+    Task WhenCommitted(long since, long position);
 
     /// <summary>The error with which writes are refused while the log cannot be written ("MISCONF …"); null while it can.</summary>
     string? WriteError { get; }

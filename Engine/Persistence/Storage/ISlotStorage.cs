@@ -53,8 +53,8 @@ public interface ISlotStorage : IAsyncDisposable
     Task<IReadOnlyList<SlotClaim>> ClaimAsync(IReadOnlyList<int> slots, CancellationToken cancellation);
 
     /// <summary>
-    /// Reads what is stored of claimed slots: slot after slot in ascending order, of each first the snapshot, then the log behind it in order. All of it is as of one instant.
-    /// Of a slot that nothing is stored of, nothing comes. Throws <see cref="StaleEpochException"/> if someone else has claimed one of them since.
+    /// Reads what is stored of claimed slots: first their snapshots, slot after slot in ascending order, then, in the same order of slots, the logs behind
+    /// them. All of it is as of one instant. Of a slot that nothing is stored of, nothing comes. Throws <see cref="StaleEpochException"/> if someone else has claimed one of them since.
     /// </summary>
     IAsyncEnumerable<StoredPiece> ReadAsync(IReadOnlyList<SlotClaim> claims, CancellationToken cancellation);
 
@@ -112,7 +112,10 @@ public readonly record struct SlotRecord(int Slot, long Epoch, long First, long 
 /// <summary>Everything a slot holds at one position of its history.</summary>
 /// <param name="Claim">The right to write it.</param>
 /// <param name="UpTo">The position: the effects up to it are in the snapshot, those after it are not.</param>
-/// <param name="Pieces">The RDB opcodes of all keys in all databases (SELECTDB, times of expiry, keys with their values; neither header nor end), cut anywhere.</param>
+/// <param name="Pieces">
+/// The keys of all databases as encoded chunks of the RDB format (<see cref="RdbEntryWriter"/>): SELECTDB, then whole keys; one or more in each piece. A store gives
+/// back the same pieces. A piece is read after the one before it has been stored, so they need not all be in memory.
+/// </param>
 public sealed record SlotSnapshot(SlotClaim Claim, SlotPosition UpTo, IAsyncEnumerable<ReadOnlyMemory<byte>> Pieces);
 
 /// <summary>A part of a log to be dropped.</summary>
@@ -121,7 +124,7 @@ public readonly record struct SlotTrim(SlotClaim Claim, SlotPosition UpTo);
 /// <summary>What a <see cref="StoredPiece"/> is part of.</summary>
 public enum StoredKind
 {
-    /// <summary>The next bytes of the slot's snapshot.</summary>
+    /// <summary>A piece of the slot's snapshot.</summary>
     Snapshot,
 
     /// <summary>A record of its log.</summary>
