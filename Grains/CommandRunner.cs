@@ -27,6 +27,15 @@ internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFa
         var session = new Session { Database = database };
         while (true)
         {
+            if (store.Restrictions != Restrictions.None)
+            {
+                if (store.RefusesForNow(command!, session, reply)) return reply.Written.ToArray();
+                if (store.WaitsForLog(command!, session))
+                {
+                    await store.WhenLogHasRoom();
+                    continue;
+                }
+            }
             int stripe = await store.SiloGate.EnterSharedAsync();
             Attempt attempt;
             Func<RespWriter, Task>? continuation;

@@ -46,6 +46,12 @@ builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.
 
 using IHost host = builder.Build();
 ILogger logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("OrleansRedis");
+store.Log.Writer = (severity, line) => SiloLog.Engine(logger, severity switch
+{
+    Severity.Verbose => LogLevel.Debug,
+    Severity.Notice => LogLevel.Information,
+    _ => LogLevel.Warning,
+}, line);
 try
 {
     await host.RunAsync();

@@ -29,6 +29,9 @@ internal static partial class SiloLog
     [LoggerMessage(LogLevel.Error, "A cycle of the active expiry failed in one slot; the others go on")]
     public static partial void ActiveExpiryFailed(ILogger logger, Exception error);
 
+    [LoggerMessage("{Line}")]
+    public static partial void Engine(ILogger logger, LogLevel level, string line);
+
     [LoggerMessage(LogLevel.Critical, "Could not start: {Reason}")]
     public static partial void CannotStart(ILogger logger, string reason);
 }

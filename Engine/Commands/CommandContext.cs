@@ -302,8 +302,17 @@ public ref partial struct CommandContext
     /// <summary>Ends what <see cref="BeginEffect"/> began.</summary>
     internal readonly void EndEffect(Keyspace keyspace) => Effects.End(keyspace.Slot, keyspace.Database);
 
-    /// <summary>Ends an effect on a database as a whole, in one slot.</summary>
-    internal readonly void EndDatabaseEffect(Slot slot, int database) => Effects.End(slot, database);
+    /// <summary>
+    /// Gives, in one slot, the effect of a command on a database as a whole: the request itself, meaning that slot's share of it.
+    /// </summary>
+    /// <param name="slot">The slot.</param>
+    /// <param name="isFirst">False for every slot but the command's first; see <see cref="Engine.Effect.IsShare"/>.</param>
+    internal void DatabaseEffect(Slot slot, bool isFirst)
+    {
+        if (BeginEffect(Count) is not { } words) return;
+        for (int i = 0; i < Count; i++) words.BulkString(Request[i]);
+        Effects.End(slot, Session.Database, isShare: !isFirst);
+    }
 
     /// <summary>An effect of two words. See <see cref="BeginEffect"/>.</summary>
     internal void Effect(Keyspace keyspace, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> key)

@@ -23,7 +23,7 @@ internal static class Databases
         History = "4.0.0: Added the `ASYNC` flushing mode modifier.\n6.2.0: Added the `SYNC` flushing mode modifier.")]
     internal static void Flushdb(ref CommandContext call)
     {
-        if (TryReadMode(ref call)) Flush(ref call, call.Session.Database, call.Session.Database, "FLUSHDB"u8);
+        if (TryReadMode(ref call)) Flush(ref call, call.Session.Database, call.Session.Database);
     }
 
     /// <summary>FLUSHALL [ASYNC | SYNC]</summary>
@@ -33,7 +33,7 @@ internal static class Databases
         History = "4.0.0: Added the `ASYNC` flushing mode modifier.\n6.2.0: Added the `SYNC` flushing mode modifier.")]
     internal static void Flushall(ref CommandContext call)
     {
-        if (TryReadMode(ref call)) Flush(ref call, 0, call.Store.Slots.Databases - 1, "FLUSHALL"u8);
+        if (TryReadMode(ref call)) Flush(ref call, 0, call.Store.Slots.Databases - 1);
     }
 
     /// <summary>SWAPDB index1 index2</summary>
@@ -61,14 +61,10 @@ internal static class Databases
             List<byte[]>? inSecond = slot.Watchers is null ? null : WatchedThatChange(ref call, slot, second, first);
             slot.Swap(first, second);
             call.CountChanges(slot, changes);
-            changes = 0;
             Wake(slot, first, inFirst);
             Wake(slot, second, inSecond);
-            if (call.BeginEffect(3) is not { } words) continue;
-            words.BulkString("SWAPDB"u8);
-            words.BulkString(call[1]);
-            words.BulkString(call[2]);
-            call.EndDatabaseEffect(slot, call.Session.Database);
+            call.DatabaseEffect(slot, isFirst: changes == 1);
+            changes = 0;
         }
     }
 
@@ -92,12 +88,15 @@ internal static class Databases
         return true;
     }
 
-    private static void Flush(ref CommandContext call, int first, int last, ReadOnlySpan<byte> effect)
+    private static void Flush(ref CommandContext call, int first, int last)
     {
         SlotTable slots = call.Store.Slots;
+        bool isFirst = true;
+        Slot? any = null;
         for (int number = 0; number < KeySlot.Count; number++)
         {
             if (slots[number] is not { } slot) continue;
+            any ??= slot;
             int removed = 0;
             for (int database = first; database <= last; database++)
             {
@@ -109,10 +108,11 @@ internal static class Databases
             if (removed == 0) continue;
             call.CountChanges(slot, removed);
             call.Store.Statistics.CountLazyFreed(removed);
-            if (call.BeginEffect(1) is not { } words) continue;
-            words.BulkString(effect);
-            call.EndDatabaseEffect(slot, call.Session.Database);
+            call.DatabaseEffect(slot, isFirst);
+            isFirst = false;
         }
+        // Like Redis it says so even if there was nothing to remove.
+        if (isFirst && any is not null) call.DatabaseEffect(any, isFirst: true);
         call.Reply.Ok();
     }
 

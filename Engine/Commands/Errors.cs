@@ -21,6 +21,12 @@ public static class Errors
 
     public static ReadOnlySpan<byte> Overflow => "ERR increment or decrement would overflow"u8;
 
+    /// <summary>While the data is being loaded.</summary>
+    public const string Loading = "LOADING Redis is loading the dataset in memory";
+
+    /// <summary>While snapshots fail, with stop-writes-on-bgsave-error.</summary>
+    public const string SnapshotFails = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+
     /// <summary>"ERR wrong number of arguments for 'x' command"</summary>
     public static string WrongArity(CommandInfo command) => $"ERR wrong number of arguments for '{command.Name}' command";
 

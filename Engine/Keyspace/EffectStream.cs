@@ -7,7 +7,8 @@ namespace OrleansRedis.Engine;
 /// <param name="Database">The logical database.</param>
 /// <param name="Start">Where its RESP frame starts in the unit's bytes.</param>
 /// <param name="Length">How long that frame is.</param>
-public readonly record struct Effect(int Slot, long Epoch, long Sequence, int Database, int Start, int Length);
+/// <param name="IsShare">It is another slot's share of the command that the effect before it in the unit gives too (FLUSHALL, FLUSHDB, SWAPDB): a log of all slots writes that once.</param>
+public readonly record struct Effect(int Slot, long Epoch, long Sequence, int Database, int Start, int Length, bool IsShare = false);
 
 /// <summary>Consumes what writes do: the append log, replication.</summary>
 public interface IEffectConsumer
@@ -96,8 +97,9 @@ public sealed class EffectUnit
         return _bytes;
     }
 
-    internal void End(Slot slot, int database) =>
-        _effects.Add(new(slot.Number, slot.Epoch, ++slot.Sequence, database, _start, _bytes.Length - _start));
+    /// <summary>Ends what <see cref="Begin"/> began; see <see cref="Effect"/>.</summary>
+    internal void End(Slot slot, int database, bool isShare = false) =>
+        _effects.Add(new(slot.Number, slot.Epoch, ++slot.Sequence, database, _start, _bytes.Length - _start, isShare));
 
     internal void AddFrame(Slot slot, int database, ReadOnlySpan<byte> frame)
     {

@@ -100,9 +100,6 @@ public sealed partial class Store : IDisposable
     /// <summary>DEBUG SET-ACTIVE-EXPIRE and the like do not stop lazy expiry; a paused clock (CLIENT PAUSE, a replica) does.</summary>
     internal bool ExpiryPaused { get; set; }
 
-    /// <summary>While clients are paused expired keys are missing but not deleted, since that is a change too.</summary>
-    public bool KeepsExpired { get; set; }
-
     /// <summary>Runs a command, taking the gates it needs, if they are to be had without waiting.</summary>
     public Attempt Execute(ref CommandContext call)
     {

@@ -25,6 +25,9 @@ public sealed class Transaction : IKeyWatcher
     /// <summary>The flags of all commands queued, taken together.</summary>
     public CommandFlags QueuedFlags { get; private set; }
 
+    /// <summary>The flags that all of them have.</summary>
+    public CommandFlags QueuedInAll { get; private set; } = (CommandFlags)~0;
+
     /// <summary>Bytes that the queued requests take (CLIENT LIST, multi-mem).</summary>
     public long QueuedBytes { get; private set; }
 
@@ -52,6 +55,7 @@ public sealed class Transaction : IKeyWatcher
         if (IsPoisoned || _changed) return;
         _queue.Add(new(command, request.ToOwned()));
         QueuedFlags |= command.Flags;
+        QueuedInAll &= command.Flags;
         QueuedBytes += request.Frame.Length;
     }
 
@@ -90,6 +94,7 @@ public sealed class Transaction : IKeyWatcher
         IsOpen = IsPoisoned = false;
         _queue.Clear();
         QueuedFlags = CommandFlags.None;
+        QueuedInAll = (CommandFlags)~0;
         QueuedBytes = 0;
     }
 

@@ -131,6 +131,7 @@ public sealed partial class ClientConnection
             AfterReply(mark);
             return true;
         }
+        if (_server.Store.Restrictions != Restrictions.None && Restricted(command!, mark, statistics, ref wait) is { } isTaken) return isTaken;
         call.Command = command!;
         call.Continuation = null;
         LastCommand = command;
@@ -170,6 +171,22 @@ public sealed partial class ClientConnection
                 wait = Retry(attempt);
                 return false;
         }
+    }
+
+    /// <summary>Stops a command if something is wrong on this silo: null if it may run; true if it was refused, false if it must wait and be tried again.</summary>
+    private bool? Restricted(CommandInfo command, int mark, CommandStatistics.Stripe statistics, ref Func<Task>? wait)
+    {
+        Store store = _server.Store;
+        if (store.WaitsForLog(command, this))
+        {
+            wait = store.WhenLogHasRoom;
+            return false;
+        }
+        if (!store.RefusesForNow(command, this, _reply)) return null;
+        statistics.CountRejected(command);
+        AfterReply(mark);
+        if (command.Name == "exec" && Transaction is { } transaction) wait = () => transaction.CloseAsync(store);
+        return true;
     }
 
     // Methods of their own, so that the closures are made only when something must be waited for.

@@ -71,12 +71,9 @@ internal sealed class EngineHarness : IDisposable
         var copy = new EngineHarness();
         copy.Time.Advance(NowMs - copy.NowMs);
         copy.Store.ExpiryPaused = true; // what expires is said by the effects
-        long unit = -1;
         foreach (RecordedEffect effect in _recorder.Effects)
         {
-            // These come once for every slot and mean that slot's share; together they are the command.
-            if (effect.Words[0] is "FLUSHDB" or "FLUSHALL" or "SWAPDB" && effect.Unit == unit) continue;
-            unit = effect.Words[0] is "FLUSHDB" or "FLUSHALL" or "SWAPDB" ? effect.Unit : -1;
+            if (effect.IsShare) continue; // together the shares are the command
             copy._default.Session.Database = effect.Database;
             object? reply = copy._default.Run(effect.Words);
             if (reply is RespError) throw new InvalidOperationException($"The effect '{effect}' replied {reply}.");
@@ -113,7 +110,7 @@ internal sealed class EngineHarness : IDisposable
                     var frame = new Replies(bytes.Slice(effect.Start, effect.Length));
                     string[] words = [.. ((object?[])frame.Next()!).Select(word => (string)word!)];
                     if (!frame.AtEnd) throw new InvalidOperationException($"The effect {string.Join(' ', words)} is followed by stray bytes.");
-                    _effects.Add(new(_unit, effect.Slot, effect.Epoch, effect.Sequence, effect.Database, words));
+                    _effects.Add(new(_unit, effect.Slot, effect.Epoch, effect.Sequence, effect.Database, words, effect.IsShare));
                 }
             }
         }
@@ -149,7 +146,7 @@ internal sealed class EngineHarness : IDisposable
 }
 
 /// <summary>One effect as a consumer saw it; those of one unit have the same number.</summary>
-internal sealed record RecordedEffect(long Unit, int Slot, long Epoch, long Sequence, int Database, string[] Words)
+internal sealed record RecordedEffect(long Unit, int Slot, long Epoch, long Sequence, int Database, string[] Words, bool IsShare = false)
 {
     public override string ToString() => string.Join(' ', Words);
 }

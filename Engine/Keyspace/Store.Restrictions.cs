@@ -1,0 +1,83 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>What stands in the way of clients' commands on this silo.</summary>
+[Flags]
+public enum Restrictions
+{
+    None = 0,
+
+    /// <summary>The data is being loaded: only commands with <see cref="CommandFlags.Loading"/> run.</summary>
+    Loading = 1 << 0,
+
+    /// <summary>Snapshots fail and stop-writes-on-bgsave-error is on: commands that may write are refused.</summary>
+    SnapshotFails = 1 << 1,
+
+    /// <summary>The append log cannot be written: commands that may write are refused, and nothing expires meanwhile.</summary>
+    LogFails = 1 << 2,
+
+    /// <summary>More is waiting to be written to the append log than may be: commands that may write wait.</summary>
+    LogIsFull = 1 << 3,
+}
+
+/// <summary>Refusing commands while something is wrong.</summary>
+public sealed partial class Store
+{
+    private int _restrictions;
+    private bool _keepsExpired;
+
+    /// <summary>What is in force now. One plain read where it is looked at before each command.</summary>
+    public Restrictions Restrictions => (Restrictions)Volatile.Read(ref _restrictions);
+
+    /// <summary>
+    /// While clients are paused, or changes cannot be logged, expired keys are missing but not deleted, since that is a change too.
+    /// What is set is the pause.
+    /// </summary>
+    public bool KeepsExpired
+    {
+        get => _keepsExpired || (Restrictions & Restrictions.LogFails) != 0;
+        set => _keepsExpired = value;
+    }
+
+    internal void Restrict(Restrictions restriction) => Interlocked.Or(ref _restrictions, (int)restriction);
+
+    internal void Lift(Restrictions restriction) => Interlocked.And(ref _restrictions, ~(int)restriction);
+
+    /// <summary>
+    /// To be asked before a client's command is queued or run, if there are <see cref="Restrictions"/>. True if it is refused for them, with the
+    /// error written; an open transaction is spoilt, or ended if the command is EXEC (the caller then closes it with <see cref="Transaction.CloseAsync"/>).
+    /// </summary>
+    public bool RefusesForNow(CommandInfo command, Session session, RespWriter reply)
+    {
+        Restrictions restrictions = Restrictions;
+        Transaction? transaction = session.Transaction is { IsOpen: true } open ? open : null;
+        bool executes = transaction is not null && command.Name == "exec";
+        CommandFlags any = executes ? transaction!.QueuedFlags : command.Flags;
+        string? error = null;
+        if ((any & CommandFlags.Write) != 0 || command.Name == "ping")
+        {
+            if ((restrictions & Restrictions.SnapshotFails) != 0) error = Errors.SnapshotFails;
+            else if ((restrictions & Restrictions.LogFails) != 0) error = $"MISCONF Errors writing to the AOF file: {LogFailure}";
+        }
+        if ((restrictions & Restrictions.Loading) != 0 && error is null)
+        {
+            bool allowed = executes ? transaction!.QueuedInAll.HasFlag(CommandFlags.Loading) : command.Is(CommandFlags.Loading);
+            if (!allowed) error = Errors.Loading;
+        }
+        if (error is null) return false;
+        if (executes) error = $"EXECABORT Transaction discarded because of: {error}";
+        else transaction?.Poison();
+        reply.Error(error);
+        return true;
+    }
+
+    /// <summary>Whether a client's command must wait for room in the append log.</summary>
+    public bool WaitsForLog(CommandInfo command, Session session) =>
+        (Restrictions & Restrictions.LogIsFull) != 0
+        && (command.Is(CommandFlags.Write) || (command.Name == "exec" && session.Transaction is { } transaction && (transaction.QueuedFlags & CommandFlags.Write) != 0));
+
+    /// <summary>Completes when there is room in the append log again; then try again.</summary>
+    public Task WhenLogHasRoom() => Task.CompletedTask;
+
+    /// <summary>Why the append log cannot be written, in the system's words.</summary>
+    internal string LogFailure { get; set; } = "";
+}
