@@ -32,7 +32,7 @@ internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFa
                 if (store.RefusesForNow(command!, session, reply)) return reply.Written.ToArray();
                 if (store.WaitsForLog(command!, session))
                 {
-                    await store.WhenLogHasRoom();
+                    await (store.Durability?.WhenRoom() ?? Task.CompletedTask);
                     continue;
                 }
             }

@@ -38,9 +38,11 @@ public sealed partial class Store
         set => _keepsExpired = value;
     }
 
-    internal void Restrict(Restrictions restriction) => Interlocked.Or(ref _restrictions, (int)restriction);
+    /// <summary>Something is wrong from now on. For failing logs <see cref="IDurability.WriteError"/> says what.</summary>
+    public void Restrict(Restrictions restriction) => Interlocked.Or(ref _restrictions, (int)restriction);
 
-    internal void Lift(Restrictions restriction) => Interlocked.And(ref _restrictions, ~(int)restriction);
+    /// <summary>It is over.</summary>
+    public void Lift(Restrictions restriction) => Interlocked.And(ref _restrictions, ~(int)restriction);
 
     /// <summary>
     /// To be asked before a client's command is queued or run, if there are <see cref="Restrictions"/>. True if it is refused for them, with the
@@ -56,7 +58,7 @@ public sealed partial class Store
         if ((any & CommandFlags.Write) != 0 || command.Name == "ping")
         {
             if ((restrictions & Restrictions.SnapshotFails) != 0) error = Errors.SnapshotFails;
-            else if ((restrictions & Restrictions.LogFails) != 0) error = $"MISCONF Errors writing to the AOF file: {LogFailure}";
+            else if ((restrictions & Restrictions.LogFails) != 0) error = Durability?.WriteError;
         }
         if ((restrictions & Restrictions.Loading) != 0 && error is null)
         {
@@ -74,10 +76,4 @@ public sealed partial class Store
     public bool WaitsForLog(CommandInfo command, Session session) =>
         (Restrictions & Restrictions.LogIsFull) != 0
         && (command.Is(CommandFlags.Write) || (command.Name == "exec" && session.Transaction is { } transaction && (transaction.QueuedFlags & CommandFlags.Write) != 0));
-
-    /// <summary>Completes when there is room in the append log again; then try again.</summary>
-    public Task WhenLogHasRoom() => Task.CompletedTask;
-
-    /// <summary>Why the append log cannot be written, in the system's words.</summary>
-    internal string LogFailure { get; set; } = "";
 }

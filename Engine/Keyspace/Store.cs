@@ -70,6 +70,9 @@ public sealed partial class Store : IDisposable
 
     public EffectStream Effects { get; } = new();
 
+    /// <summary>What the operator is told.</summary>
+    public ServerLog Log { get; } = new();
+
     /// <summary>Function libraries, as files hold them.</summary>
     public FunctionLibraries Functions { get; } = new();
 

@@ -26,6 +26,9 @@ public interface IDurability
     /// <param name="position">The position after they ran.</param>
     Task WhenCommitted(long since, long position);
 
-    /// <summary>The error with which writes are refused while the log cannot be written ("MISCONF …"); null while it can.</summary>
+    /// <summary>Completes when there is room for more after <see cref="Restrictions.LogIsFull"/>; then try again.</summary>
+    Task WhenRoom();
+
+    /// <summary>The error with which writes are refused while the log cannot be written ("MISCONF …"); null while it can. Asked for while <see cref="Restrictions.LogFails"/> is set.</summary>
     string? WriteError { get; }
 }

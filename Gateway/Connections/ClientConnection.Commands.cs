@@ -179,7 +179,7 @@ public sealed partial class ClientConnection
         Store store = _server.Store;
         if (store.WaitsForLog(command, this))
         {
-            wait = store.WhenLogHasRoom;
+            wait = () => store.Durability?.WhenRoom() ?? Task.CompletedTask;
             return false;
         }
         if (!store.RefusesForNow(command, this, _reply)) return null;
