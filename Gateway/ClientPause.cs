@@ -9,17 +9,32 @@ public sealed class ClientPause(Store store) : IDisposable
     private volatile State? _state;
     private ITimer? _timer;
 
-    /// <summary>Whether this command must wait, and for what.</summary>
-    public bool Holds(CommandInfo command, out Task over)
+    private int _held;
+
+    /// <summary>How many clients wait for its end; INFO counts them among the blocked ones.</summary>
+    public int HeldCount => Volatile.Read(ref _held);
+
+    /// <summary>Whether this command must wait, and for what. EXEC does what was queued.</summary>
+    public bool Holds(CommandInfo command, Session session, out Task over)
     {
         State? state = _state;
-        if (state is null || (!state.All && !command.Is(CommandFlags.Write | CommandFlags.MayReplicate)))
+        CommandFlags flags = command.Flags;
+        if (command.Name == "exec" && session.Transaction is { IsOpen: true } transaction) flags |= transaction.QueuedFlags;
+        if (state is null || (!state.All && (flags & (CommandFlags.Write | CommandFlags.MayReplicate)) == 0))
         {
             over = Task.CompletedTask;
             return false;
         }
         over = state.Over.Task;
         return true;
+    }
+
+    /// <summary>Completes with the pause's end, and counts the client among those that wait for it.</summary>
+    public async Task HoldAsync(Task over)
+    {
+        Interlocked.Increment(ref _held);
+        await over.ConfigureAwait(false);
+        Interlocked.Decrement(ref _held);
     }
 
     /// <summary>Whether any pause is in force.</summary>

@@ -51,7 +51,10 @@ public sealed class RedisServer : IDisposable
     public DateTimeOffset StartedAt { get; }
 
     /// <summary>A random name of this run of the server.</summary>
-    public string RunId { get; } = Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(20));
+    public string RunId { get; } = RandomName();
+
+    /// <summary>A random name of the history that the data of this run has.</summary>
+    public string ReplicationId { get; } = RandomName();
 
     /// <summary>Called by SHUTDOWN once it has decided to go; the host stops the process.</summary>
     public Action? StopRequested { get; set; }
@@ -63,6 +66,8 @@ public sealed class RedisServer : IDisposable
         Pause.Dispose();
         CommandStatistics.Dispose();
     }
+
+    private static string RandomName() => Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(20));
 
     private void CountNested(CommandInfo command, long ticks, ReadOnlySpan<byte> reply)
     {

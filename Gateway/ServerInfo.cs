@@ -66,7 +66,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("maxclients", server.Options.MaxClients);
         Field("client_recent_max_input_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingInputBytes));
         Field("client_recent_max_output_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingOutputBytes));
-        Field("blocked_clients", Store.BlockedCount);
+        Field("blocked_clients", Store.BlockedCount + server.Pause.HeldCount);
     }
 
     private void WriteMemory()
@@ -132,8 +132,18 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteReplication()
     {
+        // Nobody can follow this server yet: it is a master without replicas and without a backlog, whose history has this name.
         Field("role", "master");
         Field("connected_slaves", 0);
+        Field("master_failover_state", "no-failover");
+        Field("master_replid", server.ReplicationId);
+        Field("master_replid2", new string('0', 40));
+        Field("master_repl_offset", 0);
+        Field("second_repl_offset", -1);
+        Field("repl_backlog_active", 0);
+        Field("repl_backlog_size", 0);
+        Field("repl_backlog_first_byte_offset", 0);
+        Field("repl_backlog_histlen", 0);
     }
 
     private void WriteCpu()

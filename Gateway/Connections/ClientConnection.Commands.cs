@@ -120,7 +120,7 @@ public sealed partial class ClientConnection
                 return true;
             }
         }
-        if (_server.Pause.IsOn && _server.Pause.Holds(command!, out Task over))
+        if (_server.Pause.IsOn && _server.Pause.Holds(command!, this, out Task over))
         {
             wait = After(over);
             return false;
@@ -192,7 +192,7 @@ public sealed partial class ClientConnection
     // Methods of their own, so that the closures are made only when something must be waited for.
     private Func<Task> Continue(Func<RespWriter, Task> continuation, bool isReplied) => () => ContinueAsync(continuation, isReplied);
 
-    private static Func<Task> After(Task over) => () => over;
+    private Func<Task> After(Task over) => () => _server.Pause.HoldAsync(over);
 
     private Func<Task> RunExclusivelyLater(OwnedRequest request, CommandInfo command) => () => RunExclusivelyAsync(request, command);
 
