@@ -114,8 +114,10 @@ public ref partial struct CommandContext
     /// <summary>The keyspace in which a key lives, in another database.</summary>
     internal Keyspace KeyspaceOf(scoped ReadOnlySpan<byte> key, int database)
     {
-        if (_slot is not null) return _slot.Keyspace(database);
-        return Store.HeldSlot(KeySlot.Of(key), Hold).Keyspace(database);
+        Keyspace keyspace = (_slot ?? Store.HeldSlot(KeySlot.Of(key), Hold)).Keyspace(database);
+        // A command that may change the key must first have snapshots under way get what it is.
+        if (keyspace.Snapshots is not null && Command.Is(CommandFlags.Write)) keyspace.BeforeChange(key);
+        return keyspace;
     }
 
     /// <summary>Looks a key up to read it: an expired one is missing, use is noted, hits and misses are counted.</summary>

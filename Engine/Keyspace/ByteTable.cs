@@ -180,6 +180,17 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         return from >= 1UL << 32 ? 0 : (uint)from;
     }
 
+    /// <summary>Appends every entry with a hash from <paramref name="from"/> up to, not including, <paramref name="end"/>, which is at most 2^32.</summary>
+    public void Range(ulong from, ulong end, List<object> into)
+    {
+        long cellsLeft = long.MaxValue;
+        while (from < end)
+        {
+            bool inNew = from < _boundary;
+            from = (inNew ? ref _cells : ref _old).Scan(from, inNew ? Math.Min(end, _boundary) : end, int.MaxValue, ref cellsLeft, into);
+        }
+    }
+
     /// <summary>The same for a cursor as a client gave it: one beyond all hashes is at the end.</summary>
     public uint ScanFrom(ulong cursor, int atLeast, List<object> into) => cursor > uint.MaxValue ? 0 : Scan((uint)cursor, atLeast, into);
 

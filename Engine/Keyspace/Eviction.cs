@@ -261,6 +261,7 @@ public sealed class Eviction
 
     private void Delete(Keyspace keyspace, ReadOnlySpan<byte> key)
     {
+        keyspace.BeforeChange(key);
         if (keyspace.Remove(key) is not { } entry) return;
         _store.Statistics.CountEvicted();
         _store.Freed(entry);

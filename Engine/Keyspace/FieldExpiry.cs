@@ -16,6 +16,7 @@ internal static class FieldExpiry
         byte[] key = entry.Key.ToArray();
         object hash = entry.Object;
         int expired = 0;
+        keyspace.BeforeChange(key);
         if (hash is HashValue table)
         {
             while (expired < most && table.TryExpireOne(nowMs, out byte[]? field))

@@ -30,6 +30,32 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     /// <summary>Bytes of all entries and of the table.</summary>
     public long Bytes => EntryBytes + ArrayBytes;
 
+    /// <summary>The snapshots that are under way, of this keyspace; null if there are none.</summary>
+    internal KeyspaceSnapshot? Snapshots { get; set; }
+
+    /// <summary>
+    /// To be called before anything about a key changes, its being here included, so that snapshots get what it was. A command that says it
+    /// writes has it called for every key it reaches; what changes keys in other ways calls it.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void BeforeChange(scoped ReadOnlySpan<byte> key)
+    {
+        if (Snapshots is not null) WriteToSnapshots(key);
+    }
+
+    /// <summary>The slot has given this keyspace up; nobody will change it any more.</summary>
+    internal void Flushed()
+    {
+        for (KeyspaceSnapshot? mark = Snapshots; mark is not null; mark = mark.Next) mark.Flushed();
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void WriteToSnapshots(scoped ReadOnlySpan<byte> key)
+    {
+        uint hash = KeyHash.Of(key);
+        for (KeyspaceSnapshot? mark = Snapshots; mark is not null; mark = mark.Next) mark.BeforeChange(hash);
+    }
+
     /// <summary>The key's entry, even if its time has come; most callers want <see cref="CommandContext"/>'s Read and Write.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Entry Find(scoped ReadOnlySpan<byte> key) => new(this, ref Find(key, KeyHash.Of(key)));

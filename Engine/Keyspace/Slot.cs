@@ -92,6 +92,7 @@ public sealed class Slot
         AddBytes(-cleared.EntryBytes);
         TablesChanged(empty.ArrayBytes - cleared.CountedArrayBytes);
         _table.KeyCountChanged(Number, database, -cleared.Count);
+        cleared.Flushed();
         return cleared;
     }
 

@@ -308,6 +308,7 @@ public sealed partial class Store : IDisposable
     /// <summary>Deletes a key whose time has come; under its gate. The unit is published by the caller.</summary>
     internal void Expire(Keyspace keyspace, ReadOnlySpan<byte> key, EffectUnit unit)
     {
+        keyspace.BeforeChange(key);
         if (keyspace.Remove(key) is not { } entry) return;
         Statistics.CountExpired();
         Freed(entry);

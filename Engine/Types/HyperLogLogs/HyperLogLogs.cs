@@ -80,6 +80,7 @@ internal static class HyperLogLogs
                 return;
             }
             // The count is kept in the string, which so changes.
+            entry.Keyspace.BeforeChange(call[1]);
             HyperLogLog.SetCached(StringEntry.Extend(ref call, entry, call[1], 0), cardinality);
             call.Modified(entry.Keyspace, call[1], KeyEvents.None, default);
             call.Effect(entry.Keyspace, "PFCOUNT"u8, call[1]);

@@ -1,0 +1,131 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// A snapshot's mark on a keyspace: which regions of it are written. A region is a range of hashes; how many there are is decided at the
+/// beginning, so that each holds some hundred keys, or some hundred kB. State of the slot: under its gate.
+/// </summary>
+internal sealed class KeyspaceSnapshot
+{
+    /// <summary>About so many keys are written out in one hold of the gate: some tens of µs.</summary>
+    private const int KeysPerRegion = 256;
+
+    /// <summary>The same in bytes of memory: compressing so many takes about a millisecond.</summary>
+    private const long BytesPerRegion = 128 * 1024;
+
+    /// <summary>A keyspace of fewer keys is written whole, if it is not large.</summary>
+    private const int MostKeysWritten = 512;
+
+    private readonly Keyspace _keyspace;
+    private readonly uint _regions;
+    private readonly ulong[]? _written; // a bit for each region; null if there is one
+    private Snapshot? _snapshot;        // null once it is taken off
+    private uint _next;                 // all regions before it are written
+    private uint _left;
+
+    [ThreadStatic]
+    private static List<object>? t_entries;
+
+    public KeyspaceSnapshot(Keyspace keyspace)
+    {
+        _keyspace = keyspace;
+        Database = keyspace.Database;
+        long byCount = keyspace.Count <= MostKeysWritten ? 1 : (keyspace.Count + KeysPerRegion - 1) / KeysPerRegion;
+        long bySize = (keyspace.EntryBytes + BytesPerRegion - 1) / BytesPerRegion;
+        // More regions than keys would be of no use: keys that are large are alone in theirs by then, most of them.
+        _regions = (uint)Math.Clamp(Math.Min(Math.Max(byCount, bySize), 2L * keyspace.Count), 1, int.MaxValue);
+        _left = _regions;
+        if (_regions > 1) _written = new ulong[(_regions + 63) / 64];
+    }
+
+    /// <summary>The number that the database had at the instant.</summary>
+    public int Database { get; }
+
+    public Slot Slot => _keyspace.Slot;
+
+    /// <summary>The next mark on the same keyspace, of another snapshot.</summary>
+    public KeyspaceSnapshot? Next { get; private set; }
+
+    /// <summary>Bytes of the keyspace, if it was flushed.</summary>
+    public long FlushedBytes { get; private set; }
+
+    /// <summary>Puts the mark on the keyspace.</summary>
+    public void Put(Snapshot snapshot)
+    {
+        _snapshot = snapshot;
+        Next = _keyspace.Snapshots;
+        _keyspace.Snapshots = this;
+    }
+
+    /// <summary>Takes the mark off, if it is still on.</summary>
+    public void TakeOff()
+    {
+        if (_snapshot is null) return;
+        _snapshot = null;
+        FlushedBytes = 0;
+        if (ReferenceEquals(_keyspace.Snapshots, this))
+        {
+            _keyspace.Snapshots = Next;
+        }
+        else
+        {
+            for (KeyspaceSnapshot? mark = _keyspace.Snapshots; mark is not null; mark = mark.Next)
+            {
+                if (ReferenceEquals(mark.Next, this)) mark.Next = Next;
+            }
+        }
+        // Next stays, for whoever is walking along the marks.
+    }
+
+    /// <summary>A writer is about to change what lives at this hash.</summary>
+    public void BeforeChange(uint hash) => _snapshot!.WriteFor(this, hash);
+
+    /// <summary>The keyspace is gone for everyone but the snapshot.</summary>
+    public void Flushed() => _snapshot!.KeepFlushed(this);
+
+    /// <summary>Notes that, and returns how many bytes are held for the snapshot alone.</summary>
+    public long NoteFlushed() => FlushedBytes = _keyspace.Bytes;
+
+    public bool IsWritten(uint hash) => IsRegionWritten(RegionOf(hash));
+
+    /// <summary>Writes the region of a hash, which is not written yet. True if it was the last.</summary>
+    public bool WriteRegionOf(uint hash, SnapshotChunk chunk) => Write(RegionOf(hash), chunk);
+
+    /// <summary>Writes the next region that is not written, if there is one. True if none is left.</summary>
+    public bool WriteNext(SnapshotChunk chunk)
+    {
+        if (_left == 0) return true;
+        while (IsRegionWritten(_next)) _next++;
+        return Write(_next++, chunk);
+    }
+
+    private uint RegionOf(uint hash) => (uint)(((ulong)hash * _regions) >> 32);
+
+    private bool IsRegionWritten(uint region) => _written is null ? _left == 0 : (_written[region / 64] & (1UL << (int)(region % 64))) != 0;
+
+    private bool Write(uint region, SnapshotChunk chunk)
+    {
+        Debug.Assert(!IsRegionWritten(region));
+        if (_written is null)
+        {
+            foreach (object entry in _keyspace) chunk.Write(Database, entry);
+            return --_left == 0;
+        }
+        List<object> entries = t_entries ??= [];
+        try
+        {
+            _keyspace.Range(FirstHashOf(region), FirstHashOf(region + 1), entries);
+            foreach (object entry in CollectionsMarshal.AsSpan(entries)) chunk.Write(Database, entry);
+        }
+        finally
+        {
+            entries.Clear();
+        }
+        _written[region / 64] |= 1UL << (int)(region % 64);
+        return --_left == 0;
+    }
+
+    private ulong FirstHashOf(uint region) => (((ulong)region << 32) + _regions - 1) / _regions;
+}

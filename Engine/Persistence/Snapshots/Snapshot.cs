@@ -1,0 +1,359 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Writes out what some slots hold at one instant, while they go on being changed: no fork, and nobody is stopped for longer than it takes to
+/// write out a few hundred keys.
+/// <para>
+/// <b>How.</b> <see cref="Begin(Store, ISnapshotTarget, Func{int}?)"/> is the instant. It gives every keyspace that has keys a <see cref="KeyspaceSnapshot"/>, which knows what of it
+/// is written: all or nothing of a small one, of a larger one which regions, a region being a range of hashes with some hundreds of keys.
+/// <see cref="Run"/>, on a thread of its own, goes through them all. Who wants to change a key first writes out the region in which the key
+/// lives, is to live, or lived, unless that is done (<see cref="Keyspace.BeforeChange(ReadOnlySpan{byte})"/>). So what is written of a region is what it held at the instant,
+/// whoever wrote it, and each is written once.
+/// </para>
+/// <para>
+/// <b>Who may touch what.</b> A keyspace's marks, and what hangs on them, are state of its slot: under the slot's gate (or with the silo gate held
+/// exclusively) only. Chunks written by writers go through <see cref="_queue"/>, which anyone may use; the target is used under
+/// <see cref="_appending"/>. No gate is ever waited for with that lock held, and nothing but the lock with a gate held, so neither can
+/// deadlock. <see cref="_over"/> may be set by anyone.
+/// </para>
+/// <para>
+/// <b>The races, one by one.</b>
+/// <list type="bullet">
+/// <item><em>The beginning</em>: the silo gate is held exclusively (for a single slot its own gate will do), so no command is half done, and no
+/// one sees only some of the marks.</item>
+/// <item><em>A writer and the saver at the same region</em>: both hold the slot's gate.</item>
+/// <item><em>The end</em>: a writer enqueues its chunk in the same hold of the gate in which it marks the region as written. The saver, who
+/// ends a keyspace under its gate, finds all chunks of it in the queue, and empties the queue last.</item>
+/// <item><em>Several keyspaces in one command</em> (RENAME, COPY, SORT STORE, EXEC, a script): each is reached through
+/// <see cref="CommandContext.KeyspaceOf(ReadOnlySpan{byte})"/>, the gates being held, before anything in it changes.</item>
+/// <item><em>Changes without a command</em>: expiry of keys and fields, eviction and PFCOUNT's cache do it themselves. Clients served in the wake of
+/// another one's command run their own, and that is a command.</item>
+/// <item><em>SWAPDB</em>: marks hang on the keyspace and remember the number that its database had.</item>
+/// <item><em>FLUSHDB, FLUSHALL, DEBUG RELOAD</em>: the slot gets a new keyspace, without marks; nobody changes the old one any more, which the
+/// saver still holds. (FLUSHALL also ends a BGSAVE, as in Redis; that is not up to this class.)</item>
+/// <item><em>A slot withdrawn</em>: closed under its gate, so nobody changes it any more, and the saver still holds its keyspaces.</item>
+/// <item><em>A database first used, or a slot published, after the instant</em>: has no marks, and was empty at the instant.</item>
+/// <item><em>A table that is resized between two holds</em>: a region is a range of hashes, wherever in the table it lies (see
+/// <see cref="ByteTable{TKeyOf}"/>).</item>
+/// <item><em>Abort</em>: <see cref="_over"/> is set; who meets a mark of a snapshot that is over takes it off. The saver takes off the others.</item>
+/// <item><em>Two snapshots at once</em>: a keyspace has a list of marks, each of which stands for itself.</item>
+/// </list>
+/// </para>
+/// <para>
+/// <b>Memory.</b> What writers have written out waits in the queue, in at most <see cref="MostQueuedBytes"/>: whoever would exceed that
+/// gives as much to the target himself. Keyspaces that were flushed are held until they are written. Both are counted in <see cref="HeldBytes"/>.
+/// </para>
+/// <para>
+/// <b>What cannot be cut</b> is a single key: one that takes a second to write holds up the writers of its slot for a second.
+/// </para>
+/// </summary>
+internal sealed class Snapshot
+{
+    /// <summary>How many bytes may wait in the queue.</summary>
+    internal const long MostQueuedBytes = 32 << 20;
+
+    /// <summary>The saver gives a chunk to the target when it is this large.</summary>
+    private const int ChunkBytes = 64 * 1024;
+
+    /// <summary>So often the target is asked to settle.</summary>
+    private const int SettleBytes = 1 << 20;
+
+    private readonly SiloGate? _siloGate;
+    private readonly ISnapshotTarget _target;
+    private readonly List<KeyspaceSnapshot?> _marks;  // null once written; the saver's own
+    private readonly ConcurrentQueue<SnapshotChunk> _queue = new();
+    private readonly ConcurrentBag<SnapshotChunk> _spare = [];
+    private readonly Lock _appending = new();
+    private volatile bool _over;
+    private Exception? _failure;
+    private long _queuedBytes;
+    private long _flushedBytes;
+    private long _mostHeldBytes;
+    private long _keysWritten;
+
+    private Snapshot(SiloGate? siloGate, ISnapshotTarget target, IEnumerable<KeyspaceSnapshot> marks, long keys)
+    {
+        _siloGate = siloGate;
+        _target = target;
+        _marks = [.. marks];
+        Keys = keys;
+    }
+
+    /// <summary>How many keys there were at the instant.</summary>
+    public long Keys { get; }
+
+    /// <summary>How many of them are written.</summary>
+    public long KeysWritten => Volatile.Read(ref _keysWritten);
+
+    /// <summary>Bytes that are in memory on account of the snapshot now: in the queue, and in keyspaces that would be gone.</summary>
+    public long HeldBytes => Math.Max(0, Volatile.Read(ref _queuedBytes) + Volatile.Read(ref _flushedBytes));
+
+    /// <summary>The most that <see cref="HeldBytes"/> has been.</summary>
+    public long MostHeldBytes => Volatile.Read(ref _mostHeldBytes);
+
+    /// <summary>It is finished, has failed or was aborted: nothing needs to be written for it.</summary>
+    public bool IsOver => _over;
+
+    /// <summary>rdb-key-save-delay: microseconds that the saver waits after each key; if negative, a microsecond after so many keys.</summary>
+    public Func<int>? KeyDelay { get; init; }
+
+    /// <summary>Fixes the instant for all slots on this silo. The caller holds the silo gate exclusively.</summary>
+    public static Snapshot Begin(Store store, ISnapshotTarget target, Func<int>? keyDelay = null)
+    {
+        SlotTable slots = store.Slots;
+        return Begin(Enumerate(slots), slots.Databases, store.SiloGate, target, keyDelay);
+
+        static IEnumerable<Slot> Enumerate(SlotTable slots)
+        {
+            for (int number = 0; number < KeySlot.Count; number++)
+            {
+                if (slots[number] is { } slot) yield return slot;
+            }
+        }
+    }
+
+    /// <summary>Fixes the instant for one slot. The caller holds its gate.</summary>
+    public static Snapshot BeginSlot(Store store, Slot slot, ISnapshotTarget target) => Begin([slot], store.Slots.Databases, store.SiloGate, target, null);
+
+    private static Snapshot Begin(IEnumerable<Slot> slots, int databases, SiloGate gate, ISnapshotTarget target, Func<int>? keyDelay)
+    {
+        var marks = new List<KeyspaceSnapshot>();
+        long keys = 0;
+        foreach (Slot slot in slots)
+        {
+            for (int database = 0; database < databases; database++)
+            {
+                if (slot.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
+                marks.Add(new(keyspace));
+                keys += keyspace.Count;
+            }
+        }
+        // By database, as redis-server writes its files; within one by slot, as they are.
+        var snapshot = new Snapshot(gate, target, marks.Exists(mark => mark.Database != 0) ? marks.OrderBy(mark => mark.Database) : marks, keys) { KeyDelay = keyDelay };
+        foreach (KeyspaceSnapshot mark in marks) mark.Put(snapshot);
+        return snapshot;
+    }
+
+    /// <summary>
+    /// Ends it as soon as possible, whoever asks: <see cref="Run"/> then throws an <see cref="OperationCanceledException"/>. The target may still
+    /// be called until that has returned.
+    /// </summary>
+    public void Abort() => _over = true;
+
+    /// <summary>
+    /// Writes everything out that writers have not, and returns when the target has all of it. Throws what the target has thrown. Takes its time,
+    /// and blocks: for a thread of its own.
+    /// </summary>
+    /// <param name="exclusive">The caller holds the silo gate exclusively, and will until the end.</param>
+    public void Run(bool exclusive = false)
+    {
+        SnapshotChunk chunk = Rent();
+        long sinceSettled = 0;
+        int at = 0;
+        for (; at < _marks.Count && !_over; at++)
+        {
+            KeyspaceSnapshot mark = _marks[at]!;
+            bool finished = false;
+            while (!finished && !_over)
+            {
+                int keys = chunk.Keys;
+                Enter(mark, exclusive, out int stripe);
+                try
+                {
+                    finished = mark.WriteNext(chunk);
+                    if (finished) TakeOff(mark);
+                }
+                catch (Exception failure)
+                {
+                    Fail(failure);
+                }
+                finally
+                {
+                    Exit(mark, exclusive, stripe);
+                }
+                keys = chunk.Keys - keys;
+                Interlocked.Add(ref _keysWritten, keys);
+                if (chunk.Length >= ChunkBytes)
+                {
+                    sinceSettled += chunk.Length;
+                    Append(chunk);
+                    if (chunk.IsLarge) chunk = _target.CreateChunk();
+                    else chunk.Clear();
+                }
+                EmptyQueue(0);
+                if (sinceSettled >= SettleBytes)
+                {
+                    Try(_target.Settle);
+                    sinceSettled = 0;
+                }
+                if (keys > 0) Delay(keys);
+            }
+            if (finished) _marks[at] = null; // a keyspace that was flushed is not needed any more
+        }
+        Append(chunk);
+        EmptyQueue(0);
+        bool complete = !_over;
+        _over = true;
+        for (int i = 0; i < _marks.Count && !complete; i++) TakeOff(_marks[i], exclusive);
+        lock (_appending) _queue.Clear(); // and no writer is in the target any more
+        if (_failure is not null) throw new IOException(_failure.Message, _failure);
+        if (!complete) throw new OperationCanceledException("The snapshot was aborted.");
+        Debug.Assert(KeysWritten == Keys, "Every key of the instant is written once.");
+    }
+
+    /// <summary>A writer is about to change what lives at this hash; under the slot's gate.</summary>
+    internal void WriteFor(KeyspaceSnapshot mark, uint hash)
+    {
+        if (_over)
+        {
+            TakeOff(mark);
+            return;
+        }
+        if (mark.IsWritten(hash)) return;
+        SnapshotChunk chunk = Rent();
+        try
+        {
+            if (mark.WriteRegionOf(hash, chunk)) TakeOff(mark);
+        }
+        catch (Exception failure)
+        {
+            // It is the snapshot's failure, not that of the command that has come by.
+            Fail(failure);
+            return;
+        }
+        Interlocked.Add(ref _keysWritten, chunk.Keys);
+        if (chunk.Keys == 0)
+        {
+            Return(chunk);
+            return;
+        }
+        Hold(ref _queuedBytes, chunk.Length);
+        _queue.Enqueue(chunk);
+        if (Volatile.Read(ref _queuedBytes) > MostQueuedBytes) EmptyQueue(MostQueuedBytes);
+    }
+
+    /// <summary>A keyspace that is not written yet is gone for everyone else; under the slot's gate.</summary>
+    internal void KeepFlushed(KeyspaceSnapshot mark)
+    {
+        if (_over) TakeOff(mark);
+        else Hold(ref _flushedBytes, mark.NoteFlushed());
+    }
+
+    private void Enter(KeyspaceSnapshot mark, bool exclusive, out int stripe)
+    {
+        stripe = 0;
+        if (exclusive) return;
+        while (!_siloGate!.TryEnterShared(out stripe)) _siloGate.WhenShared().Wait();
+        mark.Slot.Gate.Enter();
+    }
+
+    private void Exit(KeyspaceSnapshot mark, bool exclusive, int stripe)
+    {
+        if (exclusive) return;
+        mark.Slot.Gate.Exit();
+        _siloGate!.ExitShared(stripe);
+    }
+
+    private void TakeOff(KeyspaceSnapshot mark)
+    {
+        Interlocked.Add(ref _flushedBytes, -mark.FlushedBytes);
+        mark.TakeOff();
+    }
+
+    private void TakeOff(KeyspaceSnapshot? mark, bool exclusive)
+    {
+        if (mark is null) return;
+        Enter(mark, exclusive, out int stripe);
+        TakeOff(mark);
+        Exit(mark, exclusive, stripe);
+    }
+
+    private void Append(SnapshotChunk chunk)
+    {
+        if (chunk.Keys == 0) return;
+        try
+        {
+            lock (_appending)
+            {
+                if (!_over) _target.Append(chunk);
+            }
+        }
+        catch (Exception failure)
+        {
+            Fail(failure);
+        }
+    }
+
+    /// <summary>Gives queued chunks to the target until no more than so many bytes are left.</summary>
+    private void EmptyQueue(long downTo)
+    {
+        while (Volatile.Read(ref _queuedBytes) > downTo)
+        {
+            SnapshotChunk? chunk;
+            lock (_appending) // around both, so that nobody finds the queue empty and the target not up to date
+            {
+                if (!_queue.TryDequeue(out chunk)) return;
+                Append(chunk);
+            }
+            Interlocked.Add(ref _queuedBytes, -chunk.Length);
+            Return(chunk);
+        }
+    }
+
+    private void Try(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception failure)
+        {
+            Fail(failure);
+        }
+    }
+
+    private void Fail(Exception failure)
+    {
+        Interlocked.CompareExchange(ref _failure, failure, null);
+        _over = true;
+    }
+
+    private void Hold(ref long count, long bytes)
+    {
+        Interlocked.Add(ref count, bytes);
+        long held = HeldBytes, most = Volatile.Read(ref _mostHeldBytes);
+        while (held > most)
+        {
+            long seen = Interlocked.CompareExchange(ref _mostHeldBytes, held, most);
+            if (seen == most) return;
+            most = seen;
+        }
+    }
+
+    private SnapshotChunk Rent() => _spare.TryTake(out SnapshotChunk? chunk) ? chunk : _target.CreateChunk();
+
+    private void Return(SnapshotChunk chunk)
+    {
+        if (chunk.IsLarge) return;
+        chunk.Clear();
+        _spare.Add(chunk);
+    }
+
+    private void Delay(int keys)
+    {
+        int delay = KeyDelay?.Invoke() ?? 0;
+        if (delay == 0) return;
+        double milliseconds = delay > 0 ? keys * (delay / 1000.0) : keys / -1000.0 / delay;
+        // In small steps, so that an abort does not wait for it.
+        for (long end = Stopwatch.GetTimestamp() + (long)(milliseconds / 1000 * Stopwatch.Frequency); !_over;)
+        {
+            double left = (end - Stopwatch.GetTimestamp()) * 1000.0 / Stopwatch.Frequency;
+            if (left <= 0) return;
+            if (left >= 1) Thread.Sleep((int)Math.Min(left, 10));
+            else Thread.Yield();
+        }
+    }
+}
