@@ -139,6 +139,28 @@ internal sealed class DirectoryKind : DirectiveKind
     public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
 }
 
+/// <summary>The name of a file or directory in dir.</summary>
+internal abstract class NameKind(string directive, string what) : DirectiveKind
+{
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        string name = words[0];
+        value = name;
+        error = name.Length == 0 ? $"{directive} can't be empty"
+            : name.AsSpan().ContainsAny('/', '\\') ? $"{directive} can't be a path, just a {what}"
+            : null;
+        return error is null;
+    }
+
+    public override string Format(object value) => (string)value;
+
+    public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
+}
+
+internal sealed class AppendFileNameKind() : NameKind("appendfilename", "filename");
+
+internal sealed class AppendDirectoryNameKind() : NameKind("appenddirname", "dirname");
+
 /// <summary>bind: addresses to listen on; "*" is all of IPv4, "-" before one says that it may be missing. One empty word means none.</summary>
 internal sealed class AddressesKind : DirectiveKind
 {

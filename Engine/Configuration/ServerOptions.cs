@@ -218,9 +218,55 @@ public sealed class ServerOptions
     [Directive("save", Kind = typeof(MemoryOnlyKind))]
     public string Save { get; set; } = "";
 
-    /// <summary>appendonly: whether writes are logged; no.</summary>
-    [Directive("appendonly", Kind = typeof(MemoryOnlyKind))]
-    public string AppendOnly { get; set; } = "no";
+    // The append-only file.
+
+    /// <summary>appendonly: writes are logged, and the log is what the data is loaded from.</summary>
+    [Directive("appendonly")]
+    public bool AppendOnly { get; set; }
+
+    /// <summary>appendfilename: what the log's files' names begin with.</summary>
+    [Directive("appendfilename", Immutable = true, Kind = typeof(AppendFileNameKind))]
+    public string AppendFileName { get; set; } = "appendonly.aof";
+
+    /// <summary>appenddirname: the directory in dir that holds them.</summary>
+    [Directive("appenddirname", Immutable = true, Kind = typeof(AppendDirectoryNameKind))]
+    public string AppendDirectoryName { get; set; } = "appendonlydir";
+
+    /// <summary>appendfsync: when what is logged is made durable.</summary>
+    [Directive("appendfsync")]
+    public AppendFsync AppendFsync { get; set; }
+
+    /// <summary>no-appendfsync-on-rewrite: not while a snapshot or a rewrite keeps the disk busy.</summary>
+    [Directive("no-appendfsync-on-rewrite")]
+    public bool NoAppendFsyncOnRewrite { get; set; }
+
+    /// <summary>auto-aof-rewrite-percentage: the log is rewritten when it has grown by so much since the last time; 0 for never.</summary>
+    [Directive("auto-aof-rewrite-percentage")]
+    public int AutoAofRewritePercentage { get; set; } = 100;
+
+    /// <summary>auto-aof-rewrite-min-size: but not while it is smaller than this.</summary>
+    [Directive("auto-aof-rewrite-min-size", Format = NumberFormat.Memory)]
+    public long AutoAofRewriteMinSize { get; set; } = 64L * 1024 * 1024;
+
+    /// <summary>aof-load-truncated: a log whose end is missing is loaded without its last command.</summary>
+    [Directive("aof-load-truncated")]
+    public bool AofLoadTruncated { get; set; } = true;
+
+    /// <summary>aof-use-rdb-preamble: a rewritten log begins with a snapshot in the RDB format rather than with commands.</summary>
+    [Directive("aof-use-rdb-preamble")]
+    public bool AofUseRdbPreamble { get; set; } = true;
+
+    /// <summary>aof-timestamp-enabled: the log tells when things were written.</summary>
+    [Directive("aof-timestamp-enabled")]
+    public bool AofTimestampEnabled { get; set; }
+
+    /// <summary>aof-rewrite-incremental-fsync: what a rewrite writes is synced bit by bit rather than all at the end.</summary>
+    [Directive("aof-rewrite-incremental-fsync")]
+    public bool AofRewriteIncrementalFsync { get; set; } = true;
+
+    /// <summary>aof-disable-auto-gc: files that a rewrite has replaced are kept.</summary>
+    [Directive("aof-disable-auto-gc")]
+    public bool AofDisableAutoGc { get; set; }
 
     // Orleans.
 
@@ -273,6 +319,19 @@ public enum RedisLogLevel
     Notice,
     Warning,
     Nothing,
+}
+
+/// <summary>appendfsync.</summary>
+public enum AppendFsync
+{
+    /// <summary>Once a second.</summary>
+    Everysec,
+
+    /// <summary>Before anyone is told of it.</summary>
+    Always,
+
+    /// <summary>When the system sees fit.</summary>
+    No,
 }
 
 /// <summary>maxmemory-policy.</summary>
