@@ -41,11 +41,24 @@ internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFa
             Func<RespWriter, Task>? continuation;
             try
             {
-                attempt = Run(request, command!, session, reply, exclusively: false, out continuation);
+                attempt = Run(request, command!, session, reply, default, out continuation);
             }
             finally
             {
                 store.SiloGate.ExitShared(stripe);
+            }
+            if (attempt.Outcome == Outcome.Long)
+            {
+                await store.SiloGate.EnterLongAsync();
+                try
+                {
+                    // Not in the grain's turn: its other calls go on.
+                    (attempt, continuation) = await Task.Run(() => (Run(request, command!, session, reply, Outcome.Long, out Func<RespWriter, Task>? rest), rest));
+                }
+                finally
+                {
+                    store.SiloGate.ExitLong();
+                }
             }
             switch (attempt.Outcome)
             {
@@ -61,7 +74,7 @@ internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFa
                     await store.SiloGate.EnterExclusiveAsync();
                     try
                     {
-                        Run(request, command!, session, reply, exclusively: true, out continuation);
+                        Run(request, command!, session, reply, Outcome.NeedsExclusive, out continuation);
                     }
                     finally
                     {
@@ -74,15 +87,16 @@ internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFa
         }
     }
 
+    /// <summary>Runs a command for the first time, or as a former attempt has ended.</summary>
     private Attempt Run(
-        OwnedRequest request, CommandInfo command, Session session, RespWriter reply, bool exclusively, out Func<RespWriter, Task>? continuation)
+        OwnedRequest request, CommandInfo command, Session session, RespWriter reply, Outcome former, out Func<RespWriter, Task>? continuation)
     {
         continuation = null;
-        if (!exclusively && store.RefusesForMemory(command, session, reply)) return default;
+        if (former == default && store.RefusesForMemory(command, session, reply)) return default;
         var call = new CommandContext(store, session, reply) { NowMs = store.Clock.NowMs, Command = command, Request = request.Request };
         Attempt attempt = default;
-        if (exclusively) store.ExecuteExclusively(ref call);
-        else attempt = store.Execute(ref call);
+        if (former == Outcome.NeedsExclusive) store.ExecuteExclusively(ref call);
+        else attempt = former == Outcome.Long ? store.ExecuteLong(ref call) : store.Execute(ref call);
         continuation = call.Continuation;
         return attempt;
     }

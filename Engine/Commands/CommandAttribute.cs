@@ -39,6 +39,22 @@ public enum CommandFlags
     SessionKeys = 1 << 27,
 }
 
+/// <summary>How many elements a command goes through, as far as that can be told beforehand.</summary>
+public enum Effort : byte
+{
+    /// <summary>Few, or as many as its arguments say.</summary>
+    Bounded,
+
+    /// <summary>All elements of all its keys (SUNION, SORT, HGETALL).</summary>
+    AllElements,
+
+    /// <summary>As many as the smallest of its keys has, in each of them (SINTER).</summary>
+    SmallestKey,
+
+    /// <summary>Every key of the database (KEYS).</summary>
+    AllKeys,
+}
+
 /// <summary>The ACL categories, with the names that ACL CAT shows. Those that follow from the flags (@read, @write, @fast, @slow, @admin, @blocking, @pubsub) are added by the table.</summary>
 [Flags]
 public enum Category
@@ -91,6 +107,9 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// <c>?</c> keys that the request does not tell; <c>?STORE</c> the argument after a word, which clients are not told either. "1" alone means "RO ACCESS 1".
     /// </summary>
     public string Keys { get; init; } = "";
+
+    /// <summary>How much work it is; much is not done on an I/O thread. Not shown to clients.</summary>
+    public Effort Effort { get; init; }
 
     public required string Since { get; init; }
 

@@ -14,6 +14,9 @@ public enum Hold : byte
     /// <summary>The multi-slot mutex and the gates of all slots declared; more are taken as they are needed.</summary>
     Slots,
 
+    /// <summary>The gates of all slots declared, without the mutex, so that no more can be taken.</summary>
+    Declared,
+
     /// <summary>The silo gate, exclusively: everything may be touched.</summary>
     Everything,
 }
@@ -25,6 +28,7 @@ public enum Hold : byte
 public ref partial struct CommandContext
 {
     private Slot? _slot;
+    private List<Slot>? _declared; // with Hold.Declared
     private int _changes;
     private bool _effectsGiven;
 
@@ -71,6 +75,15 @@ public ref partial struct CommandContext
     /// <summary>Running it again came to nothing; it goes on waiting.</summary>
     internal bool BlockedAgain { get; private set; }
 
+    /// <summary>
+    /// A slot that <see cref="Enter"/> could not enter; negative if there is none. The command is over then, and is begun anew when that slot is
+    /// free: what visits slots one by one has changed nothing but what had expired.
+    /// </summary>
+    internal int BusySlot { get; private set; }
+
+    /// <summary>Whether <see cref="Enter"/> waits instead, as long as it takes: not on an I/O thread.</summary>
+    internal bool IsPatient { get; set; }
+
     /// <summary>How many changes the command has made to the data set so far; 0 means that nothing needs to be logged.</summary>
     public readonly int Changes => _changes;
 
@@ -114,10 +127,20 @@ public ref partial struct CommandContext
     /// <summary>The keyspace in which a key lives, in another database.</summary>
     internal Keyspace KeyspaceOf(scoped ReadOnlySpan<byte> key, int database)
     {
-        Keyspace keyspace = (_slot ?? Store.HeldSlot(KeySlot.Of(key), Hold)).Keyspace(database);
+        Keyspace keyspace = (_slot ?? HeldSlot(KeySlot.Of(key))).Keyspace(database);
         // A command that may change the key must first have snapshots under way get what it is.
         if (keyspace.Snapshots is not null && Command.Is(CommandFlags.Write)) keyspace.BeforeChange(key);
         return keyspace;
+    }
+
+    private readonly Slot HeldSlot(int number)
+    {
+        if (_declared is null) return Store.HeldSlot(number, Hold);
+        foreach (Slot slot in _declared)
+        {
+            if (slot.Number == number) return slot;
+        }
+        throw new InvalidOperationException($"Slot {number} is reached without its gate.");
     }
 
     /// <summary>Looks a key up to read it: an expired one is missing, use is noted, hits and misses are counted.</summary>
@@ -354,14 +377,23 @@ public ref partial struct CommandContext
     }
 
     /// <summary>
-    /// The slot of this number, to be given back with <see cref="Leave"/>; null if it is not on this silo. For commands that visit
-    /// one slot after the other: outside of anything larger each is entered by its own gate and nothing else is held meanwhile.
+    /// The slot of this number, to be given back with <see cref="Leave"/>; null if it is not on this silo, or if there is somebody in it
+    /// for long. For commands that visit one slot after the other: outside of anything larger each is entered by its own gate and
+    /// nothing else is held meanwhile.
     /// </summary>
-    internal readonly Slot? Enter(int number)
+    internal Slot? Enter(int number)
     {
         if (Store.Slots[number] is not { } slot) return null;
-        if (Hold != Hold.None) return Store.HeldSlot(number, Hold);
-        slot.Gate.Enter();
+        if (Hold != Hold.None) return HeldSlot(number);
+        if (IsPatient)
+        {
+            slot.Gate.Enter();
+        }
+        else if (!slot.Gate.TryEnterSpinning())
+        {
+            BusySlot = number;
+            return null;
+        }
         if (slot.IsOpen) return slot;
         slot.Gate.Exit();
         return null;
@@ -375,10 +407,12 @@ public ref partial struct CommandContext
         slot.Gate.Exit();
     }
 
-    internal void BeginCommand(Hold hold, Slot? slot)
+    internal void BeginCommand(Hold hold, Slot? slot, List<Slot>? declared = null)
     {
         Hold = hold;
+        BusySlot = -1;
         _slot = slot;
+        _declared = declared;
         _changes = 0;
         _effectsGiven = false;
     }

@@ -18,6 +18,7 @@ public sealed class CommandInfo
         Arity = declaration.Arity;
         Flags = declaration.Flags;
         Categories = declaration.Categories;
+        Effort = declaration.Effort;
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
         if (Keys is [{ IsOneFixedKey: true } only]) SingleKey = only.First;
     }
@@ -41,6 +42,8 @@ public sealed class CommandInfo
 
     public Category Categories { get; internal set; }
 
+    public Effort Effort { get; }
+
     public IReadOnlyList<KeySpecification> Keys { get; } = [];
 
     /// <summary>A small number of its own, for counters in arrays.</summary>
@@ -53,6 +56,15 @@ public sealed class CommandInfo
     public Dictionary<string, CommandInfo>? Subcommands { get; internal set; }
 
     public bool Is(CommandFlags flag) => (Flags & flag) != 0;
+
+    /// <summary>Appends the positions of those keys whose values the command reads.</summary>
+    internal void LocateSources(in Request request, List<int> positions)
+    {
+        foreach (KeySpecification keys in Keys)
+        {
+            if (!keys.IsNotKey && !keys.IsOverwritten && !keys.TryLocate(request, positions)) return;
+        }
+    }
 
     /// <summary>Appends the positions of a request's keys. Arguments that make no sense are the command's to complain about; it reaches no further key then.</summary>
     public void LocateKeys(in Request request, List<int> positions)

@@ -5,7 +5,7 @@ internal static class DumpCommands
 {
     /// <summary>DUMP key</summary>
     [Command("DUMP", 2, CommandFlags.ReadOnly, Category.Keyspace, Keys = "RO ACCESS 1",
-        Since = "2.6.0", Complexity = "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
+        Effort = Effort.AllElements, Since = "2.6.0", Complexity = "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
         Summary = "Returns a serialized representation of the value stored at a key.",
         Syntax = "key",
         Tips = "nondeterministic_output")]

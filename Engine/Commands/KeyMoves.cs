@@ -15,7 +15,7 @@ internal static class KeyMoves
     internal static void Renamenx(ref CommandContext call) => Rename(ref call, onlyIfFree: true);
 
     /// <summary>COPY source destination [DB destination-db] [REPLACE]</summary>
-    [Command("COPY", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Keyspace, Keys = "RO ACCESS 1; OW UPDATE 2", Since = "6.2.0",
+    [Command("COPY", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Keyspace, Keys = "RO ACCESS 1; OW UPDATE 2", Effort = Effort.AllElements, Since = "6.2.0",
         Complexity = "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
         Summary = "Copies the value of a key to a new key.", Syntax = "source destination [DB destination-db] [REPLACE]")]
     internal static void Copy(ref CommandContext call)

@@ -28,6 +28,7 @@ public sealed class KeySpecification
         {
             field = value;
             IsNotKey = value.Contains("NOT_KEY");
+            IsOverwritten = value.Contains("OW");
         }
     }
 
@@ -64,6 +65,9 @@ public sealed class KeySpecification
     private bool IsRangeToTheEnd => Search == KeySearch.Index && Find == KeyFind.Range && Last < 0 && Limit == 0 && !IsNotKey;
 
     public bool IsNotKey { get; private init; }
+
+    /// <summary>Whether what the key holds does not matter to the command, which puts something else there.</summary>
+    public bool IsOverwritten { get; private init; }
 
     public static IReadOnlyList<KeySpecification> Parse(string text, CommandFlags commandFlags)
     {

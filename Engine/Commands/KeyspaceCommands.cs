@@ -13,7 +13,7 @@ internal static class KeyspaceCommands
     internal static void Dbsize(ref CommandContext call) => call.Reply.Integer(call.Store.Slots.KeyCount(call.Session.Database));
 
     /// <summary>KEYS pattern</summary>
-    [Command("KEYS", 2, CommandFlags.ReadOnly | CommandFlags.WholeKeyspace, Category.Keyspace | Category.Dangerous, Since = "1.0.0",
+    [Command("KEYS", 2, CommandFlags.ReadOnly | CommandFlags.WholeKeyspace, Category.Keyspace | Category.Dangerous, Effort = Effort.AllKeys, Since = "1.0.0",
         Complexity = "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.",
         Summary = "Returns all key names that match a pattern.", Syntax = "pattern", Tips = "request_policy:all_shards;nondeterministic_output_order")]
     internal static void Keys(ref CommandContext call)
@@ -26,7 +26,7 @@ internal static class KeyspaceCommands
         }
         else
         {
-            for (int number = 0; number < KeySlot.Count; number++)
+            for (int number = 0; number < KeySlot.Count && call.BusySlot < 0; number++)
             {
                 if (call.Store.Slots.KeyCount(call.Session.Database, number) > 0) count += MatchSlot(ref call, number, pattern);
             }
@@ -49,7 +49,7 @@ internal static class KeyspaceCommands
         int only = options.HasPattern ? GlobPattern.SlotOf(options.Pattern) : -1;
         ulong last = only < 0 ? KeySlot.Count - 1 : (ulong)only;
         if (only > 0) cursor = Math.Max(cursor, (ulong)only << 32);
-        while (looked < options.Count)
+        while (looked < options.Count && call.BusySlot < 0)
         {
             ulong number = cursor >> 32;
             while (number <= last && slots.KeyCount(call.Session.Database, (int)number) == 0) cursor = ++number << 32;
@@ -72,7 +72,7 @@ internal static class KeyspaceCommands
     internal static void Randomkey(ref CommandContext call)
     {
         SlotTable slots = call.Store.Slots;
-        while (slots.KeyCount(call.Session.Database) is > 0 and var total)
+        while (call.BusySlot < 0 && slots.KeyCount(call.Session.Database) is > 0 and var total)
         {
             long at = Random.Shared.NextInt64(total);
             int number = 0;

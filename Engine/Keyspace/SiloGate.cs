@@ -11,11 +11,15 @@ public sealed class SiloGate : IDisposable
 {
     private readonly Stripe[] _stripes = new Stripe[Math.Max(4, (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Environment.ProcessorCount))];
     private readonly SemaphoreSlim _exclusiveOrder = new(1, 1);
+    private readonly SemaphoreSlim _long = new(MostLong, MostLong);
     private volatile TaskCompletionSource? _exclusive;
 
     [ThreadStatic]
     private static int t_stripe;
     private static int s_nextStripe;
+
+    /// <summary>How many commands may take long at once: one core stays for all others, if there are several.</summary>
+    private static int MostLong { get; } = Math.Max(1, Environment.ProcessorCount - 1);
 
     /// <summary>Enters shared and says through which stripe to leave; false while someone is, or wants to be, exclusive.</summary>
     public bool TryEnterShared(out int stripe)
@@ -48,6 +52,8 @@ public sealed class SiloGate : IDisposable
     public async ValueTask EnterExclusiveAsync()
     {
         await _exclusiveOrder.WaitAsync().ConfigureAwait(false);
+        // Those who take long are waited for before the others are kept out, who need not wait for them.
+        for (int i = 0; i < MostLong; i++) await _long.WaitAsync().ConfigureAwait(false);
         _exclusive = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Interlocked.MemoryBarrier(); // the flag before the counts are read; TryEnterShared does it the other way round
         foreach (ref Stripe stripe in _stripes.AsSpan())
@@ -57,13 +63,28 @@ public sealed class SiloGate : IDisposable
         }
     }
 
-    public void Dispose() => _exclusiveOrder.Dispose();
+    /// <summary>
+    /// Waits for the turn of something that takes long: neither an exclusive holder nor too many others like it are there until
+    /// <see cref="ExitLong"/>. In place of <see cref="TryEnterShared"/>, since who holds it shared keeps the next exclusive
+    /// holder, and so everybody, waiting.
+    /// </summary>
+    public Task EnterLongAsync() => _long.WaitAsync();
+
+    /// <summary>Leaves what <see cref="EnterLongAsync"/> entered.</summary>
+    public void ExitLong() => _long.Release();
+
+    public void Dispose()
+    {
+        _exclusiveOrder.Dispose();
+        _long.Dispose();
+    }
 
     /// <summary>Lets the others in again.</summary>
     public void ExitExclusive()
     {
         TaskCompletionSource? over = _exclusive;
         _exclusive = null;
+        _long.Release(MostLong);
         _exclusiveOrder.Release();
         over?.SetResult();
     }

@@ -16,6 +16,12 @@ public enum Outcome : byte
 
     /// <summary>The command runs alone. Nothing happened; leave the silo gate, take it exclusively and try again.</summary>
     NeedsExclusive,
+
+    /// <summary>
+    /// It would take long. Nothing happened; leave the silo gate and the I/O thread, wait for <see cref="SiloGate.EnterLongAsync"/>,
+    /// and run it by <see cref="Store.ExecuteLong"/>.
+    /// </summary>
+    Long,
 }
 
 /// <summary>A command has run as part of another one, for so many <see cref="System.Diagnostics.Stopwatch"/> ticks, and this is its reply.</summary>
@@ -183,6 +189,7 @@ public sealed partial class Store : IDisposable
         try
         {
             if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
+            if (call.Command.Effort != Effort.Bounded && IsLong(call)) return new(Outcome.Long);
             Run(ref call, Hold.Slot, slot);
         }
         finally
@@ -195,14 +202,21 @@ public sealed partial class Store : IDisposable
 
     private Attempt RunWithout(ref CommandContext call)
     {
+        if (call.Command.Effort == Effort.AllKeys && IsLong(call)) return new(Outcome.Long);
+        int mark = call.Reply.Length;
         Run(ref call, Hold.None, null);
+        if (call.BusySlot >= 0)
+        {
+            call.Reply.TruncateTo(mark);
+            return new(Outcome.Busy, call.BusySlot);
+        }
         if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
         return default;
     }
 
-    private static void Run(ref CommandContext call, Hold hold, Slot? slot)
+    private static void Run(ref CommandContext call, Hold hold, Slot? slot, List<Slot>? declared = null)
     {
-        call.BeginCommand(hold, slot);
+        call.BeginCommand(hold, slot, declared);
         try
         {
             call.Command.Method!(ref call);
@@ -237,7 +251,7 @@ public sealed partial class Store : IDisposable
         return RunInSlots(ref call, numbers);
     }
 
-    private Attempt RunInSlots(ref CommandContext call, ReadOnlySpan<int> numbers)
+    private Attempt RunInSlots(ref CommandContext call, ReadOnlySpan<int> numbers, bool isLong = false)
     {
         if (!_multiSlot.TryEnterSpinning()) return new(Outcome.Busy, Mutex);
         try
@@ -254,6 +268,7 @@ public sealed partial class Store : IDisposable
                 _held.Add(slot);
                 if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
             }
+            if (call.Command.Effort != Effort.Bounded && !isLong && IsLong(call)) return new(Outcome.Long);
             Slot? only = _held.Count == 1 && !call.Command.Is(CommandFlags.UndeclaredKeys) ? _held[0] : null;
             Run(ref call, only is null ? Hold.Slots : Hold.Slot, only);
         }

@@ -39,6 +39,9 @@ internal abstract class Value(byte[] key)
     /// <summary>Bytes allocated for this value, its key and this object included. Kept up to date by the structure, so reading it is cheap.</summary>
     public abstract long Bytes { get; }
 
+    /// <summary>How many elements it has, which is what most commands on all of it take time for.</summary>
+    public abstract long ElementCount { get; }
+
     /// <summary>How many allocations freeing it gives back, which decides whether UNLINK leaves it to the background.</summary>
     public abstract long FreeEffort { get; }
 

@@ -15,6 +15,8 @@ internal sealed class StringValue(byte[] key, byte[] bytes, int length) : Value(
 
     public override long Bytes => Blob.AllocatedBytes(Key.Length) + Blob.AllocatedBytes(_bytes.Length) + 72;
 
+    public override long ElementCount => 1;
+
     public override long FreeEffort => 1;
 
     public Span<byte> Span => _bytes.AsSpan(0, Length);

@@ -7,6 +7,8 @@ namespace OrleansRedis.Gateway;
 /// <summary>Running requests: look the command up, check that it may run, run it inside its gates, count it.</summary>
 public sealed partial class ClientConnection
 {
+    private static ReadOnlySpan<byte> SlotNotServed => "CLUSTERDOWN Hash slot not served"u8;
+
     /// <summary>Whether the client may run more than AUTH and HELLO.</summary>
     public bool IsAuthenticated { get; set; }
 
@@ -162,9 +164,12 @@ public sealed partial class ClientConnection
             case Outcome.NeedsExclusive:
                 wait = RunExclusivelyLater(call.Request.ToOwned(), command!);
                 return true;
+            case Outcome.Long:
+                wait = RunLongLater(call.Request.ToOwned(), command!);
+                return true;
             case Outcome.SlotNotHere when attempt.Slot == _unreachableSlot:
                 _unreachableSlot = -1;
-                _reply.Error("CLUSTERDOWN Hash slot not served"u8);
+                _reply.Error(SlotNotServed);
                 AfterReply(mark);
                 return true;
             default:
@@ -195,6 +200,8 @@ public sealed partial class ClientConnection
     private Func<Task> After(Task over) => () => _server.Pause.HoldAsync(over);
 
     private Func<Task> RunExclusivelyLater(OwnedRequest request, CommandInfo command) => () => RunExclusivelyAsync(request, command);
+
+    private Func<Task> RunLongLater(OwnedRequest request, CommandInfo command) => () => RunLongAsync(request, command);
 
     private Func<Task> Retry(Attempt attempt) => () =>
         attempt.Outcome == Outcome.Busy ? _server.Store.WhenFree(attempt) : BringAsync(attempt.Slot);
@@ -283,42 +290,6 @@ public sealed partial class ClientConnection
         // The call was counted when it began to wait.
         if (_reply.Length > mark && _reply.Written[mark] == '-' && LastCommand is { } command) _server.CommandStatistics.Mine.CountFailure(command);
         AfterReply(mark);
-    }
-
-    private async Task RunExclusivelyAsync(OwnedRequest request, CommandInfo command)
-    {
-        await _server.Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
-        Func<RespWriter, Task>? continuation;
-        bool isReplied;
-        try
-        {
-            continuation = RunExclusively(request, command, out isReplied);
-        }
-        finally
-        {
-            _server.Store.SiloGate.ExitExclusive();
-        }
-        if (continuation is not null) await ContinueAsync(continuation, isReplied).ConfigureAwait(false);
-    }
-
-    private Func<RespWriter, Task>? RunExclusively(OwnedRequest request, CommandInfo command, out bool isReplied)
-    {
-        isReplied = false;
-        int mark = _reply.Length;
-        long started = Stopwatch.GetTimestamp();
-        var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs, Command = command, Request = request.Request };
-        try
-        {
-            _server.Store.ExecuteExclusively(ref call);
-        }
-        catch (Exception e)
-        {
-            Fail(e, command, mark);
-        }
-        _server.CommandStatistics.Mine.CountCall(command, Stopwatch.GetTimestamp() - started, _reply.Length > mark && _reply.Written[mark] == '-');
-        isReplied = call.Continuation is null || _reply.Length > mark;
-        if (isReplied) AfterReply(mark);
-        return call.Continuation;
     }
 
     /// <summary>Gets a slot to this silo. The command is tried again; if the slot still is not here, the client gets an error.</summary>

@@ -158,6 +158,14 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
 
     public Session Session { get; } = new();
 
+    /// <summary>How a first attempt to run a command ends.</summary>
+    public Outcome Try(params string[] arguments)
+    {
+        _reply.Clear();
+        OwnedRequest request = OwnedRequest.Of([.. arguments.Select(argument => (ReadOnlyMemory<byte>)Encoding.Latin1.GetBytes(argument))]);
+        return Attempt(request, default, out _).Outcome;
+    }
+
     /// <summary>Runs a command, waits for it if it blocks, and returns its parsed reply.</summary>
     public object? Run(params string[] arguments) => RunAsync(arguments).GetAwaiter().GetResult();
 
@@ -193,8 +201,14 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
         while (true)
         {
             int stripe = await redis.Store.SiloGate.EnterSharedAsync();
-            Attempt attempt = Attempt(request, exclusively: false, out Func<RespWriter, Task>? continuation);
+            Attempt attempt = Attempt(request, default, out Func<RespWriter, Task>? continuation);
             redis.Store.SiloGate.ExitShared(stripe);
+            if (attempt.Outcome == Outcome.Long)
+            {
+                await redis.Store.SiloGate.EnterLongAsync();
+                attempt = Attempt(request, Outcome.Long, out continuation);
+                redis.Store.SiloGate.ExitLong();
+            }
             switch (attempt.Outcome)
             {
                 case Outcome.Busy:
@@ -204,7 +218,7 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
                     throw new InvalidOperationException($"Slot {attempt.Slot} is not here.");
                 case Outcome.NeedsExclusive:
                     await redis.Store.SiloGate.EnterExclusiveAsync();
-                    Attempt(request, exclusively: true, out continuation);
+                    Attempt(request, Outcome.NeedsExclusive, out continuation);
                     redis.Store.SiloGate.ExitExclusive();
                     break;
             }
@@ -214,7 +228,7 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
     }
 
     /// <summary>What the gateway does with a request before and while it runs.</summary>
-    private Attempt Attempt(OwnedRequest request, bool exclusively, out Func<RespWriter, Task>? continuation)
+    private Attempt Attempt(OwnedRequest request, Outcome former, out Func<RespWriter, Task>? continuation)
     {
         continuation = null;
         CommandInfo? command = EngineHarness.Commands.Resolve(request.Request);
@@ -226,12 +240,12 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
             Session.Transaction?.Poison();
             return default;
         }
-        if (!exclusively && redis.Store.RefusesForMemory(command, Session, _reply)) return default;
+        if (former == default && redis.Store.RefusesForMemory(command, Session, _reply)) return default;
         if (Session.Transaction?.TryQueue(command, request.Request, _reply) == true) return default;
         var call = new CommandContext(redis.Store, Session, _reply) { Command = command, Request = request.Request, NowMs = redis.NowMs };
         Attempt attempt = default;
-        if (exclusively) redis.Store.ExecuteExclusively(ref call);
-        else attempt = redis.Store.Execute(ref call);
+        if (former == Outcome.NeedsExclusive) redis.Store.ExecuteExclusively(ref call);
+        else attempt = former == Outcome.Long ? redis.Store.ExecuteLong(ref call) : redis.Store.Execute(ref call);
         continuation = call.Continuation;
         return attempt;
     }

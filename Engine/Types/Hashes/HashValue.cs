@@ -23,6 +23,8 @@ internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
 
     public override long Bytes => ObjectBytes + Blob.AllocatedBytes(Key.Length) + _fields.ArrayBytes + _fieldBytes + (_expiringCount * (long)QueueItemBytes);
 
+    public override long ElementCount => _fields.Count;
+
     public override long FreeEffort => _fields.Count;
 
     public override long InnerExpiresAtMs => _queue is null ? Expiry.Never : EarliestExpiry();

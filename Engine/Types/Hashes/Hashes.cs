@@ -122,7 +122,7 @@ internal static class Hashes
     }
 
     /// <summary>HGETALL key</summary>
-    [Command("HGETALL", 2, CommandFlags.ReadOnly, Category.Hash, Keys = "1", Since = "2.0.0",
+    [Command("HGETALL", 2, CommandFlags.ReadOnly, Category.Hash, Keys = "1", Effort = Effort.AllElements, Since = "2.0.0",
         Complexity = "O(N) where N is the size of the hash.",
         Summary = "Returns all fields and values in a hash.",
         Syntax = "key",
@@ -146,7 +146,7 @@ internal static class Hashes
     }
 
     /// <summary>HKEYS key</summary>
-    [Command("HKEYS", 2, CommandFlags.ReadOnly, Category.Hash, Keys = "1", Since = "2.0.0",
+    [Command("HKEYS", 2, CommandFlags.ReadOnly, Category.Hash, Keys = "1", Effort = Effort.AllElements, Since = "2.0.0",
         Complexity = "O(N) where N is the size of the hash.",
         Summary = "Returns all fields in a hash.",
         Syntax = "key",
@@ -154,7 +154,7 @@ internal static class Hashes
     internal static void Hkeys(ref CommandContext call) => ReplyHalf(ref call, fields: true);
 
     /// <summary>HVALS key</summary>
-    [Command("HVALS", 2, CommandFlags.ReadOnly, Category.Hash, Keys = "1", Since = "2.0.0",
+    [Command("HVALS", 2, CommandFlags.ReadOnly, Category.Hash, Keys = "1", Effort = Effort.AllElements, Since = "2.0.0",
         Complexity = "O(N) where N is the size of the hash.",
         Summary = "Returns all values in a hash.",
         Syntax = "key",

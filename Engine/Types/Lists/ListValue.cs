@@ -11,6 +11,8 @@ internal sealed class ListValue(byte[] key, Quicklist elements) : Value(key)
 
     public override long Bytes => Elements.Bytes + Blob.AllocatedBytes(Key.Length) + 64;
 
+    public override long ElementCount => Elements.Count;
+
     public override long FreeEffort => Elements.NodeCount;
 
     public override Value Clone(byte[] key) => new ListValue(key, Elements.Clone()) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };

@@ -7,7 +7,7 @@ internal static class SetAlgebra
     private const int MembersPerEffect = 1024;
 
     /// <summary>SINTER key [key ...]</summary>
-    [Command("SINTER", -2, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS 1..-1", Since = "1.0.0",
+    [Command("SINTER", -2, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS 1..-1", Effort = Effort.SmallestKey, Since = "1.0.0",
         Complexity = "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
         Summary = "Returns the intersect of multiple sets.",
         Syntax = "key [key ...]",
@@ -35,7 +35,7 @@ internal static class SetAlgebra
     }
 
     /// <summary>SINTERCARD numkeys key [key ...] [LIMIT limit]</summary>
-    [Command("SINTERCARD", -3, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS #1", Since = "7.0.0",
+    [Command("SINTERCARD", -3, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS #1", Effort = Effort.SmallestKey, Since = "7.0.0",
         Complexity = "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
         Summary = "Returns the number of members of the intersect of multiple sets.",
         Syntax = "numkeys key [key ...] [LIMIT limit]")]
@@ -78,7 +78,7 @@ internal static class SetAlgebra
     }
 
     /// <summary>SINTERSTORE destination key [key ...]</summary>
-    [Command("SINTERSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Since = "1.0.0",
+    [Command("SINTERSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Effort = Effort.SmallestKey, Since = "1.0.0",
         Complexity = "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
         Summary = "Stores the intersect of multiple sets in a key.",
         Syntax = "destination key [key ...]")]
@@ -99,7 +99,7 @@ internal static class SetAlgebra
     }
 
     /// <summary>SUNION key [key ...]</summary>
-    [Command("SUNION", -2, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS 1..-1", Since = "1.0.0",
+    [Command("SUNION", -2, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS 1..-1", Effort = Effort.AllElements, Since = "1.0.0",
         Complexity = "O(N) where N is the total number of elements in all given sets.",
         Summary = "Returns the union of multiple sets.",
         Syntax = "key [key ...]",
@@ -134,7 +134,7 @@ internal static class SetAlgebra
     }
 
     /// <summary>SUNIONSTORE destination key [key ...]</summary>
-    [Command("SUNIONSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Since = "1.0.0",
+    [Command("SUNIONSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Effort = Effort.AllElements, Since = "1.0.0",
         Complexity = "O(N) where N is the total number of elements in all given sets.",
         Summary = "Stores the union of multiple sets in a key.",
         Syntax = "destination key [key ...]")]
@@ -147,7 +147,7 @@ internal static class SetAlgebra
     }
 
     /// <summary>SDIFF key [key ...]</summary>
-    [Command("SDIFF", -2, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS 1..-1", Since = "1.0.0",
+    [Command("SDIFF", -2, CommandFlags.ReadOnly, Category.Set, Keys = "RO ACCESS 1..-1", Effort = Effort.AllElements, Since = "1.0.0",
         Complexity = "O(N) where N is the total number of elements in all given sets.",
         Summary = "Returns the difference of multiple sets.",
         Syntax = "key [key ...]",
@@ -177,7 +177,7 @@ internal static class SetAlgebra
     }
 
     /// <summary>SDIFFSTORE destination key [key ...]</summary>
-    [Command("SDIFFSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Since = "1.0.0",
+    [Command("SDIFFSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Effort = Effort.AllElements, Since = "1.0.0",
         Complexity = "O(N) where N is the total number of elements in all given sets.",
         Summary = "Stores the difference of multiple sets in a key.",
         Syntax = "destination key [key ...]")]

@@ -27,6 +27,8 @@ internal sealed class SetValue : Value
 
     public override long Bytes => ObjectBytes + Blob.AllocatedBytes(Key.Length) + _members.ArrayBytes + _memberBytes;
 
+    public override long ElementCount => _members.Count;
+
     public override long FreeEffort => _members.Count;
 
     /// <summary>The members; each entry is a byte[].</summary>

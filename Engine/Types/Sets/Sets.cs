@@ -60,7 +60,7 @@ internal static class Sets
     }
 
     /// <summary>SMEMBERS key</summary>
-    [Command("SMEMBERS", 2, CommandFlags.ReadOnly, Category.Set, Keys = "1", Since = "1.0.0",
+    [Command("SMEMBERS", 2, CommandFlags.ReadOnly, Category.Set, Keys = "1", Effort = Effort.AllElements, Since = "1.0.0",
         Complexity = "O(N) where N is the set cardinality.",
         Summary = "Returns all members of a set.",
         Syntax = "key",

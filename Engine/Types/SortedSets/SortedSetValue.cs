@@ -19,6 +19,8 @@ internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(
 
     public override long Bytes => Blob.AllocatedBytes(Key.Length) + ObjectBytes + _members.ArrayBytes + _order.Bytes + _entryBytes;
 
+    public override long ElementCount => Count;
+
     public override long FreeEffort => Count;
 
     public int Count => _members.Count;

@@ -52,6 +52,8 @@ internal sealed class StreamValue : Value
 
     public override long Bytes => 176 + 56 + StreamIdMap<byte[]>.ObjectBytes + Blob.AllocatedBytes(Key.Length) + _bytes.Bytes;
 
+    public override long ElementCount => Length;
+
     public override long FreeEffort
     {
         get

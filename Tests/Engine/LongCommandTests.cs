@@ -1,0 +1,106 @@
+using OrleansRedis.Engine;
+using Xunit;
+
+namespace OrleansRedis.Tests;
+
+/// <summary>Commands on very many elements hold the slots of their keys, and nobody and nothing else.</summary>
+public class LongCommandTests
+{
+    private const int Many = Store.MostElementsOnTheSpot + 1;
+
+    [Theory]
+    [InlineData("SUNIONSTORE dst big small", "60001")]
+    [InlineData("SUNIONSTORE {big}dst big", "50001")]
+    [InlineData("SDIFFSTORE dst big small", "50000")]
+    [InlineData("SINTERSTORE dst big bigger", "50001")]
+    [InlineData("SINTERCARD 2 big bigger", "50001")]
+    [InlineData("ZUNIONSTORE dst 2 big small", "60001")]
+    [InlineData("ZINTERCARD 2 big bigger", "50001")]
+    [InlineData("SORT big STORE dst", "50001")]
+    [InlineData("SORT big BY w_* LIMIT 0 10 STORE dst", "10")]
+    public void What_takes_long_is_not_done_on_the_spot_and_does_the_same(string line, string reply)
+    {
+        using var redis = new EngineHarness();
+        Fill(redis, "big", 0, Many);
+        Fill(redis, "bigger", 0, Many + 1);
+        Fill(redis, "small", 50_000, 10_001);
+        redis.Run("SET", "dst", "old");
+        string[] words = line.Split(' ');
+        Assert.Equal(Outcome.Long, redis.Client.Try(words));
+        Assert.Equal(reply, redis.Show(line).TrimStart(':'));
+        using EngineHarness copy = redis.Replay();
+        foreach (string key in (string[])["dst", "{big}dst"])
+            Assert.Equal(redis.Store.DigestOf(System.Text.Encoding.ASCII.GetBytes(key), 0), copy.Store.DigestOf(System.Text.Encoding.ASCII.GetBytes(key), 0));
+    }
+
+    [Theory]
+    [InlineData("SUNIONSTORE dst small small")]
+    [InlineData("SINTER big small")]
+    [InlineData("SINTERSTORE big small missing")]
+    [InlineData("SMEMBERS small")]
+    [InlineData("KEYS *")]
+    public void What_is_small_is_done_on_the_spot(string line)
+    {
+        using var redis = new EngineHarness();
+        Fill(redis, "big", 0, Many);
+        Fill(redis, "small", 0, 1000);
+        Assert.Equal(Outcome.Done, redis.Client.Try(line.Split(' ')));
+    }
+
+    [Fact]
+    public void KEYS_of_a_large_database_goes_from_slot_to_slot()
+    {
+        using var redis = new EngineHarness();
+        for (int i = 0; i < Many; i++) redis.Client.Try("SET", $"key:{i}", "v");
+        Assert.Equal(Outcome.Long, redis.Client.Try("KEYS", "*"));
+        Assert.Equal(Outcome.Done, redis.Client.Try("KEYS", "{one}*"));
+        Assert.Equal(Many, ((object?[])redis.Run("KEYS", "*")!).Length);
+    }
+
+    [Fact]
+    public async Task Others_run_meanwhile_and_only_the_slots_of_its_keys_are_taken()
+    {
+        using var redis = new EngineHarness();
+        Fill(redis, "{a}big", 0, Many);
+        redis.Run("SET", "elsewhere", "1");
+        var pausing = new PausingConsumer();
+        redis.Store.Effects.Add(pausing);
+        Task<object?> union = Task.Run(() => redis.NewClient().RunAsync("SUNIONSTORE", "dst", "{a}big", "{b}missing"));
+        await pausing.Entered.Task.WaitAsync(TimeSpan.FromSeconds(30));
+
+        EngineClient other = redis.NewClient();
+        Assert.Equal("OK", other.Run("MSET", "elsewhere", "2", "x", "3")); // several slots, though somebody holds several
+        Assert.Equal(Outcome.Busy, other.Try("GET", "dst"));
+        Assert.Equal(Outcome.Busy, other.Try("GET", "{b}missing"));
+        Assert.Equal(Outcome.Busy, other.Try("SCAN", "0", "COUNT", "100000"));
+        // What needs everything waits, and lets the others go on.
+        Task<object?> flush = Task.Run(() => redis.NewClient().RunAsync("FLUSHALL"));
+        for (int i = 0; i < 1000; i++) Assert.Equal("2", other.Run("GET", "elsewhere"));
+        Assert.False(flush.IsCompleted);
+
+        pausing.GoOn.SetResult();
+        Assert.Equal((long)Many, await union);
+        Assert.Equal("OK", await flush);
+        Assert.Equal(0L, redis.Run("DBSIZE"));
+    }
+
+    private static void Fill(EngineHarness redis, string key, int first, int count)
+    {
+        for (int begin = first; begin < first + count; begin += 10_000)
+            redis.Run(["SADD", key, .. Enumerable.Range(begin, Math.Min(10_000, first + count - begin)).Select(i => $"{i}")]);
+    }
+
+    /// <summary>Keeps the command whose effects it is given inside its gates.</summary>
+    private sealed class PausingConsumer : IEffectConsumer
+    {
+        public TaskCompletionSource Entered { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public TaskCompletionSource GoOn { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public void OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
+        {
+            if (!Entered.TrySetResult()) return;
+            GoOn.Task.Wait();
+        }
+    }
+}
