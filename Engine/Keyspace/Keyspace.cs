@@ -67,6 +67,15 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         Count1(entry, +1);
     }
 
+    /// <summary>Adds an entry whose key has this hash; false if the key is there.</summary>
+    public bool TryAdd(object entry, uint hash)
+    {
+        if (!Unsafe.IsNullRef(ref Find(KeyEntry.KeyOf(entry), hash))) return false;
+        base.Add(entry, hash);
+        Count1(entry, +1);
+        return true;
+    }
+
     /// <summary>Puts the entry there, in place of the key's former one if there is one.</summary>
     public void Set(object entry)
     {

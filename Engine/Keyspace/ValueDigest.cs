@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -97,16 +98,25 @@ internal sealed class ValueDigest
 
     private void XorSortedSet(object entry)
     {
-        Span<byte> text = stackalloc byte[Numbers.LongestDouble];
+        Span<byte> text = stackalloc byte[32];
         SortedSetView.Walker walker = new SortedSetView(entry).Walk(stackalloc byte[ListpackElement.ScratchLength]);
         var member = new ValueDigest();
         while (walker.MoveNext())
         {
             member._digest.AsSpan().Clear();
             member.Mix(walker.Member);
-            member.Mix(text[..Numbers.FormatDouble(walker.Score, text)]);
+            member.Mix(text[..FormatScore(walker.Score, text)]);
             Xor(member._digest);
         }
+    }
+
+    /// <summary>As printf's %.17g has it, which is what redis-server 7.0 digests; later ones take the shortest decimal.</summary>
+    private static int FormatScore(double score, Span<byte> into)
+    {
+        if (double.IsInfinity(score)) return Numbers.FormatDouble(score, into);
+        Utf8Formatter.TryFormat(score, into, out int length, new('G', 17));
+        if (into[..length].IndexOf((byte)'E') is >= 0 and int e) into[e] = (byte)'e';
+        return length;
     }
 
     private void XorHash(object entry)

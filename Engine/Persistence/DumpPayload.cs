@@ -47,7 +47,7 @@ internal static class DumpPayload
         try
         {
             var reader = new RdbReader(payload[..^FooterLength]);
-            object entry = RdbObjectReader.Read(reader, reader.Type(), key, options);
+            object? entry = RdbObjectReader.Read(reader, reader.Type(), key, Expiry.Never, options, checksDoubles: options.SanitizeDumpPayload != SanitizeDumpPayload.No);
             return reader.AtEnd ? entry : null;
         }
         catch (Exception failure) when (failure is not InsufficientMemoryException and not OutOfMemoryException)

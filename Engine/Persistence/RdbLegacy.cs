@@ -16,7 +16,22 @@ internal static class RdbLegacy
     /// element: length of the one before (1 byte, or 0xFE and 4), encoding, data
     /// </code>
     /// </summary>
-    public static Listpack FromZiplist(ReadOnlySpan<byte> ziplist)
+    /// <param name="ziplist">Its bytes, not believed.</param>
+    /// <param name="what">What it is, for the error.</param>
+    /// <exception cref="RdbFormatException">It is no ziplist.</exception>
+    public static Listpack FromZiplist(ReadOnlySpan<byte> ziplist, string what)
+    {
+        try
+        {
+            return FromZiplist(ziplist);
+        }
+        catch (RdbFormatException)
+        {
+            throw new RdbFormatException($"{what} integrity check failed.");
+        }
+    }
+
+    private static Listpack FromZiplist(ReadOnlySpan<byte> ziplist)
     {
         if (ziplist.Length < ZiplistHeader + 1 || BinaryPrimitives.ReadUInt32LittleEndian(ziplist) != (uint)ziplist.Length || ziplist[^1] != ZiplistEnd)
             throw new RdbFormatException("A ziplist whose header is wrong.");
@@ -108,7 +123,7 @@ internal static class RdbLegacy
     /// </summary>
     public static Listpack FromZipmap(ReadOnlySpan<byte> zipmap)
     {
-        if (zipmap.Length < 2) throw new RdbFormatException("A zipmap of too few bytes.");
+        if (zipmap.Length < 2) throw new RdbFormatException("Zipmap integrity check failed.");
         Listpack listpack = Listpack.Create(zipmap.Length);
         int at = 1, count = 0;
         while (Slice(zipmap, at, 1)[0] != ZipmapEnd)
@@ -116,7 +131,7 @@ internal static class RdbLegacy
             int length = ZipmapLength(zipmap, ref at);
             listpack.Append(Slice(zipmap, at, length));
             at += length;
-            if (Slice(zipmap, at, 1)[0] == ZipmapEnd) throw new RdbFormatException("A zipmap with a key without a value.");
+            if (Slice(zipmap, at, 1)[0] == ZipmapEnd) throw new RdbFormatException("Zipmap integrity check failed.");
             length = ZipmapLength(zipmap, ref at);
             int free = Slice(zipmap, at++, 1)[0];
             listpack.Append(Slice(zipmap, at, length));
@@ -125,7 +140,7 @@ internal static class RdbLegacy
             at += free;
             count++;
         }
-        if (at != zipmap.Length - 1 || (zipmap[0] < 254 && zipmap[0] != count)) throw new RdbFormatException("A zipmap whose header does not fit its pairs.");
+        if (at != zipmap.Length - 1 || (zipmap[0] < 254 && zipmap[0] != count)) throw new RdbFormatException("Zipmap integrity check failed.");
         listpack.TrimToSize();
         return listpack;
     }
@@ -141,7 +156,7 @@ internal static class RdbLegacy
 
     private static ReadOnlySpan<byte> Slice(ReadOnlySpan<byte> bytes, int at, int length)
     {
-        if (length < 0 || at > bytes.Length - length) throw new RdbFormatException("A packed encoding that goes beyond its end.");
+        if (length < 0 || at > bytes.Length - length) throw new RdbFormatException("Packed integrity check failed.");
         return bytes.Slice(at, length);
     }
 }

@@ -1,259 +1,208 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Reads what a key holds from the RDB format, whatever version and encoding it is in, and makes the entry that suits the thresholds
-/// of today. Nothing in the bytes is believed unseen: what does not fit together throws <see cref="RdbFormatException"/>.
+/// Reads what a key holds from the RDB format, whatever version and encoding it is in, and makes the entry that suits the thresholds of today.
+/// <para>
+/// Packed encodings that do are taken over as they lie, once a walk over them has shown that nothing in them leads astray. That they say what
+/// Redis would have written (no field twice, members in order) is believed, unless sanitize-dump-payload wants that checked too. What does
+/// not fit together throws <see cref="RdbFormatException"/>, with Redis's words.
+/// </para>
 /// </summary>
-internal static class RdbObjectReader
+internal readonly ref partial struct RdbObjectReader
 {
-    /// <summary>Reads a value of this type as an entry for a key, without expiry.</summary>
-    public static object Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, ServerOptions options)
+    private readonly RdbReader _reader;
+    private readonly ReadOnlySpan<byte> _key;
+    private readonly long _expiresAtMs;
+    private readonly ServerOptions _options;
+    private readonly bool _checksDoubles;
+
+    private RdbObjectReader(RdbReader reader, ReadOnlySpan<byte> key, long expiresAtMs, ServerOptions options, bool checksDoubles)
+    {
+        _reader = reader;
+        _key = key;
+        _expiresAtMs = expiresAtMs;
+        _options = options;
+        _checksDoubles = checksDoubles;
+    }
+
+    /// <summary>Reads a value of this type as an entry for a key; null if it is an empty collection, which no key can hold.</summary>
+    /// <param name="reader">Where its bytes come next.</param>
+    /// <param name="type">What they are.</param>
+    /// <param name="key">The key; not from the reader's own buffer.</param>
+    /// <param name="expiresAtMs">When the key expires.</param>
+    /// <param name="options">The thresholds.</param>
+    /// <param name="checksDoubles">Whether packed collections are looked through for doubles.</param>
+    public static object? Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, long expiresAtMs, ServerOptions options, bool checksDoubles)
+    {
+        if (type == RdbType.String) return reader.StringEntry(key, expiresAtMs);
+        object? entry = new RdbObjectReader(reader, key, expiresAtMs, options, checksDoubles).Read(type);
+        return entry is null || KeyEntry.ExpiresAtMs(entry) == expiresAtMs ? entry : KeyEntry.WithExpiry(entry, expiresAtMs);
+    }
+
+    private object? Read(RdbType type)
     {
         switch (type)
         {
-            case RdbType.String:
-                return StringEntry.Create(key, reader.String(), Expiry.Never);
             case RdbType.List or RdbType.ListZiplist or RdbType.ListQuicklist or RdbType.ListQuicklist2:
-                return ReadList(reader, type, key, options);
+                return ReadList(type);
             case RdbType.Set:
-                return ReadSet(reader, key, options);
+                return ReadSet();
             case RdbType.SetIntset:
-                return ReadIntset(reader.String(), key, options);
+                return ReadIntset(_reader.StringSpan());
             case RdbType.SetListpack:
-                return ReadSetListpack(reader.String(), key, options);
+                return ReadSetListpack(_reader.StringSpan());
             case RdbType.ZSet or RdbType.ZSet2:
-                var members = new ScoredMembers();
-                for (long left = reader.Count(); left > 0; left--)
-                {
-                    byte[] member = reader.String();
-                    members.Add(type == RdbType.ZSet2 ? reader.Double() : reader.TextDouble(), member);
-                }
-                return members.ToEntry(key, options);
+                return ReadScores(type);
             case RdbType.ZSetZiplist:
-                return ReadScores(RdbLegacy.FromZiplist(reader.String()), key, options);
+                return ReadScoreListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "Zset ziplist").Bytes, "Zset ziplist");
             case RdbType.ZSetListpack:
-                return ReadScores(Packed(reader.String()), key, options);
+                return ReadScoreListpack(_reader.StringSpan(), "Zset listpack");
             case RdbType.Hash:
-                var fields = new LoadedFields();
-                for (long left = reader.Count(); left > 0; left--) fields.Add(reader.String(), reader.String(), Expiry.Never);
-                return fields.ToEntry(key, options);
+                return ReadFields();
             case RdbType.HashMetadata or RdbType.HashMetadataPreGa:
-                return ReadHashMetadata(reader, type, key, options);
+                return ReadExpiringFields(type);
             case RdbType.HashZipmap:
-                return ReadFields(RdbLegacy.FromZipmap(reader.String()), key, options, step: 2);
+                return ReadZipmap();
             case RdbType.HashZiplist:
-                return ReadFields(RdbLegacy.FromZiplist(reader.String()), key, options, step: 2);
+                return ReadFieldListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "Hash ziplist").Bytes, "Hash ziplist");
             case RdbType.HashListpack:
-                return ReadFields(Packed(reader.String()), key, options, step: 2);
+                return ReadFieldListpack(_reader.StringSpan(), "Hash listpack");
             case RdbType.HashListpackExPreGa:
-                return ReadFields(Packed(reader.String()), key, options, step: 3);
+                return ReadExpiringFieldListpack(_reader.StringSpan());
             case RdbType.HashListpackEx:
-                _ = reader.Milliseconds(); // the earliest expiry, which the fields tell
-                return ReadFields(Packed(reader.String()), key, options, step: 3);
+                _ = _reader.Milliseconds(); // the earliest expiry, which the fields tell
+                return ReadExpiringFieldListpack(_reader.StringSpan());
             case RdbType.StreamListpacks or RdbType.StreamListpacks2 or RdbType.StreamListpacks3:
-                return RdbStreams.Read(reader, type, key);
-            case RdbType.ModulePreGa or RdbType.Module2:
-                throw new RdbFormatException("A module's data.");
+                return RdbStreams.Read(_reader, type, _key);
+            case RdbType.ModulePreGa:
+                throw new RdbFormatException("Pre-release module format not supported");
+            case RdbType.Module2:
+                throw new RdbFormatException($"The RDB file contains module data I can't load: no matching module type '{RdbModules.NameOf(_reader.Length())}'");
             default:
-                throw new RdbFormatException($"A value of unknown type {(int)type}.");
+                throw new RdbFormatException($"Unknown RDB encoding type {(int)type}");
         }
     }
 
-    private static Listpack Packed(byte[] bytes) =>
-        Listpack.IsValid(bytes, out _) ? new(bytes, 0) : throw new RdbFormatException("A damaged listpack.");
-
-    private static object ReadList(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, ServerOptions options)
+    private object? ReadList(RdbType type)
     {
-        var list = new Quicklist(options.ListMaxListpackSize, options.ListCompressDepth);
-        if (type == RdbType.ListZiplist)
+        long left = type == RdbType.ListZiplist ? 1 : _reader.Count();
+        if (left == 0) return null;
+        var list = new Quicklist(_options.ListMaxListpackSize, _options.ListCompressDepth);
+        for (bool isOnly = left == 1; left > 0; left--)
         {
-            Append(list, RdbLegacy.FromZiplist(reader.String()));
-        }
-        else
-        {
-            for (long left = reader.Count(); left > 0; left--)
+            switch (type)
             {
-                if (type == RdbType.List) list.PushTail(reader.String());
-                else if (type == RdbType.ListQuicklist) Append(list, RdbLegacy.FromZiplist(reader.String()));
-                else ReadNode(reader, list);
+                case RdbType.List:
+                    list.PushTail(_reader.StringSpan());
+                    break;
+                case RdbType.ListZiplist:
+                    Append(list, RdbLegacy.FromZiplist(_reader.StringSpan(), "List ziplist"));
+                    break;
+                case RdbType.ListQuicklist:
+                    Append(list, RdbLegacy.FromZiplist(_reader.StringSpan(), "Ziplist"));
+                    break;
+                default:
+                    if (ReadNode(list, isOnly) is { } whole) return whole;
+                    break;
             }
         }
-        if (list.Count == 0) throw new RdbFormatException("An empty list.");
-        return ListEntry.Compact(options, new ListValue(key.ToArray(), list));
+        return list.Count == 0 ? null : ListEntry.Compact(_options, new ListValue(_key.ToArray(), list));
     }
 
-    private static void ReadNode(RdbReader reader, Quicklist list)
+    /// <summary>Reads a node into the list; if it is the only one, and small, into a blob, which it returns.</summary>
+    private byte[]? ReadNode(Quicklist list, bool isOnly)
     {
-        switch (reader.Length())
+        switch (_reader.Length())
         {
             case RdbObjectWriter.PlainNode:
-                list.AppendPlain(reader.String());
-                break;
+                list.AppendPlain(_reader.String());
+                return null;
             case RdbObjectWriter.PackedNode:
-                Append(list, Packed(reader.String()));
-                break;
+                ReadOnlySpan<byte> bytes = _reader.StringSpan();
+                if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical)) throw new RdbFormatException("Listpack integrity check failed.");
+                if (isOnly && isCanonical && count > 0 && ListLimits.Fits(_options.ListMaxListpackSize, bytes.Length, count))
+                    return Blob.Create(BlobKind.ListListpack, _key, bytes, _expiresAtMs);
+                var node = new Listpack(bytes.ToArray(), 0);
+                if (!isCanonical)
+                {
+                    Listpack rewritten = Listpack.Create(node.Length);
+                    Rewrite(node, ref rewritten);
+                    node = rewritten;
+                }
+                Append(list, node);
+                return null;
             default:
-                throw new RdbFormatException("A list's node of an unknown kind.");
+                throw new RdbFormatException("Quicklist integrity check failed.");
         }
     }
 
     private static void Append(Quicklist list, in Listpack node) => list.AppendListpack(node.Array, 0, node.Length, node.Count);
 
-    private static object ReadSet(RdbReader reader, ReadOnlySpan<byte> key, ServerOptions options)
+    /// <summary>A blob of the elements of a listpack, each written as we write it.</summary>
+    private byte[] Rewritten(BlobKind kind, in Listpack from)
     {
-        long count = reader.Count();
-        if (count == 0) throw new RdbFormatException("An empty set.");
-        byte[] first = reader.String();
+        byte[] blob = Blob.Create(kind, _key, from.Length, _expiresAtMs, out _);
+        Listpack listpack = Listpack.In(blob);
+        listpack.Clear();
+        Rewrite(from, ref listpack);
+        return listpack.Array;
+    }
+
+    private static void Rewrite(in Listpack from, ref Listpack to)
+    {
+        Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
+        for (int at = from.First; at >= 0; at = from.Next(at)) to.Append(from[at].AsSpan(scratch));
+        to.TrimToSize();
+    }
+
+    private object? ReadSet()
+    {
+        long count = _reader.Count();
+        if (count == 0) return null;
+        ReadOnlySpan<byte> first = _reader.StringSpan();
         // Member by member, so that a small set keeps their order and comes into the encoding that it would have had.
-        object set = SetEntry.Create(key, first, (int)Math.Min(count, 1 << 16), 0, options);
-        set = SetEntry.Add(set, first, options, out _);
+        object set = SetEntry.Create(_key, first, _reader.Plausible(count, 1), 0, _options);
+        set = SetEntry.Add(set, first, _options, out _);
         for (long left = count - 1; left > 0; left--)
         {
-            set = SetEntry.Add(set, reader.String(), options, out bool added);
-            if (!added) throw new RdbFormatException("A set with a member twice.");
+            set = SetEntry.Add(set, _reader.StringSpan(), _options, out bool added);
+            if (!added) throw new RdbFormatException("Duplicate set members detected");
         }
         return SetEntry.Trim(set);
     }
 
-    private static object ReadIntset(byte[] bytes, ReadOnlySpan<byte> key, ServerOptions options)
+    private object? ReadIntset(ReadOnlySpan<byte> bytes)
     {
-        if (!Intset.IsValid(bytes)) throw new RdbFormatException("A damaged intset.");
-        byte[] blob = Blob.Create(BlobKind.SetIntset, key, bytes, Expiry.Never);
+        if (!Intset.IsValid(bytes)) throw new RdbFormatException("Intset integrity check failed.");
+        byte[] blob = Blob.Create(BlobKind.SetIntset, _key, bytes, _expiresAtMs);
         int count = Intset.In(blob).Count;
-        if (count == 0) throw new RdbFormatException("An empty set.");
-        return count > options.SetMaxIntsetEntries ? SetEntry.ToTable(blob, count) : blob;
+        return count == 0 ? null : count > _options.SetMaxIntsetEntries ? SetEntry.ToTable(blob, count) : blob;
     }
 
-    private static object ReadSetListpack(byte[] bytes, ReadOnlySpan<byte> key, ServerOptions options)
+    private object? ReadSetListpack(ReadOnlySpan<byte> bytes)
     {
-        Listpack listpack = Packed(bytes);
-        var seen = new ByteTable<ByteMember>(Math.Min(listpack.Count, 1 << 16));
-        for (int at = listpack.First; at >= 0; at = listpack.Next(at)) AddDistinct(seen, listpack[at].ToArray());
-        if (seen.Count == 0) throw new RdbFormatException("An empty set.");
-        byte[] blob = Blob.Create(BlobKind.SetListpack, key, bytes, Expiry.Never);
-        return seen.Count > options.SetMaxListpackEntries ? SetEntry.ToTable(blob, seen.Count) : blob;
+        const string Failure = "Set listpack integrity check failed.";
+        if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical)) throw new RdbFormatException(Failure);
+        if (count == 0) return null;
+        byte[] blob = Blob.Create(BlobKind.SetListpack, _key, bytes, _expiresAtMs);
+        CheckDoubles(Listpack.In(blob), 1, Failure);
+        if (count <= _options.SetMaxListpackEntries) return isCanonical ? blob : Rewritten(BlobKind.SetListpack, Listpack.In(blob));
+        SetValue table = SetEntry.ToTable(blob, count);
+        return table.Count == count ? table : throw new RdbFormatException(Failure);
     }
 
-    private static void AddDistinct(ByteTable<ByteMember> seen, byte[] element)
+    /// <summary>If that is asked for: every so many elements of a listpack there is one that may not be there twice.</summary>
+    private void CheckDoubles(in Listpack listpack, int step, string failure)
     {
-        if (seen.Get(element) is not null) throw new RdbFormatException("A collection with an element twice.");
-        seen.Add(element);
-    }
-
-    private static object ReadScores(Listpack listpack, ReadOnlySpan<byte> key, ServerOptions options)
-    {
-        var members = new ScoredMembers();
+        if (!_checksDoubles) return;
+        var seen = new ByteTable<ByteMember>();
+        int index = 0;
         for (int at = listpack.First; at >= 0; at = listpack.Next(at))
         {
-            byte[] member = listpack[at].ToArray();
-            at = listpack.Next(at);
-            if (at < 0) throw new RdbFormatException("A sorted set with a member without a score.");
-            ListpackElement score = listpack[at];
-            double value = score.Integer;
-            if (!score.IsInteger && !Numbers.TryParseDouble(score.Text, out value)) throw new RdbFormatException("A score that is no number.");
-            members.Add(value, member);
-        }
-        return members.ToEntry(key, options);
-    }
-
-    private static object ReadFields(Listpack listpack, ReadOnlySpan<byte> key, ServerOptions options, int step)
-    {
-        var fields = new LoadedFields();
-        for (int at = listpack.First; at >= 0; at = listpack.Next(at))
-        {
-            byte[] field = listpack[at].ToArray();
-            at = listpack.Next(at);
-            if (at < 0) throw new RdbFormatException("A hash with a field without a value.");
-            byte[] value = listpack[at].ToArray();
-            long expiresAtMs = 0;
-            if (step == 3)
-            {
-                at = listpack.Next(at);
-                if (at < 0 || !listpack[at].IsInteger) throw new RdbFormatException("A hash with a field without an expiry.");
-                expiresAtMs = listpack[at].Integer;
-            }
-            fields.Add(field, value, expiresAtMs == 0 ? Expiry.Never : expiresAtMs);
-        }
-        return fields.ToEntry(key, options);
-    }
-
-    private static object ReadHashMetadata(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, ServerOptions options)
-    {
-        long earliest = type == RdbType.HashMetadata ? reader.Milliseconds() : 1;
-        var fields = new LoadedFields();
-        for (long left = reader.Count(); left > 0; left--)
-        {
-            ulong expiry = reader.Length();
-            if (expiry > (ulong)HashExpiry.LatestMs) throw new RdbFormatException("A field's expiry is out of range.");
-            long expiresAtMs = expiry == 0 ? Expiry.Never : earliest + (long)expiry - 1;
-            fields.Add(reader.String(), reader.String(), expiresAtMs);
-        }
-        return fields.ToEntry(key, options);
-    }
-
-    /// <summary>The members of a sorted set while it is read.</summary>
-    private sealed class ScoredMembers
-    {
-        private readonly ByteTable<ScoredMember> _table = new();
-        private readonly List<byte[]> _members = [];
-
-        public void Add(double score, ReadOnlySpan<byte> member)
-        {
-            if (double.IsNaN(score)) throw new RdbFormatException("A score that is no number.");
-            if (_table.Get(member) is not null) throw new RdbFormatException("A sorted set with a member twice.");
-            byte[] entry = ScoredMember.Create(score, member);
-            _table.Add(entry);
-            _members.Add(entry);
-        }
-
-        public object ToEntry(ReadOnlySpan<byte> key, ServerOptions options)
-        {
-            if (_members.Count == 0) throw new RdbFormatException("An empty sorted set.");
-            byte[][] members = [.. _members];
-            SortedSetEntry.Sort(members);
-            return SortedSetEntry.Create(options, key, members);
-        }
-    }
-
-    /// <summary>The fields of a hash while it is read.</summary>
-    private sealed class LoadedFields
-    {
-        private readonly ByteTable<ByteMember> _seen = new();
-        private readonly List<(byte[] Field, byte[] Value, long ExpiresAtMs)> _fields = [];
-        private int _longest;
-        private int _bytes;
-        private bool _anyExpires;
-
-        public void Add(byte[] field, byte[] value, long expiresAtMs)
-        {
-            _anyExpires |= expiresAtMs != Expiry.Never;
-            if (expiresAtMs != Expiry.Never && expiresAtMs is < 0 or (> HashExpiry.LatestMs and < Expiry.Never))
-                throw new RdbFormatException("A field's expiry is out of range.");
-            AddDistinct(_seen, field);
-            _fields.Add((field, value, expiresAtMs));
-            _longest = Math.Max(_longest, Math.Max(field.Length, value.Length));
-            _bytes = (int)Math.Min(1 << 20, _bytes + (long)Listpack.SizeOf(field) + Listpack.SizeOf(value));
-        }
-
-        public object ToEntry(ReadOnlySpan<byte> key, ServerOptions options)
-        {
-            if (_fields.Count == 0) throw new RdbFormatException("An empty hash.");
-            bool isSmall = _fields.Count <= options.HashMaxListpackEntries && _longest <= options.HashMaxListpackValue;
-            if (isSmall && !_anyExpires)
-            {
-                // The fields are known to be distinct, so they need not be looked for.
-                Listpack listpack = Listpack.In(HashEntry.CreateListpack(key, _bytes));
-                foreach ((byte[] field, byte[] value, _) in _fields)
-                {
-                    listpack.Append(field);
-                    listpack.Append(value);
-                }
-                listpack.TrimToSize();
-                return listpack.Array;
-            }
-            object hash = isSmall ? HashEntry.CreateListpack(key, _bytes) : new HashValue(key.ToArray(), _fields.Count);
-            foreach ((byte[] field, byte[] value, long expiresAtMs) in _fields) hash = HashEntry.Set(hash, field, value, expiresAtMs, options, out _);
-            return HashEntry.Trim(hash);
+            if (index++ % step != 0) continue;
+            byte[] element = listpack[at].ToArray();
+            if (seen.Get(element) is not null) throw new RdbFormatException(failure);
+            seen.Add(element);
         }
     }
 }

@@ -55,17 +55,19 @@ internal static class RdbStreams
         for (long nodes = reader.Count(); nodes > 0; nodes--)
         {
             byte[] id = reader.String(), node = reader.String();
-            if (id.Length != StreamId.EncodedLength) throw new RdbFormatException("A stream's node without an ID.");
-            if (!Listpack.IsValid(node, out _) || !StreamNode.IsValid(node)) throw new RdbFormatException("A stream's node is damaged.");
-            if (!stream.AddLoadedNode(StreamId.Decode(id), node)) throw new RdbFormatException("A stream's nodes are not in order.");
+            if (id.Length != StreamId.EncodedLength) throw new RdbFormatException("Stream node key entry is not the size of a stream ID");
+            if (!ListpackCheck.IsValid(node, out int elements, out _)) throw new RdbFormatException("Stream listpack integrity check failed.");
+            if (elements == 0) throw new RdbFormatException("Empty listpack inside stream");
+            if (!StreamNode.IsValid(node)) throw new RdbFormatException("Stream listpack integrity check failed.");
+            if (!stream.AddLoadedNode(StreamId.Decode(id), node)) throw new RdbFormatException("Listpack re-added with existing key");
             live += StreamNode.LiveCount(new Listpack(node, 0));
         }
         ulong length = reader.Length();
-        if (length != (ulong)live) throw new RdbFormatException("A stream's length is not that of its nodes.");
+        if (length != (ulong)live) throw new RdbFormatException("Stream length inconsistent with rax entries");
         stream.SetLoaded(live, StreamId.Min);
         stream.Deleted(); // finds the first entry
         stream.LastId = ReadId(reader);
-        if (stream.LastId < stream.LastLiveId) throw new RdbFormatException("A stream's last ID is before its last entry's.");
+        if (stream.LastId < stream.LastLiveId) throw new RdbFormatException("Stream object metadata loading failed.");
         if (type == RdbType.StreamListpacks)
         {
             stream.EntriesAdded = length;
@@ -83,7 +85,7 @@ internal static class RdbStreams
     private static void ReadGroup(RdbReader reader, RdbType type, StreamValue stream)
     {
         byte[] name = reader.String();
-        if (stream.Groups.Find(name) is not null) throw new RdbFormatException("A stream with two groups of one name.");
+        if (stream.Groups.Find(name) is not null) throw new RdbFormatException($"Duplicated consumer group name {System.Text.Encoding.UTF8.GetString(name)}");
         StreamId last = ReadId(reader);
         StreamGroup group = stream.AddGroup(name, last, 0);
         group.EntriesRead = type == RdbType.StreamListpacks ? stream.EntriesUpTo(last) : (long)reader.Length();
@@ -94,22 +96,22 @@ internal static class RdbStreams
         var places = new Dictionary<StreamId, int>(nobody.Count);
         for (int i = 0; i < nobody.Count; i++)
         {
-            if (!places.TryAdd(nobody[i].Id, i)) throw new RdbFormatException("An entry is pending twice in a group.");
+            if (!places.TryAdd(nobody[i].Id, i)) throw new RdbFormatException("Duplicated global PEL entry loading stream consumer group");
         }
         for (long consumers = reader.Count(); consumers > 0; consumers--)
         {
             byte[] consumerName = reader.String();
-            if (group.Consumers.Find(consumerName) is not null) throw new RdbFormatException("A group with two consumers of one name.");
+            if (group.Consumers.Find(consumerName) is not null) throw new RdbFormatException("Duplicate stream consumer detected.");
             StreamConsumer consumer = group.AddConsumer(consumerName, reader.Milliseconds());
             consumer.ActiveAtMs = type == RdbType.StreamListpacks3 ? reader.Milliseconds() : consumer.SeenAtMs;
             for (long pending = reader.Count(); pending > 0; pending--)
             {
                 StreamId id = StreamId.Decode(reader.Take(StreamId.EncodedLength));
-                if (!places.Remove(id, out int place)) throw new RdbFormatException("An entry is pending for a consumer and not for its group.");
+                if (!places.Remove(id, out int place)) throw new RdbFormatException("Consumer entry not found in group global PEL");
                 group.AddPending(id, consumer, nobody[place].DeliveredAtMs, nobody[place].Deliveries);
             }
         }
-        if (places.Count != 0) throw new RdbFormatException("An entry is pending for a group and for none of its consumers.");
+        if (places.Count != 0) throw new RdbFormatException("Stream CG PEL entry without consumer");
     }
 
     private static void WriteId(RdbWriter writer, StreamId id)

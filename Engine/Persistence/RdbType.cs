@@ -63,6 +63,9 @@ internal static class RdbVersion
     /// <summary>That of Redis 7.4, the newest that is read.</summary>
     public const int Newest = 12;
 
+    /// <summary>Whether it is a value's type at all.</summary>
+    public static bool IsKnown(RdbType type) => type is <= RdbType.Module2 or (>= RdbType.HashZipmap and <= RdbType.HashListpackEx);
+
     /// <summary>The version that a type came with.</summary>
     public static int Of(RdbType type) => type switch
     {
@@ -73,4 +76,7 @@ internal static class RdbVersion
 }
 
 /// <summary>Bytes that are not what the RDB format allows.</summary>
-public sealed class RdbFormatException(string message) : Exception(message);
+public class RdbFormatException(string message) : Exception(message);
+
+/// <summary>Bytes that end before what they began.</summary>
+public sealed class RdbTruncatedException() : RdbFormatException("Unexpected EOF reading RDB file");

@@ -27,6 +27,9 @@ internal sealed class SideBySide : IAsyncDisposable
 
     public EngineHarness Ours { get; }
 
+    /// <summary>redis-server's <c>dir</c>.</summary>
+    public string Directory => _process.Directory;
+
     /// <summary>Starts a redis-server with directives, and an engine to be configured alike.</summary>
     public static async Task<SideBySide> StartAsync(Action<ServerOptions>? configure = null, params string[] directives) =>
         new(await RedisProcess.StartAsync(ServerKind.Redis, directives), new EngineHarness(configure));

@@ -308,29 +308,11 @@ internal struct Listpack
         return length + BackLength(length);
     }
 
-    /// <summary>
-    /// Whether bytes from outside are a well-formed listpack that fills them exactly: for RESTORE and damaged files.
-    /// </summary>
-    public static bool IsValid(ReadOnlySpan<byte> bytes, out int count)
+    /// <summary>Whether bytes are the backwards length of an element of this length.</summary>
+    internal static bool IsBackLength(int length, ReadOnlySpan<byte> bytes)
     {
-        count = 0;
-        if (bytes.Length < EmptyLength || BinaryPrimitives.ReadUInt32LittleEndian(bytes) != (uint)bytes.Length || bytes[^1] != End) return false;
-        int at = HeaderLength, end = bytes.Length - 1;
-        Span<byte> back = stackalloc byte[5];
-        while (at < end)
-        {
-            byte marker = bytes[at];
-            if (marker is > 0xf4 || end - at < HeadLength(marker)) return false;
-            long length = marker == 0xf0 ? 5L + BinaryPrimitives.ReadUInt32LittleEndian(bytes[(at + 1)..])
-                : (marker & 0xf0) == 0xe0 ? 2 + (((marker & 15) << 8) | bytes[at + 1]) : DataLengthOfMarker(marker);
-            if (length > end - at) return false;
-            int backLength = WriteBack((int)length, back);
-            if (length + backLength > end - at || !bytes.Slice(at + (int)length, backLength).SequenceEqual(back[..backLength])) return false;
-            at += (int)length + backLength;
-            count++;
-        }
-        int noted = BinaryPrimitives.ReadUInt16LittleEndian(bytes[4..]);
-        return noted == UnknownCount || noted == count;
+        Span<byte> right = stackalloc byte[5];
+        return bytes.SequenceEqual(right[..WriteBack(length, right)]);
     }
 
     /// <summary>How many bytes the element at a position has before its backwards length.</summary>
@@ -352,11 +334,9 @@ internal struct Listpack
         return marker switch { 0xf1 => 3, 0xf2 => 4, 0xf3 => 5, 0xf4 => 9, _ => throw new InvalidDataException($"A listpack with an element marked {marker}.") };
     }
 
-    private static int HeadLength(byte marker) => marker switch { < 0xc0 => 1, < 0xf0 => 2, 0xf0 => 5, _ => DataLengthOfMarker(marker) };
-
     /// <summary>How many bytes the backwards length takes. The borders are Redis's, one below what would still fit.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int BackLength(int length) => length <= 127 ? 1 : length < 16383 ? 2 : length < 2097151 ? 3 : length < 268435455 ? 4 : 5;
+    internal static int BackLength(int length) => length <= 127 ? 1 : length < 16383 ? 2 : length < 2097151 ? 3 : length < 268435455 ? 4 : 5;
 
     /// <summary>Seven bits a byte, the highest first; every byte but the first one says that more are to be read towards the front.</summary>
     private static int WriteBack(int length, Span<byte> into)

@@ -174,7 +174,7 @@ public class QuicklistTests
             if (node.IsPlain) Assert.Equal(1, node.Count);
             else
             {
-                Assert.True(Listpack.IsValid(node.Content, out int elements));
+                Assert.True(ListpackCheck.IsValid(node.Content, out int elements, out _));
                 Assert.Equal(elements, node.Count);
                 Assert.NotEqual(0, elements);
             }

@@ -103,7 +103,7 @@ public class ListpackTests
 
     private static void Same(Listpack listpack, List<string> model)
     {
-        Assert.True(Listpack.IsValid(listpack.Bytes, out int count));
+        Assert.True(ListpackCheck.IsValid(listpack.Bytes, out int count, out _));
         Assert.Equal(model.Count, count);
         Assert.Equal(model.Count, listpack.Count);
         Assert.Equal(model.Count == 0, listpack.IsEmpty);
@@ -172,15 +172,15 @@ public class ListpackTests
     public void Damaged_bytes_are_refused()
     {
         byte[] good = Convert.FromHexString(FromRedis);
-        Assert.True(Listpack.IsValid(good, out int count));
+        Assert.True(ListpackCheck.IsValid(good, out int count, out _));
         Assert.Equal(17, count);
-        Assert.False(Listpack.IsValid(good.AsSpan(0, good.Length - 1), out _));
+        Assert.False(ListpackCheck.IsValid(good.AsSpan(0, good.Length - 1), out _, out _));
         // Whatever bit is flipped, it is either refused or can be walked from both ends.
         for (int bit = 0; bit < good.Length * 8; bit++)
         {
             byte[] bad = (byte[])good.Clone();
             bad[bit / 8] ^= (byte)(1 << (bit % 8));
-            if (!Listpack.IsValid(bad, out int left)) continue;
+            if (!ListpackCheck.IsValid(bad, out int left, out _)) continue;
             var listpack = new Listpack(bad, 0);
             int walked = 0;
             for (int at = listpack.First; at >= 0; at = listpack.Next(at)) walked++;

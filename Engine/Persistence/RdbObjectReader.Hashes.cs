@@ -1,0 +1,129 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Hashes.</summary>
+internal readonly ref partial struct RdbObjectReader
+{
+    /// <summary>A listpack of field, value…</summary>
+    private object? ReadFieldListpack(ReadOnlySpan<byte> bytes, string what)
+    {
+        string failure = $"{what} integrity check failed.";
+        if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical) || (count & 1) != 0) throw new RdbFormatException(failure);
+        if (count == 0) return null;
+        byte[] blob = Blob.Create(BlobKind.HashListpack, _key, bytes, _expiresAtMs);
+        CheckDoubles(Listpack.In(blob), 2, failure);
+        if (count / 2 <= _options.HashMaxListpackEntries) return isCanonical ? blob : Rewritten(BlobKind.HashListpack, Listpack.In(blob));
+        return ToTable(blob, count / 2, failure);
+    }
+
+    private static HashValue ToTable(byte[] blob, int count, string failure)
+    {
+        HashValue table = HashEntry.ToTable(blob, count);
+        return table.Count == count ? table : throw new RdbFormatException(failure);
+    }
+
+    private object? ReadZipmap()
+    {
+        const string Failure = "Hash zipmap with dup elements, or big length (0)";
+        Listpack listpack = RdbLegacy.FromZipmap(_reader.StringSpan());
+        bool isShort = true;
+        for (int at = listpack.First; at >= 0; at = listpack.Next(at)) isShort &= listpack[at].Length <= _options.HashMaxListpackValue;
+        // Zipmaps have always been looked through.
+        new RdbObjectReader(_reader, _key, _expiresAtMs, _options, checksDoubles: true).CheckDoubles(listpack, 2, Failure);
+        object? hash = ReadFieldListpack(listpack.Bytes, "Zipmap");
+        return isShort || hash is not byte[] blob ? hash : HashEntry.ToTable(blob, 0);
+    }
+
+    /// <summary>Fields and values one after the other.</summary>
+    private object? ReadFields()
+    {
+        const string Failure = "Duplicate hash fields detected";
+        long count = _reader.Count();
+        if (count == 0) return null;
+        long left = count;
+        byte[] room = [];
+        HashValue? table = null;
+        if (count <= _options.HashMaxListpackEntries)
+        {
+            Listpack listpack = Listpack.In(HashEntry.CreateListpack(_key, 0));
+            for (; left > 0 && table is null; left--)
+            {
+                ReadOnlySpan<byte> field = _reader.String(ref room), value = _reader.StringSpan();
+                if (field.Length <= _options.HashMaxListpackValue && value.Length <= _options.HashMaxListpackValue)
+                {
+                    listpack.Append(field);
+                    listpack.Append(value);
+                    continue;
+                }
+                table = ToTable(listpack.Array, (int)(count - left), Failure);
+                if (!table.Set(field, value, Expiry.Never)) throw new RdbFormatException(Failure);
+            }
+            if (table is null)
+            {
+                listpack.TrimToSize();
+                CheckDoubles(listpack, 2, "Hash with dup elements");
+                return listpack.Array;
+            }
+        }
+        table ??= new HashValue(_key.ToArray(), _reader.Plausible(count, 2));
+        for (; left > 0; left--)
+        {
+            ReadOnlySpan<byte> field = _reader.String(ref room);
+            if (!table.Set(field, _reader.StringSpan(), Expiry.Never)) throw new RdbFormatException(Failure);
+        }
+        return table;
+    }
+
+    /// <summary>A listpack of field, value, expiry in ms or 0…, the soonest first.</summary>
+    private object? ReadExpiringFieldListpack(ReadOnlySpan<byte> bytes)
+    {
+        const string Failure = "Hash listpackex integrity check failed.";
+        if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical) || count % 3 != 0) throw new RdbFormatException(Failure);
+        if (count == 0) return null;
+        byte[] blob = Blob.Create(BlobKind.HashListpackEx, _key, bytes, _expiresAtMs);
+        Listpack listpack = Listpack.In(blob);
+        CheckDoubles(listpack, 3, Failure);
+        bool inOrder = true;
+        long before = 1;
+        for (int at = listpack.First; at >= 0; at = listpack.Next(at))
+        {
+            at = listpack.Next(listpack.Next(at));
+            if (!listpack[at].IsInteger || listpack[at].Integer is < 0 or > HashExpiry.LatestMs) throw new RdbFormatException(Failure);
+            long expiresAtMs = listpack[at].Integer == 0 ? Expiry.Never : listpack[at].Integer;
+            inOrder &= expiresAtMs >= before;
+            before = expiresAtMs;
+        }
+        if (count / 3 > _options.HashMaxListpackEntries) return ToTable(blob, count / 3, Failure);
+        if (inOrder && isCanonical && HashEntry.EarliestExpiryMs(blob) != Expiry.Never) return blob;
+        object hash = HashEntry.CreateListpack(_key, bytes.Length);
+        Span<byte> field = stackalloc byte[ListpackElement.ScratchLength], value = stackalloc byte[ListpackElement.ScratchLength];
+        foreach (HashItem item in new HashItems(blob))
+        {
+            hash = HashEntry.Set(hash, item.Field.AsSpan(field), item.Value.AsSpan(value), item.ExpiresAtMs, _options, out bool isNew);
+            if (!isNew) throw new RdbFormatException(Failure);
+        }
+        return HashEntry.Trim(hash);
+    }
+
+    /// <summary>Expiries, fields and values one after the other.</summary>
+    private object? ReadExpiringFields(RdbType type)
+    {
+        // Expiries are relative to the earliest, and one more, since 0 is for none. Before the release they were absolute.
+        long earliest = type == RdbType.HashMetadata ? _reader.Milliseconds() : 1;
+        if (earliest is < 0 or > HashExpiry.LatestMs) throw new RdbFormatException("Hash read invalid minExpire value");
+        long count = _reader.Count();
+        if (count == 0) return null;
+        byte[] room = [];
+        object hash = count <= _options.HashMaxListpackEntries ? HashEntry.CreateListpack(_key, 0) : new HashValue(_key.ToArray(), _reader.Plausible(count, 3));
+        for (long done = 0; done < count; done++)
+        {
+            ulong expiry = _reader.Length();
+            if (expiry > (ulong)(HashExpiry.LatestMs - earliest + 1)) throw new RdbFormatException($"invalid expireAt time: {expiry}");
+            long expiresAtMs = expiry == 0 ? Expiry.Never : earliest + (long)expiry - 1;
+            ReadOnlySpan<byte> field = _reader.String(ref room), value = _reader.StringSpan();
+            if (hash is byte[] && (field.Length > _options.HashMaxListpackValue || value.Length > _options.HashMaxListpackValue)) hash = HashEntry.ToTable(hash, (int)count);
+            hash = HashEntry.Set(hash, field, value, expiresAtMs, _options, out bool isNew);
+            if (!isNew) throw new RdbFormatException("Duplicate hash fields detected");
+        }
+        return HashEntry.Trim(hash);
+    }
+}

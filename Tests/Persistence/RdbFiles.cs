@@ -1,0 +1,43 @@
+using OrleansRedis.Engine;
+using Store = OrleansRedis.Engine.Store;
+
+namespace OrleansRedis.Tests.Persistence;
+
+/// <summary>RDB files in and out of an engine in process.</summary>
+internal static class RdbFiles
+{
+    /// <summary>A file of everything in a store, one chunk for each slot and database.</summary>
+    public static byte[] Save(Store store)
+    {
+        using var stream = new MemoryStream();
+        var file = new RdbFileWriter(stream, store.Options);
+        file.Begin(store.Clock.NowMs, store.UsedMemory, isAofBase: false, store.Functions.Codes);
+        for (int database = 0; database < store.Slots.Databases; database++)
+        {
+            if (store.Slots.KeyCount(database) > 0) file.Resize(database, store.Slots.KeyCount(database), 0);
+        }
+        var chunk = new RdbWriter(store.Options.RdbCompression);
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            for (int database = 0; database < store.Slots.Databases; database++)
+            {
+                if (store.Slots[number]?.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
+                chunk.Clear();
+                RdbEntryWriter.Select(chunk, database);
+                foreach (object entry in keyspace) RdbEntryWriter.Write(chunk, entry, store.Options, store.Clock.NowMs);
+                file.Append(chunk);
+            }
+        }
+        file.Finish();
+        return stream.ToArray();
+    }
+
+    /// <summary>Loads a file into an engine and returns what did it.</summary>
+    public static RdbLoader Load(EngineHarness engine, byte[] file)
+    {
+        var loader = new RdbLoader(engine.Store);
+        long length = loader.Load(new MemoryStream(file));
+        if (length != file.Length) throw new InvalidOperationException($"{length} bytes of {file.Length} were read.");
+        return loader;
+    }
+}

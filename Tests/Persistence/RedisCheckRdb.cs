@@ -1,0 +1,20 @@
+using System.Diagnostics;
+
+namespace OrleansRedis.Tests.Persistence;
+
+/// <summary>Debian's redis-check-rdb.</summary>
+internal static class RedisCheckRdb
+{
+    /// <summary>Checks a file; its exit code, and what it printed.</summary>
+    public static (int ExitCode, string Output) Run(string path) => Run("redis-check-rdb", path);
+
+    /// <summary>Runs a program.</summary>
+    public static (int ExitCode, string Output) Run(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output + errors.Result);
+    }
+}
