@@ -37,8 +37,8 @@ public sealed partial class Store
     {
         BlockedKey[] rest = [.. BlockedKey.Ready];
         BlockedKey.Ready.Clear();
-        if (TryServeHoldingMutex(rest)) return;
-        // A long multi-slot command is running. This thread has other connections, so this one waits by itself.
+        if (TryServeRoaming(rest)) return;
+        // Another one roams, for long. This thread has other connections, so this one waits by itself.
         Func<RespWriter, Task>? first = call.Continuation;
         call.Continuation = async reply =>
         {
@@ -64,16 +64,17 @@ public sealed partial class Store
         while (true)
         {
             int stripe = await SiloGate.EnterSharedAsync().ConfigureAwait(false);
-            bool served = TryServeHoldingMutex(keys);
+            bool served = TryServeRoaming(keys);
             SiloGate.ExitShared(stripe);
             if (served) return;
-            await _multiSlot.WhenReleased().ConfigureAwait(false);
+            await _roaming.WhenReleased().ConfigureAwait(false);
         }
     }
 
-    private bool TryServeHoldingMutex(BlockedKey[] keys)
+    private bool TryServeRoaming(BlockedKey[] keys)
     {
-        if (!_multiSlot.TryEnterSpinning()) return false;
+        HeldSlots held = HeldSlots.Mine;
+        if (!held.TryRoam(ref _roaming)) return false;
         try
         {
             foreach (BlockedKey key in keys)
@@ -85,7 +86,7 @@ public sealed partial class Store
         }
         finally
         {
-            ReleaseHeld();
+            held.Release(ref _roaming);
         }
         return true;
     }
@@ -150,23 +151,28 @@ public sealed partial class Store
     private bool IsHeld(Slot slot, Hold hold, Slot? only) => hold switch
     {
         Hold.Slot => ReferenceEquals(slot, only),
-        Hold.Slots => _heldMarks[slot.Number],
+        Hold.Slots => HeldSlots.Mine.Has(slot),
         Hold.Everything => true,
         _ => false,
     };
 
-    private static bool Reaches(BlockedCommand command, Hold hold, Slot? only) =>
-        hold is Hold.Slots or Hold.Everything || (command.Slots.Length == 1 && command.Slots[0] == only!.Number);
+    private bool Reaches(BlockedCommand command, Hold hold, Slot? only) => hold switch
+    {
+        Hold.Slot => command.Slots.Length == 1 && command.Slots[0] == only!.Number,
+        Hold.Slots => HeldSlots.Mine.Roams
+            || Array.TrueForAll(command.Slots, number => Slots[number] is not { } slot || HeldSlots.Mine.Has(slot)),
+        _ => true,
+    };
 
-    /// <summary>Takes a slot's gate, for the holder of the mutex; false if the slot is not here.</summary>
+    /// <summary>Makes sure that a slot's gate is held, if the slot is here; who does not roam holds what he needs already (<see cref="Reaches"/>).</summary>
     private bool TryHold(int number)
     {
-        if (_heldMarks[number]) return true;
         Slot? slot = Slots[number];
         if (slot is null) return false;
-        slot.Gate.Enter();
-        _heldMarks[number] = true;
-        _held.Add(slot);
+        HeldSlots held = HeldSlots.Mine;
+        if (held.Has(slot)) return true;
+        if (!held.Roams) return false;
+        held.Take(slot);
         return slot.IsOpen;
     }
 }

@@ -32,7 +32,7 @@ public enum CommandFlags
     /// <summary>Runs alone on the silo, all connections outside (FLUSHALL, SWAPDB). Not shown to clients.</summary>
     Exclusive = 1 << 25,
 
-    /// <summary>May reach keys that its arguments do not name (SORT BY, EVAL), so it holds the multi-slot mutex. Not shown to clients.</summary>
+    /// <summary>May reach keys that its arguments do not name (SORT BY, EVAL), so it roams (HeldSlots). Not shown to clients.</summary>
     UndeclaredKeys = 1 << 26,
 
     /// <summary>Reaches the keys that the session watches and those of the commands it has queued (EXEC, DISCARD, UNWATCH). Not shown to clients.</summary>

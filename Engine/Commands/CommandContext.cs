@@ -11,11 +11,8 @@ public enum Hold : byte
     /// <summary>One slot's.</summary>
     Slot,
 
-    /// <summary>The multi-slot mutex and the gates of all slots declared; more are taken as they are needed.</summary>
+    /// <summary>The gates of all slots declared; who roams takes more as they are needed (<see cref="HeldSlots"/>).</summary>
     Slots,
-
-    /// <summary>The gates of all slots declared, without the mutex, so that no more can be taken.</summary>
-    Declared,
 
     /// <summary>The silo gate, exclusively: everything may be touched.</summary>
     Everything,
@@ -28,7 +25,6 @@ public enum Hold : byte
 public ref partial struct CommandContext
 {
     private Slot? _slot;
-    private List<Slot>? _declared; // with Hold.Declared
     private int _changes;
     private bool _effectsGiven;
 
@@ -127,20 +123,10 @@ public ref partial struct CommandContext
     /// <summary>The keyspace in which a key lives, in another database.</summary>
     internal Keyspace KeyspaceOf(scoped ReadOnlySpan<byte> key, int database)
     {
-        Keyspace keyspace = (_slot ?? HeldSlot(KeySlot.Of(key))).Keyspace(database);
+        Keyspace keyspace = (_slot ?? Store.HeldSlot(KeySlot.Of(key), Hold)).Keyspace(database);
         // A command that may change the key must first have snapshots under way get what it is.
         if (keyspace.Snapshots is not null && Command.Is(CommandFlags.Write)) keyspace.BeforeChange(key);
         return keyspace;
-    }
-
-    private readonly Slot HeldSlot(int number)
-    {
-        if (_declared is null) return Store.HeldSlot(number, Hold);
-        foreach (Slot slot in _declared)
-        {
-            if (slot.Number == number) return slot;
-        }
-        throw new InvalidOperationException($"Slot {number} is reached without its gate.");
     }
 
     /// <summary>Looks a key up to read it: an expired one is missing, use is noted, hits and misses are counted.</summary>
@@ -384,7 +370,7 @@ public ref partial struct CommandContext
     internal Slot? Enter(int number)
     {
         if (Store.Slots[number] is not { } slot) return null;
-        if (Hold != Hold.None) return HeldSlot(number);
+        if (Hold != Hold.None) return Store.HeldSlot(number, Hold);
         if (IsPatient)
         {
             slot.Gate.Enter();
@@ -407,12 +393,11 @@ public ref partial struct CommandContext
         slot.Gate.Exit();
     }
 
-    internal void BeginCommand(Hold hold, Slot? slot, List<Slot>? declared = null)
+    internal void BeginCommand(Hold hold, Slot? slot)
     {
         Hold = hold;
         BusySlot = -1;
         _slot = slot;
-        _declared = declared;
         _changes = 0;
         _effectsGiven = false;
     }

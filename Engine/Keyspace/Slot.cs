@@ -9,8 +9,11 @@ public sealed class Slot
     /// <summary>Taken before anything below is touched.</summary>
     internal SlotGate Gate;
 
+    /// <summary>Who holds the gate, perhaps with others; null if it is held alone by whoever wanted only that. Under the gate.</summary>
+    internal HeldSlots? Holder { get; set; }
+
     /// <summary>What a slot takes before it has keys, its first table not counted: this object, a keyspace, its place in the arrays of <see cref="SlotTable"/>.</summary>
-    private const long FixedBytes = 304;
+    private const long FixedBytes = 312;
 
     private readonly SlotTable _table;
     private Keyspace _first;            // database 0, which most use alone: one step, not two

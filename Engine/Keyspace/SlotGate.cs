@@ -24,7 +24,7 @@ internal struct SlotGate
 
     /// <summary>
     /// Takes the gate however long it lasts. Only for a thread whose holders never wait for it in turn:
-    /// the holder of the multi-slot mutex, background jobs and grain turns.
+    /// the one that roams, background jobs and grain turns.
     /// </summary>
     public void Enter()
     {

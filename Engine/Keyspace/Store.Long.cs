@@ -4,8 +4,7 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// Commands that go through very many elements (KEYS, SORT, SUNIONSTORE). On the I/O thread they came in on they would keep its other
-/// connections waiting, and holding the multi-slot mutex those of all other threads. So they run on a thread of the pool, with
-/// the gates of their slots and nothing else.
+/// connections waiting. So they run on a thread of the pool, with the gates of their slots and nothing else.
 /// </summary>
 public sealed partial class Store
 {
@@ -33,30 +32,7 @@ public sealed partial class Store
         Span<int> numbers = CollectionsMarshal.AsSpan(slots);
         foreach (ref int number in numbers) number = KeySlot.Of(call.Request[number]);
         numbers.Sort();
-        // What its arguments do not name can only be taken under the mutex: the keys that a pattern of SORT makes of the elements.
-        if (call.Command.Is(CommandFlags.UndeclaredKeys) && NamesPattern(call.Request)) return RunInSlots(ref call, numbers, isLong: true);
-
-        var held = new List<Slot>();
-        try
-        {
-            // Whoever holds several gates without the mutex never waits for one more, so nobody can wait for each other.
-            foreach (int number in numbers)
-            {
-                if (held.Count > 0 && held[^1].Number == number) continue;
-                if (Slots[number] is not { } slot) return new(Outcome.SlotNotHere, number);
-                if (!slot.Gate.TryEnterSpinning()) return new(Outcome.Busy, number);
-                held.Add(slot);
-                if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
-            }
-            if (held.Count == 1) Run(ref call, Hold.Slot, held[0]);
-            else Run(ref call, Hold.Declared, null, held);
-        }
-        finally
-        {
-            foreach (Slot slot in held) slot.Gate.Exit();
-        }
-        if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
-        return default;
+        return RunInSlots(ref call, numbers, isLong: true);
     }
 
     /// <summary>Whether a command is too much for the spot; the gates of its keys are held.</summary>
@@ -85,6 +61,7 @@ public sealed partial class Store
         return (bySmallest ? smallest * positions.Count : sum) > MostElementsOnTheSpot;
     }
 
+    /// <summary>Whether a command with undeclared keys may really reach some: those that a pattern of SORT makes of the elements.</summary>
     private static bool NamesPattern(in Request request)
     {
         for (int i = 2; i < request.Count; i++)

@@ -36,14 +36,13 @@ public readonly record struct Attempt(Outcome Outcome, int Slot = -1);
 /// </summary>
 public sealed partial class Store : IDisposable
 {
-    private const int Mutex = -1;
+    /// <summary>In the place of a slot's number: the gate of those who roam.</summary>
+    private const int Roaming = -1;
 
     /// <summary>How many fields of one hash the active expiry deletes under the gate before it lets others in.</summary>
     private const int MostFieldsAtOnce = 500;
 
-    private SlotGate _multiSlot;                                     // held by whoever holds more than one slot's gate
-    private readonly bool[] _heldMarks = new bool[KeySlot.Count];    // under _multiSlot: which slots its holder holds
-    private readonly List<Slot> _held = [];                          // under _multiSlot
+    private SlotGate _roaming; // held by the one that may wait for a gate while it holds others; see HeldSlots
 
     [ThreadStatic]
     private static List<int>? t_slots;
@@ -179,7 +178,7 @@ public sealed partial class Store : IDisposable
 
     /// <summary>Completes when the gate that made an attempt <see cref="Outcome.Busy"/> has been released since.</summary>
     public Task WhenFree(in Attempt attempt) =>
-        attempt.Slot == Mutex ? _multiSlot.WhenReleased() : Slots[attempt.Slot]?.Gate.WhenReleased() ?? Task.CompletedTask;
+        attempt.Slot == Roaming ? _roaming.WhenReleased() : Slots[attempt.Slot]?.Gate.WhenReleased() ?? Task.CompletedTask;
 
     private Attempt RunInSlot(ref CommandContext call, int number)
     {
@@ -214,9 +213,9 @@ public sealed partial class Store : IDisposable
         return default;
     }
 
-    private static void Run(ref CommandContext call, Hold hold, Slot? slot, List<Slot>? declared = null)
+    private static void Run(ref CommandContext call, Hold hold, Slot? slot)
     {
-        call.BeginCommand(hold, slot, declared);
+        call.BeginCommand(hold, slot);
         try
         {
             call.Command.Method!(ref call);
@@ -253,54 +252,43 @@ public sealed partial class Store : IDisposable
 
     private Attempt RunInSlots(ref CommandContext call, ReadOnlySpan<int> numbers, bool isLong = false)
     {
-        if (!_multiSlot.TryEnterSpinning()) return new(Outcome.Busy, Mutex);
+        HeldSlots held = HeldSlots.Mine;
+        // A long command that names all it needs does not take the right to roam from everyone else for so long.
+        bool roams = call.Command.Is(CommandFlags.UndeclaredKeys) && (!isLong || NamesPattern(call.Request));
+        if (roams && !held.TryRoam(ref _roaming)) return new(Outcome.Busy, Roaming);
         try
         {
             foreach (int number in numbers)
             {
-                if (_heldMarks[number]) continue;
                 Slot? slot = Slots[number];
                 if (slot is null) return new(Outcome.SlotNotHere, number);
-                // Whoever holds one slot's gate never waits for anything, so it will be free; but it may take long, and
-                // this thread has other connections. Give everything back and try again when that gate is released.
-                if (!slot.Gate.TryEnterSpinning()) return new(Outcome.Busy, number);
-                _heldMarks[number] = true;
-                _held.Add(slot);
+                if (held.Has(slot)) continue;
+                // Waiting here for a gate could take long, and this thread has other connections; and whoever holds it might be waiting
+                // for one that is held here. Give everything back and try again when that gate is released.
+                if (!held.TryTake(slot)) return new(Outcome.Busy, number);
                 if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
             }
             if (call.Command.Effort != Effort.Bounded && !isLong && IsLong(call)) return new(Outcome.Long);
-            Slot? only = _held.Count == 1 && !call.Command.Is(CommandFlags.UndeclaredKeys) ? _held[0] : null;
+            Slot? only = held.Count == 1 && !roams ? held[0] : null;
             Run(ref call, only is null ? Hold.Slots : Hold.Slot, only);
         }
         finally
         {
-            ReleaseHeld();
+            held.Release(ref _roaming);
         }
         if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
         return default;
     }
 
-    private void ReleaseHeld()
-    {
-        foreach (Slot slot in _held)
-        {
-            _heldMarks[slot.Number] = false;
-            slot.Gate.Exit();
-        }
-        _held.Clear();
-        _multiSlot.Exit();
-    }
-
-    /// <summary>The slot of a key that the running command reaches; the holder of the mutex takes its gate now if it has not yet.</summary>
+    /// <summary>The slot of a key that the running command reaches; who roams takes its gate now if he has not yet.</summary>
     internal Slot HeldSlot(int number, Hold hold)
     {
         Slot slot = Slots[number] ?? throw new SlotNotHereException(number);
         if (hold == Hold.Everything) return slot;
-        if (hold != Hold.Slots) throw new InvalidOperationException($"Slot {number} is reached without its gate.");
-        if (_heldMarks[number]) return slot;
-        slot.Gate.Enter();
-        _heldMarks[number] = true;
-        _held.Add(slot);
+        HeldSlots held = HeldSlots.Mine;
+        if (hold == Hold.Slots && held.Has(slot)) return slot;
+        if (hold != Hold.Slots || !held.Roams) throw new InvalidOperationException($"Slot {number} is reached without its gate.");
+        held.Take(slot);
         return slot.IsOpen ? slot : throw new SlotNotHereException(number);
     }
 

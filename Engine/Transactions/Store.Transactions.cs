@@ -22,7 +22,7 @@ public sealed partial class Store
         if (slots.Count == 0) return RunWithout(ref call);
         Span<int> numbers = CollectionsMarshal.AsSpan(slots);
         numbers.Sort();
-        // Everything in one slot is the usual case with hash tags, and needs no mutex.
+        // Everything in one slot is the usual case with hash tags.
         return numbers[0] == numbers[^1] ? RunInSlot(ref call, numbers[0]) : RunInSlots(ref call, numbers);
     }
 

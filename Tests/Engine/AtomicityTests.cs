@@ -68,6 +68,38 @@ public sealed class AtomicityTests : IDisposable
     }
 
     [Fact]
+    public async Task Commands_that_find_keys_on_the_way_and_those_of_many_keys_get_past_each_other()
+    {
+        const int Keys = 12, Rounds = 2000;
+        string[] weights = [.. Enumerable.Range(0, Keys).Select(i => $"w_{i}")];
+        _redis.Run(["RPUSH", "list", .. Enumerable.Range(0, Keys).Select(i => $"{i}")]);
+        _redis.Run(["MSET", .. weights.SelectMany(key => new[] { key, "0" })]);
+        Task[] sorters = [.. Enumerable.Range(0, 2).Select(number => Task.Run(() =>
+        {
+            EngineClient client = _redis.NewClient();
+            for (int i = 0; i < Rounds; i++)
+            {
+                // All weights are the same at every instant, so the tie is broken by the elements themselves.
+                client.Run("SORT", "list", "BY", "w_*", "STORE", $"sorted:{number}");
+                Assert.Equal("0,1,10,11,2,3,4,5,6,7,8,9", string.Join(',', (object?[])client.Run("LRANGE", $"sorted:{number}", "0", "-1")!));
+            }
+        }))];
+        Task[] writers = [.. Enumerable.Range(1, 2).Select(number => Task.Run(() =>
+        {
+            EngineClient client = _redis.NewClient();
+            var random = new Random(number);
+            for (int i = 0; i < Rounds; i++)
+            {
+                string[] order = [.. weights];
+                random.Shuffle(order);
+                client.Run(["MSET", .. order.SelectMany(key => new[] { key, $"{i}" })]);
+            }
+        }))];
+        await Task.WhenAll([.. sorters, .. writers]).WaitAsync(s_patience);
+        AssertEffectsAreInOrder();
+    }
+
+    [Fact]
     public void A_slot_that_is_not_here_stops_the_command_before_it_begins()
     {
         Slot slot = _redis.Store.Slots[KeySlot.Of("b"u8)]!;

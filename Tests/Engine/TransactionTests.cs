@@ -139,7 +139,7 @@ public class TransactionTests
     }
 
     [Fact]
-    public void One_slot_needs_no_mutex_and_whole_keyspace_commands_run_alone()
+    public void One_slot_needs_one_gate_and_whole_keyspace_commands_run_alone()
     {
         using var redis = new EngineHarness();
         redis.Run("SET", "{t}a", "1");
