@@ -99,10 +99,22 @@ internal static class Sort
         return true;
     }
 
-    private static bool TryNumber(ReadOnlySpan<byte> text, out double number) => Numbers.TryParseDoubleLeniently(text, out number) && !text.Contains((byte)0) && !IsOverflow(text, number);
+    /// <summary>As strtod reads it: up to a zero byte, and nothing is 0.</summary>
+    private static bool TryNumber(ReadOnlySpan<byte> text, out double number)
+    {
+        int zero = text.IndexOf((byte)0);
+        if (zero >= 0) text = text[..zero];
+        return Numbers.TryParseDoubleLeniently(text, out number) && !IsOutOfRange(text, number);
+    }
 
-    /// <summary>A number too large for a double is none, but "inf" is one.</summary>
-    private static bool IsOverflow(ReadOnlySpan<byte> text, double number) => double.IsInfinity(number) && text.IndexOfAnyInRange((byte)'0', (byte)'9') >= 0;
+    /// <summary>Whether strtod would say ERANGE: a number too large or too small for a double's full precision. "inf" is not one.</summary>
+    private static bool IsOutOfRange(ReadOnlySpan<byte> text, double number)
+    {
+        if (double.IsInfinity(number)) return text.IndexOfAnyInRange((byte)'0', (byte)'9') >= 0;
+        if (number != 0) return double.IsSubnormal(number);
+        int exponent = text.IndexOfAny("eEpP"u8);
+        return text[..(exponent < 0 ? text.Length : exponent)].IndexOfAnyInRange((byte)'1', (byte)'9') >= 0;
+    }
 
     /// <summary>The value that a pattern leads to for an element: "#" itself, "prefix*suffix" a string key, "prefix*suffix->field" a hash's field.</summary>
     private static bool TryLookUp(ref CommandContext call, ReadOnlySpan<byte> pattern, byte[] element, out byte[]? value)

@@ -8,11 +8,18 @@ namespace OrleansRedis.Tests.Differential;
 /// <summary>
 /// The server under test against Debian's redis-server, by random commands.
 /// <c>DIFFERENTIAL_COMMANDS</c>: how many per family (20,000, a second); <c>DIFFERENTIAL_SEED</c>: the first episode's seed, as a report named it (else a new one every time);
-/// <c>DIFFERENTIAL_REPORTS</c>: how many differences to collect before giving up (1).
+/// <c>DIFFERENTIAL_REPORTS</c>: how many differences to collect before giving up (1); <c>DIFFERENTIAL_FAMILIES</c>: which (all), "sets,lists".
 /// </summary>
 public sealed class DifferentialTests(ITestOutputHelper output)
 {
-    public static TheoryData<string> Families => [.. Family.All.Select(family => family.Name)];
+    public static TheoryData<string> Families
+    {
+        get
+        {
+            string[] wanted = Environment.GetEnvironmentVariable("DIFFERENTIAL_FAMILIES") is { Length: > 0 } names ? names.Split(',') : [];
+            return [.. Family.All.Select(family => family.Name).Where(name => wanted.Length == 0 || wanted.Contains(name))];
+        }
+    }
 
     [SkippableTheory]
     [MemberData(nameof(Families))]

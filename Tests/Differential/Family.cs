@@ -4,7 +4,7 @@ namespace OrleansRedis.Tests.Differential;
 internal sealed class Family(string name, params string[] patterns)
 {
     /// <summary>The families that are compared. All others are reported as skipped.</summary>
-    public static readonly string[] Enabled = ["strings", "keys", "expiry", "bitmaps", "hyperloglog", "hashes", "lists", "sortedsets", "geo"];
+    public static readonly string[] Enabled = ["strings", "keys", "expiry", "bitmaps", "hyperloglog", "hashes", "lists", "sets", "sortedsets", "geo", "streams", "sort"];
 
     public static readonly Family[] All =
     [

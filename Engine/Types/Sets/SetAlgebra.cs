@@ -41,7 +41,7 @@ internal static class SetAlgebra
         Syntax = "numkeys key [key ...] [LIMIT limit]")]
     internal static void Sintercard(ref CommandContext call)
     {
-        if (!Numbers.TryParseInt64(call[1], out long keys) || keys <= 0 || keys > int.MaxValue)
+        if (!Numbers.TryParseInt64(call[1], out long keys) || keys <= 0)
         {
             call.Reply.Error("ERR numkeys should be greater than 0"u8);
             return;

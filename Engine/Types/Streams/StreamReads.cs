@@ -101,7 +101,7 @@ internal static class StreamReads
             }
             if (id is [(byte)'>']) continue;
             if (!StreamArguments.TryId(ref call, options.FirstId + i, out StreamId from)) return;
-            after[i] = from;
+            if (from != StreamId.Max) after[i] = from; // nothing can be behind the last ID there is; Redis keeps ">" as that
         }
         var reply = new StreamsReply(call.Reply);
         for (int i = 0; i < groups.Length; i++)
