@@ -23,9 +23,6 @@ internal static partial class Log
     [LoggerMessage(LogLevel.Warning, "DEBUG LOG: {Message}")]
     public static partial void DebugLog(ILogger logger, string message);
 
-    [LoggerMessage(LogLevel.Warning, "User requested shutdown...")]
-    public static partial void ShutdownRequested(ILogger logger);
-
     [LoggerMessage(LogLevel.Error, "Could not listen as CONFIG SET asked.")]
     public static partial void CannotListen(ILogger logger, Exception exception);
 

@@ -17,6 +17,7 @@ public sealed class RedisServer : IDisposable
         Pause = new(store);
         StartedAt = store.Clock.Time.GetUtcNow();
         Housekeeping = new(this);
+        Shutdown = new(this);
         store.StatisticsReset += ResetStatistics;
         store.NestedCommandRan = CountNested;
     }
@@ -48,6 +49,9 @@ public sealed class RedisServer : IDisposable
     /// <summary>What is done at regular times.</summary>
     public Housekeeping Housekeeping { get; }
 
+    /// <summary>How the server ends.</summary>
+    public Shutdown Shutdown { get; }
+
     public DateTimeOffset StartedAt { get; }
 
     /// <summary>A random name of this run of the server.</summary>
@@ -56,7 +60,7 @@ public sealed class RedisServer : IDisposable
     /// <summary>A random name of the history that the data of this run has.</summary>
     public string ReplicationId { get; } = RandomName();
 
-    /// <summary>Called by SHUTDOWN once it has decided to go; the host stops the process.</summary>
+    /// <summary>Called once it is decided that the server ends, and everything is saved; the host stops the process.</summary>
     public Action? StopRequested { get; set; }
 
     public void Dispose()

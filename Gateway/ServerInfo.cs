@@ -98,12 +98,38 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WritePersistence()
     {
-        Field("loading", 0);
+        DumpFile dump = Store.Dump;
+        SnapshotStatus snapshot = Store.SnapshotTurn.Status;
+        Field("loading", (Store.Restrictions & Restrictions.Loading) != 0 ? 1 : 0);
         Field("async_loading", 0);
-        Field("rdb_changes_since_last_save", Store.SumSlots().Changes);
-        Field("rdb_bgsave_in_progress", 0);
+        Field("current_cow_peak", snapshot.CopiedBytes);
+        Field("current_cow_size", snapshot.CopiedBytes);
+        Field("current_cow_size_age", 0);
+        Field("current_fork_perc", Invariant($"{(snapshot.Keys == 0 ? 0 : snapshot.KeysWritten * 100.0 / snapshot.Keys):F2}"));
+        Field("current_save_keys_processed", snapshot.KeysWritten);
+        Field("current_save_keys_total", snapshot.Keys);
+        Field("current_snapshot_memory", snapshot.HeldBytes);
+        Field("current_snapshot_memory_peak", snapshot.MostHeldBytes);
+        Field("rdb_changes_since_last_save", dump.Changes);
+        Field("rdb_bgsave_in_progress", dump.IsSaving ? 1 : 0);
+        Field("rdb_last_save_time", dump.LastSaveSeconds);
+        Field("rdb_last_bgsave_status", dump.LastFailed ? "err" : "ok");
+        Field("rdb_last_bgsave_time_sec", dump.LastTookSeconds);
+        Field("rdb_current_bgsave_time_sec", dump.CurrentTookSeconds);
+        Field("rdb_saves", dump.Saves);
+        Field("rdb_last_cow_size", dump.LastCopiedBytes);
+        Field("rdb_last_load_keys_expired", Store.LastLoadKeysExpired);
+        Field("rdb_last_load_keys_loaded", Store.LastLoadKeysLoaded);
         Field("aof_enabled", 0);
         Field("aof_rewrite_in_progress", 0);
+        Field("module_fork_in_progress", 0);
+        Field("module_fork_last_cow_size", 0);
+        if (Store.LoadProgress is not { } progress) return;
+        Field("loading_start_time", progress.StartedSeconds);
+        Field("loading_total_bytes", progress.TotalBytes);
+        Field("loading_loaded_bytes", progress.LoadedBytes);
+        Field("loading_loaded_perc", Invariant($"{progress.Percent:F2}"));
+        Field("loading_eta_seconds", progress.EtaSeconds);
     }
 
     private void WriteStats()

@@ -34,12 +34,16 @@ ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
 Clustering.ChoosePorts(options);
 using var store = new Store(configuration, TimeProvider.System);
+store.Restrict(Restrictions.Loading);
 builder.UseOrleans(silo => silo.AddHashSlots(store).AddClustering(options));
 builder.Services.AddSingleton<ISlotRouter, SlotRouter>();
 builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();
-// Hosted services start in this order and stop in the other: the silo (added above), its slots, the door for clients.
+builder.Services.AddSingleton<IHostLifetime, Signals>();
+// Hosted services start in this order and stop in the other: the silo (added above), its slots, the data in them. The door for clients
+// is open from the beginning, and the first to be closed.
 builder.Services.AddHostedService<SlotActivation>();
+builder.Services.AddHostedService<DataHost>();
 builder.Services.AddHostedService<ActiveExpiryHost>();
 builder.Services.AddHostedService<RedisHost>();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
@@ -52,10 +56,22 @@ store.Log.Writer = (severity, line) => SiloLog.Engine(logger, severity switch
     Severity.Notice => LogLevel.Information,
     _ => LogLevel.Warning,
 }, line);
+IHostApplicationLifetime lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
 try
 {
-    await host.RunAsync();
+    await host.StartAsync();
+    await host.WaitForShutdownAsync();
     return 0;
+}
+catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
+{
+    await host.StopAsync(); // told to stop before it had started
+    return 0;
+}
+catch (LoadException e)
+{
+    SiloLog.Engine(logger, LogLevel.Critical, e.Message);
+    return 1;
 }
 catch (Exception e) when (e is not OperationCanceledException)
 {

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using OrleansRedis.Engine;
@@ -8,51 +7,50 @@ using OrleansRedis.Gateway;
 
 namespace OrleansRedis.Silo;
 
-/// <summary>Opens the door for Redis clients once everything behind it is ready, and closes it first.</summary>
-internal sealed class RedisHost(
-    RedisServer server, RedisListener listener, IHostApplicationLifetime lifetime, ILogger<RedisHost> logger) : IHostedService, IDisposable
+/// <summary>
+/// The door for Redis clients. It opens before everything else, since who comes while the data is being loaded is told so, and closes first. "Ready" is
+/// said when everything behind it is.
+/// </summary>
+internal sealed class RedisHost(RedisServer server, RedisListener listener, ILogger<RedisHost> logger) : IHostedLifecycleService
 {
-    private readonly List<PosixSignalRegistration> _signals = [];
-
     private ServerOptions Options => server.Options;
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    public async Task StartingAsync(CancellationToken cancellationToken)
     {
-        server.StopRequested = lifetime.StopApplication;
-        _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => Stop(signal, "SIGINT")));
-        _signals.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => Stop(signal, "SIGTERM")));
         await listener.StartAsync(cancellationToken);
         Options.PidFile = Options.PidFile.Length == 0 ? "" : Path.GetFullPath(Options.PidFile);
         if (Options.PidFile.Length != 0)
             await File.WriteAllTextAsync(Options.PidFile, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", cancellationToken);
-        double seconds = (DateTime.Now - Process.GetCurrentProcess().StartTime).TotalSeconds;
-        SiloLog.Started(logger, ServerVersion.Product, ServerVersion.Own, ServerVersion.Redis, Environment.ProcessId, seconds);
         foreach (System.Net.EndPoint endPoint in listener.EndPoints) SiloLog.Listening(logger, endPoint.ToString()!);
-        SiloLog.OrleansListening(logger, Options.OrleansGatewayPort);
-        SiloLog.Ready(logger);
     }
 
-    public async Task StopAsync(CancellationToken cancellationToken)
+    public Task StartAsync(CancellationToken cancellationToken)
+    {
+        double seconds = (DateTime.Now - Process.GetCurrentProcess().StartTime).TotalSeconds;
+        SiloLog.Started(logger, ServerVersion.Product, ServerVersion.Own, ServerVersion.Redis, Environment.ProcessId, seconds);
+        SiloLog.OrleansListening(logger, Options.OrleansGatewayPort);
+        SiloLog.Ready(logger);
+        return Task.CompletedTask;
+    }
+
+    public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public async Task StoppingAsync(CancellationToken cancellationToken)
     {
         await listener.DisposeAsync();
         foreach (ClientConnection client in server.Clients.All) client.Close();
         // Whoever waits in a blocking command, or does not read its replies, is cut off.
         for (int i = 0; i < 20 && server.Clients.Count != 0; i++) await Task.Delay(TimeSpan.FromMilliseconds(10), CancellationToken.None);
         foreach (ClientConnection client in server.Clients.All) client.Kill();
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken)
+    {
         if (Options.PidFile.Length != 0) File.Delete(Options.PidFile);
         if (Options.UnixSocket.Length != 0) File.Delete(Options.UnixSocket);
         SiloLog.Bye(logger);
-    }
-
-    public void Dispose()
-    {
-        foreach (PosixSignalRegistration signal in _signals) signal.Dispose();
-    }
-
-    private void Stop(PosixSignalContext signal, string name)
-    {
-        signal.Cancel = true; // the process ends when the host has stopped, not at once
-        SiloLog.SignalReceived(logger, name);
-        lifetime.StopApplication();
+        return Task.CompletedTask;
     }
 }

@@ -20,9 +20,6 @@ internal static partial class SiloLog
     [LoggerMessage(LogLevel.Information, "{Count} hash slots active after {Milliseconds} ms")]
     public static partial void SlotsActive(ILogger logger, int count, long milliseconds);
 
-    [LoggerMessage(LogLevel.Information, "Received {Signal} scheduling shutdown...")]
-    public static partial void SignalReceived(ILogger logger, string signal);
-
     [LoggerMessage(LogLevel.Warning, "Redis is now ready to exit, bye bye...")]
     public static partial void Bye(ILogger logger);
 

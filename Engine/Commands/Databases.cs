@@ -33,7 +33,9 @@ internal static class Databases
         History = "4.0.0: Added the `ASYNC` flushing mode modifier.\n6.2.0: Added the `SYNC` flushing mode modifier.")]
     internal static void Flushall(ref CommandContext call)
     {
-        if (TryReadMode(ref call)) Flush(ref call, 0, call.Store.Slots.Databases - 1);
+        if (!TryReadMode(ref call)) return;
+        Flush(ref call, 0, call.Store.Slots.Databases - 1);
+        call.Store.Dump.FlushedAll();
     }
 
     /// <summary>SWAPDB index1 index2</summary>
@@ -57,8 +59,8 @@ internal static class Databases
         {
             if (slots.KeyCount(first, number) + slots.KeyCount(second, number) == 0) continue;
             if (slots[number] is not { } slot) continue;
-            List<byte[]>? inFirst = slot.Watchers is null ? null : WatchedThatChange(ref call, slot, first, second);
-            List<byte[]>? inSecond = slot.Watchers is null ? null : WatchedThatChange(ref call, slot, second, first);
+            List<byte[]>? inFirst = slot.Watchers is null ? null : WatchedThatChange(slot, first, second, call.NowMs);
+            List<byte[]>? inSecond = slot.Watchers is null ? null : WatchedThatChange(slot, second, first, call.NowMs);
             slot.Swap(first, second);
             call.CountChanges(slot, changes);
             Wake(slot, first, inFirst);
@@ -66,6 +68,27 @@ internal static class Databases
             call.DatabaseEffect(slot, isFirst: changes == 1);
             changes = 0;
         }
+    }
+
+    /// <summary>Empties all databases; the caller holds the silo gate exclusively.</summary>
+    internal static void Empty(Store store)
+    {
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            for (int database = 0; database < store.Slots.Databases; database++)
+            {
+                if (store.Slots.KeyCount(database, number) != 0 && store.Slots[number] is { } slot) Empty(slot, database);
+            }
+        }
+    }
+
+    /// <summary>Empties a database's share in a slot, which is not empty; returns how many keys that were.</summary>
+    private static int Empty(Slot slot, int database)
+    {
+        List<byte[]>? watched = slot.Watchers is null ? null : WatchedThatChange(slot, database, -1, nowMs: 0);
+        int removed = slot.Clear(database)!.Count;
+        Wake(slot, database, watched);
+        return removed;
     }
 
     /// <summary>Reads [ASYNC | SYNC]. They do not differ here, since the collector frees in the background either way.</summary>
@@ -100,10 +123,7 @@ internal static class Databases
             int removed = 0;
             for (int database = first; database <= last; database++)
             {
-                if (slots.KeyCount(database, number) == 0) continue;
-                List<byte[]>? watched = slot.Watchers is null ? null : WatchedThatChange(ref call, slot, database, -1);
-                removed += slot.Clear(database)!.Count;
-                Wake(slot, database, watched);
+                if (slots.KeyCount(database, number) != 0) removed += Empty(slot, database);
             }
             if (removed == 0) continue;
             call.CountChanges(slot, removed);
@@ -120,12 +140,12 @@ internal static class Databases
     /// The watched keys of a database that are no longer what they were once it holds what another database holds (-1: nothing):
     /// those that exist in either. One that was missing and would be expired there already stays missing.
     /// </summary>
-    private static List<byte[]> WatchedThatChange(ref CommandContext call, Slot slot, int database, int replacedWith)
+    private static List<byte[]> WatchedThatChange(Slot slot, int database, int replacedWith, long nowMs)
     {
         var keys = new List<byte[]>();
         foreach (byte[] key in slot.Watchers!.KeysOf(database))
         {
-            if (Exists(slot, database, key, long.MinValue) || (replacedWith >= 0 && Exists(slot, replacedWith, key, call.NowMs))) keys.Add(key);
+            if (Exists(slot, database, key, long.MinValue) || (replacedWith >= 0 && Exists(slot, replacedWith, key, nowMs))) keys.Add(key);
         }
         return keys;
     }

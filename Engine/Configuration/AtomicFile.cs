@@ -6,6 +6,7 @@ namespace OrleansRedis.Engine;
 internal static partial class AtomicFile
 {
     private const int ReadOnly = 0;
+    private const uint SyncFileRangeWaitBefore = 1, SyncFileRangeWrite = 2, SyncFileRangeWaitAfter = 4;
 
     /// <summary>Gives a file this content: a new file beside it is written, synced, and renamed over it, and the directory is synced.</summary>
     public static void Replace(string path, ReadOnlySpan<byte> content)
@@ -30,6 +31,36 @@ internal static partial class AtomicFile
         SyncDirectory(directory);
     }
 
+    /// <summary>What the system says of a failure (strerror): .NET's message without the path that it adds.</summary>
+    public static string Reason(Exception failure) => failure switch
+    {
+        _ when OperatingSystem.IsWindows() => failure.Message,
+        FileNotFoundException or DirectoryNotFoundException => Marshal.GetPInvokeErrorMessage(2),
+        UnauthorizedAccessException { InnerException: { } inner } => Reason(inner),
+        UnauthorizedAccessException => Marshal.GetPInvokeErrorMessage(13),
+        // A failure that .NET has no class of its own for has the system's number.
+        IOException { HResult: > 0 and < 200 } => Marshal.GetPInvokeErrorMessage(failure.HResult),
+        _ => failure.Message,
+    };
+
+    /// <summary>Moves a finished file to its name, in place of what is there, and makes that durable.</summary>
+    public static void Publish(string temporary, string path)
+    {
+        File.Move(temporary, path, overwrite: true);
+        SyncDirectory(Path.GetDirectoryName(path)!);
+    }
+
+    /// <summary>
+    /// Begins to write a part of a file to the disk, and waits for another if that is not there yet, so that the fsync at the end has little to do. A hint:
+    /// where it is not to be had nothing happens.
+    /// </summary>
+    public static void WriteBack(Microsoft.Win32.SafeHandles.SafeFileHandle file, long begin, long beginLength, long await, long awaitLength)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        if (beginLength > 0) _ = SyncFileRange(file, begin, beginLength, SyncFileRangeWrite);
+        if (awaitLength > 0) _ = SyncFileRange(file, await, awaitLength, SyncFileRangeWaitBefore | SyncFileRangeWrite | SyncFileRangeWaitAfter);
+    }
+
     /// <summary>Makes the names in a directory durable: files created, renamed or deleted in it.</summary>
     public static void SyncDirectory(string path)
     {
@@ -51,6 +82,9 @@ internal static partial class AtomicFile
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int Sync(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
+    private static partial int SyncFileRange(Microsoft.Win32.SafeHandles.SafeFileHandle file, long offset, long length, uint flags);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     private static partial int Close(int descriptor);

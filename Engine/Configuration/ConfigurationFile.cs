@@ -97,7 +97,7 @@ internal static class ConfigurationFile
         {
             return "wrong number of arguments";
         }
-        if (!directive.Kind.TryParse(values, directive.Get(options), out object? value, out string? error)) return error;
+        if (!directive.Kind.TryParseLine(values, directive.Get(options), out object? value, out string? error)) return error;
         directive.Set(options, value);
         return null;
     }

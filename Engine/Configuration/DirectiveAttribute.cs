@@ -46,6 +46,9 @@ public sealed class DirectiveAttribute(string name) : Attribute
     /// <summary>Its value is a secret that is kept out of logs.</summary>
     public bool Sensitive { get; init; }
 
+    /// <summary>It is for tests of this server only: patterns of CONFIG GET do not show it.</summary>
+    public bool Hidden { get; init; }
+
     /// <summary>The <see cref="DirectiveKind"/> that reads and writes it, for a type with a grammar of its own.</summary>
     public Type? Kind { get; init; }
 }

@@ -11,6 +11,10 @@ public abstract class DirectiveKind
     /// <summary>Reads a value. <paramref name="current"/> is the one in force, which a value that says only a part leaves as it is elsewhere.</summary>
     public abstract bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error);
 
+    /// <summary>The same for a line of a file, of which there may be several.</summary>
+    public virtual bool TryParseLine(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error) =>
+        TryParse(words, current, out value, out error);
+
     /// <summary>The value as CONFIG GET shows it.</summary>
     public abstract string Format(object value);
 
@@ -140,13 +144,13 @@ internal sealed class DirectoryKind : DirectiveKind
 }
 
 /// <summary>The name of a file or directory in dir.</summary>
-internal abstract class NameKind(string directive, string what) : DirectiveKind
+internal abstract class NameKind(string directive, string what, bool mayBeEmpty = false) : DirectiveKind
 {
     public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
     {
         string name = words[0];
         value = name;
-        error = name.Length == 0 ? $"{directive} can't be empty"
+        error = name.Length == 0 && !mayBeEmpty ? $"{directive} can't be empty"
             : name.AsSpan().ContainsAny('/', '\\') ? $"{directive} can't be a path, just a {what}"
             : null;
         return error is null;
@@ -158,6 +162,8 @@ internal abstract class NameKind(string directive, string what) : DirectiveKind
 }
 
 internal sealed class AppendFileNameKind() : NameKind("appendfilename", "filename");
+
+internal sealed class DumpFileNameKind() : NameKind("dbfilename", "filename", mayBeEmpty: true);
 
 internal sealed class AppendDirectoryNameKind() : NameKind("appenddirname", "dirname");
 
@@ -180,24 +186,4 @@ internal sealed class AddressesKind : DirectiveKind
     public override IEnumerable<string> Lines(object value) => (IReadOnlyList<string>)value is { Count: > 0 } addresses ? [string.Join(' ', addresses)] : ["\"\""];
 
     public override bool AreEqual(object a, object b) => ((IReadOnlyList<string>)a).SequenceEqual((IReadOnlyList<string>)b);
-}
-
-/// <summary>Directives that ask for persistence, which this server does not have: only their "no" is accepted, as it is true.</summary>
-internal sealed class MemoryOnlyKind : DirectiveKind
-{
-    public override bool TakesSeveralWords => true;
-
-    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
-    {
-        value = current;
-        string none = (string)current;
-        error = words.Length == 1 && words[0].Equals(none, StringComparison.OrdinalIgnoreCase)
-            ? null
-            : $"this server keeps its data in memory only, so the argument must be {(none.Length == 0 ? "\"\"" : $"'{none}'")}";
-        return error is null;
-    }
-
-    public override string Format(object value) => (string)value;
-
-    public override IEnumerable<string> Lines(object value) => (string)value is { Length: > 0 } word ? [word] : ["\"\""];
 }

@@ -73,7 +73,7 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
             byte[] glob = Encoding.UTF8.GetBytes(pattern);
             foreach (string name in Directive.Names)
             {
-                if (GlobPattern.IsMatch(glob, Encoding.ASCII.GetBytes(name), ignoreCase: true) && Directive.TryFind(name, out Directive? directive)) Add(name, directive);
+                if (GlobPattern.IsMatch(glob, Encoding.ASCII.GetBytes(name), ignoreCase: true) && Directive.TryFind(name, out Directive? directive) && !directive.Declaration.Hidden) Add(name, directive);
             }
         }
         return found;

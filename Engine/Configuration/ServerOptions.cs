@@ -214,9 +214,39 @@ public sealed class ServerOptions
     [Directive("zset-max-listpack-value", Alias = "zset-max-ziplist-value", Format = NumberFormat.Memory)]
     public long ZsetMaxListpackValue { get; set; } = 64;
 
-    /// <summary>save: when snapshots are made; never.</summary>
-    [Directive("save", Kind = typeof(MemoryOnlyKind))]
-    public string Save { get; set; } = "";
+    // Snapshots.
+
+    /// <summary>save: when the data is saved by itself.</summary>
+    [Directive("save", Kind = typeof(SavePointsKind))]
+    public SavePoints Save { get; set; } = SavePoints.Default;
+
+    /// <summary>dbfilename: the snapshot's name in dir.</summary>
+    [Directive("dbfilename", Kind = typeof(DumpFileNameKind), Protected = true)]
+    public string DbFileName { get; set; } = "dump.rdb";
+
+    /// <summary>stop-writes-on-bgsave-error: with save points, commands that may write are refused after a snapshot in the background has failed.</summary>
+    [Directive("stop-writes-on-bgsave-error")]
+    public bool StopWritesOnBgsaveError { get; set; } = true;
+
+    /// <summary>rdb-save-incremental-fsync: a snapshot is handed to the disk while it is written, not all at the end.</summary>
+    [Directive("rdb-save-incremental-fsync")]
+    public bool RdbSaveIncrementalFsync { get; set; } = true;
+
+    /// <summary>rdb-del-sync-files: without other persistence, snapshots that came from or went to another server are deleted. There are none of those.</summary>
+    [Directive("rdb-del-sync-files")]
+    public bool RdbDelSyncFiles { get; set; }
+
+    /// <summary>rdb-key-save-delay: microseconds to wait after each key that a snapshot writes; negative for one after so many keys. For tests.</summary>
+    [Directive("rdb-key-save-delay", Min = int.MinValue, Hidden = true)]
+    public int RdbKeySaveDelay { get; set; }
+
+    /// <summary>key-load-delay: the same for each key that is loaded. For tests.</summary>
+    [Directive("key-load-delay", Min = int.MinValue, Hidden = true)]
+    public int KeyLoadDelay { get; set; }
+
+    /// <summary>loading-process-events-interval-bytes: for tests of redis-server, which answers clients after so many bytes; here they are always answered.</summary>
+    [Directive("loading-process-events-interval-bytes", Min = 1024, Max = int.MaxValue, Format = NumberFormat.Memory, Hidden = true)]
+    public long LoadingProcessEventsIntervalBytes { get; set; } = 2 * 1024 * 1024;
 
     // The append-only file.
 

@@ -13,6 +13,7 @@ public sealed class SlotTable(int databases)
     private readonly int[]?[] _keyCounts = new int[]?[databases]; // by database, then slot; an element is written under its slot's gate
     private readonly long[] _earliestExpiryMs = NewExpiries();
     private int _publishedCount;
+    private long _withdrawnChanges;
 
     /// <summary>How many logical databases every slot has.</summary>
     public int Databases { get; } = databases;
@@ -50,6 +51,7 @@ public sealed class SlotTable(int databases)
         {
             if (!slot.IsOpen) return;
             slot.IsOpen = false;
+            Interlocked.Add(ref _withdrawnChanges, slot.Changes);
             Memory.Add(-slot.AllBytes);
             slot.Watchers?.Withdrawn();
             if (!ReferenceEquals(Interlocked.CompareExchange(ref _slots[slot.Number], null, slot), slot)) return;
@@ -64,6 +66,17 @@ public sealed class SlotTable(int databases)
         {
             slot.Gate.Exit();
         }
+    }
+
+    /// <summary>How many changes have been made to the keys of slots while they were here, those that have left included.</summary>
+    public long CountChanges()
+    {
+        long changes = Volatile.Read(ref _withdrawnChanges);
+        foreach (Slot? slot in _slots)
+        {
+            if (slot is not null) changes += slot.Changes;
+        }
+        return changes;
     }
 
     /// <summary>How many keys a database has on this silo.</summary>

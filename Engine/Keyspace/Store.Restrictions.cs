@@ -17,6 +17,9 @@ public enum Restrictions
 
     /// <summary>More is waiting to be written to the append log than may be: commands that may write wait.</summary>
     LogIsFull = 1 << 3,
+
+    /// <summary>The server is about to end, its data saved: nothing runs any more, and connections are closed.</summary>
+    Stopping = 1 << 4,
 }
 
 /// <summary>Refusing commands while something is wrong.</summary>
@@ -34,7 +37,7 @@ public sealed partial class Store
     /// </summary>
     public bool KeepsExpired
     {
-        get => _keepsExpired || (Restrictions & Restrictions.LogFails) != 0;
+        get => _keepsExpired || (Restrictions & (Restrictions.LogFails | Restrictions.Loading | Restrictions.Stopping)) != 0;
         set => _keepsExpired = value;
     }
 
@@ -60,6 +63,7 @@ public sealed partial class Store
             if ((restrictions & Restrictions.SnapshotFails) != 0) error = Errors.SnapshotFails;
             else if ((restrictions & Restrictions.LogFails) != 0) error = Durability?.WriteError;
         }
+        if ((restrictions & Restrictions.Stopping) != 0) error = "ERR Server is shutting down";
         if ((restrictions & Restrictions.Loading) != 0 && error is null)
         {
             bool allowed = executes ? transaction!.QueuedInAll.HasFlag(CommandFlags.Loading) : command.Is(CommandFlags.Loading);

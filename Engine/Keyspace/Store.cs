@@ -62,6 +62,7 @@ public sealed partial class Store : IDisposable
         Slots = new(Options.Databases);
         ActiveExpiry = new(this);
         Eviction = new(this);
+        Dump = new(this);
     }
 
     /// <summary>The directives, as CONFIG reads and changes them.</summary>
@@ -92,6 +93,12 @@ public sealed partial class Store : IDisposable
 
     /// <summary>Keeps memory below maxmemory.</summary>
     public Eviction Eviction { get; }
+
+    /// <summary>dump.rdb.</summary>
+    public DumpFile Dump { get; }
+
+    /// <summary>Who is making a snapshot of all slots.</summary>
+    public SnapshotTurn SnapshotTurn { get; } = new();
 
     /// <summary>Bytes that the slots of this silo take; what maxmemory limits.</summary>
     public long UsedMemory => Slots.Memory.Bytes;
@@ -152,6 +159,7 @@ public sealed partial class Store : IDisposable
 
     public void Dispose()
     {
+        Dump.Dispose();
         SiloGate.Dispose();
         Configuration.Dispose();
     }

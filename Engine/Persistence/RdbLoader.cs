@@ -4,8 +4,8 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Loads RDB files into a store. Nobody else may be in it meanwhile: either the store is not open yet, or the caller holds the silo gate exclusively.
-/// Neither effects nor events come of it.
+/// Loads RDB files into a store. Nobody else changes anything in it meanwhile: it is under <see cref="Restrictions.Loading"/>, or the caller holds the silo gate
+/// exclusively. Those who may look at keys all the same (DEBUG, WATCH) find each slot whole, under its gate. Neither effects nor events come of it.
 /// </summary>
 internal sealed class RdbLoader(Store store) : IRdbSink
 {
@@ -19,12 +19,16 @@ internal sealed class RdbLoader(Store store) : IRdbSink
     private int _count;
     private int _database;
     private int _keysPerSlot;
+    private long _delayedMicroseconds;
 
     /// <summary>Keys whose time has come are loaded all the same: changes that a log holds apply to them.</summary>
     public bool KeepsExpired { get; init; }
 
     /// <summary>A key that is there already is replaced (DEBUG RELOAD MERGE); else it makes the load fail.</summary>
     public bool ReplacesKeys { get; init; }
+
+    /// <summary>Ends the load with an <see cref="OperationCanceledException"/>.</summary>
+    public CancellationToken Cancellation { get; init; }
 
     /// <summary>How many keys were loaded.</summary>
     public long KeysLoaded { get; private set; }
@@ -116,7 +120,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
         _entries[_count] = entry;
         _keys[_count] = new() { Slot = KeySlot.Of(key), Hash = KeyHash.Of(key) };
         KeysLoaded++;
-        if (++_count == BatchLength) Flush();
+        if (++_count == BatchLength || options.KeyLoadDelay != 0) Flush();
     }
 
     void IRdbSink.Nothing(ReadOnlySpan<byte> key, long expiresAtMs)
@@ -134,19 +138,39 @@ internal sealed class RdbLoader(Store store) : IRdbSink
     {
         int count = _count;
         _count = 0;
+        Cancellation.ThrowIfCancellationRequested();
+        if (store.Options.KeyLoadDelay is not 0 and int delay) Delay(count, delay);
         for (int i = 0; i < count; i++)
         {
             Slot slot = store.Slots[_keys[i].Slot] ?? throw new InvalidOperationException($"A key of slot {_keys[i].Slot}, which is not on this silo, is in the file.");
-            Keyspace keyspace = slot.Keyspace(_database);
-            if (keyspace.Count == 0 && _keysPerSlot != 0) keyspace.EnsureCapacity(_keysPerSlot);
-            if (keyspace.TryAdd(_entries[i], _keys[i].Hash)) continue;
-            if (!ReplacesKeys)
+            slot.Gate.Enter();
+            try
             {
-                string key = Encoding.UTF8.GetString(KeyEntry.KeyOf(_entries[i]));
-                throw new RdbFormatException($"RDB has duplicated key '{key}' in DB {_database}");
+                Add(slot.Keyspace(_database), _entries[i], _keys[i].Hash);
             }
-            keyspace.Set(_entries[i]);
+            finally
+            {
+                slot.Gate.Exit();
+            }
         }
         _entries.AsSpan(0, count).Clear();
+    }
+
+    private void Add(Keyspace keyspace, object entry, uint hash)
+    {
+        if (keyspace.Count == 0 && _keysPerSlot != 0) keyspace.EnsureCapacity(_keysPerSlot);
+        if (keyspace.TryAdd(entry, hash)) return;
+        if (!ReplacesKeys) throw new RdbFormatException($"RDB has duplicated key '{Encoding.UTF8.GetString(KeyEntry.KeyOf(entry))}' in DB {_database}");
+        keyspace.BeforeChange(KeyEntry.KeyOf(entry));
+        keyspace.Set(entry);
+    }
+
+    /// <summary>key-load-delay</summary>
+    private void Delay(int keys, int delay)
+    {
+        _delayedMicroseconds += delay > 0 ? (long)keys * delay : 0;
+        if (_delayedMicroseconds < 1000) return; // as short a sleep as there is
+        Cancellation.WaitHandle.WaitOne((int)Math.Min(_delayedMicroseconds / 1000, int.MaxValue));
+        _delayedMicroseconds %= 1000;
     }
 }

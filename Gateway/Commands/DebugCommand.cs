@@ -27,6 +27,7 @@ internal static class DebugCommand
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
         else if (subcommand.Is("OBJECT"u8) && call.Count is 3 or 4) Object(ref call);
+        else if (subcommand.Is("PAUSE-CRON"u8) && call.Count == 3) PauseCron(ref call, client);
         else if (subcommand.Is("POPULATE"u8) && call.Count is >= 3 and <= 5) Populate(ref call);
         else if (subcommand.Is("PROTOCOL"u8) && call.Count == 3) Protocol(ref call);
         else if (subcommand.Is("QUICKLIST-PACKED-THRESHOLD"u8) && call.Count == 3) QuicklistPackedThreshold(ref call);
@@ -54,6 +55,8 @@ internal static class DebugCommand
                 Write <message> to the server log.
             OBJECT <key>
                 Show low level info about `key` and associated value.
+            PAUSE-CRON <0|1>
+                Stop periodic cron job processing: what a signal asks for waits until then.
             POPULATE <count> [<prefix>] [<size>]
                 Create <count> string keys named key:<num>. If <prefix> is specified then
                 it is used instead of the 'key' prefix.
@@ -64,8 +67,19 @@ internal static class DebugCommand
             QUICKLIST-PACKED-THRESHOLD <size>
                 Sets the threshold for elements to be inserted as plain vs packed nodes
                 Default value is 1GB, allows values up to 4GB. Setting to 0 restores to default.
-            RELOAD
-                Write every key in the RDB format, in memory, and read it back.
+            RELOAD [option ...]
+                Save the RDB on disk and reload it back to memory. Valid <option> values:
+                * MERGE: conflicting keys will be loaded from RDB.
+                * NOFLUSH: the existing database will not be removed before load, but
+                  conflicting keys will end the load with an error.
+                * NOSAVE: the database will be loaded from an existing RDB file.
+                Examples:
+                * DEBUG RELOAD: verify that the server is able to persist, flush and reload
+                  the database.
+                * DEBUG RELOAD NOSAVE: replace the current database with the contents of an
+                  existing RDB file.
+                * DEBUG RELOAD NOSAVE NOFLUSH MERGE: add the contents of an existing RDB
+                  file to the database.
             SET-ACTIVE-EXPIRE <0|1>
                 Setting it to 0 disables expiring keys in background when they are not
                 accessed (otherwise the Redis behavior). Setting it to 1 reenables back the
@@ -149,27 +163,35 @@ internal static class DebugCommand
         call.Reply.Ok();
     }
 
+    /// <summary>DEBUG RELOAD [MERGE] [NOFLUSH] [NOSAVE]</summary>
     private static void Reload(ref CommandContext call)
     {
-        if (call.Count != 2)
+        bool merge = false, flush = true, save = true;
+        for (int i = 2; i < call.Count; i++)
         {
-            call.SyntaxError(); // there is no file that MERGE, NOFLUSH and NOSAVE could be about
-            return;
+            if (call[i].Is("MERGE"u8)) merge = true;
+            else if (call[i].Is("NOFLUSH"u8)) flush = false;
+            else if (call[i].Is("NOSAVE"u8)) save = false;
+            else
+            {
+                call.Reply.Error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options."u8);
+                return;
+            }
         }
         Store store = call.Store;
         call.Continuation = async reply =>
         {
-            await store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
-            try
-            {
-                store.Reload();
-            }
-            finally
-            {
-                store.SiloGate.ExitExclusive();
-            }
-            reply.Ok();
+            if (await store.ReloadAsync(save, flush, merge).ConfigureAwait(false) is { } error) reply.Error(error);
+            else reply.Ok();
         };
+    }
+
+    /// <summary>DEBUG PAUSE-CRON 0|1</summary>
+    private static void PauseCron(ref CommandContext call, ClientConnection client)
+    {
+        if (!call.TryInt64(2, out long on)) return;
+        client.Server.Shutdown.IsPaused = on != 0;
+        call.Reply.Ok();
     }
 
     private static void SetActiveExpire(ref CommandContext call)

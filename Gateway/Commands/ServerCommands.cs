@@ -55,19 +55,18 @@ internal static class ServerCommands
         }
         else if (abort)
         {
-            // A shutdown that waits for replicas could be stopped; there are none, so none waits.
-            call.Reply.Error("ERR No shutdown in progress."u8);
-        }
-        else if (save && !force)
-        {
-            call.Reply.Error("ERR SHUTDOWN SAVE is not possible: this server keeps its data in memory only. Use SHUTDOWN NOSAVE, or SHUTDOWN SAVE FORCE to lose the data."u8);
+            if (ClientCommand.Me(call).Server.Shutdown.TryAbort()) call.Reply.Ok();
+            else call.Reply.Error("ERR No shutdown in progress."u8);
         }
         else
         {
             ClientConnection client = ClientCommand.Me(call);
-            Log.ShutdownRequested(client.Server.Logger);
-            client.CloseAfterReply = true; // and there is none
-            client.Server.StopRequested?.Invoke();
+            // NOW would not wait for replicas, and there are none to wait for.
+            call.Continuation = async reply =>
+            {
+                if (await client.Server.Shutdown.RunAsync(save, noSave, force).ConfigureAwait(false)) client.CloseAfterReply = true; // and there is none
+                else reply.Error("ERR Errors trying to SHUTDOWN. Check logs."u8);
+            };
         }
     }
 }

@@ -182,6 +182,11 @@ public sealed partial class ClientConnection
     private bool? Restricted(CommandInfo command, int mark, CommandStatistics.Stripe statistics, ref Func<Task>? wait)
     {
         Store store = _server.Store;
+        if ((store.Restrictions & Restrictions.Stopping) != 0)
+        {
+            CloseAfterReply = true; // as if the process were gone
+            return true;
+        }
         if (store.WaitsForLog(command, this))
         {
             wait = () => store.Durability?.WhenRoom() ?? Task.CompletedTask;

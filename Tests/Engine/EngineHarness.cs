@@ -23,7 +23,7 @@ internal sealed class EngineHarness : IDisposable
 
     public EngineHarness(Action<ServerOptions>? configure = null)
     {
-        var options = new ServerOptions();
+        var options = new ServerOptions { Save = new() };
         configure?.Invoke(options);
         Store = new Store(options, Time);
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));

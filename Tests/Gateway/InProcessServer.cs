@@ -14,7 +14,7 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
 
     private InProcessServer()
     {
-        Store = new Store(new ServerOptions { Port = 0, UnixSocket = Path.Combine(_directory.FullName, "socket") }, TimeProvider.System);
+        Store = new Store(new ServerOptions { Port = 0, Save = new(), Dir = _directory.FullName, UnixSocket = Path.Combine(_directory.FullName, "socket") }, TimeProvider.System);
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
         Server = new RedisServer(Store, this, NullLoggerFactory.Instance);
         _listener = new RedisListener(Server);

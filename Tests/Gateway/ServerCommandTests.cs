@@ -23,7 +23,6 @@ public sealed class ServerCommandTests : GatewayTest
     [InlineData("SHUTDOWN PERHAPS", "-ERR syntax error")]
     [InlineData("SHUTDOWN ABORT NOW", "-ERR syntax error")]
     [InlineData("SHUTDOWN ABORT", "-ERR No shutdown in progress.")]
-    [InlineData("SHUTDOWN SAVE", "-ERR SHUTDOWN SAVE is not possible: this server keeps its data in memory only. Use SHUTDOWN NOSAVE, or SHUTDOWN SAVE FORCE to lose the data.")]
     public async Task A_shutdown_that_makes_no_sense_is_refused(string line, string reply)
     {
         Server.Server.StopRequested = () => throw new InvalidOperationException("It must not stop.");

@@ -42,6 +42,7 @@ public sealed class SnapshotTests
                 await Task.Run(() => snapshot.Run()).WaitAsync(TimeSpan.FromSeconds(60));
                 AssertSame(expected, target.Contents());
                 Assert.Equal(expected.Count, snapshot.KeysWritten);
+                Assert.Equal(expected.Count, target.Expected.Sum(database => database.Keys));
                 Assert.Equal(0, snapshot.HeldBytes);
                 AssertNoMarks(redis.Store);
                 redis.TakeEffects();
@@ -331,6 +332,10 @@ public sealed class SnapshotTests
         public Exception? Failure { get; init; }
 
         public SnapshotChunk CreateChunk() => new Chunk();
+
+        public void Expect(IReadOnlyList<DatabaseCount> databases) => Expected = databases;
+
+        public IReadOnlyList<DatabaseCount> Expected { get; private set; } = [];
 
         public void Append(SnapshotChunk chunk)
         {

@@ -73,6 +73,7 @@ internal sealed class Snapshot
     private long _flushedBytes;
     private long _mostHeldBytes;
     private long _keysWritten;
+    private long _copiedBytes;
 
     private Snapshot(SiloGate? siloGate, ISnapshotTarget target, IEnumerable<KeyspaceSnapshot> marks, long keys)
     {
@@ -93,6 +94,12 @@ internal sealed class Snapshot
 
     /// <summary>The most that <see cref="HeldBytes"/> has been.</summary>
     public long MostHeldBytes => Volatile.Read(ref _mostHeldBytes);
+
+    /// <summary>
+    /// How much memory the keys took that were written out for the sake of a writer, since the beginning: what copy on write would have had to copy, at
+    /// the least.
+    /// </summary>
+    public long CopiedBytes => Volatile.Read(ref _copiedBytes);
 
     /// <summary>It is finished, has failed or was aborted: nothing needs to be written for it.</summary>
     public bool IsOver => _over;
@@ -121,6 +128,7 @@ internal sealed class Snapshot
     private static Snapshot Begin(IEnumerable<Slot> slots, int databases, SiloGate gate, ISnapshotTarget target, Func<int>? keyDelay)
     {
         var marks = new List<KeyspaceSnapshot>();
+        var counts = new DatabaseCount[databases];
         long keys = 0;
         foreach (Slot slot in slots)
         {
@@ -129,10 +137,12 @@ internal sealed class Snapshot
                 if (slot.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
                 marks.Add(new(keyspace));
                 keys += keyspace.Count;
+                counts[database] = new(database, counts[database].Keys + keyspace.Count, counts[database].Expiring + keyspace.ExpiringCount);
             }
         }
         // By database, as redis-server writes its files; within one by slot, as they are.
         var snapshot = new Snapshot(gate, target, marks.Exists(mark => mark.Database != 0) ? marks.OrderBy(mark => mark.Database) : marks, keys) { KeyDelay = keyDelay };
+        target.Expect([.. counts.Where(count => count.Keys > 0)]);
         foreach (KeyspaceSnapshot mark in marks) mark.Put(snapshot);
         return snapshot;
     }
@@ -225,6 +235,7 @@ internal sealed class Snapshot
             return;
         }
         Interlocked.Add(ref _keysWritten, chunk.Keys);
+        Interlocked.Add(ref _copiedBytes, chunk.MemoryBytes);
         if (chunk.Keys == 0)
         {
             Return(chunk);

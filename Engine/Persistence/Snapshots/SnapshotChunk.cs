@@ -17,6 +17,9 @@ internal abstract class SnapshotChunk
     /// <summary>How many keys it holds.</summary>
     public int Keys { get; private set; }
 
+    /// <summary>How much memory these keys took where they were.</summary>
+    public long MemoryBytes { get; private set; }
+
     /// <summary>Whether so much memory hangs on it that it had better not be kept.</summary>
     public abstract bool IsLarge { get; }
 
@@ -26,6 +29,7 @@ internal abstract class SnapshotChunk
         if (database != _database) WriteSelect(_database = database);
         WriteEntry(entry);
         Keys++;
+        MemoryBytes += KeyEntry.Bytes(entry);
     }
 
     /// <summary>Forgets what was written.</summary>
@@ -33,6 +37,7 @@ internal abstract class SnapshotChunk
     {
         _database = -1;
         Keys = 0;
+        MemoryBytes = 0;
     }
 
     /// <summary>The keys from here on belong to this database.</summary>
@@ -45,6 +50,9 @@ internal abstract class SnapshotChunk
 /// <summary>Where a snapshot's chunks go. It is called by one thread at a time, the snapshot's own or a writer's.</summary>
 internal interface ISnapshotTarget
 {
+    /// <summary>Called once, at the snapshot's instant: the databases that have keys, and how many of them.</summary>
+    void Expect(IReadOnlyList<DatabaseCount> databases);
+
     /// <summary>Makes a chunk to write keys into.</summary>
     SnapshotChunk CreateChunk();
 
@@ -57,3 +65,6 @@ internal interface ISnapshotTarget
     /// </summary>
     void Settle();
 }
+
+/// <summary>How many keys a database has, and how many of them have a time of expiry.</summary>
+internal readonly record struct DatabaseCount(int Database, long Keys, long Expiring);

@@ -127,11 +127,23 @@ public sealed class ConfigurationFileTests : IDisposable
         Assert.Contains("at line 3\n>>> 'prot \"7001\"'\nBad directive or wrong number of arguments", message);
     }
 
-    [Fact]
-    public void Persistence_that_is_not_there_cannot_be_asked_for()
-    {
-        Assert.Contains("in memory only", Assert.Throws<ConfigurationException>(() => Load("save 900 1")).Message);
-    }
+    [Theory]
+    [InlineData("", "3600 1 300 100 60 10000")]
+    [InlineData("save 900 1", "900 1")]
+    [InlineData("save 900 1\nsave 300 10 60 100", "900 1 300 10 60 100")]
+    [InlineData("save \"900 1 300 10\"", "900 1 300 10")]
+    [InlineData("save 900 1\nsave \"\"", "")]
+    [InlineData("save \"\"\nsave 900 1", "900 1")]
+    public void Lines_of_save_add_up_and_an_empty_one_forgets_those_before(string text, string points) =>
+        Assert.Equal(points, string.Join(' ', Load(text).Save.All.Select(point => $"{point.Seconds} {point.Changes}")));
+
+    [Theory]
+    [InlineData("save 900")]
+    [InlineData("save 0 1")]
+    [InlineData("save 900 -1")]
+    [InlineData("save 900 x")]
+    public void Save_points_that_make_no_sense_are_refused(string text) =>
+        Assert.Contains("Invalid save parameters", Assert.Throws<ConfigurationException>(() => Load(text)).Message);
 
     private string Write(string text)
     {

@@ -1,0 +1,418 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>What came of asking for a snapshot in dump.rdb.</summary>
+public enum SaveStart
+{
+    /// <summary>It has begun, or is done.</summary>
+    Started,
+
+    /// <summary>One is being made already.</summary>
+    AlreadyRunning,
+
+    /// <summary>The append log is being rewritten.</summary>
+    OtherRunning,
+
+    /// <summary>It has failed.</summary>
+    Failed,
+}
+
+/// <summary>
+/// dump.rdb: when it is written and what became of it, in redis-server's terms. SAVE, BGSAVE, save points and the end of the process write it, each to a
+/// temporary file that takes its name when it is complete, so that it is always the old or the new one. A snapshot never takes the
+/// place of one that began after it.
+/// </summary>
+public sealed class DumpFile : IDisposable
+{
+    /// <summary>After a failure, save points wait so long.</summary>
+    private const int RetrySeconds = 5;
+
+    private readonly Store _store;
+    private readonly Lock _changing = new(); // guards everything below that is not volatile
+    private Run? _running;
+    private Run? _exclusive;
+    private ITimer? _timer;
+    private bool _scheduled;
+    private bool _failed;
+    private bool _ticking;
+    private long _savedChanges;
+    private long _lastTrySeconds;
+    private long _runs;
+    private long _publishedRun;
+    private long _lastTickSeconds;
+
+    internal DumpFile(Store store)
+    {
+        _store = store;
+        LastSaveSeconds = NowSeconds;
+        store.Configuration.OnChange(["save", "stop-writes-on-bgsave-error"], () =>
+        {
+            lock (_changing) UpdateRestriction();
+            return new((string?)null);
+        });
+    }
+
+    /// <summary>Where it is.</summary>
+    public string FilePath => Path.Combine(_store.Options.Dir, _store.Options.DbFileName);
+
+    /// <summary>Whether a snapshot is being written that others can see: one in the background, or that of a client who waits for it.</summary>
+    public bool IsSaving => Volatile.Read(ref _running) is not null;
+
+    /// <summary>When it was last written, or else when the process began: LASTSAVE.</summary>
+    public long LastSaveSeconds { get; private set; }
+
+    /// <summary>Changes since then.</summary>
+    public long Changes => Math.Max(0, _store.Slots.CountChanges() - Volatile.Read(ref _savedChanges));
+
+    /// <summary>Whether the last attempt in the background failed.</summary>
+    public bool LastFailed => Volatile.Read(ref _failed);
+
+    /// <summary>How many seconds the last one in the background took; -1 if there was none.</summary>
+    public long LastTookSeconds { get; private set; } = -1;
+
+    /// <summary>How long the one that runs has been running; -1 if none does.</summary>
+    public long CurrentTookSeconds => Volatile.Read(ref _running) is { } run ? NowSeconds - run.StartedSeconds : -1;
+
+    /// <summary>How many were begun.</summary>
+    public long Saves { get; private set; }
+
+    /// <summary><see cref="Snapshot.CopiedBytes"/> of the last one in the background.</summary>
+    public long LastCopiedBytes { get; private set; }
+
+    private long NowSeconds => _store.Clock.NowMs / 1000;
+
+    /// <summary>Looks after save points and scheduled snapshots from now on.</summary>
+    public void Start()
+    {
+        TimeSpan period = TimeSpan.FromMilliseconds(100);
+        _timer = _store.Clock.Time.CreateTimer(_ => Tick(), null, period, period);
+    }
+
+    /// <summary>Stops looking after them. A snapshot that is being made goes on.</summary>
+    public void Dispose() => _timer?.Dispose();
+
+    /// <summary>BGSAVE: fixes the instant and writes in the background. No gate is held by the caller.</summary>
+    public async Task<SaveStart> BeginAsync()
+    {
+        if (!_store.SnapshotTurn.TryTake(SnapshotPurpose.Dump)) return _store.SnapshotTurn.Current == SnapshotPurpose.AofRewrite ? SaveStart.OtherRunning : SaveStart.AlreadyRunning;
+        Run? run = await BeginRunAsync(inBackground: true).ConfigureAwait(false);
+        if (run is null)
+        {
+            _store.SnapshotTurn.Give();
+            return SaveStart.AlreadyRunning;
+        }
+        _store.Log.Notice($"Background saving started by pid {Environment.ProcessId}");
+        OnThread(run);
+        return SaveStart.Started;
+    }
+
+    /// <summary>SAVE: the same, but completes when the file is there. Others go on meanwhile. No gate is held by the caller.</summary>
+    public async Task<SaveStart> SaveAsync()
+    {
+        Run? run = await BeginRunAsync(inBackground: false).ConfigureAwait(false);
+        if (run is null) return SaveStart.AlreadyRunning;
+        OnThread(run);
+        return await run.Completed.Task.ConfigureAwait(false) ? SaveStart.Started : SaveStart.Failed;
+    }
+
+    /// <summary>Writes it here and now; true if that succeeded. The caller holds the silo gate exclusively, and nobody else runs meanwhile.</summary>
+    /// <param name="logDigest">Whether to log the file's SHA-256, which takes some time.</param>
+    public bool SaveExclusively(bool logDigest = false)
+    {
+        Run run;
+        lock (_changing)
+        {
+            Saves++;
+            _exclusive = run = new Run(this, inBackground: false, isExclusive: true) { LogsDigest = logDigest };
+        }
+        bool saved = Execute(run);
+        lock (_changing) _exclusive = null;
+        return saved;
+    }
+
+    /// <summary>A BGSAVE as soon as possible: after the rewrite that is going on, or after the transaction that asks.</summary>
+    public void Schedule()
+    {
+        lock (_changing) _scheduled = true;
+    }
+
+    /// <summary>Ends the snapshot that is being made, if there is one; it leaves nothing behind. Completes when it has ended; whoever awaits that must hold no gate.</summary>
+    public Task AbortAsync()
+    {
+        lock (_changing)
+        {
+            if (_running is not { } run) return Task.CompletedTask;
+            run.IsAborted = true;
+            run.Snapshot.Abort();
+            return run.Completed.Task;
+        }
+    }
+
+    /// <summary>Deletes temporary files at once; for a process that is about to end without waiting for anything.</summary>
+    public void DeleteTemporaryFiles()
+    {
+        Volatile.Read(ref _running)?.Target.Delete();
+        Volatile.Read(ref _exclusive)?.Target.Delete();
+    }
+
+    /// <summary>
+    /// Loads it; false if there is none, which is an empty data set. <see cref="Restrictions.Loading"/> is in force.
+    /// </summary>
+    /// <exception cref="LoadException">It cannot be read, or is damaged. Part of it may have been loaded.</exception>
+    internal bool Load(bool replacesKeys, CancellationToken cancellation)
+    {
+        string path = FilePath;
+        var loader = new RdbLoader(_store) { ReplacesKeys = replacesKeys, Cancellation = cancellation };
+        try
+        {
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+            using var progress = new LoadProgress(_store, file.Length, () => loader.Progress);
+            progress.Report();
+            _store.LoadProgress = progress;
+            loader.Load(file);
+        }
+        catch (FileNotFoundException)
+        {
+            return false;
+        }
+        catch (RdbFileException failure)
+        {
+            _store.Log.Warning(failure.Message);
+            _store.Log.Warning(failure.Report);
+            throw new LoadException(
+                $"Fatal error loading the DB: {path} cannot be loaded beyond byte {failure.Offset}: {failure.Reason}. Look at it with 'orleansredis-check-rdb {path}', and put a good copy in its place, or move it away to start without data. Exiting.", failure);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new LoadException($"Fatal error loading the DB: {AtomicFile.Reason(failure)} ({path}). Exiting.", failure);
+        }
+        finally
+        {
+            _store.LoadProgress = null;
+        }
+        _store.LastLoadKeysLoaded = loader.KeysLoaded;
+        _store.LastLoadKeysExpired = loader.KeysExpired;
+        string skipped = loader.EmptyKeysSkipped == 0 ? "" : $", empty keys skipped: {loader.EmptyKeysSkipped}";
+        _store.Log.Notice($"Done loading RDB, keys loaded: {loader.KeysLoaded}, keys expired: {loader.KeysExpired}{skipped}.");
+        return true;
+    }
+
+    /// <summary>FLUSHALL has been run: what is being saved is not wanted any more, and with save points the empty data set is saved. The silo gate is held exclusively.</summary>
+    internal void FlushedAll()
+    {
+        if ((_store.Restrictions & Restrictions.Loading) != 0) return;
+        _ = AbortAsync();
+        if (_store.Options.Save.Any) SaveExclusively();
+    }
+
+    /// <summary>The data has been loaded from a file, so there is nothing to save.</summary>
+    internal void Loaded() => Volatile.Write(ref _savedChanges, _store.Slots.CountChanges());
+
+    private void OnThread(Run run) => new Thread(() => Execute(run)) { IsBackground = true, Name = "snapshot" }.Start();
+
+    private async Task<Run?> BeginRunAsync(bool inBackground)
+    {
+        await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
+        try
+        {
+            lock (_changing)
+            {
+                if (_running is not null) return null;
+                Saves++;
+                if (inBackground) _lastTrySeconds = NowSeconds;
+                var run = new Run(this, inBackground, isExclusive: false);
+                Volatile.Write(ref _running, run);
+                _store.SnapshotTurn.Show(run.Snapshot);
+                return run;
+            }
+        }
+        finally
+        {
+            _store.SiloGate.ExitExclusive();
+        }
+    }
+
+    private bool Execute(Run run)
+    {
+        bool saved = false;
+        try
+        {
+            run.Snapshot.Run(run.IsExclusive);
+            run.Target.Finish();
+            Publish(run);
+            saved = true;
+        }
+        catch (OperationCanceledException)
+        {
+            run.Target.Delete();
+        }
+        catch (Exception failure)
+        {
+            _store.Log.Warning(failure.Message);
+            run.Target.Delete();
+        }
+        Conclude(run, saved);
+        if (run.IsPublished && run.LogsDigest) LogDigest(run.Target);
+        run.Target.Dispose();
+        return saved;
+    }
+
+    private void Publish(Run run)
+    {
+        string path = FilePath;
+        lock (_changing)
+        {
+            if (run.IsAborted) throw new OperationCanceledException();
+            if (run.Number < _publishedRun)
+            {
+                run.Target.Delete();
+                return;
+            }
+            try
+            {
+                AtomicFile.Publish(run.Target.Path, path);
+            }
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+            {
+                throw new IOException(
+                    $"Error moving temp DB file {Path.GetFileName(run.Target.Path)} on the final destination {_store.Options.DbFileName} (in server root dir {_store.Options.Dir}): {AtomicFile.Reason(failure)}", failure);
+            }
+            _publishedRun = run.Number;
+            run.IsPublished = true;
+        }
+        _store.Log.Notice("DB saved on disk");
+    }
+
+    private void Conclude(Run run, bool saved)
+    {
+        lock (_changing)
+        {
+            if (run.IsPublished)
+            {
+                LastSaveSeconds = NowSeconds;
+                _savedChanges = run.ChangesAtStart;
+            }
+            if (run.InBackground && !run.IsAborted)
+            {
+                LastTookSeconds = NowSeconds - run.StartedSeconds;
+                LastCopiedBytes = run.Snapshot.CopiedBytes;
+            }
+            // As in Redis, SAVE can mend the status but not spoil it.
+            if (saved) _failed = false;
+            else if (run.InBackground && !run.IsAborted) _failed = true;
+            UpdateRestriction();
+            if (ReferenceEquals(_running, run))
+            {
+                Volatile.Write(ref _running, null);
+                _store.SnapshotTurn.Show(null);
+            }
+        }
+        if (run.InBackground)
+        {
+            _store.SnapshotTurn.Give();
+            if (saved) _store.Log.Notice("Background saving terminated with success");
+            else _store.Log.Warning(run.IsAborted ? "Background saving aborted" : "Background saving error");
+        }
+        run.Completed.SetResult(saved);
+    }
+
+    private void LogDigest(RdbSnapshotTarget target)
+    {
+        try
+        {
+            _store.Log.Notice($"{_store.Options.DbFileName}: {target.Length} bytes, SHA-256 {target.Digest()}");
+        }
+        catch (IOException failure)
+        {
+            _store.Log.Warning($"The saved DB could not be read again for its SHA-256: {AtomicFile.Reason(failure)}");
+        }
+    }
+
+    private void UpdateRestriction()
+    {
+        if (_failed && _store.Options.StopWritesOnBgsaveError && _store.Options.Save.Any) _store.Restrict(Restrictions.SnapshotFails);
+        else _store.Lift(Restrictions.SnapshotFails);
+    }
+
+    /// <summary>Ten times a second: a snapshot that is scheduled, or that a save point asks for.</summary>
+    private void Tick()
+    {
+        if (IsSaving || _store.SnapshotTurn.Current != SnapshotPurpose.None || (_store.Restrictions & Restrictions.Loading) != 0) return;
+        long now = NowSeconds;
+        lock (_changing)
+        {
+            if (_ticking || (_failed && now - _lastTrySeconds <= RetrySeconds)) return;
+            bool due = _scheduled;
+            if (!due && now != _lastTickSeconds)
+            {
+                _lastTickSeconds = now;
+                if (DuePoint(now) is { } point)
+                {
+                    _store.Log.Notice($"{point.Changes} changes in {point.Seconds} seconds. Saving...");
+                    due = true;
+                }
+            }
+            if (!due) return;
+            _scheduled = false;
+            _ticking = true;
+        }
+        _ = BeginFromTickAsync();
+    }
+
+    private async Task BeginFromTickAsync()
+    {
+        await BeginAsync().ConfigureAwait(false);
+        lock (_changing) _ticking = false;
+    }
+
+    private SavePoint? DuePoint(long now)
+    {
+        long changes = -1;
+        foreach (SavePoint point in _store.Options.Save.All)
+        {
+            if (now - LastSaveSeconds <= point.Seconds) continue;
+            if (changes < 0) changes = Changes; // a look at every slot
+            if (changes >= point.Changes) return point;
+        }
+        return null;
+    }
+
+    /// <summary>One snapshot on its way to the file. Made while the silo gate is held exclusively.</summary>
+    private sealed class Run
+    {
+        public Run(DumpFile file, bool inBackground, bool isExclusive)
+        {
+            Store store = file._store;
+            Number = ++file._runs;
+            IsExclusive = isExclusive;
+            InBackground = inBackground;
+            StartedSeconds = file.NowSeconds;
+            ChangesAtStart = store.Slots.CountChanges();
+            string name = isExclusive ? $"temp-{Environment.ProcessId}.rdb" : $"temp-{Environment.ProcessId}-{Number}.rdb";
+            Target = new(store, Path.Combine(store.Options.Dir, name));
+            Snapshot = Snapshot.Begin(store, Target, () => store.Options.RdbKeySaveDelay);
+        }
+
+        /// <summary>The later it began, the higher.</summary>
+        public long Number { get; }
+
+        public bool InBackground { get; }
+
+        public bool IsExclusive { get; }
+
+        public bool IsAborted { get; set; }
+
+        public bool IsPublished { get; set; }
+
+        public bool LogsDigest { get; init; } = true;
+
+        public long StartedSeconds { get; }
+
+        public long ChangesAtStart { get; }
+
+        public RdbSnapshotTarget Target { get; }
+
+        public Snapshot Snapshot { get; }
+
+        public TaskCompletionSource<bool> Completed { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
+}

@@ -1,0 +1,135 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>A snapshot as an RDB file: a new file, which whoever made this object gives its name when it is complete.</summary>
+internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase = false) : ISnapshotTarget, IDisposable
+{
+    /// <summary>So much is handed to the disk at once, with rdb-save-incremental-fsync.</summary>
+    private const long WriteBackBytes = 4 << 20;
+
+    private readonly long _nowMs = store.Clock.NowMs;
+    private readonly long _usedMemory = store.UsedMemory;
+    private IReadOnlyList<DatabaseCount> _databases = [];
+    private FileStream? _file;
+    private RdbFileWriter? _writer;
+    private long _writtenBack;
+
+    /// <summary>The file.</summary>
+    public string Path => path;
+
+    /// <summary>How many bytes it has.</summary>
+    public long Length { get; private set; }
+
+    /// <inheritdoc/>
+    public void Expect(IReadOnlyList<DatabaseCount> databases) => _databases = databases;
+
+    /// <inheritdoc/>
+    public SnapshotChunk CreateChunk() => new RdbChunk(store.Options, _nowMs);
+
+    /// <inheritdoc/>
+    public void Append(SnapshotChunk chunk)
+    {
+        RdbWriter bytes = ((RdbChunk)chunk).Bytes;
+        Try("write", () => Writer().Append(bytes));
+    }
+
+    /// <inheritdoc/>
+    public void Settle()
+    {
+        if (!store.Options.RdbSaveIncrementalFsync || Volatile.Read(ref _file) is not { } file) return;
+        long length = RandomAccess.GetLength(file.SafeFileHandle);
+        if (length - _writtenBack < WriteBackBytes) return;
+        // The part before the last one must be there by now; so the disk is never far behind.
+        long before = Math.Max(0, _writtenBack - WriteBackBytes);
+        AtomicFile.WriteBack(file.SafeFileHandle, _writtenBack, length - _writtenBack, before, _writtenBack - before);
+        _writtenBack = length;
+    }
+
+    /// <summary>Writes the file's end, and makes the file durable.</summary>
+    public void Finish()
+    {
+        Try("write", () => Writer().Finish());
+        Length = _writer!.Length;
+        Try("fsync", () => _file!.Flush(flushToDisk: true));
+    }
+
+    /// <summary>The SHA-256 of the finished file, in hexadecimal digits.</summary>
+    public string Digest()
+    {
+        _file!.Position = 0;
+        return Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(_file));
+    }
+
+    /// <summary>Closes the file, and deletes it if it is still under its first name.</summary>
+    public void Dispose()
+    {
+        _file?.Dispose();
+        _file = null;
+    }
+
+    /// <summary>Deletes the file, if it was ever made.</summary>
+    public void Delete()
+    {
+        Dispose();
+        try
+        {
+            File.Delete(path);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            store.Log.Warning($"Could not delete the temp RDB file {path}: {AtomicFile.Reason(failure)}");
+        }
+    }
+
+    /// <summary>What goes wrong with the open file is put as redis-server puts it.</summary>
+    private void Try(string operation, Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception failure) when (_file is not null && (failure is IOException or UnauthorizedAccessException))
+        {
+            throw new IOException($"Write error saving DB on disk({operation}): {AtomicFile.Reason(failure)}", failure);
+        }
+    }
+
+    private RdbFileWriter Writer() => _writer ?? Open();
+
+    private RdbFileWriter Open()
+    {
+        FileStream file;
+        try
+        {
+            file = new FileStream(path, FileMode.Create, FileAccess.ReadWrite, FileShare.Read | FileShare.Delete, bufferSize: 0);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException(
+                $"Failed opening the temp RDB file {System.IO.Path.GetFileName(path)} (in server root dir {System.IO.Path.GetDirectoryName(path)}) for saving: {AtomicFile.Reason(failure)}", failure);
+        }
+        Volatile.Write(ref _file, file);
+        _writer = new(file, store.Options);
+        _writer.Begin(_nowMs, _usedMemory, isAofBase, store.Functions.Codes);
+        foreach (DatabaseCount count in _databases) _writer.Resize(count.Database, count.Keys, count.Expiring);
+        return _writer;
+    }
+
+    private sealed class RdbChunk(ServerOptions options, long nowMs) : SnapshotChunk
+    {
+        public RdbWriter Bytes { get; } = new(options.RdbCompression);
+
+        public override ReadOnlySpan<byte> Written => Bytes.Written;
+
+        public override bool IsLarge => Bytes.Written.Length > 1 << 20;
+
+        public override void Clear()
+        {
+            base.Clear();
+            Bytes.Clear();
+        }
+
+        protected override void WriteSelect(int database) => RdbEntryWriter.Select(Bytes, database);
+
+        protected override void WriteEntry(object entry) => RdbEntryWriter.Write(Bytes, entry, options, nowMs);
+    }
+}

@@ -1,0 +1,68 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>Where the data comes from when the process starts, and DEBUG RELOAD.</summary>
+public sealed partial class Store
+{
+    /// <summary>How far loading is; null while nothing is being read.</summary>
+    public LoadProgress? LoadProgress { get; internal set; }
+
+    /// <summary>Keys that the last load of a snapshot brought.</summary>
+    public long LastLoadKeysLoaded { get; internal set; }
+
+    /// <summary>Keys that it left out, since their time had come.</summary>
+    public long LastLoadKeysExpired { get; internal set; }
+
+    /// <summary>
+    /// Loads what a former process has left. <see cref="Restrictions.Loading"/> is in force and stays so; the caller lifts it. Takes its time: for a
+    /// thread of its own.
+    /// </summary>
+    /// <exception cref="LoadException">What there is cannot be loaded, and the server must not start.</exception>
+    public void LoadFromDisk(CancellationToken cancellation)
+    {
+        long started = Stopwatch.GetTimestamp();
+        if (Dump.Load(replacesKeys: false, cancellation))
+            Log.Notice(string.Create(CultureInfo.InvariantCulture, $"DB loaded from disk: {Stopwatch.GetElapsedTime(started).TotalSeconds:F3} seconds"));
+        Dump.Loaded();
+    }
+
+    /// <summary>
+    /// DEBUG RELOAD: saves the data, forgets it and loads it. Others are told that the data is being loaded. Returns the error to reply, or null. The caller
+    /// holds no gate.
+    /// </summary>
+    /// <param name="save">Whether to save it first; else the file is loaded as it is.</param>
+    /// <param name="flush">Whether to forget it.</param>
+    /// <param name="merge">Whether keys of the file may take the place of others.</param>
+    public async Task<string?> ReloadAsync(bool save, bool flush, bool merge)
+    {
+        await SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
+        try
+        {
+            if (save && !await Task.Run(() => Dump.SaveExclusively()).ConfigureAwait(false)) return "ERR";
+            Restrict(Restrictions.Loading);
+            if (flush) Databases.Empty(this);
+        }
+        finally
+        {
+            SiloGate.ExitExclusive();
+        }
+        try
+        {
+            await Task.Run(() => Dump.Load(merge, CancellationToken.None)).ConfigureAwait(false);
+            if (flush) Dump.Loaded();
+            Log.Warning("DB reloaded by DEBUG RELOAD");
+            return null;
+        }
+        catch (LoadException failure)
+        {
+            Log.Warning(failure.Message);
+            return "ERR Error trying to load the RDB dump";
+        }
+        finally
+        {
+            Lift(Restrictions.Loading);
+        }
+    }
+}

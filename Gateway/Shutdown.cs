@@ -1,0 +1,140 @@
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>
+/// How the server ends, by SHUTDOWN or by a signal: it runs no more commands, saves what is to be saved, and asks the host to stop the process. If
+/// saving fails it goes on as if nothing had been said, unless it was told to go by force.
+/// </summary>
+public sealed class Shutdown(RedisServer server)
+{
+    private readonly Lock _changing = new();
+    private Task<bool>? _running;
+    private bool _signalled;
+    private bool _paused;
+
+    private Store Store => server.Store;
+
+    /// <summary>DEBUG PAUSE-CRON: what a signal asks for waits.</summary>
+    public bool IsPaused
+    {
+        get => _paused;
+        set
+        {
+            lock (_changing)
+            {
+                _paused = value;
+                if (!value && _signalled) _ = Task.Run(RunForSignalAsync);
+            }
+        }
+    }
+
+    /// <summary>
+    /// SIGTERM or SIGINT has come. A second SIGINT, before the first one's work is done, ends the process at once, with false: what is half
+    /// written has been deleted then.
+    /// </summary>
+    public bool OnSignal(string name)
+    {
+        lock (_changing)
+        {
+            bool isLoading = (Store.Restrictions & Restrictions.Loading) != 0;
+            if (_signalled && name == "SIGINT")
+            {
+                Store.Log.Warning("You insist... exiting now.");
+                Store.Dump.DeleteTemporaryFiles();
+                return false;
+            }
+            Store.Log.Warning(isLoading ? "Received shutdown signal during loading, scheduling shutdown." : $"Received {name} scheduling shutdown...");
+            if (_signalled) return true;
+            _signalled = true;
+            if (!_paused) _ = Task.Run(RunForSignalAsync);
+            return true;
+        }
+    }
+
+    /// <summary>SHUTDOWN ABORT: what a signal has asked for is not done, if it has not begun. There are no replicas to wait for, so nothing else can be stopped.</summary>
+    public bool TryAbort()
+    {
+        lock (_changing)
+        {
+            if (!_signalled || _running is not null) return false;
+            _signalled = false;
+        }
+        Store.Log.Notice("Shutdown manually aborted.");
+        return true;
+    }
+
+    /// <summary>Ends the server; false if it goes on, since its data could not be saved. Whoever asks meanwhile gets the answer of the first.</summary>
+    /// <param name="save">To save the data even without save points.</param>
+    /// <param name="noSave">Not to save it even with them.</param>
+    /// <param name="force">To end even if saving fails.</param>
+    public Task<bool> RunAsync(bool save, bool noSave, bool force)
+    {
+        lock (_changing) return _running ??= RunOnceAsync(save, noSave, force);
+    }
+
+    private async Task RunForSignalAsync()
+    {
+        lock (_changing)
+        {
+            if (!_signalled || _paused) return;
+        }
+        if (!await RunAsync(save: false, noSave: false, force: false).ConfigureAwait(false))
+            Store.Log.Warning("SIGTERM received but errors trying to shut down the server, check the logs for more information");
+    }
+
+    private async Task<bool> RunOnceAsync(bool save, bool noSave, bool force)
+    {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        Store.Log.Warning("User requested shutdown...");
+        // What is half loaded must not be saved over the whole.
+        bool isLoading = (Store.Restrictions & Restrictions.Loading) != 0;
+        bool saves = !isLoading && (save || (!noSave && Store.Options.Save.Any));
+        if (!isLoading && !await EndAsync(saves, force).ConfigureAwait(false))
+        {
+            Store.Log.Warning("Errors trying to shut down the server. Check the logs for more information.");
+            lock (_changing)
+            {
+                _running = null;
+                _signalled = false;
+            }
+            return false;
+        }
+        server.StopRequested?.Invoke();
+        return true;
+    }
+
+    /// <summary>Runs no more commands, and saves; false if that failed and the server goes on.</summary>
+    private async Task<bool> EndAsync(bool saves, bool force)
+    {
+        while (true)
+        {
+            if (Store.Dump.IsSaving)
+            {
+                Store.Log.Warning("There is a child saving an .rdb. Killing it!");
+                await Store.Dump.AbortAsync().ConfigureAwait(false);
+            }
+            await Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
+            if (!Store.Dump.IsSaving) break;
+            Store.SiloGate.ExitExclusive(); // a save point was quicker
+        }
+        try
+        {
+            if (saves)
+            {
+                Store.Log.Notice("Saving the final RDB snapshot before exiting.");
+                if (!Store.Dump.SaveExclusively(logDigest: true))
+                {
+                    Store.Log.Warning(force ? "Error trying to save the DB. Exit anyway." : "Error trying to save the DB, can't exit.");
+                    if (!force) return false;
+                }
+            }
+            Store.Restrict(Restrictions.Stopping);
+            return true;
+        }
+        finally
+        {
+            Store.SiloGate.ExitExclusive();
+        }
+    }
+}

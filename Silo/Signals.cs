@@ -1,0 +1,32 @@
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Hosting;
+using OrleansRedis.Gateway;
+
+namespace OrleansRedis.Silo;
+
+/// <summary>SIGTERM and SIGINT, from before anything is started: the data is saved first, and only then the host stops.</summary>
+internal sealed class Signals(RedisServer server, IHostApplicationLifetime lifetime) : IHostLifetime, IDisposable
+{
+    private readonly List<PosixSignalRegistration> _registrations = [];
+
+    public Task WaitForStartAsync(CancellationToken cancellationToken)
+    {
+        server.StopRequested = lifetime.StopApplication;
+        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => Handle(signal, "SIGINT")));
+        _registrations.Add(PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => Handle(signal, "SIGTERM")));
+        return Task.CompletedTask;
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public void Dispose()
+    {
+        foreach (PosixSignalRegistration registration in _registrations) registration.Dispose();
+    }
+
+    private void Handle(PosixSignalContext signal, string name)
+    {
+        signal.Cancel = true; // the process does not end at once
+        if (!server.Shutdown.OnSignal(name)) Environment.Exit(1);
+    }
+}
