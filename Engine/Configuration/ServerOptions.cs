@@ -319,6 +319,14 @@ public sealed class ServerOptions
     /// <summary>orleans-clustering: how silos find each other.</summary>
     [Directive("orleans-clustering", Immutable = true)]
     public OrleansClustering OrleansClustering { get; set; }
+
+    /// <summary>orleans-storage: where slots are stored.</summary>
+    [Directive("orleans-storage", Immutable = true)]
+    public OrleansStorage OrleansStorage { get; set; }
+
+    /// <summary>orleans-storage-connection-string: how that store is reached; empty for one that needs nothing.</summary>
+    [Directive("orleans-storage-connection-string", Immutable = true, Sensitive = true)]
+    public string OrleansStorageConnectionString { get; set; } = "";
 }
 
 /// <summary>Who may do something that is dangerous.</summary>
@@ -382,4 +390,17 @@ public enum OrleansClustering
 {
     /// <summary>One silo, alone on this machine.</summary>
     Localhost,
+}
+
+/// <summary>orleans-storage.</summary>
+public enum OrleansStorage
+{
+    /// <summary>Redis's own files in dir, for a silo alone.</summary>
+    File,
+
+    /// <summary>A PostgreSQL database, from which any silo recovers any slot.</summary>
+    Postgres,
+
+    /// <summary>This process's memory: what slots hold outlives their activations, not the process.</summary>
+    Memory,
 }

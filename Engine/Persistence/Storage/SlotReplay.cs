@@ -1,0 +1,127 @@
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Brings slots that nobody else sees yet to where their stored state says they were. The commands of a log run in a store of their own, in
+/// which nothing expires and nobody listens: what they do has happened, and been told, before. Used by one thread at a time.
+/// </summary>
+public sealed class SlotReplay : IDisposable
+{
+    private readonly Store _silo;
+    private readonly Store _scratch;
+    private readonly CommandTable _commands;
+    private readonly Session _session = new();
+    private readonly RespWriter _reply = new();
+    private ArgumentRange[] _arguments = new ArgumentRange[16];
+
+    /// <param name="silo">The store whose slots are recovered.</param>
+    /// <param name="commands">The engine's commands.</param>
+    public SlotReplay(Store silo, CommandTable commands)
+    {
+        _silo = silo;
+        _commands = commands;
+        _scratch = new(silo.Options, silo.Clock.Time) { ExpiryPaused = true };
+    }
+
+    /// <summary>Loads a piece of a slot's snapshot.</summary>
+    public void Load(Slot slot, ReadOnlySpan<byte> piece) =>
+        SlotSnapshots.Load(slot, piece, _silo.Options, _silo.Slots.Databases, _silo.Clock.NowMs);
+
+    /// <summary>
+    /// Runs the effects of a log record (<see cref="SlotRecord"/>), but for so many at its beginning. Throws <see cref="InvalidDataException"/> if one of them cannot be
+    /// run: then the slot's state is not to be trusted.
+    /// </summary>
+    /// <returns>How many effects there were, those left out included.</returns>
+    public long Run(Slot slot, ReadOnlySpan<byte> record, long leaveOut)
+    {
+        _session.Database = 0;
+        long effects = 0, nowMs = _silo.Clock.NowMs;
+        for (int at = 0; at < record.Length;)
+        {
+            int start = at, count = ReadHeader(record, ref at, (byte)'*');
+            if (_arguments.Length < count) Array.Resize(ref _arguments, Math.Max(count, _arguments.Length * 2));
+            for (int i = 0; i < count; i++)
+            {
+                int length = ReadHeader(record, ref at, (byte)'$');
+                if (length < 0 || record.Length - at < length + 2) throw Damaged(start);
+                _arguments[i] = new(at, length);
+                at += length + 2;
+            }
+            if (count == 0) throw Damaged(start);
+            var request = new Request(record, _arguments.AsSpan(0, count), record[start..at]);
+            if (request[0].Is("SELECT"u8))
+            {
+                if (count != 2 || !Numbers.TryParseInt64(request[1], out long database) || database < 0 || database >= _silo.Slots.Databases)
+                    throw new InvalidDataException("The log tells of a database that there is not (see the directive databases).");
+                _session.Database = (int)database;
+                continue;
+            }
+            if (++effects > leaveOut) Run(slot, request, nowMs);
+        }
+        return effects;
+    }
+
+    /// <summary>To be called when a slot has been brought up to date: its own history begins here.</summary>
+    public static void Finish(Slot slot)
+    {
+        slot.Changes = slot.Hits = slot.Misses = 0;
+        slot.Sequence = 0;
+    }
+
+    /// <summary>Gives up a slot that could not be brought up to date, and the memory that was counted for it.</summary>
+    public void Abandon(Slot slot)
+    {
+        for (int database = 0; database < _silo.Slots.Databases; database++) slot.Clear(database);
+        _silo.Slots.Withdraw(slot);
+    }
+
+    public void Dispose() => _scratch.Dispose();
+
+    private void Run(Slot slot, in Request request, long nowMs)
+    {
+        ReadOnlySpan<byte> name = request[0];
+        if (name.Is("FLUSHALL"u8))
+        {
+            for (int database = 0; database < _silo.Slots.Databases; database++) slot.Clear(database);
+            return;
+        }
+        if (name.Is("FLUSHDB"u8))
+        {
+            slot.Clear(_session.Database);
+            return;
+        }
+        if (name.Is("SWAPDB"u8))
+        {
+            if (request.Count != 3 || !TryReadDatabase(request[1], out int first) || !TryReadDatabase(request[2], out int second)) throw Failed(request, "its databases");
+            slot.Swap(first, second);
+            return;
+        }
+        if (_commands.Resolve(request) is not { Method: not null } command || !command.AcceptsCount(request.Count)) throw Failed(request, "no such command");
+        _reply.Clear();
+        var call = new CommandContext(_scratch, _session, _reply) { Command = command, Request = request, NowMs = nowMs, MayBlock = false };
+        call.BeginCommand(Hold.Slot, slot);
+        command.Method(ref call);
+        if (_reply.Length > 0 && _reply.Written[0] == '-') throw Failed(request, Encoding.UTF8.GetString(_reply.Written).TrimEnd());
+    }
+
+    private bool TryReadDatabase(ReadOnlySpan<byte> text, out int database)
+    {
+        bool isNumber = Numbers.TryParseInt64(text, out long number) && number >= 0 && number < _silo.Slots.Databases;
+        database = isNumber ? (int)number : 0;
+        return isNumber;
+    }
+
+    private static int ReadHeader(ReadOnlySpan<byte> record, ref int at, byte kind)
+    {
+        int start = at, end = record[at..].IndexOf("\r\n"u8);
+        if (end < 2 || record[at] != kind || !Numbers.TryParseInt64(record.Slice(at + 1, end - 1), out long number) || number is < 0 or > int.MaxValue) throw Damaged(start);
+        at += end + 2;
+        return (int)number;
+    }
+
+    private static InvalidDataException Damaged(int at) => new($"A log record is damaged at byte {at}.");
+
+    private static InvalidDataException Failed(in Request request, string why) =>
+        new($"A logged '{Encoding.Latin1.GetString(request[0])}' of {request.Count} words cannot be run: {why}");
+}

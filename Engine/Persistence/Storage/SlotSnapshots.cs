@@ -1,0 +1,90 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Slots as the pieces of a <see cref="SlotSnapshot"/>: encoded chunks of the RDB format.</summary>
+public static class SlotSnapshots
+{
+    /// <summary>About how long a piece is, unless one key is longer.</summary>
+    private const int PieceLength = 1 << 20;
+
+    /// <summary>
+    /// Writes everything in a slot, as it is now, and says at what position of its history that is. The caller holds the silo gate shared;
+    /// the slot's gate is held meanwhile, so this is for slots of moderate size. Null if the slot has been withdrawn.
+    /// </summary>
+    public static List<ReadOnlyMemory<byte>>? Write(Slot slot, ServerOptions options, int databases, long nowMs, out SlotPosition upTo)
+    {
+        upTo = default;
+        slot.Gate.Enter();
+        try
+        {
+            if (!slot.IsOpen) return null;
+            upTo = new(slot.Epoch, slot.Sequence);
+            var pieces = new List<ReadOnlyMemory<byte>>(1);
+            var writer = new RdbWriter(options.RdbCompression);
+            for (int database = 0; database < databases; database++)
+            {
+                if (slot.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
+                RdbEntryWriter.Select(writer, database);
+                foreach (object entry in keyspace)
+                {
+                    if (writer.Written.Length > PieceLength)
+                    {
+                        pieces.Add(writer.Written.ToArray());
+                        writer.Clear();
+                        RdbEntryWriter.Select(writer, database);
+                    }
+                    RdbEntryWriter.Write(writer, entry, options, nowMs);
+                }
+            }
+            if (!writer.Written.IsEmpty) pieces.Add(writer.Written.ToArray());
+            return pieces;
+        }
+        finally
+        {
+            slot.Gate.Exit();
+        }
+    }
+
+    /// <summary>
+    /// Adds the keys of a piece to a slot that nobody else sees yet. Keys whose time has come are kept: the log that follows may be about them.
+    /// Throws <see cref="RdbFormatException"/> if the bytes are damaged.
+    /// </summary>
+    public static void Load(Slot slot, ReadOnlySpan<byte> piece, ServerOptions options, int databases, long nowMs)
+    {
+        var reader = new RdbReader(piece);
+        Keyspace? keyspace = null;
+        long expiresAtMs = Expiry.Never;
+        uint? clock = null;
+        while (!reader.AtEnd)
+        {
+            byte code = reader.Byte();
+            switch ((RdbOpcode)code)
+            {
+                case RdbOpcode.SelectDb:
+                    ulong database = reader.Length();
+                    if (database >= (ulong)databases) throw new RdbFormatException($"Keys of database {database}, while there are {databases} (see the directive databases).");
+                    keyspace = slot.Keyspace((int)database);
+                    continue;
+                case RdbOpcode.ExpireTimeMs:
+                    expiresAtMs = reader.Milliseconds();
+                    continue;
+                case RdbOpcode.Idle:
+                    long idleSeconds = (long)reader.Length();
+                    if (!options.UsesLfu) clock = Access.FromIdleSeconds(idleSeconds, nowMs);
+                    continue;
+                case RdbOpcode.Frequency:
+                    byte frequency = reader.Byte();
+                    if (options.UsesLfu) clock = Access.FromFrequency(frequency, nowMs);
+                    continue;
+            }
+            byte[] key = reader.String();
+            object entry = RdbObjectReader.Read(reader, (RdbType)code, key, options);
+            if (keyspace is null) throw new RdbFormatException("A key before its database.");
+            if (KeySlot.Of(key) != slot.Number) throw new RdbFormatException("A key of another slot.");
+            entry = KeyEntry.WithExpiry(entry, expiresAtMs);
+            KeyEntry.SetAccessClock(entry, clock ?? Access.Initial(options, nowMs));
+            keyspace.Add(entry);
+            expiresAtMs = Expiry.Never;
+            clock = null;
+        }
+    }
+}
