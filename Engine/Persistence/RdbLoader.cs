@@ -1,22 +1,30 @@
+using System.Collections.Concurrent;
 using System.Globalization;
+using System.Runtime.ExceptionServices;
 using System.Text;
 
 namespace OrleansRedis.Engine;
 
 /// <summary>
 /// Loads RDB files into a store. Nobody else changes anything in it meanwhile: it is under <see cref="Restrictions.Loading"/>, or the caller holds the silo gate
-/// exclusively. Those who may look at keys all the same (DEBUG, WATCH) find each slot whole, under its gate. Neither effects nor events come of it.
+/// exclusively. Those who may look at keys all the same (DEBUG, WATCH) find each slot whole, under its gate. Neither effects nor events come of it. Of a file with more than a few keys one thread makes the entries and another adds them.
 /// </summary>
 internal sealed class RdbLoader(Store store) : IRdbSink
 {
-    /// <summary>Keys are added so many at once, for their slots to be fetched into the cache together.</summary>
-    private const int BatchLength = 256;
+    /// <summary>How many batches of keys there are, being filled, waiting, or being added.</summary>
+    private const int Batches = 8;
 
-    private readonly object[] _entries = new object[BatchLength];
-    private readonly ForeseenKey[] _keys = new ForeseenKey[BatchLength];
+    /// <summary>A file of short strings takes this many times its length in memory; others, less.</summary>
+    private const int HeapBytesPerByte = 3;
+
     private readonly long _startedAtMs = store.Clock.NowMs;
+    private readonly BlockingCollection<Batch> _free = [];
+    private readonly BlockingCollection<Batch> _full = [];
     private RdbFileReader? _reader;
-    private int _count;
+    private LoadingHeap? _heap;
+    private Batch _batch = new();
+    private Thread? _adder;
+    private volatile Exception? _failure;
     private int _database;
     private int _keysPerSlot;
     private long _delayedMicroseconds;
@@ -45,13 +53,24 @@ internal sealed class RdbLoader(Store store) : IRdbSink
     /// <summary>About how many bytes of the file have been read; for other threads to ask.</summary>
     public long Progress => _reader?.Progress ?? 0;
 
-    /// <summary>Loads a file from a stream's position on; returns how many bytes it is long.</summary>
+    /// <summary>Loads a file from a stream's position on; returns how many bytes it is long. To be called once.</summary>
     /// <exception cref="RdbFileException">It is damaged, of a newer version, or holds what cannot be loaded. Much of what comes before that has been loaded.</exception>
     public long Load(Stream source)
     {
         _reader = new(source, this, store.Options);
-        _database = _keysPerSlot = _count = 0;
-        _reader.Read();
+        using var heap = new LoadingHeap(source.CanSeek ? (source.Length - source.Position) * HeapBytesPerByte : 0);
+        _heap = heap;
+        try
+        {
+            _reader.Read();
+        }
+        finally
+        {
+            _full.CompleteAdding();
+            _adder?.Join();
+            _full.Dispose();
+            _free.Dispose();
+        }
         return _reader.Position;
     }
 
@@ -91,17 +110,20 @@ internal sealed class RdbLoader(Store store) : IRdbSink
 
     void IRdbSink.Database(int number)
     {
-        Flush();
+        if (number == _database) return;
+        HandOver();
         _database = number;
         _keysPerSlot = 0;
+        _batch.For(_database, _keysPerSlot);
     }
 
     void IRdbSink.Resize(int keys)
     {
-        Flush();
+        HandOver();
         // Some more than the average, as most slots do not have just that.
         int average = keys / Math.Max(1, store.Slots.PublishedCount);
         _keysPerSlot = average < 8 ? 0 : average + (int)Math.Sqrt(average);
+        _batch.For(_database, _keysPerSlot);
     }
 
     void IRdbSink.Entry(object entry, long expiresAtMs, long idleSeconds, int frequency)
@@ -117,10 +139,9 @@ internal sealed class RdbLoader(Store store) : IRdbSink
             : idleSeconds >= 0 ? Access.FromIdleSeconds(idleSeconds, _startedAtMs) : Access.Initial(options, _startedAtMs);
         KeyEntry.SetAccessClock(entry, clock);
         ReadOnlySpan<byte> key = KeyEntry.KeyOf(entry);
-        _entries[_count] = entry;
-        _keys[_count] = new() { Slot = KeySlot.Of(key), Hash = KeyHash.Of(key) };
+        _batch.Add(entry, KeySlot.Of(key), KeyHash.Of(key));
         KeysLoaded++;
-        if (++_count == BatchLength || options.KeyLoadDelay != 0) Flush();
+        if (_batch.IsFull || options.KeyLoadDelay != 0) HandOver();
     }
 
     void IRdbSink.Nothing(ReadOnlySpan<byte> key, long expiresAtMs)
@@ -130,37 +151,84 @@ internal sealed class RdbLoader(Store store) : IRdbSink
 
     void IRdbSink.End(bool hasChecksum)
     {
-        Flush();
+        if (_adder is not null)
+        {
+            HandOver();
+            _full.CompleteAdding();
+            _adder.Join();
+            Rethrow();
+        }
+        else
+        {
+            Add(_batch);
+        }
         if (!hasChecksum && _reader!.Version >= 5) store.Log.Notice("RDB file was saved with checksum disabled: no check performed.");
     }
 
-    private void Flush()
+    /// <summary>Gives the batch to the other thread, and takes an empty one.</summary>
+    private void HandOver()
     {
-        int count = _count;
-        _count = 0;
+        if (_batch.Count == 0) return;
         Cancellation.ThrowIfCancellationRequested();
-        if (store.Options.KeyLoadDelay is not 0 and int delay) Delay(count, delay);
-        for (int i = 0; i < count; i++)
+        if (store.Options.KeyLoadDelay is not 0 and int delay) Delay(_batch.Count, delay);
+        if (_adder is null)
         {
-            Slot slot = store.Slots[_keys[i].Slot] ?? throw new InvalidOperationException($"A key of slot {_keys[i].Slot}, which is not on this silo, is in the file.");
+            for (int i = 1; i < Batches; i++) _free.Add(new());
+            _adder = new(AddAll) { IsBackground = true, Name = "rdb-load" };
+            _adder.Start();
+        }
+        _full.Add(_batch);
+        _heap!.Check();
+        _batch = _free.Take();
+        _batch.For(_database, _keysPerSlot);
+        Rethrow();
+    }
+
+    private void Rethrow()
+    {
+        if (_failure is { } failure) ExceptionDispatchInfo.Throw(failure);
+    }
+
+    private void AddAll()
+    {
+        foreach (Batch batch in _full.GetConsumingEnumerable())
+        {
+            try
+            {
+                if (_failure is null) Add(batch);
+            }
+            catch (Exception e)
+            {
+                _failure = e;
+            }
+            batch.Clear();
+            _free.Add(batch);
+        }
+    }
+
+    private void Add(Batch batch)
+    {
+        for (int i = 0; i < batch.Count; i++)
+        {
+            ref ForeseenKey key = ref batch.Keys[i];
+            Slot slot = store.Slots[key.Slot] ?? throw new InvalidOperationException($"A key of slot {key.Slot}, which is not on this silo, is in the file.");
             slot.Gate.Enter();
             try
             {
-                Add(slot.Keyspace(_database), _entries[i], _keys[i].Hash);
+                Add(slot.Keyspace(batch.Database), batch.Entries[i], key.Hash, batch.KeysPerSlot);
             }
             finally
             {
                 slot.Gate.Exit();
             }
         }
-        _entries.AsSpan(0, count).Clear();
     }
 
-    private void Add(Keyspace keyspace, object entry, uint hash)
+    private void Add(Keyspace keyspace, object entry, uint hash, int keysPerSlot)
     {
-        if (keyspace.Count == 0 && _keysPerSlot != 0) keyspace.EnsureCapacity(_keysPerSlot);
+        if (keyspace.Count == 0 && keysPerSlot != 0) keyspace.EnsureCapacity(keysPerSlot);
         if (keyspace.TryAdd(entry, hash)) return;
-        if (!ReplacesKeys) throw new RdbFormatException($"RDB has duplicated key '{Encoding.UTF8.GetString(KeyEntry.KeyOf(entry))}' in DB {_database}");
+        if (!ReplacesKeys) throw new RdbFormatException($"RDB has duplicated key '{Encoding.UTF8.GetString(KeyEntry.KeyOf(entry))}' in DB {keyspace.Database}");
         keyspace.BeforeChange(KeyEntry.KeyOf(entry));
         keyspace.Set(entry);
     }
@@ -172,5 +240,37 @@ internal sealed class RdbLoader(Store store) : IRdbSink
         if (_delayedMicroseconds < 1000) return; // as short a sleep as there is
         Cancellation.WaitHandle.WaitOne((int)Math.Min(_delayedMicroseconds / 1000, int.MaxValue));
         _delayedMicroseconds %= 1000;
+    }
+
+    /// <summary>Keys of one database on their way from one thread to the other.</summary>
+    private sealed class Batch
+    {
+        private const int Length = 256;
+
+        public object[] Entries { get; } = new object[Length];
+
+        public ForeseenKey[] Keys { get; } = new ForeseenKey[Length];
+
+        public int Count { get; private set; }
+
+        public int Database { get; private set; }
+
+        public int KeysPerSlot { get; private set; }
+
+        public bool IsFull => Count == Length;
+
+        public void Add(object entry, int slot, uint hash)
+        {
+            Entries[Count] = entry;
+            Keys[Count++] = new() { Slot = slot, Hash = hash };
+        }
+
+        public void For(int database, int keysPerSlot) => (Database, KeysPerSlot) = (database, keysPerSlot);
+
+        public void Clear()
+        {
+            Entries.AsSpan(0, Count).Clear();
+            Count = 0;
+        }
     }
 }
