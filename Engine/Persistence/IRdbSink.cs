@@ -26,7 +26,7 @@ internal interface IRdbSink
     void Entry(object entry, long expiresAtMs, long idleSeconds, int frequency);
 
     /// <summary>A key with an empty collection, which old versions could write; it is no key. (A module's value, too, where those are passed over.)</summary>
-    void Nothing(ReadOnlySpan<byte> key, long expiresAtMs);
+    void Nothing(ReadOnlySpan<byte> key, RdbType type, long expiresAtMs);
 
     /// <summary>Every byte has been read, and the CRC was right.</summary>
     /// <param name="hasChecksum">False if the file was saved without.</param>

@@ -11,7 +11,9 @@ namespace OrleansRedis.Engine;
 internal sealed class RdbFileReader
 {
     private const int BufferLength = 1 << 20;
-    private const int OldestWithChecksum = 5;
+
+    /// <summary>Older files have no CRC at their end.</summary>
+    public const int OldestWithChecksum = 5;
 
     private readonly RdbReader _reader;
     private readonly IRdbSink _sink;
@@ -187,7 +189,7 @@ internal sealed class RdbFileReader
         object? entry = null;
         if (type == RdbType.Module2 && SkipsModules) RdbModules.Skip(_reader, RdbModules.NameOf(_reader.Length()));
         else entry = ReadValue(type, key, expiresAtMs);
-        if (entry is null) _sink.Nothing(key, expiresAtMs);
+        if (entry is null) _sink.Nothing(key, type, expiresAtMs);
         else _sink.Entry(entry, expiresAtMs, idleSeconds, frequency);
         _keyLength = -1;
         _type = null;

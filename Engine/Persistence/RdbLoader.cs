@@ -144,7 +144,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
         if (_batch.IsFull || options.KeyLoadDelay != 0) HandOver();
     }
 
-    void IRdbSink.Nothing(ReadOnlySpan<byte> key, long expiresAtMs)
+    void IRdbSink.Nothing(ReadOnlySpan<byte> key, RdbType type, long expiresAtMs)
     {
         if (EmptyKeysSkipped++ < 10) store.Log.Notice($"rdbLoadObject skipping empty key: {Encoding.UTF8.GetString(key)}");
     }
@@ -162,7 +162,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
         {
             Add(_batch);
         }
-        if (!hasChecksum && _reader!.Version >= 5) store.Log.Notice("RDB file was saved with checksum disabled: no check performed.");
+        if (!hasChecksum && _reader!.Version >= RdbFileReader.OldestWithChecksum) store.Log.Notice("RDB file was saved with checksum disabled: no check performed.");
     }
 
     /// <summary>Gives the batch to the other thread, and takes an empty one.</summary>
