@@ -1,18 +1,23 @@
 using Microsoft.Extensions.DependencyInjection;
 using OrleansRedis.Engine;
+using OrleansRedis.Grains.Storage;
 
 namespace OrleansRedis.Grains;
 
 /// <summary>Adds the slots to a silo.</summary>
 public static class SiloBuilderExtensions
 {
-    /// <summary>Registers what slot grains need: the store that they publish their slots in, and their placement.</summary>
-    public static ISiloBuilder AddHashSlots(this ISiloBuilder silo, Store store) => silo.ConfigureServices(services =>
+    /// <summary>
+    /// Registers what slot grains need: the store that they publish their slots in, where those are stored, and their placement. <see cref="StoredSlots"/> is to
+    /// be started before the silo and stopped after it.
+    /// </summary>
+    public static ISiloBuilder AddHashSlots(this ISiloBuilder silo, Store store, ISlotStorage storage) => silo.ConfigureServices(services =>
     {
         services.AddSingleton(store);
         services.AddSingleton(new CommandTable(typeof(Store).Assembly));
         services.AddSingleton<CommandRunner>();
-        services.AddSingleton<ISlotEpochs, InProcessSlotEpochs>();
+        services.AddSingleton(storage);
+        services.AddSingleton<StoredSlots>();
         services.AddPlacementDirector<SlotPlacementStrategy, SlotPlacementDirector>();
     });
 }

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
 using OrleansRedis.Grains;
+using OrleansRedis.Grains.Storage;
 using OrleansRedis.Silo;
 
 if (args is ["--version" or "-v"])
@@ -34,13 +35,24 @@ ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
 Clustering.ChoosePorts(options);
 using var store = new Store(configuration, TimeProvider.System);
+ISlotStorage storage;
+try
+{
+    storage = SlotStorages.Create(options);
+}
+catch (ArgumentException e)
+{
+    await Console.Error.WriteLineAsync($"*** FATAL CONFIG ERROR ({ServerVersion.Product} {ServerVersion.Own}) ***\n{e.Message}");
+    return 1;
+}
 store.Restrict(Restrictions.Loading);
-builder.UseOrleans(silo => silo.AddHashSlots(store).AddClustering(options));
+builder.Services.AddHostedService<StorageHost>();
+builder.UseOrleans(silo => silo.AddHashSlots(store, storage).AddClustering(options));
 builder.Services.AddSingleton<ISlotRouter, SlotRouter>();
 builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();
 builder.Services.AddSingleton<IHostLifetime, Signals>();
-// Hosted services start in this order and stop in the other: the silo (added above), its slots, the data in them. The door for clients
+// Hosted services start in this order and stop in the other: the slots' store and the silo (added above), its slots, the data in them. The door for clients
 // is open from the beginning, and the first to be closed.
 builder.Services.AddHostedService<SlotActivation>();
 builder.Services.AddHostedService<DataHost>();
@@ -48,7 +60,8 @@ builder.Services.AddHostedService<ActiveExpiryHost>();
 builder.Services.AddHostedService<RedisHost>();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
 
-using IHost host = builder.Build();
+IHost host = builder.Build();
+await using var hostDisposal = (IAsyncDisposable)host; // there are services that can be disposed of only so
 ILogger logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("OrleansRedis");
 store.Log.Writer = (severity, line) => SiloLog.Engine(logger, severity switch
 {

@@ -1,5 +1,6 @@
 using Orleans.Concurrency;
 using OrleansRedis.Engine;
+using OrleansRedis.Grains.Storage;
 
 namespace OrleansRedis.Grains;
 
@@ -10,7 +11,7 @@ namespace OrleansRedis.Grains;
 [Reentrant]
 [CollectionAgeLimit(AlwaysActive = true)]
 [SlotPlacement]
-internal sealed class HashSlotGrain(Store store, ISlotEpochs epochs, CommandRunner runner, ILocalSiloDetails silo) : Grain, IHashSlotGrain
+internal sealed class HashSlotGrain(Store store, StoredSlots slots, CommandRunner runner, ILocalSiloDetails silo) : Grain, IHashSlotGrain
 {
     private Slot? _slot;
 
@@ -18,18 +19,19 @@ internal sealed class HashSlotGrain(Store store, ISlotEpochs epochs, CommandRunn
     {
         int number = checked((int)this.GetPrimaryKeyLong());
         if ((uint)number >= KeySlot.Count) throw new InvalidOperationException($"There is no slot {number}: they are numbered from 0 to {KeySlot.Count - 1}.");
-        long epoch = await epochs.GrantAsync(number, cancellationToken);
-        _slot = store.Slots.Create(number, epoch);
+        _slot = await slots.OpenAsync(number, OnLost, cancellationToken);
         store.Slots.Publish(_slot);
     }
 
-    public override Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
+    public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
     {
-        if (_slot is not null) store.Slots.Withdraw(_slot);
-        return Task.CompletedTask;
+        if (_slot is not null) await slots.CloseAsync(_slot, cancellationToken);
     }
 
     public Task<SlotLocation> LocateAsync() => Task.FromResult(new SlotLocation(silo.SiloAddress, _slot!.Epoch));
 
     public Task<byte[]> ExecuteAsync(int database, ReadOnlyMemory<byte>[] arguments) => runner.RunAsync(database, arguments);
+
+    /// <summary>Whoever has the slot now is asked anew, and it is activated again wherever it belongs.</summary>
+    private void OnLost() => GrainContext.Deactivate(new(DeactivationReasonCode.ApplicationRequested, "The slot has been claimed by someone else."));
 }

@@ -225,24 +225,35 @@ public sealed class PostgresSlotStorage : ISlotStorage
     {
         await using var command = new NpgsqlCommand(query, connection) { Parameters = { new() { Value = slots[0] }, new() { Value = slots[^1] }, new() { Value = slots } } };
         await using NpgsqlDataReader reader = await Guarded(() => command.ExecuteReaderAsync(cancellation)).ConfigureAwait(false);
-        StoredPiece? piece = null;
+        StoredPiece piece = default;
         long number = 0;
+        var parts = new List<byte[]>();
         while (await Guarded(() => reader.ReadAsync(cancellation)).ConfigureAwait(false))
         {
-            var row = new StoredPiece(reader.GetInt32(0), kind, new(reader.GetInt64(1), reader.GetInt64(2)), reader.GetInt64(3), reader.GetFieldValue<byte[]>(5));
-            if (piece is { } before)
+            var row = new StoredPiece(reader.GetInt32(0), kind, new(reader.GetInt64(1), reader.GetInt64(2)), reader.GetInt64(3), default);
+            if (parts.Count != 0 && (piece != row || number != reader.GetInt64(4)))
             {
-                if (before.Slot == row.Slot && before.UpTo == row.UpTo && number == reader.GetInt64(4))
-                {
-                    piece = before with { Bytes = (byte[])[.. before.Bytes.Span, .. row.Bytes.Span] };
-                    continue;
-                }
-                yield return before;
+                yield return piece with { Bytes = Joined(parts) };
+                parts.Clear();
             }
             piece = row;
             number = reader.GetInt64(4);
+            parts.Add(reader.GetFieldValue<byte[]>(5));
         }
-        if (piece is { } last) yield return last;
+        if (parts.Count != 0) yield return piece with { Bytes = Joined(parts) };
+    }
+
+    private static byte[] Joined(List<byte[]> parts)
+    {
+        if (parts.Count == 1) return parts[0];
+        byte[] joined = GC.AllocateUninitializedArray<byte>(parts.Sum(part => part.Length));
+        int at = 0;
+        foreach (byte[] part in parts)
+        {
+            part.CopyTo(joined, at);
+            at += part.Length;
+        }
+        return joined;
     }
 
     private static async Task AppendAsync(

@@ -77,10 +77,11 @@ public static class SlotSnapshots
                     continue;
             }
             byte[] key = reader.String();
-            object entry = RdbObjectReader.Read(reader, (RdbType)code, key, options);
+            if (!RdbVersion.IsKnown((RdbType)code)) throw new RdbFormatException($"A value of unknown type {code}.");
+            object? entry = RdbObjectReader.Read(reader, (RdbType)code, key, expiresAtMs, options, checksDoubles: false);
             if (keyspace is null) throw new RdbFormatException("A key before its database.");
             if (KeySlot.Of(key) != slot.Number) throw new RdbFormatException("A key of another slot.");
-            entry = KeyEntry.WithExpiry(entry, expiresAtMs);
+            if (entry is null) throw new RdbFormatException("An empty collection.");
             KeyEntry.SetAccessClock(entry, clock ?? Access.Initial(options, nowMs));
             keyspace.Add(entry);
             expiresAtMs = Expiry.Never;

@@ -1,0 +1,134 @@
+using System.Threading.Channels;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Grains.Storage;
+
+/// <summary>
+/// Replaces a slot's snapshot, and drops the log behind it, when the log has outgrown the snapshot: by auto-aof-rewrite-percentage, and beyond the slot's share of
+/// auto-aof-rewrite-min-size. In the background, some slots at a time. A snapshot is stored only after everything that happened before it,
+/// lest it hold one slot's part of a unit whose other part is lost.
+/// </summary>
+internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJournal journal) : IAsyncDisposable
+{
+    /// <summary>So many slots, or about so many bytes, are replaced in one transaction.</summary>
+    private const int MostSlots = 64, MostBytes = 8 << 20;
+
+    /// <summary>A log that is shorter is not worth the statement.</summary>
+    private const long LeastLog = 2048;
+
+    private static readonly TimeSpan s_retry = TimeSpan.FromSeconds(1);
+
+    private readonly long[] _snapshotBytes = new long[HashSlot.Count], _logBytes = new long[HashSlot.Count]; // by whoever, interlocked
+    private readonly byte[] _queued = new byte[HashSlot.Count];
+    private readonly Channel<int> _due = Channel.CreateUnbounded<int>();
+    private readonly CancellationTokenSource _stop = new();
+    private Task _loop = Task.CompletedTask;
+    private long _replaced;
+
+    /// <summary>How many snapshots have been made since the start.</summary>
+    public long Replaced => Volatile.Read(ref _replaced);
+
+    /// <summary>Bytes of the logs of all slots here, and of their snapshots.</summary>
+    public (long Log, long Snapshots) Sizes => (_logBytes.Sum(), _snapshotBytes.Sum());
+
+    public void Start() => _loop = Task.Run(RunAsync);
+
+    /// <summary>Stops; what is under way may or may not have happened.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        if (_stop.IsCancellationRequested) return;
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _loop.ConfigureAwait(false);
+        _stop.Dispose();
+    }
+
+    /// <summary>A slot has been recovered from a snapshot and a log of this size.</summary>
+    public void Begin(SlotClaim claim, long snapshotBytes, long logBytes)
+    {
+        Volatile.Write(ref _snapshotBytes[claim.Slot], snapshotBytes);
+        Volatile.Write(ref _logBytes[claim.Slot], logBytes);
+        Look(claim.Slot, logBytes);
+    }
+
+    /// <summary>A slot's log has grown.</summary>
+    public void Grown(SlotRecord record) => Look(record.Slot, Interlocked.Add(ref _logBytes[record.Slot], record.Bytes.Length));
+
+    private void Look(int slot, long logBytes)
+    {
+        int percentage = store.Options.AutoAofRewritePercentage;
+        if (percentage == 0 || logBytes < Math.Max(LeastLog, store.Options.AutoAofRewriteMinSize / HashSlot.Count)) return;
+        if (logBytes * 100 < Volatile.Read(ref _snapshotBytes[slot]) * percentage) return;
+        if (Interlocked.Exchange(ref _queued[slot], 1) == 0) _due.Writer.TryWrite(slot);
+    }
+
+    private async Task RunAsync()
+    {
+        var slots = new List<int>();
+        while (!_stop.IsCancellationRequested)
+        {
+            slots.Clear();
+            try
+            {
+                await _due.Reader.WaitToReadAsync(_stop.Token).ConfigureAwait(false);
+                await ReplaceAsync(slots).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception failure)
+            {
+                if (failure is not SlotStorageException and not StaleEpochException) store.Log.Warning($"Compacting the log of {slots.Count} slots failed: {failure.Message}");
+                foreach (int slot in slots) _due.Writer.TryWrite(slot);
+                await Task.Delay(s_retry, _stop.Token).ContinueWith(static _ => { }, TaskScheduler.Default).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private async Task ReplaceAsync(List<int> slots)
+    {
+        var snapshots = new List<SlotSnapshot>();
+        var sizes = new List<long>();
+        long bytes = 0;
+        while (slots.Count < MostSlots && bytes < MostBytes && _due.Reader.TryRead(out int number))
+        {
+            slots.Add(number);
+            int stripe = await store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
+            try
+            {
+                if (store.Slots[number] is not { } slot ||
+                    SlotSnapshots.Write(slot, store.Options, store.Slots.Databases, store.Clock.NowMs, out SlotPosition upTo) is not { } pieces) continue;
+                snapshots.Add(new(new(number, slot.Epoch), upTo, pieces.ToAsyncEnumerable()));
+                sizes.Add(pieces.Sum(piece => (long)piece.Length));
+                bytes += sizes[^1];
+            }
+            finally
+            {
+                store.SiloGate.ExitShared(stripe);
+            }
+        }
+        // What the log has grown by up to here is in the snapshots, or will be counted again.
+        await journal.FlushAsync(_stop.Token).ConfigureAwait(false);
+        // A slot that was lost on the way is someone else's to look after.
+        for (int i = snapshots.Count - 1; i >= 0; i--)
+        {
+            if (store.Slots[snapshots[i].Claim.Slot]?.Epoch == snapshots[i].Claim.Epoch) continue;
+            snapshots.RemoveAt(i);
+            sizes.RemoveAt(i);
+        }
+        long[] logBytes = [.. snapshots.Select(snapshot => Volatile.Read(ref _logBytes[snapshot.Claim.Slot]))];
+        if (snapshots.Count != 0)
+        {
+            await storage.ReplaceAsync(snapshots, _stop.Token).ConfigureAwait(false);
+            await storage.TrimAsync([.. snapshots.Select(snapshot => new SlotTrim(snapshot.Claim, snapshot.UpTo))], _stop.Token).ConfigureAwait(false);
+        }
+        foreach (int slot in slots) Volatile.Write(ref _queued[slot], 0);
+        for (int i = 0; i < snapshots.Count; i++)
+        {
+            int slot = snapshots[i].Claim.Slot;
+            Volatile.Write(ref _snapshotBytes[slot], sizes[i]);
+            Interlocked.Add(ref _logBytes[slot], -logBytes[i]);
+            Interlocked.Increment(ref _replaced);
+        }
+    }
+}

@@ -1,0 +1,401 @@
+using System.Diagnostics;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Grains.Storage;
+
+/// <summary>
+/// Appends what this silo's slots do to a shared store. Under the slots' gates a unit of effects is only copied; a loop in the background appends what has gathered, one
+/// transaction after the other and never a part of a unit, so the store holds what slots did in its order, and all or nothing of what concerns several.
+/// <para>
+/// <b>When.</b> With appendfsync always as soon as the transaction before has ended: everything that came meanwhile goes into the next one, and replies wait for it. Otherwise
+/// <see cref="Linger"/> after the first unit, so that less than a second's work is at risk.
+/// </para>
+/// <para>
+/// <b>If the store fails</b>, the same transaction is tried again until it succeeds; meanwhile commands that write are refused. With appendfsync always, replies to what had been
+/// done before wait as long as that takes, while commands that change nothing are answered, from data that may not be stored yet.
+/// </para>
+/// <para>
+/// <b>If the store refuses</b> because slots are someone else's by now, they are withdrawn at once, and what they did and is not stored is dropped; with appendfsync always nobody has
+/// had a reply to it, and those who wait for one are disconnected.
+/// </para>
+/// </summary>
+public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
+{
+    /// <summary>A batch that is at least so large, in bytes or effects, is not added to.</summary>
+    private const int LargeBatch = 8 << 20, ManyEffects = 32 * 1024;
+
+    /// <summary>If more than this waits, commands that write wait too.</summary>
+    private const long MostPending = 256L << 20;
+
+    private static readonly TimeSpan s_noAnswer = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(50), s_longestRetry = TimeSpan.FromSeconds(2);
+
+    private readonly Store _store;
+    private readonly ISlotStorage _storage;
+    private readonly Lock _lock = new();                 // guards what follows, down to the blank line
+    private readonly Queue<JournalBatch> _full = [];
+    private readonly List<(long From, long To)> _losses = [];
+    private JournalBatch _filling = new();
+    private JournalBatch? _spare;
+    private long _appended;
+    private long _committed;
+    private long _pendingBytes;
+    private bool _hurry;                                 // someone waits for what is there to be committed
+    private bool _asleep;                                // the loop waits for something to do
+    private bool _lingers;                               // the loop waits for more to come
+    private TaskCompletionSource? _changed;              // completed when more is committed, or something goes wrong
+    private TaskCompletionSource? _room;
+    private string? _error;
+
+    private readonly SemaphoreSlim _wake = new(0);
+    private readonly HashSet<SlotClaim> _lost = [];      // the loop's own
+    private readonly List<long> _left = [];              // the loop's own
+    private readonly Action?[] _onLost = new Action?[HashSlot.Count];
+    private readonly CancellationTokenSource _abandoned = new();
+    private long _exposed;                               // Committed
+    private Task _loop = Task.CompletedTask;
+    private volatile bool _stopping;
+
+    public SlotJournal(Store store, ISlotStorage storage)
+    {
+        _store = store;
+        _storage = storage;
+    }
+
+    /// <summary>How long units gather before they are appended, unless appendfsync is always.</summary>
+    public static TimeSpan Linger => TimeSpan.FromMilliseconds(400);
+
+    /// <inheritdoc/>
+    public bool RepliesWait => _store.Options.AppendFsync == AppendFsync.Always;
+
+    /// <inheritdoc/>
+    public long Appended => Volatile.Read(ref _appended);
+
+    /// <summary>Once something was refused, this stays where it is, and everyone asks <see cref="WhenCommitted"/>, which knows what was.</summary>
+    public long Committed => Volatile.Read(ref _exposed);
+
+    /// <inheritdoc/>
+    public string? WriteError => Volatile.Read(ref _error) is { } error ? $"MISCONF Errors writing to the shared storage: {error}" : null;
+
+    /// <summary>Bytes of effects that are not stored yet.</summary>
+    public long PendingBytes => Volatile.Read(ref _pendingBytes);
+
+    /// <summary>Transactions made, effects and bytes appended by them, and retries, since the start.</summary>
+    public JournalCounts Counts { get; private set; }
+
+    /// <summary>Hears of every record that was stored; called by the loop.</summary>
+    internal Action<SlotRecord>? Stored { get; set; }
+
+    /// <summary>Begins to listen and to append. The caller makes sure that no slot has been published yet.</summary>
+    public void Start()
+    {
+        _store.Durability = this;
+        _store.Effects.Add(this);
+        _loop = Task.Run(RunAsync);
+    }
+
+    /// <summary>Has <paramref name="action"/> called, once and from any thread, if the slot is lost to someone else.</summary>
+    internal void OnLost(int slot, Action action) => Volatile.Write(ref _onLost[slot], action);
+
+    /// <inheritdoc/>
+    public void OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
+    {
+        bool wake = false;
+        lock (_lock)
+        {
+            if (!_filling.IsEmpty && (_filling.Length + bytes.Length > LargeBatch || _filling.Effects >= ManyEffects))
+            {
+                _full.Enqueue(_filling);
+                _filling = Interlocked.Exchange(ref _spare, null) ?? new();
+                wake = _lingers;
+            }
+            Volatile.Write(ref _appended, _appended + 1);
+            _filling.Add(effects, bytes, _appended, Stopwatch.GetTimestamp());
+            Volatile.Write(ref _pendingBytes, _pendingBytes + bytes.Length);
+            if (_pendingBytes > MostPending && _room is null)
+            {
+                _room = new(TaskCreationOptions.RunContinuationsAsynchronously);
+                _store.Restrict(Restrictions.LogIsFull);
+            }
+            wake |= _asleep;
+            if (wake) _asleep = _lingers = false;
+        }
+        if (wake) _wake.Release();
+    }
+
+    /// <inheritdoc/>
+    public Task WhenCommitted(long since, long position) => Committed >= position ? Task.CompletedTask : WhenCommittedAsync(since, position);
+
+    /// <inheritdoc/>
+    public Task WhenRoom()
+    {
+        lock (_lock) return _room?.Task ?? Task.CompletedTask;
+    }
+
+    /// <summary>Completes when everything appended so far is committed, or was dropped because its slot is someone else's.</summary>
+    public async Task FlushAsync(CancellationToken cancellation)
+    {
+        long position = Appended;
+        while (true)
+        {
+            Task changed;
+            lock (_lock)
+            {
+                if (_committed >= position) return;
+                changed = Changed();
+                Hurry();
+            }
+            await changed.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// Appends what is there, and stops. If the store does not take it within the time given, what is not acknowledged yet is lost, and the operator is told.
+    /// </summary>
+    public async Task StopAsync(CancellationToken cancellation)
+    {
+        _store.Effects.Remove(this);
+        try
+        {
+            await FlushAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            _store.Log.Warning($"{PendingBytes} bytes of changes could not be stored before the end: {Volatile.Read(ref _error) ?? "the storage does not answer"}");
+        }
+        _stopping = true;
+        await _abandoned.CancelAsync().ConfigureAwait(false);
+        _wake.Release();
+        await _loop.ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (!_stopping) await StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
+        _wake.Dispose();
+        _abandoned.Dispose();
+    }
+
+    private async Task WhenCommittedAsync(long since, long position)
+    {
+        while (true)
+        {
+            Task changed;
+            lock (_lock)
+            {
+                foreach ((long from, long to) in _losses)
+                {
+                    if (from <= position && since < to) throw new IOException("The slot is served by someone else by now.");
+                }
+                if (_committed >= position) return;
+                // Whoever has changed nothing need not wait for the store to come back.
+                if (_error is not null && since == position) return;
+                changed = Changed();
+                Hurry();
+            }
+            await changed.ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>With the lock held.</summary>
+    private Task Changed() => (_changed ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+
+    /// <summary>With the lock held.</summary>
+    private void Hurry()
+    {
+        _hurry = true;
+        if (!_lingers) return;
+        _lingers = false;
+        _wake.Release();
+    }
+
+    private async Task RunAsync()
+    {
+        while (await NextAsync().ConfigureAwait(false) is { } batch)
+        {
+            try
+            {
+                await AppendAsync(batch).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (_stopping)
+            {
+                return;
+            }
+            Committed1(batch);
+        }
+    }
+
+    /// <summary>The next batch, once it is due; null when it is time to stop.</summary>
+    private async Task<JournalBatch?> NextAsync()
+    {
+        while (true)
+        {
+            TimeSpan wait = Timeout.InfiniteTimeSpan;
+            lock (_lock)
+            {
+                if (_full.TryDequeue(out JournalBatch? full)) return full;
+                if (!_filling.IsEmpty)
+                {
+                    wait = Linger - Stopwatch.GetElapsedTime(_filling.Since);
+                    if (_hurry || RepliesWait || wait <= TimeSpan.Zero || _stopping)
+                    {
+                        JournalBatch taken = _filling;
+                        _filling = Interlocked.Exchange(ref _spare, null) ?? new();
+                        _hurry = false;
+                        return taken;
+                    }
+                }
+                if (_stopping) return null;
+                _asleep = _filling.IsEmpty;
+                _lingers = !_asleep;
+            }
+            await _wake.WaitAsync(wait).ConfigureAwait(false);
+        }
+    }
+
+    private async Task AppendAsync(JournalBatch batch)
+    {
+        List<SlotRecord> records = batch.ToRecords(_lost, _left);
+        Drop();
+        TimeSpan retry = s_firstRetry;
+        while (records.Count != 0)
+        {
+            try
+            {
+                await WatchedAsync(_storage.AppendAsync(records, _abandoned.Token)).ConfigureAwait(false);
+                Recovered();
+                Counts = Counts.After(records);
+                if (Stored is { } stored)
+                {
+                    foreach (SlotRecord record in records) stored(record);
+                }
+                return;
+            }
+            catch (StaleEpochException stale)
+            {
+                Recovered();
+                var slots = new HashSet<int>(stale.Slots);
+                foreach (SlotRecord record in records)
+                {
+                    if (slots.Contains(record.Slot)) _lost.Add(new(record.Slot, record.Epoch));
+                }
+                records = batch.ToRecords(_lost, _left);
+                Drop();
+            }
+            catch (Exception failure) when (failure is not OperationCanceledException || !_abandoned.IsCancellationRequested)
+            {
+                Failed(failure.Message);
+                Counts = Counts with { Retries = Counts.Retries + 1 };
+                await Task.Delay(retry, _abandoned.Token).ConfigureAwait(false);
+                retry = retry * 2 > s_longestRetry ? s_longestRetry : retry * 2;
+            }
+        }
+    }
+
+    /// <summary>A store that does not answer has failed too, for as long as it does not.</summary>
+    private async Task WatchedAsync(Task append)
+    {
+        if (!append.IsCompleted)
+        {
+            using var answered = new CancellationTokenSource();
+            if (await Task.WhenAny(append, Task.Delay(s_noAnswer, answered.Token)).ConfigureAwait(false) != append) Failed("it does not answer");
+            await answered.CancelAsync().ConfigureAwait(false);
+        }
+        await append.ConfigureAwait(false);
+    }
+
+    /// <summary>Slots that have been lost together with units that cannot be stored are withdrawn, and who waits for those units learns of it.</summary>
+    private void Drop()
+    {
+        if (_left.Count == 0) return;
+        WithdrawLost();
+        lock (_lock)
+        {
+            // Whatever was done before this moment may have been done in a lost slot, or have seen what was; what is done after it was not.
+            if (_losses.Count == 0) Volatile.Write(ref _exposed, Math.Min(_exposed, _left[0] - 1));
+            Volatile.Write(ref _appended, _appended + 1);
+            _losses.Add((_left[0], _appended));
+            _left.Clear();
+            Notify();
+        }
+    }
+
+    private void WithdrawLost()
+    {
+        var withdrawn = new List<SlotClaim>();
+        foreach (SlotClaim lost in _lost)
+        {
+            if (_store.Slots[lost.Slot] is not { } slot || slot.Epoch != lost.Epoch) continue;
+            _store.Slots.Withdraw(slot);
+            withdrawn.Add(lost);
+            Interlocked.Exchange(ref _onLost[lost.Slot], null)?.Invoke();
+        }
+        if (withdrawn.Count == 0) return;
+        string more = withdrawn.Count == 1 ? "" : $" and {withdrawn.Count - 1} others";
+        _store.Log.Warning($"Someone else has claimed slot {withdrawn[0].Slot}{more}, beyond epoch {withdrawn[0].Epoch}: what was done here since is not stored, and they are not served here any more.");
+    }
+
+    private void Failed(string reason)
+    {
+        if (Volatile.Read(ref _error) is null) _store.Log.Warning($"Error writing to the {_storage.Name} storage: {reason}. Writes are refused until it works again; what is not stored is kept and tried again.");
+        lock (_lock)
+        {
+            Volatile.Write(ref _error, reason);
+            Notify();
+        }
+        _store.Restrict(Restrictions.LogFails);
+    }
+
+    private void Recovered()
+    {
+        if (Volatile.Read(ref _error) is null) return;
+        lock (_lock) Volatile.Write(ref _error, null);
+        _store.Lift(Restrictions.LogFails);
+        _store.Log.Notice($"The {_storage.Name} storage works again; writes are allowed.");
+    }
+
+    private void Committed1(JournalBatch batch)
+    {
+        int length = batch.Length;
+        long last = batch.Last;
+        batch.Clear();
+        lock (_lock)
+        {
+            // A loss takes a position that no unit has.
+            _committed = _full.Count == 0 && _filling.IsEmpty ? _appended : last;
+            if (_losses.Count == 0) Volatile.Write(ref _exposed, _committed);
+            Volatile.Write(ref _pendingBytes, _pendingBytes - length);
+            _spare = batch;
+            if (_room is not null && _pendingBytes <= MostPending / 2)
+            {
+                _store.Lift(Restrictions.LogIsFull);
+                _room.TrySetResult();
+                _room = null;
+            }
+            Notify();
+        }
+    }
+
+    /// <summary>With the lock held.</summary>
+    private void Notify()
+    {
+        _changed?.TrySetResult();
+        _changed = null;
+    }
+}
+
+/// <summary>What a <see cref="SlotJournal"/> has done.</summary>
+/// <param name="Transactions">How many times it has appended.</param>
+/// <param name="Records">How many records those held.</param>
+/// <param name="Bytes">How many bytes.</param>
+/// <param name="Retries">How many attempts have failed.</param>
+public readonly record struct JournalCounts(long Transactions, long Records, long Bytes, long Retries)
+{
+    internal JournalCounts After(List<SlotRecord> records)
+    {
+        long bytes = 0;
+        foreach (SlotRecord record in records) bytes += record.Bytes.Length;
+        return new(Transactions + 1, Records + records.Count, Bytes + bytes, Retries);
+    }
+}

@@ -1,0 +1,22 @@
+using Microsoft.Extensions.Hosting;
+using OrleansRedis.Engine;
+using OrleansRedis.Grains.Storage;
+
+namespace OrleansRedis.Silo;
+
+/// <summary>Makes the slots' store ready before the silo starts, and has everything stored after it has stopped.</summary>
+internal sealed class StorageHost(Store store, StoredSlots slots) : IHostedService
+{
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        if (slots.Journal is not null)
+        {
+            store.Configuration.OnChange(["appendonly"], () => new(store.Options.AppendOnly
+                ? $"with the {slots.Storage.Name} storage every change is logged there already"
+                : null));
+        }
+        await slots.StartAsync(cancellationToken);
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => slots.StopAsync(cancellationToken);
+}
