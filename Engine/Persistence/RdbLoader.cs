@@ -210,6 +210,8 @@ internal sealed class RdbLoader(Store store) : IRdbSink
     {
         for (int i = 0; i < batch.Count; i++)
         {
+            // Slot, keyspace and cell are three cache misses for each key; side by side they take half the time of all this.
+            if (i % Foresight.Most == 0) Foresight.Follow(store.Slots, batch.Database, batch.Keys.AsSpan(i, Math.Min(Foresight.Most, batch.Count - i)));
             ref ForeseenKey key = ref batch.Keys[i];
             Slot slot = store.Slots[key.Slot] ?? throw new InvalidOperationException($"A key of slot {key.Slot}, which is not on this silo, is in the file.");
             slot.Gate.Enter();
