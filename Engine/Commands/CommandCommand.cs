@@ -14,7 +14,7 @@ internal static class CommandCommand
     {
         if (call.Count > 1)
         {
-            call.Reply.Error($"ERR unknown subcommand '{Encoding.Latin1.GetString(call[1][..Math.Min(call[1].Length, 128)])}'. Try COMMAND HELP.");
+            call.Reply.Error(Errors.UnknownSubcommand("COMMAND", call.Request));
             return;
         }
         WriteInfos(ref call);

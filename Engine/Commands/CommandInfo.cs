@@ -21,6 +21,7 @@ public sealed class CommandInfo
         Effort = declaration.Effort;
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
         if (Keys is [{ IsOneFixedKey: true } only]) SingleKey = only.First;
+        if ((Categories & (Category.Hash | Category.Keyspace)) != 0 && Keys is [{ Search: KeySearch.Index, Find: KeyFind.Range } first]) HashKey = first.First;
     }
 
     /// <summary>In lower case; "container|sub" for a subcommand.</summary>
@@ -54,6 +55,9 @@ public sealed class CommandInfo
 
     /// <summary>The subcommands of a container, by name without the container's; null otherwise.</summary>
     public Dictionary<string, CommandInfo>? Subcommands { get; internal set; }
+
+    /// <summary>The argument that may be a hash, some of whose fields may have expired; 0 if there is none, or if it may be one of several.</summary>
+    internal int HashKey { get; }
 
     public bool Is(CommandFlags flag) => (Flags & flag) != 0;
 

@@ -27,6 +27,21 @@ public static class Errors
     /// <summary>While snapshots fail, with stop-writes-on-bgsave-error.</summary>
     public const string SnapshotFails = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 
+    /// <summary>"ERR unknown subcommand 'y'. Try X HELP.": the request's second argument is none of the container's.</summary>
+    public static string UnknownSubcommand(string container, in Request request) =>
+        $"ERR unknown subcommand '{Quoted(request[1])}'. Try {container.ToUpperInvariant()} HELP.";
+
+    /// <summary>"ERR unknown subcommand or wrong number of arguments for 'y'. Try X HELP.": a subcommand cannot make sense of what follows it.</summary>
+    public static string SubcommandSyntax(string container, in Request request) =>
+        $"ERR unknown subcommand or wrong number of arguments for '{Quoted(request[1])}'. Try {container.ToUpperInvariant()} HELP.";
+
+    /// <summary>An argument as Redis quotes it in errors: as a C string, so up to a zero byte, and not too long.</summary>
+    public static string Quoted(ReadOnlySpan<byte> argument, int most = 128)
+    {
+        int end = argument.IndexOf((byte)0);
+        return System.Text.Encoding.Latin1.GetString(argument[..Math.Min(end < 0 ? argument.Length : end, most)]);
+    }
+
     /// <summary>"ERR wrong number of arguments for 'x' command"</summary>
     public static string WrongArity(CommandInfo command) => $"ERR wrong number of arguments for '{command.Name}' command";
 

@@ -14,6 +14,9 @@ public sealed partial class Store
     [ThreadStatic]
     private static List<int>? t_sources;
 
+    [ThreadStatic]
+    private static EffectUnit? t_fieldEffects;
+
     /// <summary>
     /// Runs a command whose attempt ended with <see cref="Outcome.Long"/>, between <see cref="SiloGate.EnterLongAsync"/> and <see cref="SiloGate.ExitLong"/>.
     /// A gate that is taken ends it with <see cref="Outcome.Busy"/>, like any other attempt.
@@ -26,6 +29,7 @@ public sealed partial class Store
             Run(ref call, Hold.None, null);
             return default;
         }
+        if (call.Command.HashKey != 0) ExpireFieldsInSteps(call);
         List<int> slots = t_slots ??= [];
         slots.Clear();
         call.Command.LocateKeys(call.Request, slots);
@@ -62,6 +66,35 @@ public sealed partial class Store
     }
 
     /// <summary>Whether a command with undeclared keys may really reach some: those that a pattern of SORT makes of the elements.</summary>
+    /// <summary>
+    /// Deletes fields of the command's hash whose time has come, a few hundred at most, so that nobody waits for long; the gate is held. False if
+    /// there are more of them. Whoever looks at a hash does so after this, and need not know of such fields.
+    /// </summary>
+    private bool ExpireFields(in CommandContext call, Slot slot)
+    {
+        if (ExpiryPaused || KeepsExpired || slot.KeyspaceIfAny(call.Session.Database) is not { } keyspace) return true;
+        Entry entry = keyspace.Find(call.Request[call.Command.HashKey]);
+        if (entry.IsMissing || entry.Object is not HashValue hash || hash.ExpiresAtMs <= call.NowMs || hash.InnerExpiresAtMs > call.NowMs) return true;
+        EffectUnit unit = t_fieldEffects ??= new();
+        bool isGone = FieldExpiry.ExpireDue(this, entry, call.NowMs, unit, MostFieldsAtOnce);
+        unit.PublishTo(Effects);
+        if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeReady(Hold.Slot, slot);
+        return isGone || hash.InnerExpiresAtMs > call.NowMs;
+    }
+
+    /// <summary>The same for all that are due, letting others into the slot in between; not on an I/O thread.</summary>
+    private void ExpireFieldsInSteps(in CommandContext call)
+    {
+        bool isDone = false;
+        while (!isDone && Slots[KeySlot.Of(call.Request[call.Command.HashKey])] is { } slot)
+        {
+            slot.Gate.Enter();
+            isDone = !slot.IsOpen || ExpireFields(call, slot);
+            slot.Gate.Exit();
+            if (!isDone) Thread.Yield();
+        }
+    }
+
     private static bool NamesPattern(in Request request)
     {
         for (int i = 2; i < request.Count; i++)

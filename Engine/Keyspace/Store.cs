@@ -197,6 +197,7 @@ public sealed partial class Store : IDisposable
         {
             if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
             if (call.Command.Effort != Effort.Bounded && IsLong(call)) return new(Outcome.Long);
+            if (call.Command.HashKey != 0 && Slots.EarliestExpiryMs(number) <= call.NowMs && !ExpireFields(call, slot)) return new(Outcome.Long);
             Run(ref call, Hold.Slot, slot);
         }
         finally

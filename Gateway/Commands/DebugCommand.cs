@@ -33,7 +33,7 @@ internal static class DebugCommand
         else if (subcommand.Is("QUICKLIST-PACKED-THRESHOLD"u8) && call.Count == 3) QuicklistPackedThreshold(ref call);
         else if (subcommand.Is("RELOAD"u8)) Reload(ref call);
         else if (subcommand.Is("SET-ACTIVE-EXPIRE"u8) && call.Count == 3) SetActiveExpire(ref call);
-        else call.Reply.Error($"ERR unknown subcommand or wrong number of arguments for '{Encoding.Latin1.GetString(subcommand[..Math.Min(subcommand.Length, 128)])}'. Try DEBUG HELP.");
+        else call.Reply.Error(Errors.SubcommandSyntax("DEBUG", call.Request));
     }
 
     private static void Help(ref CommandContext call)

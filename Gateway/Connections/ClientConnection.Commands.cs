@@ -232,9 +232,7 @@ public sealed partial class ClientConnection
         if (command.Method is null)
         {
             // A container: without a subcommand it is short of arguments, with an unknown one it says so.
-            _reply.Error(request.Count < 2
-                ? Errors.WrongArity(command)
-                : $"ERR unknown subcommand '{Excerpt(request[1], 128)}'. Try {command.Name.ToUpperInvariant()} HELP.");
+            _reply.Error(request.Count < 2 ? Errors.WrongArity(command) : Errors.UnknownSubcommand(command.Name, request));
             statistics.CountRejected(command);
             return false;
         }
@@ -257,18 +255,11 @@ public sealed partial class ClientConnection
 
     private static string UnknownCommand(in Request request)
     {
-        var text = new StringBuilder("ERR unknown command '").Append(Excerpt(request[0], 128)).Append("', with args beginning with: ");
+        var text = new StringBuilder("ERR unknown command '").Append(Errors.Quoted(request[0])).Append("', with args beginning with: ");
         int start = text.Length;
         for (int i = 1, room; i < request.Count && (room = 128 - (text.Length - start)) > 0; i++)
-            text.Append('\'').Append(Excerpt(request[i], room)).Append("' ");
+            text.Append('\'').Append(Errors.Quoted(request[i], room)).Append("' ");
         return text.ToString();
-    }
-
-    /// <summary>An argument as Redis quotes it in errors: as a C string, so up to a zero byte, and not too long.</summary>
-    private static string Excerpt(ReadOnlySpan<byte> argument, int most)
-    {
-        int end = argument.IndexOf((byte)0);
-        return Encoding.Latin1.GetString(argument[..Math.Min(end < 0 ? argument.Length : end, most)]);
     }
 
     private void RefuseMalformed()

@@ -18,6 +18,7 @@ internal static class StreamGroups
             NoKey(ref call);
             return;
         }
+        if (call.Count > 8 && !SubcommandSyntax(ref call)) return; // an option given twice
         if (!TryPosition(ref call, found, out StreamId id)) return;
         if (found?.Groups.Find(call[3]) is not null)
         {
@@ -49,6 +50,7 @@ internal static class StreamGroups
     {
         if (!TryOptions(ref call, takesMkStream: false, out _, out long entriesRead)) return;
         if (!TryFind(ref call, out Entry entry, out StreamValue? stream, out StreamGroup? group)) return;
+        if (call.Count > 7 && !SubcommandSyntax(ref call)) return;
         StreamId id = stream!.LastId;
         if (call[4] is not [(byte)'$'] && !StreamArguments.TryIdOrEdge(ref call, 4, 0, out id)) return;
         group!.LastDeliveredId = id;
@@ -177,12 +179,16 @@ internal static class StreamGroups
             }
             else
             {
-                call.Reply.Error((ReadOnlySpan<byte>)[
-                    .. "ERR unknown subcommand or wrong number of arguments for '"u8, .. call[1], .. "'. Try XGROUP HELP."u8]);
-                return false;
+                return SubcommandSyntax(ref call);
             }
         }
         return true;
+    }
+
+    private static bool SubcommandSyntax(ref CommandContext call)
+    {
+        call.Reply.Error(Errors.SubcommandSyntax("XGROUP", call.Request));
+        return false;
     }
 
     private static bool TryPosition(ref CommandContext call, StreamValue? stream, out StreamId id)

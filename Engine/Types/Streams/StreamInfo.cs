@@ -20,7 +20,7 @@ internal static class StreamInfo
         {
             if (call.Count is not (4 or 6) || !call[3].Is("FULL"u8) || (call.Count == 6 && !call[4].Is("COUNT"u8)))
             {
-                call.Reply.Error("ERR unknown subcommand or wrong number of arguments for 'STREAM'. Try XINFO HELP."u8);
+                call.Reply.Error(Errors.SubcommandSyntax("XINFO", call.Request));
                 return;
             }
             if (call.Count == 6 && !call.TryInt64(5, out count)) return;

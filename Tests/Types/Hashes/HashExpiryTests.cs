@@ -1,3 +1,4 @@
+using OrleansRedis.Engine;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.Hashes;
@@ -61,6 +62,31 @@ public class HashExpiryTests
         Assert.Equal(0, redis.Store.Slots.KeyCount(0));
         Assert.Equal(0, redis.Store.Slots[OrleansRedis.Engine.KeySlot.Of("h"u8)]!.Bytes);
         Assert.Equal(5, redis.Store.Statistics.ExpiredFields);
+    }
+
+    [Theory]
+    [InlineData("HLEN h", "1")]
+    [InlineData("HGET h f17", "(nil)")]
+    [InlineData("HSETNX h f17 new", "1")]
+    [InlineData("HKEYS h", "[stays]")]
+    [InlineData("HRANDFIELD h 10", "[stays]")]
+    [InlineData("HDEL h f17 stays", "1")]
+    [InlineData("EXISTS h", "1")]
+    public void Very_many_due_fields_are_deleted_in_steps_before_the_hash_is_looked_at(string line, string reply)
+    {
+        using EngineHarness redis = Redis(table: true);
+        const int Many = 5000;
+        redis.Run(["HSET", "h", .. Enumerable.Range(0, Many).SelectMany(i => new[] { $"f{i}", "v" })]);
+        redis.Run(["HPEXPIRE", "h", "100", "FIELDS", $"{Many}", .. Enumerable.Range(0, Many).Select(i => $"f{i}")]);
+        redis.Show("HSET h stays v");
+        redis.Time.Advance(100);
+        redis.TakeEffects();
+        Assert.Equal(Outcome.Long, redis.Client.Try(line.Split(' ')));
+        Assert.Equal(500, redis.Effects.Count);
+        Assert.Equal(reply, redis.Show(line));
+        Assert.Equal(Many, redis.Effects.Count(effect => effect.Words is ["HDEL", "h", ['f', ..]]));
+        Assert.All(redis.Effects.GroupBy(effect => effect.Unit), unit => Assert.InRange(unit.Count(), 1, 500));
+        Assert.Equal(Outcome.Done, redis.Client.Try("HLEN", "h"));
     }
 
     [Theory, InlineData(true), InlineData(false)]
