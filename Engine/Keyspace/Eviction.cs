@@ -43,9 +43,6 @@ public sealed class Eviction
         });
     }
 
-    /// <summary>Hears of an error of the work in the background, which ends with it until the next command.</summary>
-    public Action<Exception>? OnFailure { get; set; }
-
     /// <summary>Completes when no work in the background is under way.</summary>
     internal Task Background { get; private set; } = Task.CompletedTask;
 
@@ -121,7 +118,7 @@ public sealed class Eviction
         }
         catch (Exception error)
         {
-            OnFailure?.Invoke(error);
+            _store.Log.Warning($"Evicting keys in the background failed, and is tried again with the next command: {error}");
         }
         finally
         {

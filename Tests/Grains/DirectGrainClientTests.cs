@@ -109,6 +109,36 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
     }
 
     [Fact]
+    public async Task Grain_calls_make_room_for_what_they_write_and_are_refused_when_there_is_none()
+    {
+        await _resp.CallAsync("SET", "old", new string('v', 100_000));
+        string used = (await _resp.CallAsync("INFO", "memory")).Text.Split("\r\n").Single(line => line.StartsWith("used_memory:", StringComparison.Ordinal))["used_memory:".Length..];
+        try
+        {
+            await _resp.CallAsync("CONFIG", "SET", "maxmemory", long.Parse(used, CultureInfo.InvariantCulture) - 1);
+            Assert.StartsWith("OOM ", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.StringSetAsync("new", "value"))).Message, StringComparison.Ordinal);
+            Assert.True(await _redis.ExistsAsync("old"));
+            // Where something may go, there is room.
+            await _resp.CallAsync("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
+            Assert.True(await _redis.StringSetAsync("new", "value"));
+            Assert.False(await _redis.ExistsAsync("old"));
+        }
+        finally
+        {
+            await _resp.CallAsync("CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction");
+        }
+    }
+
+    [Fact]
+    public async Task A_grain_call_that_takes_long_is_answered_like_any_other()
+    {
+        const int Many = 60_000;
+        await _resp.CallAsync(["SADD", "many", .. Enumerable.Range(0, Many).Select(i => (RespArgument)i)]);
+        Assert.Equal(Many, (await _redis.ExecuteAsync("SUNIONSTORE", "copy", "many")).Int64);
+        Assert.Equal(Many, (await _resp.CallAsync("SCARD", "copy")).Integer);
+    }
+
+    [Fact]
     public async Task Databases_are_apart()
     {
         RedisDatabase third = fixture.Orleans.GetRedisDatabase(3);

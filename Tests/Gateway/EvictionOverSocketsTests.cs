@@ -1,0 +1,116 @@
+using System.Globalization;
+using System.Text;
+using OrleansRedis.Tests.Harness;
+using Xunit;
+using Xunit.Abstractions;
+
+namespace OrleansRedis.Tests.Gateway;
+
+/// <summary>maxmemory as clients meet it, and whether the server knows how much memory it takes.</summary>
+public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncLifetime
+{
+    private const int Mebibyte = 1 << 20;
+
+    private RedisProcess server = null!;
+    private RespConnection redis = null!;
+
+    public async Task InitializeAsync()
+    {
+        server = await RedisProcess.StartAsync(ServerKind.OrleansRedis);
+        redis = await server.ConnectAsync();
+        redis.Timeout = TimeSpan.FromMinutes(1);
+    }
+
+    public async Task DisposeAsync()
+    {
+        await redis.DisposeAsync();
+        await server.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData("allkeys-lru", "")]
+    [InlineData("allkeys-lfu", "")]
+    [InlineData("allkeys-random", "")]
+    [InlineData("volatile-ttl", "EX 10000")]
+    public async Task A_pipeline_that_never_ends_fills_the_memory_and_no_more(string policy, string expiry)
+    {
+        long limit = await InfoAsync("used_memory") + (4 * Mebibyte);
+        await redis.CallAsync("CONFIG", "SET", "maxmemory", limit, "maxmemory-policy", policy);
+        string[] options = expiry.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        for (int batch = 0; batch < 40; batch++)
+        {
+            RespValue[] replies = await redis.PipelineAsync([.. Enumerable.Range(batch * 1000, 1000)
+                .Select(i => (RespArgument[])["SET", $"key:{i}", new string('v', 200), .. options.Select(option => (RespArgument)option)])]);
+            Assert.All(replies, reply => Assert.Equal("+OK", reply.ToString()));
+            // The last command may have gone beyond it.
+            Assert.InRange(await InfoAsync("used_memory"), 0, limit + 1024);
+        }
+
+        long evicted = await InfoAsync("evicted_keys"), keys = (await redis.CallAsync("DBSIZE")).Integer;
+        Assert.Equal(40_000, evicted + keys);
+        Assert.InRange(keys, 5_000, 30_000);
+    }
+
+    [Fact]
+    public async Task Without_eviction_what_needs_memory_is_refused_and_counted_and_everything_else_goes_on()
+    {
+        await redis.CallAsync("SET", "k", "v");
+        await redis.CallAsync("CONFIG", "SET", "maxmemory", 1);
+        Assert.Equal("-OOM command not allowed when used memory > 'maxmemory'.", (await redis.CallAsync("APPEND", "k", "w")).ToString());
+        Assert.Equal("\"v\"", (await redis.CallAsync("GET", "k")).ToString());
+        RespValue[] replies = await redis.PipelineAsync([["MULTI"], ["SET", "k", "w"], ["EXEC"]]);
+        Assert.Equal("+OK", replies[0].ToString());
+        Assert.StartsWith("-OOM", replies[1].ToString(), StringComparison.Ordinal);
+        Assert.StartsWith("-EXECABORT", replies[2].ToString(), StringComparison.Ordinal);
+        Assert.Contains("errorstat_OOM:count=2", (await redis.CallAsync("INFO", "errorstats")).Text, StringComparison.Ordinal);
+        Assert.Contains("cmdstat_append:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1", (await redis.CallAsync("INFO", "commandstats")).Text, StringComparison.Ordinal);
+        Assert.Equal(":1", (await redis.CallAsync("DEL", "k")).ToString());
+    }
+
+    public static TheoryData<string> Kinds => ["strings", "hashes", "hash", "intsets", "list", "set", "zset", "zsets", "stream"];
+
+    [Theory]
+    [MemberData(nameof(Kinds))]
+    public async Task Used_memory_is_within_ten_per_cent_of_what_the_heap_holds(string kind)
+    {
+        (long used, long heap) before = await MeasureAsync();
+        const int Batches = 150, BatchCommands = 1000;
+        for (int batch = 0; batch < Batches; batch++)
+        {
+            RespValue[] replies = await redis.PipelineAsync([.. Enumerable.Range(batch * BatchCommands, BatchCommands).Select(i => Command(kind, i))]);
+            Assert.DoesNotContain(replies, reply => reply.IsError);
+        }
+
+        (long used, long heap) = await MeasureAsync();
+        double ratio = (double)(used - before.used) / (heap - before.heap);
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kind}: {used - before.used:N0} counted, {heap - before.heap:N0} in the heap: {ratio:F3}"));
+        Assert.InRange(ratio, 0.9, 1.1);
+    }
+
+    private static RespArgument[] Command(string kind, int i) => kind switch
+    {
+        "strings" => ["SET", $"key:{i}", new string('v', i % 100)],
+        "hashes" => ["HSET", $"user:{i}", "name", "someone", "age", i % 90, "city", "somewhere", "score", i, "flag", 1],
+        "hash" => ["HSET", "hash", $"field:{i}", $"the value of {i}"],
+        "intsets" => ["SADD", $"set:{i}", i, i + 1, i + 2, i + 3],
+        "list" => ["RPUSH", "list", $"element:{i}", i],
+        "set" => ["SADD", "set", $"member:{i}"],
+        "zset" => ["ZADD", "zset", i, $"member:{i}"],
+        "zsets" => ["ZADD", $"zset:{i}", 1, "a", 2.5, "b"],
+        _ => ["XADD", "stream", "*", "sensor", i % 100, "temperature", 19.8],
+    };
+
+    /// <summary>What the server says it uses, and what the collector finds alive.</summary>
+    private async Task<(long Used, long Heap)> MeasureAsync()
+    {
+        await redis.CallAsync("MEMORY", "PURGE");
+        return (await InfoAsync("used_memory"), await InfoAsync("allocator_allocated"));
+    }
+
+    private async Task<long> InfoAsync(string field)
+    {
+        string info = Encoding.UTF8.GetString((await redis.CallAsync("INFO", "everything")).Bytes);
+        string line = info.Split("\r\n").Single(line => line.StartsWith(field + ":", StringComparison.Ordinal));
+        return long.Parse(line[(field.Length + 1)..], CultureInfo.InvariantCulture);
+    }
+}
