@@ -91,7 +91,7 @@ internal static class ConfigurationFile
         {
             // Several words may also come as one in quotes: save "900 1 300 10".
             if (values is [{ Length: > 0 } one] && QuotedWords.TrySplit(one, out List<string> inner)) values = inner.ToArray();
-            if (values.IsEmpty) return "wrong number of arguments";
+            if (values.IsEmpty && !directive.Kind.TakesNoWords) return "wrong number of arguments";
         }
         else if (values.Length != 1)
         {

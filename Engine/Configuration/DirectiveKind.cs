@@ -8,6 +8,9 @@ public abstract class DirectiveKind
     /// <summary>Whether a value is made of several words, given apart in the file and as one argument to CONFIG SET.</summary>
     public virtual bool TakesSeveralWords => false;
 
+    /// <summary>Whether a line of a file may hold no word at all.</summary>
+    public virtual bool TakesNoWords => false;
+
     /// <summary>Reads a value. <paramref name="current"/> is the one in force, which a value that says only a part leaves as it is elsewhere.</summary>
     public abstract bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error);
 

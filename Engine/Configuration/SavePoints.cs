@@ -26,6 +26,8 @@ internal sealed class SavePointsKind : DirectiveKind
 
     public override bool TakesSeveralWords => true;
 
+    public override bool TakesNoWords => true;
+
     public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
     {
         value = null;

@@ -236,7 +236,7 @@ public sealed class DumpFile : IDisposable
         bool saved = false;
         try
         {
-            run.Snapshot.Run(run.IsExclusive);
+            run.Snapshot.Run(run.IsExclusive, run.Target.Open);
             run.Target.Finish();
             Publish(run);
             saved = true;

@@ -8,6 +8,7 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
 
     private readonly long _nowMs = store.Clock.NowMs;
     private readonly long _usedMemory = store.UsedMemory;
+    private readonly Lock _opening = new();
     private IReadOnlyList<DatabaseCount> _databases = [];
     private FileStream? _file;
     private RdbFileWriter? _writer;
@@ -43,6 +44,9 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
         AtomicFile.WriteBack(file.SafeFileHandle, _writtenBack, length - _writtenBack, before, _writtenBack - before);
         _writtenBack = length;
     }
+
+    /// <summary>Makes the file, with what stands at its beginning, unless that has been done.</summary>
+    public void Open() => Try("write", () => Writer());
 
     /// <summary>Writes the file's end, and makes the file durable.</summary>
     public void Finish()
@@ -93,9 +97,13 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
         }
     }
 
-    private RdbFileWriter Writer() => _writer ?? Open();
+    private RdbFileWriter Writer()
+    {
+        // A writer of many keys may come before the saver.
+        lock (_opening) return _writer ?? Create();
+    }
 
-    private RdbFileWriter Open()
+    private RdbFileWriter Create()
     {
         FileStream file;
         try

@@ -158,8 +158,10 @@ internal sealed class Snapshot
     /// and blocks: for a thread of its own.
     /// </summary>
     /// <param name="exclusive">The caller holds the silo gate exclusively, and will until the end.</param>
-    public void Run(bool exclusive = false)
+    /// <param name="open">To be done first; what it throws ends the snapshot like what the target throws.</param>
+    public void Run(bool exclusive = false, Action? open = null)
     {
+        if (open is not null) Try(open);
         SnapshotChunk chunk = Rent();
         long sinceSettled = 0;
         int at = 0;

@@ -129,6 +129,7 @@ public sealed class ConfigurationFileTests : IDisposable
 
     [Theory]
     [InlineData("", "3600 1 300 100 60 10000")]
+    [InlineData("save", "")]
     [InlineData("save 900 1", "900 1")]
     [InlineData("save 900 1\nsave 300 10 60 100", "900 1 300 10 60 100")]
     [InlineData("save \"900 1 300 10\"", "900 1 300 10")]
