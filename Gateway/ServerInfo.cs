@@ -88,6 +88,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("maxmemory_policy", Store.Configuration.Get(["maxmemory-policy"])[0].Value);
         Field("mem_fragmentation_ratio", Invariant($"{(managed == 0 ? 0 : (double)resident / managed):F2}"));
         Field("mem_fragmentation_bytes", resident - managed);
+        Field("mem_aof_buffer", Store.Aof.BufferBytes);
         Field("mem_clients_normal", server.Clients.All.Sum(client => client.BufferBytes));
         Field("mem_allocator", $"dotnet-{Environment.Version}");
         Field("gc_collections", GC.CollectionCount(0));
@@ -120,10 +121,29 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("rdb_last_cow_size", dump.LastCopiedBytes);
         Field("rdb_last_load_keys_expired", Store.LastLoadKeysExpired);
         Field("rdb_last_load_keys_loaded", Store.LastLoadKeysLoaded);
-        Field("aof_enabled", 0);
-        Field("aof_rewrite_in_progress", 0);
+        AppendLog aof = Store.Aof;
+        Field("aof_enabled", aof.State == AppendLogState.Off ? 0 : 1);
+        Field("aof_rewrite_in_progress", aof.IsRewriting ? 1 : 0);
+        Field("aof_rewrite_scheduled", aof.IsRewriteScheduled ? 1 : 0);
+        Field("aof_last_rewrite_time_sec", aof.LastRewriteSeconds);
+        Field("aof_current_rewrite_time_sec", aof.CurrentRewriteSeconds);
+        Field("aof_last_bgrewrite_status", aof.LastRewriteSucceeded ? "ok" : "err");
+        Field("aof_rewrites", aof.Rewrites);
+        Field("aof_rewrites_consecutive_failures", aof.ConsecutiveFailures);
+        Field("aof_last_write_status", aof.LastWriteSucceeded ? "ok" : "err");
+        Field("aof_last_cow_size", aof.LastRewriteHeldBytes);
         Field("module_fork_in_progress", 0);
         Field("module_fork_last_cow_size", 0);
+        if (server.Options.AppendOnly)
+        {
+            Field("aof_current_size", aof.Length);
+            Field("aof_base_size", aof.LengthAtRewrite);
+            Field("aof_pending_rewrite", aof.IsRewriteScheduled ? 1 : 0);
+            Field("aof_buffer_length", aof.UnwrittenLength);
+            Field("aof_buffer_memory", aof.BufferBytes);
+            Field("aof_pending_bio_fsync", aof.PendingSyncs);
+            Field("aof_delayed_fsync", aof.DelayedSyncs);
+        }
         if (Store.LoadProgress is not { } progress) return;
         Field("loading_start_time", progress.StartedSeconds);
         Field("loading_total_bytes", progress.TotalBytes);

@@ -114,12 +114,18 @@ public sealed class Shutdown(RedisServer server)
                 Store.Log.Warning("There is a child saving an .rdb. Killing it!");
                 await Store.Dump.AbortAsync().ConfigureAwait(false);
             }
+            if (!await Store.Aof.PrepareToEndAsync(force).ConfigureAwait(false)) return false;
             await Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
-            if (!Store.Dump.IsSaving) break;
-            Store.SiloGate.ExitExclusive(); // a save point was quicker
+            if (!Store.Dump.IsSaving && !Store.Aof.IsRewriting) break;
+            Store.SiloGate.ExitExclusive(); // a save point, or a rewrite, was quicker
         }
         try
         {
+            if (Store.Aof.State != AppendLogState.Off)
+            {
+                Store.Log.Notice("Calling fsync() on the AOF file.");
+                if (!Store.Aof.Flush()) Store.Log.Warning($"Fail to fsync the AOF file: {Store.Aof.WriteError}");
+            }
             if (saves)
             {
                 Store.Log.Notice("Saving the final RDB snapshot before exiting.");

@@ -8,8 +8,19 @@ namespace OrleansRedis.Grains;
 /// </summary>
 internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFactory grains)
 {
-    /// <summary>Runs one command and returns its reply as RESP3.</summary>
+    /// <summary>Runs one command and returns its reply as RESP3, once the log is durable if replies wait for that.</summary>
     public async Task<byte[]> RunAsync(int database, ReadOnlyMemory<byte>[] arguments)
+    {
+        IDurability? log = store.Durability;
+        long since = log?.Appended ?? 0;
+        byte[] reply = await RunNowAsync(database, arguments);
+        if (log is null || reply is [(byte)'-', ..]) return reply;
+        if (!log.RepliesWait) log.BeforeReply();
+        else if (log.Appended is var position && log.Committed < position) await log.WhenCommitted(since, position);
+        return reply;
+    }
+
+    private async Task<byte[]> RunNowAsync(int database, ReadOnlyMemory<byte>[] arguments)
     {
         var reply = new RespWriter { Resp3 = true };
         if (arguments.Length == 0 || (uint)database >= (uint)store.Options.Databases)

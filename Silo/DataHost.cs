@@ -12,13 +12,16 @@ internal sealed class DataHost(Store store, StoredSlots slots) : IHostedService
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         if (slots.Storage.Scope == StorageScope.Silo) await Task.Run(() => store.LoadFromDisk(cancellationToken), cancellationToken);
+        await Task.Run(store.Aof.Open, cancellationToken);
         store.Lift(Restrictions.Loading);
         store.Dump.Start();
+        store.Aof.Start();
     }
 
-    public Task StopAsync(CancellationToken cancellationToken)
+    public async Task StopAsync(CancellationToken cancellationToken)
     {
         store.Dump.Dispose();
-        return store.Dump.AbortAsync();
+        await store.Dump.AbortAsync();
+        await store.Aof.CloseAsync();
     }
 }

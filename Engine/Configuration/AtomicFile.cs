@@ -9,13 +9,16 @@ internal static partial class AtomicFile
     private const uint SyncFileRangeWaitBefore = 1, SyncFileRangeWrite = 2, SyncFileRangeWaitAfter = 4;
 
     /// <summary>Gives a file this content: a new file beside it is written, synced, and renamed over it, and the directory is synced.</summary>
-    public static void Replace(string path, ReadOnlySpan<byte> content)
+    /// <param name="path">The file.</param>
+    /// <param name="content">What it is to hold.</param>
+    /// <param name="temporary">The new file's first name, in the same directory, where whoever clears up after a crash knows it.</param>
+    public static void Replace(string path, ReadOnlySpan<byte> content, string? temporary = null)
     {
         string full = Path.GetFullPath(path), directory = Path.GetDirectoryName(full)!;
-        string temporary = $"{full}-{Environment.ProcessId}-{Environment.TickCount64}.tmp";
+        temporary ??= $"{full}-{Environment.ProcessId}-{Environment.TickCount64}.tmp";
         try
         {
-            using (var file = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
+            using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write))
             {
                 file.Write(content);
                 file.Flush(flushToDisk: true);

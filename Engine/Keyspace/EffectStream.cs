@@ -54,6 +54,7 @@ public sealed class EffectStream
 {
     private readonly Lock _changing = new();
     private volatile IEffectConsumer[] _consumers = [];
+    private IEffectConsumer[]? _suspended;
 
     /// <summary>Whether anyone listens, so that effects are worth writing down.</summary>
     public bool HasConsumers => _consumers.Length != 0;
@@ -64,13 +65,41 @@ public sealed class EffectStream
     /// <summary>Adds a consumer. It sees whole units from some instant on; take the silo gate exclusively to fix that instant.</summary>
     public void Add(IEffectConsumer consumer)
     {
-        lock (_changing) _consumers = [.. _consumers, consumer];
+        lock (_changing)
+        {
+            if (_suspended is null) _consumers = [.. _consumers, consumer];
+            else _suspended = [.. _suspended, consumer];
+        }
     }
 
     /// <summary>Removes a consumer; a unit may still be on its way to it.</summary>
     public void Remove(IEffectConsumer consumer)
     {
-        lock (_changing) _consumers = [.. _consumers.Where(other => other != consumer)];
+        lock (_changing)
+        {
+            _consumers = [.. _consumers.Where(other => other != consumer)];
+            _suspended = _suspended is null ? null : [.. _suspended.Where(other => other != consumer)];
+        }
+    }
+
+    /// <summary>What is done from here on is nobody's business, as it has been told before: a log is loaded.</summary>
+    internal void Suspend()
+    {
+        lock (_changing)
+        {
+            _suspended = _consumers;
+            _consumers = [];
+        }
+    }
+
+    /// <summary>Ends <see cref="Suspend"/>.</summary>
+    internal void Resume()
+    {
+        lock (_changing)
+        {
+            _consumers = _suspended ?? _consumers;
+            _suspended = null;
+        }
     }
 
     internal void Publish(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)

@@ -63,6 +63,7 @@ public sealed partial class Store : IDisposable
         ActiveExpiry = new(this);
         Eviction = new(this);
         Dump = new(this);
+        Aof = new(this);
     }
 
     /// <summary>The directives, as CONFIG reads and changes them.</summary>
@@ -96,6 +97,9 @@ public sealed partial class Store : IDisposable
 
     /// <summary>dump.rdb.</summary>
     public DumpFile Dump { get; }
+
+    /// <summary>The append-only log.</summary>
+    public AppendLog Aof { get; }
 
     /// <summary>Who is making a snapshot of all slots.</summary>
     public SnapshotTurn SnapshotTurn { get; } = new();
@@ -160,6 +164,7 @@ public sealed partial class Store : IDisposable
     public void Dispose()
     {
         Dump.Dispose();
+        Aof.Dispose();
         SiloGate.Dispose();
         Configuration.Dispose();
     }

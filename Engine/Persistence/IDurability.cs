@@ -26,6 +26,11 @@ public interface IDurability
     /// <param name="position">The position after they ran.</param>
     Task WhenCommitted(long since, long position);
 
+    /// <summary>To be called before replies leave that do not wait.</summary>
+    void BeforeReply()
+    {
+    }
+
     /// <summary>Completes when there is room for more after <see cref="Restrictions.LogIsFull"/>; then try again.</summary>
     Task WhenRoom();
 

@@ -23,7 +23,13 @@ public sealed partial class Store
     public void LoadFromDisk(CancellationToken cancellation)
     {
         long started = Stopwatch.GetTimestamp();
-        if (Dump.Load(replacesKeys: false, cancellation))
+        if (Options.AppendOnly)
+        {
+            // As in Redis, a snapshot is not even looked at then.
+            if (Aof.Load(cancellation) != AofLoadEnd.NotThere)
+                Log.Notice(string.Create(CultureInfo.InvariantCulture, $"DB loaded from append only file: {Stopwatch.GetElapsedTime(started).TotalSeconds:F3} seconds"));
+        }
+        else if (Dump.Load(replacesKeys: false, cancellation))
             Log.Notice(string.Create(CultureInfo.InvariantCulture, $"DB loaded from disk: {Stopwatch.GetElapsedTime(started).TotalSeconds:F3} seconds"));
         Dump.Loaded();
     }
@@ -62,6 +68,45 @@ public sealed partial class Store
         }
         finally
         {
+            Lift(Restrictions.Loading);
+        }
+    }
+
+    /// <summary>
+    /// DEBUG LOADAOF: forgets the data and loads the log. Others are told that the data is being loaded. Returns the error to reply, or null. The caller holds
+    /// no gate.
+    /// </summary>
+    public async Task<string?> LoadLogAsync()
+    {
+        if (!await Task.Run(Aof.Flush).ConfigureAwait(false)) return $"ERR {Aof.WriteError}";
+        await SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
+        try
+        {
+            Restrict(Restrictions.Loading);
+            Effects.Suspend();
+            Databases.Empty(this);
+        }
+        finally
+        {
+            SiloGate.ExitExclusive();
+        }
+        try
+        {
+            // What was appended between the two is in the buffer still.
+            await Task.Run(Aof.Flush).ConfigureAwait(false);
+            await Task.Run(() => Aof.Load(CancellationToken.None)).ConfigureAwait(false);
+            Dump.Loaded();
+            Log.Warning("Append Only File loaded by DEBUG LOADAOF");
+            return null;
+        }
+        catch (LoadException failure)
+        {
+            Log.Warning(failure.Message);
+            return "ERR Error trying to load the AOF files, check server logs.";
+        }
+        finally
+        {
+            Effects.Resume();
             Lift(Restrictions.Loading);
         }
     }

@@ -20,11 +20,13 @@ internal static class DebugCommand
         }
         ReadOnlySpan<byte> subcommand = call[1];
         if (subcommand.Is("HELP"u8) && call.Count == 2) Help(ref call);
+        else if (subcommand.Is("AOF-FLUSH-SLEEP"u8) && call.Count == 3) AofFlushSleep(ref call);
         else if (subcommand.Is("CONFIG-REWRITE-FORCE-ALL"u8) && call.Count == 2) RewriteAll(ref call);
         else if (subcommand.Is("DIGEST"u8) && call.Count == 2) call.Reply.SimpleString(Encoding.ASCII.GetBytes(call.Store.DigestOfAll()));
         else if (subcommand.Is("DIGEST-VALUE"u8)) DigestValues(ref call);
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
+        else if (subcommand.Is("LOADAOF"u8) && call.Count == 2) LoadAof(ref call);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
         else if (subcommand.Is("OBJECT"u8) && call.Count is 3 or 4) Object(ref call);
         else if (subcommand.Is("PAUSE-CRON"u8) && call.Count == 3) PauseCron(ref call, client);
@@ -41,6 +43,8 @@ internal static class DebugCommand
         const string Lines =
             """
             DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
+            AOF-FLUSH-SLEEP <microsec>
+                Server will sleep before flushing the AOF, this is used for testing.
             CONFIG-REWRITE-FORCE-ALL
                 Like CONFIG REWRITE but writes all configuration options, including
                 keywords not listed in original configuration file or default values.
@@ -51,6 +55,8 @@ internal static class DebugCommand
             ERROR <string>
                 Return a Redis protocol error with <string> as message. Useful for clients
                 unit tests to simulate Redis errors.
+            LOADAOF
+                Flush the AOF buffers on disk and reload the AOF in memory.
             LOG <message>
                 Write <message> to the server log.
             OBJECT <key>
@@ -182,6 +188,23 @@ internal static class DebugCommand
         call.Continuation = async reply =>
         {
             if (await store.ReloadAsync(save, flush, merge).ConfigureAwait(false) is { } error) reply.Error(error);
+            else reply.Ok();
+        };
+    }
+
+    private static void AofFlushSleep(ref CommandContext call)
+    {
+        if (!call.TryInt32(2, out int microseconds, 0)) return;
+        call.Store.Aof.FlushSleepMicroseconds = microseconds;
+        call.Reply.Ok();
+    }
+
+    private static void LoadAof(ref CommandContext call)
+    {
+        Store store = call.Store;
+        call.Continuation = async reply =>
+        {
+            if (await store.LoadLogAsync().ConfigureAwait(false) is { } error) reply.Error(error);
             else reply.Ok();
         };
     }

@@ -95,6 +95,7 @@ public sealed partial class ClientConnection
             keys[i] = count > 1 ? Store.Foresee(ahead[i].Command, request) : new() { Slot = -1 };
         }
         if (count > 1) _server.Store.Foresee(keys[..count], Database);
+        _waitsFor = _server.Store.Durability is { RepliesWait: true } log ? log : null;
         CommandStatistics.Stripe statistics = _statistics;
         long ticks = Stopwatch.GetTimestamp();
         for (int i = 0; i < count; i++)
@@ -134,6 +135,7 @@ public sealed partial class ClientConnection
             return true;
         }
         if (_server.Store.Restrictions != Restrictions.None && Restricted(command!, mark, statistics, ref wait) is { } isTaken) return isTaken;
+        if (_waitsFor is { } log) Rely(log, command);
         call.Command = command!;
         call.Continuation = null;
         LastCommand = command;
@@ -278,6 +280,7 @@ public sealed partial class ClientConnection
 
     private async Task ContinueAsync(Func<RespWriter, Task> continuation, bool isReplied)
     {
+        if (_server.Store.Durability is { RepliesWait: true } log) Rely(log, LastCommand);
         int mark = _reply.Length;
         // A client that goes away while it is blocked must not be given anything any more.
         using (Disconnected.UnsafeRegister(static client => ((ClientConnection)client!).Blocked?.TryEnd(BlockedEnd.Disconnected), this))

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
@@ -12,6 +13,8 @@ public sealed partial class ClientConnection
 
     private Task _sending = Task.CompletedTask;
     private long _sendingBytes;
+    private IDurability? _waitsFor; // the log, as long as replies wait for it
+    private long _since = -1;       // where the log was before the first command that these replies are of; -1: none of them has to do with the data
 
     /// <summary>Starts to send what has gathered, unless a send is under way: then the loop does it when that has ended.</summary>
     private void Send()
@@ -23,6 +26,7 @@ public sealed partial class ClientConnection
         }
         _sending.GetAwaiter().GetResult(); // a failed send ends the connection
         _statistics.OutputBytes += _reply.Length;
+        if (_server.Store.Durability is { } log && HoldsBack(log)) return;
         if (_reply.Length > ChunkBytes)
         {
             _sending = SendLargeAsync(_reply.Detach());
@@ -32,6 +36,59 @@ public sealed partial class ClientConnection
         _reply.Clear();
         ValueTask<FlushResult> flush = _output.FlushAsync();
         if (!flush.IsCompletedSuccessfully) _sending = flush.AsTask();
+    }
+
+    /// <summary>Whether a command's reply depends on what is in the data set, or changes it.</summary>
+    private static bool ConcernsData(CommandInfo? command) => command is not null && (command.Keys.Count > 0 || command.Is(
+        CommandFlags.Write | CommandFlags.ReadOnly | CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.UndeclaredKeys | CommandFlags.SessionKeys));
+
+    /// <summary>To be called before a command runs whose reply must wait until the log is durable, if replies do at all.</summary>
+    private void Rely(IDurability log, CommandInfo? command)
+    {
+        if (_since < 0 && ConcernsData(command)) _since = log.Appended;
+    }
+
+    /// <summary>Whether what is to be sent must wait until the log is durable: then it is sent after that.</summary>
+    private bool HoldsBack(IDurability log)
+    {
+        long since = _since;
+        if (since < 0)
+        {
+            log.BeforeReply();
+            return false;
+        }
+        _since = -1;
+        // Whatever the commands did or saw was appended before they let go of their gates.
+        long position = log.Appended;
+        if (log.Committed >= position) return false;
+        int length = _reply.Length;
+        byte[] held = ArrayPool<byte>.Shared.Rent(length);
+        _reply.Written.CopyTo(held);
+        _reply.Clear();
+        _sending = SendWhenCommittedAsync(log.WhenCommitted(since, position), held, length);
+        return true;
+    }
+
+    private async Task SendWhenCommittedAsync(Task committed, byte[] held, int length)
+    {
+        _sendingBytes = length;
+        try
+        {
+            await committed.ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            // It may or may not survive; the client must not hear either.
+            Kill();
+            throw new ConnectionAbortedException("What the replies tell of could not be made durable.", failure);
+        }
+        for (int sent = 0; sent < length; sent += ChunkBytes)
+        {
+            FlushResult flushed = await _output.WriteAsync(held.AsMemory(sent, Math.Min(ChunkBytes, length - sent))).ConfigureAwait(false);
+            if (flushed.IsCompleted) break;
+        }
+        _sendingBytes = 0;
+        ArrayPool<byte>.Shared.Return(held);
     }
 
     private async Task SendAllAsync()

@@ -1,7 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>A snapshot as an RDB file: a new file, which whoever made this object gives its name when it is complete.</summary>
-internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase = false) : ISnapshotTarget, IDisposable
+internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase = false) : ISnapshotFile
 {
     /// <summary>So much is handed to the disk at once, with rdb-save-incremental-fsync.</summary>
     private const long WriteBackBytes = 4 << 20;
@@ -36,7 +36,7 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
     /// <inheritdoc/>
     public void Settle()
     {
-        if (!store.Options.RdbSaveIncrementalFsync || Volatile.Read(ref _file) is not { } file) return;
+        if (!(isAofBase ? store.Options.AofRewriteIncrementalFsync : store.Options.RdbSaveIncrementalFsync) || Volatile.Read(ref _file) is not { } file) return;
         long length = RandomAccess.GetLength(file.SafeFileHandle);
         if (length - _writtenBack < WriteBackBytes) return;
         // The part before the last one must be there by now; so the disk is never far behind.

@@ -66,5 +66,12 @@ internal interface ISnapshotTarget
     void Settle();
 }
 
+/// <summary>A new file that a snapshot goes to.</summary>
+internal interface ISnapshotFile : ISnapshotTarget, IDisposable
+{
+    /// <summary>Writes the file's end, and makes it durable.</summary>
+    void Finish();
+}
+
 /// <summary>How many keys a database has, and how many of them have a time of expiry.</summary>
 internal readonly record struct DatabaseCount(int Database, long Keys, long Expiring);

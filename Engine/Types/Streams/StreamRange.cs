@@ -84,6 +84,12 @@ internal ref struct StreamRange
         reply.Array(2);
         _entry.Id.WriteTo(reply);
         reply.Array(_entry.FieldCount * 2);
+        WriteFieldsTo(reply);
+    }
+
+    /// <summary>Writes the current entry's fields and values, two bulk strings each.</summary>
+    public readonly void WriteFieldsTo(RespWriter reply)
+    {
         int at = _entry.Content, name = _entry.SameFields ? StreamNode.FieldCountPosition(_node) : -1;
         for (int i = 0; i < _entry.FieldCount; i++)
         {

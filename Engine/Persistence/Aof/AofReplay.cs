@@ -1,0 +1,279 @@
+using System.Globalization;
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>How reading a file of the log ended, short of damage.</summary>
+internal enum AofReplayEnd
+{
+    /// <summary>With its end.</summary>
+    Whole,
+
+    /// <summary>There is nothing in it.</summary>
+    Empty,
+
+    /// <summary>Its last command, or transaction, is cut off.</summary>
+    CutOff,
+}
+
+/// <summary>
+/// Runs the commands in a file of the log. Those between MULTI and EXEC are run only once EXEC has been read. Commands are read some at a time, so that
+/// the keys that they will look up can be foreseen together (<see cref="Foresight"/>).
+/// </summary>
+internal sealed class AofReplay
+{
+    private const int BufferLength = 1 << 20;
+    private const int MostErrorsLogged = 10;
+
+    private readonly Store _store;
+    private readonly CommandTable _commands;
+    private readonly Stream _file;
+    private readonly string _name;
+    private readonly CancellationToken _cancellation;
+    private readonly Session _session = new();
+    private readonly RespWriter _reply = new();
+    private readonly List<Pending> _pending = [];       // read, not run
+    private ArgumentList _arguments = new();            // of _pending; places in the buffer, from _start
+    private readonly ForeseenKey[] _keys = new ForeseenKey[Store.MostForeseen];
+    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(BufferLength);
+    private int _start;                                 // of the first of _pending
+    private int _read;                                  // up to here it has been made out
+    private int _end;
+    private long _startOffset;                          // where in the file _start is
+    private long _inTransactionFrom = -1;
+    private int _errors;
+
+    public AofReplay(Store store, CommandTable commands, Stream file, string name, CancellationToken cancellation)
+    {
+        _store = store;
+        _commands = commands;
+        _file = file;
+        _name = name;
+        _cancellation = cancellation;
+        _startOffset = file.Position;
+    }
+
+    /// <summary>Where in the file what is sound ends: behind the last whole command outside of an unfinished transaction.</summary>
+    public long SoundUpTo { get; private set; }
+
+    /// <summary>About how many bytes of the file have been read; for other threads to ask.</summary>
+    public long Progress { get; private set; }
+
+    /// <summary>How many commands were run.</summary>
+    public long Commands { get; private set; }
+
+    /// <summary>Whether what is cut off is a transaction.</summary>
+    public bool IsInTransaction => _inTransactionFrom >= 0;
+
+    private long ReadOffset => _startOffset + _read - _start;
+
+    /// <summary>Runs all of it, from the stream's position on.</summary>
+    /// <exception cref="AofDamageException">Something in it is not a command.</exception>
+    public AofReplayEnd Run()
+    {
+        SoundUpTo = _startOffset;
+        long begin = _startOffset;
+        while (true)
+        {
+            ReadOnlySpan<byte> rest = _buffer.AsSpan(_read, _end - _read);
+            int first = _arguments.Count;
+            AofFrame frame = AofFrameReader.Read(rest, _read - _start, ref _arguments, out long length);
+            switch (frame)
+            {
+                case AofFrame.Command:
+                    Take(first, (int)length);
+                    break;
+                case AofFrame.Annotation:
+                    _read += (int)length;
+                    if (!IsInTransaction) SoundUpTo = ReadOffset;
+                    break;
+                case AofFrame.Malformed:
+                    RunPending();
+                    throw new AofDamageException(_name, ReadOffset + length, SoundUpTo, "that is no command");
+                default:
+                    if (Fill(length)) continue;
+                    if (!IsInTransaction) RunPending();
+                    if (_read < _end || IsInTransaction) return AofReplayEnd.CutOff;
+                    return ReadOffset == begin && begin == 0 ? AofReplayEnd.Empty : AofReplayEnd.Whole;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Whether something that looks like sound commands comes after the place where the file seems to be cut off: then it is not a torn end, but
+    /// a wrong length somewhere, and cutting there would throw away what is behind it.
+    /// </summary>
+    public bool HasCommandsBehind()
+    {
+        if (IsInTransaction) return false; // every command of it was whole
+        ReadOnlySpan<byte> rest = _buffer.AsSpan(_read, _end - _read);
+        var arguments = new ArgumentList();
+        for (int from = 1; from < rest.Length; from++)
+        {
+            int found = rest[from..].IndexOf("\r\n*"u8);
+            if (found < 0) return false;
+            from += found + 2;
+            arguments.Clear();
+            if (AofFrameReader.Read(rest[from..], from, ref arguments, out _) != AofFrame.Command) continue;
+            var request = new Request(rest, arguments.Slice(0, arguments.Count), []);
+            if (_commands.Resolve(request) is { Method: not null } command && command.AcceptsCount(request.Count)) return true;
+        }
+        return false;
+    }
+
+    private void Take(int first, int length)
+    {
+        var request = new Request(_buffer.AsSpan(_start), _arguments.Slice(first, _arguments.Count - first), []);
+        long offset = ReadOffset;
+        if (_commands.Resolve(request) is not { Method: not null } command || !command.AcceptsCount(request.Count))
+        {
+            if (!IsLibrary(request)) throw Unknown(request);
+            _store.Functions.Add(request[request.Count - 1].ToArray());
+            _arguments.Count = first;
+            _read += length;
+            return;
+        }
+        _read += length;
+        switch (command.Name)
+        {
+            case "multi" when !IsInTransaction:
+                RunPending();
+                SoundUpTo = _inTransactionFrom = offset;
+                return;
+            case "exec" when IsInTransaction:
+                _inTransactionFrom = -1;
+                RunPending();
+                return;
+            case "multi" or "exec":
+                throw new AofDamageException(_name, offset, IsInTransaction ? SoundUpTo : offset, $"{command.Name.ToUpperInvariant()} is not expected there");
+        }
+        _pending.Add(new(command, first, request.Count, offset));
+        if (IsInTransaction) return;
+        if (_pending.Count == Store.MostForeseen) RunPending();
+    }
+
+    /// <summary>Runs what has been read, and forgets it.</summary>
+    private void RunPending()
+    {
+        if (_pending.Count > 0)
+        {
+            if (!_store.SiloGate.TryEnterShared(out int stripe)) stripe = _store.SiloGate.EnterSharedAsync().AsTask().GetAwaiter().GetResult();
+            try
+            {
+                var call = new CommandContext(_store, _session, _reply) { NowMs = _store.Clock.NowMs, MayBlock = false };
+                for (int from = 0; from < _pending.Count; from += Store.MostForeseen) RunSome(ref call, from, Math.Min(Store.MostForeseen, _pending.Count - from), ref stripe);
+            }
+            finally
+            {
+                _store.SiloGate.ExitShared(stripe);
+            }
+            Commands += _pending.Count;
+            _pending.Clear();
+        }
+        _arguments.Clear();
+        _startOffset = ReadOffset;
+        _start = _read;
+        if (!IsInTransaction) SoundUpTo = _startOffset;
+    }
+
+    private void RunSome(ref CommandContext call, int from, int count, ref int stripe)
+    {
+        Span<ForeseenKey> keys = _keys;
+        ReadOnlySpan<byte> bytes = _buffer.AsSpan(_start);
+        for (int i = 0; i < count; i++)
+        {
+            Pending next = _pending[from + i];
+            keys[i] = Store.Foresee(next.Command, new Request(bytes, _arguments.Slice(next.First, next.Count), []));
+        }
+        _store.Foresee(keys[..count], _session.Database);
+        for (int i = 0; i < count; i++)
+        {
+            Pending next = _pending[from + i];
+            call.Request = new(bytes, _arguments.Slice(next.First, next.Count), []);
+            call.Command = next.Command;
+            call.SlotHint = keys[i].Slot;
+            call.Continuation = null;
+            Attempt attempt = _store.Execute(ref call);
+            if (attempt.Outcome != Outcome.Done) RunAlone(ref call, attempt, next, ref stripe);
+            if (_reply.Written is [(byte)'-', ..]) Refused(next);
+            _reply.Clear();
+        }
+    }
+
+    /// <summary>Runs a command that would run alone, or take long, or finds a gate taken.</summary>
+    private void RunAlone(ref CommandContext call, Attempt attempt, Pending pending, ref int stripe)
+    {
+        if (attempt.Outcome == Outcome.SlotNotHere)
+            throw new AofDamageException(_name, pending.Offset, pending.Offset, $"it is for a key of slot {attempt.Slot}, which is not on this silo");
+        _store.SiloGate.ExitShared(stripe);
+        _store.SiloGate.EnterExclusiveAsync().AsTask().GetAwaiter().GetResult();
+        try
+        {
+            _store.ExecuteExclusively(ref call);
+        }
+        finally
+        {
+            _store.SiloGate.ExitExclusive();
+            stripe = _store.SiloGate.EnterSharedAsync().AsTask().GetAwaiter().GetResult();
+        }
+    }
+
+    /// <summary>Only what succeeded was logged, so a command that fails now finds other data than it did then.</summary>
+    private void Refused(Pending pending)
+    {
+        string error = Encoding.UTF8.GetString(_reply.Written[1..^2]);
+        if (pending.Command.Name == "select") throw new AofDamageException(_name, pending.Offset, pending.Offset, $"{error}; see the directive 'databases'");
+        if (++_errors > MostErrorsLogged) return;
+        _store.Log.Warning(string.Create(CultureInfo.InvariantCulture,
+            $"The command '{pending.Command.Name}' at byte {pending.Offset} of the append only file {_name} could not be applied: {error}"));
+    }
+
+    /// <summary>FUNCTION LOAD [REPLACE] code, which a rewritten log may begin with. Libraries cannot be run yet, but are kept.</summary>
+    private static bool IsLibrary(in Request request) => request.Count is 3 or 4 && request[0].Is("FUNCTION"u8) && request[1].Is("LOAD"u8);
+
+    private Exception Unknown(in Request request)
+    {
+        long offset = ReadOffset;
+        string name = Encoding.UTF8.GetString(request[0][..Math.Min(request[0].Length, 128)]);
+        RunPending();
+        return new LoadException(string.Create(CultureInfo.InvariantCulture, $"Unknown command '{name}' reading the append only file {_name} at byte {offset}"));
+    }
+
+    /// <summary>Reads on, so that at least <paramref name="least"/> bytes of what has not been made out are there, or all that there are. False at the file's end.</summary>
+    private bool Fill(long least)
+    {
+        if (!IsInTransaction) RunPending();
+        if (_start > 0)
+        {
+            _buffer.AsSpan(_start, _end - _start).CopyTo(_buffer);
+            _end -= _start;
+            _read -= _start;
+            _start = 0;
+        }
+        long needed = _read + least, left = _file.Length - _file.Position;
+        // A wrong length must not cost memory that the file cannot fill.
+        bool isThere = _end + left >= needed;
+        if (isThere && needed > _buffer.Length) Array.Resize(ref _buffer, (int)Math.Min(Array.MaxLength, Math.Max(needed, _buffer.Length * 2L)));
+        int count = _end == _buffer.Length ? 0 : _file.Read(_buffer.AsSpan(_end));
+        _end += count;
+        Progress = _startOffset + _end;
+        _cancellation.ThrowIfCancellationRequested();
+        return isThere && count > 0;
+    }
+
+    private readonly record struct Pending(CommandInfo Command, int First, int Count, long Offset);
+}
+
+/// <summary>A file of the log holds what no log holds. The message is what is to be logged.</summary>
+/// <param name="file">Which file.</param>
+/// <param name="offset">Where in it.</param>
+/// <param name="soundUpTo">Up to where everything is in order.</param>
+/// <param name="reason">What is wrong.</param>
+internal sealed class AofDamageException(string file, long offset, long soundUpTo, string reason) : Exception(reason)
+{
+    public string File { get; } = file;
+
+    public long Offset { get; } = offset;
+
+    public long SoundUpTo { get; } = soundUpTo;
+}

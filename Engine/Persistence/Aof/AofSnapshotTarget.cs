@@ -1,0 +1,117 @@
+using System.Globalization;
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>A snapshot as commands: a log's base with aof-use-rdb-preamble no.</summary>
+internal sealed class AofSnapshotTarget(Store store, string path) : ISnapshotFile
+{
+    /// <summary>So much is handed to the disk at once, with aof-rewrite-incremental-fsync.</summary>
+    private const long WriteBackBytes = 4 << 20;
+
+    private readonly FileStream _file = Open(path);
+    private long _length;
+    private long _writtenBack;
+    private bool _hasBegun;
+
+    public void Expect(IReadOnlyList<DatabaseCount> databases)
+    {
+    }
+
+    public SnapshotChunk CreateChunk() => new Chunk();
+
+    public void Append(SnapshotChunk chunk)
+    {
+        Begin();
+        Write(chunk.Written);
+    }
+
+    public void Settle()
+    {
+        long length = Volatile.Read(ref _length);
+        if (!store.Options.AofRewriteIncrementalFsync || length - _writtenBack < WriteBackBytes) return;
+        long before = Math.Max(0, _writtenBack - WriteBackBytes);
+        AtomicFile.WriteBack(_file.SafeFileHandle, _writtenBack, length - _writtenBack, before, _writtenBack - before);
+        _writtenBack = length;
+    }
+
+    public void Finish()
+    {
+        Begin();
+        Try(() => _file.Flush(flushToDisk: true));
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private void Begin()
+    {
+        if (_hasBegun) return;
+        _hasBegun = true;
+        if (store.Options.AofTimestampEnabled) Write(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"#TS:{store.Clock.NowMs / 1000}\r\n")));
+        var libraries = new RespWriter();
+        foreach (byte[] code in store.Functions.Codes)
+        {
+            libraries.Array(3);
+            libraries.BulkString("FUNCTION"u8);
+            libraries.BulkString("LOAD"u8);
+            libraries.BulkString(code);
+        }
+        Write(libraries.Written);
+    }
+
+    private void Write(ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            _file.Write(bytes);
+            Volatile.Write(ref _length, _length + bytes.Length);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new LogFileException(AtomicFile.Reason(failure));
+        }
+    }
+
+    private static void Try(Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new LogFileException(AtomicFile.Reason(failure));
+        }
+    }
+
+    private static FileStream Open(string path)
+    {
+        try
+        {
+            return new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read | FileShare.Delete, bufferSize: 0);
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            throw new LogFileException($"Opening the temp file for AOF rewrite in rewriteAppendOnlyFile(): {AtomicFile.Reason(failure)}");
+        }
+    }
+
+    private sealed class Chunk : SnapshotChunk
+    {
+        private readonly RespWriter _bytes = new();
+
+        public override ReadOnlySpan<byte> Written => _bytes.Written;
+
+        public override bool IsLarge => _bytes.Length > 1 << 20;
+
+        public override void Clear()
+        {
+            base.Clear();
+            _bytes.Clear();
+        }
+
+        protected override void WriteSelect(int database) => AofEntryWriter.Select(_bytes, database);
+
+        protected override void WriteEntry(object entry) => AofEntryWriter.Write(_bytes, entry);
+    }
+}

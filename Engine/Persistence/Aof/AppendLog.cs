@@ -1,0 +1,388 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Whether writes are logged.</summary>
+public enum AppendLogState
+{
+    Off,
+
+    /// <summary>CONFIG SET appendonly yes: writes go to a temporary file until a rewrite has given the log a base.</summary>
+    WaitsForRewrite,
+
+    On,
+}
+
+/// <summary>
+/// The append-only log of this silo, in Redis's own form: every effect as a RESP command, in the files that <see cref="AofDirectory"/> describes. Effects come in under their
+/// slots' gates and go to <see cref="LogBuffer"/>; <see cref="LogWriter"/> brings them to the disk, and says when replies may leave. This class switches it on and
+/// off, and has it rewritten.
+/// </summary>
+public sealed partial class AppendLog : IEffectConsumer, IDurability, IDisposable
+{
+    private readonly Store _store;
+    private readonly AofDirectory _directory;
+    private readonly LogBuffer _buffer;
+    private readonly LogWriter _writer;
+    private readonly SemaphoreSlim _changing = new(1, 1); // guards the manifest and the state
+    private AofManifest _manifest = AofManifest.Empty;
+    private volatile AppendLogState _state;
+    private long _otherFilesLength;                       // of all files named but the one that is being written
+    private long _lengthAtRewrite;
+    private ITimer? _timer;
+    private int _ticking;
+    private long _lastSecond;
+
+    internal AppendLog(Store store)
+    {
+        _store = store;
+        _directory = new(store.Options);
+        _buffer = new(store.Options, store.Clock);
+        _writer = new(store, _buffer) { IsDiskBusy = () => store.SnapshotTurn.Current != SnapshotPurpose.None };
+        store.Configuration.OnChange(["appendonly"], ApplyAppendOnlyAsync);
+        store.Configuration.OnChange(["aof-disable-auto-gc"], ApplyAutoGcAsync);
+        store.StatisticsReset += () => _writer.DelayedSyncs = 0;
+    }
+
+    /// <summary>Opens the files that are written; emptied if that is said.</summary>
+    internal Func<string, bool, ILogFile> OpenFile { get; set; } = LogFile.Open;
+
+    /// <summary>Whether writes are logged.</summary>
+    public AppendLogState State => _state;
+
+    /// <inheritdoc/>
+    public bool RepliesWait => _store.Options.AppendFsync == AppendFsync.Always && _state == AppendLogState.On;
+
+    /// <inheritdoc/>
+    public long Appended => _buffer.Appended;
+
+    /// <inheritdoc/>
+    public long Committed => _writer.Committed;
+
+    /// <inheritdoc/>
+    public string? WriteError => _writer.Failure is { } reason ? $"MISCONF Errors writing to the AOF file: {reason}" : null;
+
+    /// <summary>aof_last_write_status</summary>
+    public bool LastWriteSucceeded => _writer.Failure is null;
+
+    /// <summary>aof_current_size</summary>
+    public long Length => _otherFilesLength + _writer.FileLength;
+
+    /// <summary>aof_base_size: how long it was after the last rewrite, or at the start.</summary>
+    public long LengthAtRewrite => _lengthAtRewrite;
+
+    /// <summary>aof_buffer_length: how much is not written yet.</summary>
+    public long UnwrittenLength => _state == AppendLogState.Off ? 0 : Math.Max(0, _buffer.Appended - _writer.Written);
+
+    /// <summary>mem_aof_buffer: how much memory is taken by what is not on the disk yet.</summary>
+    public long BufferBytes => _state == AppendLogState.Off ? 0 : Math.Max(0, _buffer.Appended - _buffer.HeldFrom);
+
+    /// <summary>aof_pending_bio_fsync</summary>
+    public int PendingSyncs => _writer.IsSyncing ? 1 : 0;
+
+    /// <summary>aof_delayed_fsync</summary>
+    public long DelayedSyncs => _writer.DelayedSyncs;
+
+    /// <summary>DEBUG AOF-FLUSH-SLEEP: µs to wait before each write, for tests.</summary>
+    public int FlushSleepMicroseconds
+    {
+        get => _writer.SleepMicroseconds;
+        set => _writer.SleepMicroseconds = value;
+    }
+
+    /// <inheritdoc/>
+    public Task WhenCommitted(long since, long position) => _writer.WhenCommitted(position);
+
+    /// <inheritdoc/>
+    public Task WhenRoom() => _writer.WhenRoom();
+
+    /// <inheritdoc/>
+    public void BeforeReply() => _writer.BeforeReply();
+
+    void IEffectConsumer.OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
+    {
+        if (_buffer.Append(effects, bytes)) _writer.Wake();
+        _writer.CheckRoom(_buffer.Appended);
+    }
+
+    /// <summary>
+    /// Loads the data from the log, at the server's start with appendonly yes; before that, takes over a log of one file if there is one. The caller keeps everybody else out
+    /// of the store, and effects from being published.
+    /// </summary>
+    /// <exception cref="LoadException">It cannot be loaded.</exception>
+    public AofLoadEnd Load(CancellationToken cancellation)
+    {
+        _manifest = ReadManifest();
+        try
+        {
+            _manifest = _directory.Upgrade(_manifest, _store.Log);
+        }
+        catch (LogFileException failure)
+        {
+            throw new LoadException(failure.Message);
+        }
+        bool wasPaused = _store.ExpiryPaused;
+        _store.ExpiryPaused = true; // the log says what expired, and when
+        try
+        {
+            return new AofLoader(_store, _directory, cancellation).Load(_manifest);
+        }
+        finally
+        {
+            _store.ExpiryPaused = wasPaused;
+            CountLengths();
+        }
+    }
+
+    /// <summary>
+    /// Begins to log, if appendonly says so, once the data is loaded: into the last increment, or a new log that begins with a base of what there is. Nobody else is in
+    /// the store yet.
+    /// </summary>
+    /// <exception cref="LoadException">That is not possible.</exception>
+    public void Open()
+    {
+        if (!_store.Options.AppendOnly)
+        {
+            _manifest = _manifest.IsEmpty ? ReadManifestIfSound() : _manifest;
+            return;
+        }
+        try
+        {
+            OpenFiles();
+        }
+        catch (LogFileException failure)
+        {
+            throw new LoadException(failure.Message);
+        }
+        DeleteHistory();
+    }
+
+    /// <summary>Begins to look after what comes with time: fsync once a second, rewrites, recovery from errors.</summary>
+    public void Start() => _timer ??= _store.Clock.Time.CreateTimer(_ => Tick(), null, TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(100));
+
+    /// <summary>
+    /// The server is to end: gives up a rewrite. False if it must not end, unless by force, as the log has no base yet and the data would be lost. No gate is held by the caller.
+    /// </summary>
+    public async Task<bool> PrepareToEndAsync(bool force)
+    {
+        if (!IsRewriting) return true;
+        if (_state == AppendLogState.WaitsForRewrite)
+        {
+            _store.Log.Warning(force ? "Writing initial AOF. Exit anyway." : "Writing initial AOF, can't exit.");
+            if (!force) return false;
+        }
+        _store.Log.Warning("There is a child rewriting the AOF. Killing it!");
+        await _changing.WaitAsync().ConfigureAwait(false);
+        await AbortRewriteAsync().ConfigureAwait(false);
+        _changing.Release();
+        return true;
+    }
+
+    /// <summary>Ends logging: writes and syncs the rest, and looks after nothing any more. No gate is held by the caller.</summary>
+    public async Task CloseAsync()
+    {
+        _timer?.Dispose();
+        await _changing.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            await AbortRewriteAsync().ConfigureAwait(false);
+            if (_state != AppendLogState.Off) await StopLoggingAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    /// <summary>Writes and syncs everything that has been appended so far; true if there was nothing to do, or it was done.</summary>
+    public bool Flush() => _state == AppendLogState.Off || _writer.Flush();
+
+    public void Dispose()
+    {
+        _timer?.Dispose();
+        _writer.Dispose();
+        _changing.Dispose();
+    }
+
+    private void OpenFiles()
+    {
+        ServerLog log = _store.Log;
+        _directory.Create();
+        _directory.DeleteTemporaries();
+        AofManifest manifest = _manifest;
+        if (manifest.IsEmpty)
+        {
+            bool isRdb = _store.Options.AofUseRdbPreamble;
+            manifest = manifest.WithBase(_directory.FileName, isRdb);
+            WriteBaseNow(isRdb);
+            _directory.Rename(_directory.TemporaryBaseName, manifest.Base!.Name);
+            log.Notice($"Creating AOF base file {manifest.Base.Name} on server start");
+        }
+        bool isNew = manifest.Increments.Count == 0;
+        if (isNew) manifest = manifest.WithIncrement(_directory.FileName);
+        string name = manifest.Increments[^1].Name;
+        ILogFile file = OpenFile(_directory.PathOf(name), isNew);
+        if (isNew) _directory.Save(manifest);
+        log.Notice($"{(isNew ? "Creating" : "Opening")} AOF incr file {name} on server start");
+        _manifest = manifest;
+        _buffer.BeginPart();
+        _writer.Open(file);
+        SetState(AppendLogState.On);
+        _store.Effects.Add(this);
+        CountLengths();
+    }
+
+    private void SetState(AppendLogState state)
+    {
+        _state = state;
+        _store.Durability = state == AppendLogState.Off ? null : this;
+    }
+
+    /// <summary>Ends logging, with <see cref="_changing"/> held.</summary>
+    private async Task StopLoggingAsync()
+    {
+        await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
+        _store.Effects.Remove(this);
+        _store.SiloGate.ExitExclusive();
+        if (_writer.Close() is { } reason) _store.Log.Warning($"Fail to fsync the AOF file: {reason}");
+        SetState(AppendLogState.Off);
+        CountLengths();
+    }
+
+    private AofManifest ReadManifest()
+    {
+        try
+        {
+            return _directory.Load();
+        }
+        catch (AofManifestException error)
+        {
+            _store.Log.Warning("*** FATAL AOF MANIFEST FILE ERROR ***");
+            if (error.Line > 0)
+            {
+                _store.Log.Warning($"Reading the manifest file, at line {error.Line}");
+                _store.Log.Warning($">>> '{error.Text}'");
+            }
+            throw new LoadException(error.Message);
+        }
+        catch (LogFileException failure)
+        {
+            throw new LoadException(failure.Message);
+        }
+    }
+
+    /// <summary>With the log off, a manifest that makes no sense does not matter before it is switched on.</summary>
+    private AofManifest ReadManifestIfSound()
+    {
+        try
+        {
+            return _directory.Load();
+        }
+        catch (Exception failure) when (failure is AofManifestException or LogFileException)
+        {
+            return AofManifest.Empty;
+        }
+    }
+
+    private void CountLengths()
+    {
+        long length = 0;
+        foreach (AofFileInfo file in _manifest.Files) length += _directory.LengthOf(file.Name) ?? 0;
+        if (_state == AppendLogState.On) length -= _directory.LengthOf(_manifest.Increments[^1].Name) ?? 0;
+        _otherFilesLength = length;
+        _lengthAtRewrite = _manifest.Base is { } first ? _directory.LengthOf(first.Name) ?? 0 : 0;
+    }
+
+    private void DeleteHistory()
+    {
+        if (_store.Options.AofDisableAutoGc || _manifest.History.Count == 0) return;
+        foreach (AofFileInfo file in _manifest.History)
+        {
+            _store.Log.Notice($"Removing the history file {file.Name} in the background");
+            _directory.Delete(file.Name);
+        }
+        try
+        {
+            AofManifest manifest = _manifest.WithoutHistory();
+            _directory.Save(manifest);
+            _manifest = manifest;
+        }
+        catch (LogFileException failure)
+        {
+            _store.Log.Warning(failure.Message); // the manifest names files that are gone; nobody reads those
+        }
+    }
+
+    private async ValueTask<string?> ApplyAutoGcAsync()
+    {
+        await _changing.WaitAsync().ConfigureAwait(false);
+        DeleteHistory();
+        _changing.Release();
+        return null;
+    }
+
+    private async ValueTask<string?> ApplyAppendOnlyAsync()
+    {
+        if ((_store.Restrictions & Restrictions.Loading) != 0) return "the data is being loaded";
+        await _changing.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (!_store.Options.AppendOnly && _state != AppendLogState.Off)
+            {
+                await StopLoggingAsync().ConfigureAwait(false);
+                _isScheduled = false;
+                if (IsRewriting)
+                {
+                    _store.Log.Notice($"Killing running AOF rewrite child: {Environment.ProcessId}");
+                    await AbortRewriteAsync().ConfigureAwait(false);
+                }
+                _directory.Delete(_directory.TemporaryIncrementName);
+            }
+            else if (_store.Options.AppendOnly && _state == AppendLogState.Off)
+            {
+                return await SwitchOnAsync().ConfigureAwait(false);
+            }
+            return null;
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    private async Task<string?> SwitchOnAsync()
+    {
+        SetState(AppendLogState.WaitsForRewrite);
+        if (_store.SnapshotTurn.Current == SnapshotPurpose.Dump)
+        {
+            _isScheduled = true;
+            _store.Log.Warning("AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible.");
+            return null;
+        }
+        if (IsRewriting)
+        {
+            _store.Log.Warning("AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting a rewrite now.");
+            await AbortRewriteAsync().ConfigureAwait(false);
+        }
+        if (await TryBeginRewriteAsync().ConfigureAwait(false)) return null;
+        SetState(AppendLogState.Off);
+        _store.Log.Warning("Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above logs for more info about the error.");
+        return "Unable to turn on AOF. Check server logs.";
+    }
+
+    /// <summary>What is to be done every 100 ms.</summary>
+    internal void Tick()
+    {
+        if (Interlocked.Exchange(ref _ticking, 1) != 0) return;
+        try
+        {
+            long now = _store.Clock.NowMs;
+            bool isSecond = now - _lastSecond >= 1000;
+            if (isSecond) _lastSecond = now;
+            if (_state != AppendLogState.Off) _writer.Tick(isSecond);
+            RewriteIfDue();
+        }
+        finally
+        {
+            Volatile.Write(ref _ticking, 0);
+        }
+    }
+}

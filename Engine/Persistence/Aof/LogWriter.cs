@@ -1,0 +1,549 @@
+using System.Diagnostics;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// Brings what is in the <see cref="LogBuffer"/> into a file and onto the disk, as appendfsync says, on a thread of its own; and lets those go
+/// on who wait for that.
+/// <para>
+/// <b>Errors.</b> What cannot be written stays in the buffer, whole commands only, and is tried again every second; meanwhile <see cref="Failure"/> says why, and writes are
+/// refused. A failed fsync is worse: the system has forgotten that those pages were not written and will say so no second time, though they may never have reached the disk. So
+/// everything since the last fsync that succeeded stays in the buffer as well, and after a failure it is written again, to the same place, which makes the pages
+/// dirty anew; only the fsync after that is believed. If more than <see cref="MostHeld"/> bytes would have to be held for this, or none are because
+/// appendfsync is "no", the file cannot be mended, and a rewrite has to replace it (<see cref="IsDamaged"/>).
+/// </para>
+/// </summary>
+internal sealed class LogWriter : IDisposable
+{
+    /// <summary>If more waits to be written, commands that write wait too.</summary>
+    internal const long MostUnwritten = 64L << 20;
+
+    /// <summary>As much as is kept, at most, of what was written but is not synced.</summary>
+    internal const long MostHeld = 192L << 20;
+
+    /// <summary>So long others may append before the thread writes it all, unless appendfsync is "always".</summary>
+    private const int GatherMs = 1;
+
+    /// <summary>After so long without a write, those who are about to reply write by themselves.</summary>
+    private static readonly long s_quiet = Stopwatch.Frequency / 5000;
+    private static readonly long s_errorLogInterval = Stopwatch.Frequency * 30;
+
+    private readonly Store _store;
+    private readonly LogBuffer _buffer;
+    private readonly SemaphoreSlim _sync = new(1, 1);     // one fsync at a time, as a failure is reported to one of them only; taken before _io
+    private readonly object _io = new();                  // guards the file and what is said of it, down to the blank line
+    private readonly List<ReadOnlyMemory<byte>> _pieces = [];
+    private ILogFile? _file;
+    private long _fileStart;                              // the position that the file's beginning would have
+    private long _limit = long.MaxValue;                  // nothing is written beyond
+    private long _written;
+    private long _synced;
+    private string? _writeFailure;
+    private string? _syncFailure;
+    private long _lastErrorLogged;
+    private long _lastWrite;
+    private long _lastSync;
+    private bool _countedAsDelayed;
+
+    private readonly Lock _waiting = new();               // guards the groups
+    private readonly List<Group> _groups = [];            // who waits, in the order of the commits that serve them; the last is still being joined
+    private readonly AutoResetEvent _work = new(initialState: false);
+    private readonly Thread _thread;
+    private TaskCompletionSource? _room;
+    private long _committed;
+    private volatile bool _syncing;                       // in the background
+    private volatile bool _stops;
+
+    public LogWriter(Store store, LogBuffer buffer)
+    {
+        _store = store;
+        _buffer = buffer;
+        _thread = new(Run) { IsBackground = true, Name = "append log" };
+    }
+
+    /// <summary>The position up to which replies need not wait.</summary>
+    public long Committed => Volatile.Read(ref _committed);
+
+    /// <summary>The position up to which everything is in a file.</summary>
+    public long Written => Volatile.Read(ref _written);
+
+    /// <summary>The position up to which everything is known to be on the disk.</summary>
+    public long Synced => Volatile.Read(ref _synced);
+
+    /// <summary>How long the file is.</summary>
+    public long FileLength => _file is null ? 0 : Written - _fileStart;
+
+    /// <summary>Why the log cannot be written now, in the system's words; null while it can.</summary>
+    public string? Failure => _writeFailure ?? _syncFailure;
+
+    /// <summary>The file may lack what was written to it, and nobody has it any more: it must be replaced.</summary>
+    public bool IsDamaged { get; private set; }
+
+    /// <summary>Whether an fsync is under way in the background.</summary>
+    public bool IsSyncing => _syncing;
+
+    /// <summary>How many fsyncs took so long that writes could not wait for them.</summary>
+    public long DelayedSyncs { get; set; }
+
+    /// <summary>DEBUG AOF-FLUSH-SLEEP: µs to wait before each write.</summary>
+    public int SleepMicroseconds { get; set; }
+
+    /// <summary>Whether a snapshot or a rewrite keeps the disk busy, for no-appendfsync-on-rewrite.</summary>
+    public Func<bool> IsDiskBusy { get; init; } = () => false;
+
+    private AppendFsync Policy => _store.Options.AppendFsync;
+
+    private bool SyncsNot => Policy == AppendFsync.No || (_store.Options.NoAppendFsyncOnRewrite && IsDiskBusy());
+
+    /// <summary>From here on the log goes to this file, at its end. Everything appended so far is not to be in it.</summary>
+    public void Open(ILogFile file)
+    {
+        _sync.Wait();
+        lock (_io)
+        {
+            _file = file;
+            _committed = _written = _synced = _buffer.Appended;
+            _fileStart = _written - file.Length;
+            _limit = long.MaxValue;
+            _lastSync = Stopwatch.GetTimestamp();
+            Forgive();
+            _buffer.Release(_written);
+        }
+        _sync.Release();
+        if (!_thread.IsAlive) _thread.Start();
+    }
+
+    /// <summary>
+    /// Writes and syncs the rest, and lets go of the file; what cannot be written is lost. Nobody appends any more. Those who wait need not any longer.
+    /// Returns why it failed, or null.
+    /// </summary>
+    public string? Close()
+    {
+        using Hold hold = HoldAll();
+        if (_file is null) return null;
+        _limit = long.MaxValue;
+        if (_syncFailure is not null) Mend();
+        else if (TryWrite()) TrySync(_file, _written);
+        string? failure = Failure;
+        Interlocked.Exchange(ref _file, null).Dispose();
+        Forgive();
+        _committed = _written = _synced = _buffer.Appended;
+        _buffer.Release(_written);
+        lock (_waiting) Complete(long.MaxValue);
+        return failure;
+    }
+
+    /// <summary>Writes everything that was appended so far and syncs it. False if that failed.</summary>
+    public bool Flush()
+    {
+        using Hold hold = HoldAll();
+        return _file is not null && Failure is null && TryWrite() && TrySync(_file, _written);
+    }
+
+    /// <summary>What is appended after this position is kept back until <see cref="Switch"/>; it belongs into another file.</summary>
+    public void Limit(long position)
+    {
+        lock (_io) _limit = position;
+    }
+
+    /// <summary>
+    /// Ends the file at the limit: writes and syncs what belongs there, has <paramref name="announce"/> make the next file known, and goes on in that one.
+    /// If anything fails, the file in use stays, the limit is lifted, and the exception says why.
+    /// </summary>
+    public void Switch(ILogFile next, Action announce)
+    {
+        using (HoldAll())
+        {
+            try
+            {
+                if (_file is null) throw new LogFileException("the log has been switched off");
+                if (!IsDamaged)
+                {
+                    if (_syncFailure is not null && !Mend()) throw new LogFileException(_syncFailure);
+                    if (!TryWrite() || (Policy != AppendFsync.No && !TrySync(_file, _written))) throw new LogFileException(Failure!);
+                }
+                else
+                {
+                    TryWrite(); // whatever is of use
+                    if (_written < _limit) throw new LogFileException(Failure!);
+                }
+                announce();
+                Interlocked.Exchange(ref _file, next).Dispose();
+                _fileStart = _limit;
+            }
+            finally
+            {
+                _limit = long.MaxValue;
+            }
+        }
+        _work.Set();
+    }
+
+    /// <summary>A rewrite has put everything into other files: what is wrong with an earlier one does not matter any more.</summary>
+    public void Replaced()
+    {
+        lock (_io)
+        {
+            if (!IsDamaged) return;
+            IsDamaged = false;
+            _syncFailure = null;
+            LiftIfWell();
+        }
+    }
+
+    /// <summary>Something was appended, and the thread wants to know.</summary>
+    public void Wake() => _work.Set();
+
+    /// <summary>To be called after each append: stops writers if the disk does not keep up.</summary>
+    public void CheckRoom(long appended)
+    {
+        if (appended - Written > MostUnwritten) Fill();
+    }
+
+    /// <summary>Completes when there is room again.</summary>
+    public Task WhenRoom() => Volatile.Read(ref _room)?.Task ?? Task.CompletedTask;
+
+    /// <summary>
+    /// Somebody is about to reply. If little is going on, it writes what is in the buffer right now, as redis-server does; otherwise the thread will within
+    /// <see cref="GatherMs"/>, many commands at once.
+    /// </summary>
+    public void BeforeReply()
+    {
+        if (_buffer.Appended == Written || IsSyncing || Stopwatch.GetTimestamp() - Volatile.Read(ref _lastWrite) < s_quiet) return;
+        if (!Monitor.TryEnter(_io)) return;
+        try
+        {
+            if (Failure is null) TryWrite();
+        }
+        finally
+        {
+            Monitor.Exit(_io);
+        }
+    }
+
+    /// <summary>Completes when everything up to a position is committed.</summary>
+    public Task WhenCommitted(long position)
+    {
+        lock (_waiting)
+        {
+            if (Committed >= position || _file is null) return Task.CompletedTask;
+            if (_groups.Count == 0 || _groups[^1].IsClosed) _groups.Add(new());
+            Group group = _groups[^1];
+            group.UpTo = Math.Max(group.UpTo, position);
+            return group.Done.Task;
+        }
+    }
+
+    /// <summary>To be called every 100 ms or so: everysec's fsync, and another attempt after a failure.</summary>
+    public void Tick(bool isSecond)
+    {
+        long now = Stopwatch.GetTimestamp();
+        if (isSecond) _buffer.Trim();
+        if (isSecond && Failure is not null && !IsDamaged && !IsSyncing)
+        {
+            using (HoldAll())
+            {
+                if (_file is not null && (_syncFailure is null || Mend())) TryWrite();
+            }
+            _work.Set();
+        }
+        if (Policy == AppendFsync.Always && Committed < Written) _work.Set(); // it may not have been so when the thread went to sleep
+        if (IsSyncing)
+        {
+            if (_countedAsDelayed || Written == Synced || Stopwatch.GetElapsedTime(_lastSync).TotalSeconds < 2) return;
+            _countedAsDelayed = true;
+            DelayedSyncs++;
+            _store.Log.Notice("Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may slow down Redis.");
+            return;
+        }
+        if (Policy != AppendFsync.Everysec || Synced >= Written || SyncsNot || _syncFailure is not null || now - _lastSync < Stopwatch.Frequency) return;
+        if (!_sync.Wait(0)) return;
+        _syncing = true;
+        ThreadPool.UnsafeQueueUserWorkItem(static writer => writer.SyncInBackground(), this, preferLocal: false);
+    }
+
+    public void Dispose()
+    {
+        _stops = true;
+        _work.Set();
+        if (_thread.IsAlive) _thread.Join();
+        Close();
+        _work.Dispose();
+        _sync.Dispose();
+    }
+
+    private void Run()
+    {
+        while (!_stops)
+        {
+            bool always = Policy == AppendFsync.Always;
+            if (!HasWork(always) && TryArm(always)) _work.WaitOne();
+            if (_stops) return;
+            if (!always) Thread.Sleep(GatherMs);
+            if (always)
+            {
+                using (HoldAll()) Commit(always);
+            }
+            else
+            {
+                lock (_io) Commit(always);
+            }
+        }
+    }
+
+    private bool HasWork(bool always) =>
+        Volatile.Read(ref _file) is not null && Failure is null
+        && (Math.Min(_buffer.Appended, Volatile.Read(ref _limit)) > Written || (always && Committed < Written));
+
+    /// <summary>Goes to sleep, unless something is to be done after all. What is kept back, or cannot be written, wakes nobody.</summary>
+    private bool TryArm(bool always)
+    {
+        bool isIdle = Volatile.Read(ref _file) is not null && Failure is null && Volatile.Read(ref _limit) == long.MaxValue;
+        return _buffer.TryArm(isIdle ? Written : long.MaxValue) && !HasWork(always);
+    }
+
+    /// <summary>One round of the thread; with <see cref="_io"/> held.</summary>
+    private void Commit(bool always)
+    {
+        if (_file is null || Failure is not null) return;
+        lock (_waiting)
+        {
+            // Who comes after this is served by the next round: what he waits for may be appended after the write below.
+            if (_groups.Count != 0) _groups[^1].IsClosed = true;
+        }
+        if (!TryWrite() || !always) return;
+        if (SyncsNot) CommitTo(_written);
+        else TrySync(_file!, _written);
+    }
+
+    private bool TryWrite()
+    {
+        long from = _written, to = Math.Min(_buffer.Appended, _limit), at = from;
+        if (to <= from) return true;
+        if (SleepMicroseconds != 0) Thread.Sleep(TimeSpan.FromMicroseconds(SleepMicroseconds));
+        _buffer.Collect(from, to, _pieces);
+        try
+        {
+            foreach (ReadOnlyMemory<byte> piece in _pieces)
+            {
+                _file!.Write(piece.Span, at - _fileStart);
+                at += piece.Length;
+            }
+        }
+        catch (LogFileException failure)
+        {
+            FailWriting(failure.Message, _buffer.WholeBefore(at, from));
+            return false;
+        }
+        finally
+        {
+            _pieces.Clear();
+        }
+        Volatile.Write(ref _written, at);
+        Volatile.Write(ref _lastWrite, Stopwatch.GetTimestamp());
+        if (SyncsNot) _buffer.Release(at);
+        else if (at - _buffer.HeldFrom > MostHeld) _buffer.Release(at - MostHeld);
+        if (_writeFailure is not null)
+        {
+            _writeFailure = null;
+            _store.Log.Warning("AOF write error looks solved, Redis can write again.");
+            LiftIfWell();
+        }
+        if (Volatile.Read(ref _room) is not null && _buffer.Appended - at < MostUnwritten / 2) Drained();
+        return true;
+    }
+
+    /// <summary>The file ends at the end of a command, if the system lets us; the rest is still in the buffer.</summary>
+    private void FailWriting(string reason, long whole)
+    {
+        long now = Stopwatch.GetTimestamp();
+        bool logs = _writeFailure is null || now - _lastErrorLogged > s_errorLogInterval;
+        if (logs)
+        {
+            _lastErrorLogged = now;
+            _store.Log.Warning($"Error writing to the AOF file: {reason}");
+        }
+        try
+        {
+            _file!.Truncate(whole - _fileStart);
+        }
+        catch (LogFileException failure)
+        {
+            if (logs) _store.Log.Warning($"Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next time it starts.  ftruncate: {failure.Message}");
+        }
+        Volatile.Write(ref _written, whole);
+        _writeFailure = reason;
+        _store.Restrict(Restrictions.LogFails);
+    }
+
+    /// <summary>Syncs a file in which everything up to a position is written.</summary>
+    private bool TrySync(ILogFile file, long upTo)
+    {
+        if (_syncFailure is not null) return false; // only after it was mended
+        _lastSync = Stopwatch.GetTimestamp();
+        try
+        {
+            file.Sync();
+        }
+        catch (LogFileException failure)
+        {
+            FailSyncing(failure.Message);
+            return false;
+        }
+        Advance(upTo);
+        return true;
+    }
+
+    private void FailSyncing(string reason)
+    {
+        if (_syncFailure is null) _store.Log.Warning($"Fail to fsync the AOF file: {reason}");
+        _syncFailure = reason;
+        _store.Restrict(Restrictions.LogFails);
+    }
+
+    private void Advance(long upTo)
+    {
+        if (upTo > _synced) Volatile.Write(ref _synced, upTo);
+        _buffer.Release(upTo);
+        CommitTo(upTo);
+    }
+
+    /// <summary>After a failed fsync: writes all again that may not have reached the disk, and syncs that. False if it failed again, or cannot be done.</summary>
+    private bool Mend()
+    {
+        if (_buffer.HeldFrom > _synced)
+        {
+            if (!IsDamaged) _store.Log.Warning("What was written to the AOF file since its last successful fsync is not in memory any more. The AOF will be rewritten.");
+            IsDamaged = true;
+            return false;
+        }
+        try
+        {
+            long at = _synced;
+            _buffer.Collect(at, _written, _pieces);
+            foreach (ReadOnlyMemory<byte> piece in _pieces)
+            {
+                _file!.Write(piece.Span, at - _fileStart);
+                at += piece.Length;
+            }
+            _file!.Sync();
+        }
+        catch (LogFileException failure)
+        {
+            _syncFailure = failure.Message;
+            return false;
+        }
+        finally
+        {
+            _pieces.Clear();
+        }
+        _syncFailure = null;
+        _store.Log.Warning("The AOF was written again after a failed fsync, Redis can write again.");
+        Advance(_written);
+        LiftIfWell();
+        return true;
+    }
+
+    private void SyncInBackground()
+    {
+        ILogFile? file;
+        long upTo;
+        lock (_io)
+        {
+            file = _file;
+            upTo = _written;
+            _countedAsDelayed = false;
+            _lastSync = Stopwatch.GetTimestamp();
+        }
+        string? failure = null;
+        try
+        {
+            file?.Sync(); // the lock is not held: others may write
+        }
+        catch (LogFileException exception)
+        {
+            failure = exception.Message;
+        }
+        lock (_io)
+        {
+            _syncing = false;
+            if (failure is not null) FailSyncing(failure);
+            else if (file is not null) Advance(upTo);
+        }
+        _sync.Release();
+    }
+
+    private void CommitTo(long position)
+    {
+        if (position > _committed) Volatile.Write(ref _committed, position);
+        lock (_waiting) Complete(_committed);
+    }
+
+    private void Complete(long upTo)
+    {
+        for (int i = 0; i < _groups.Count; i++)
+        {
+            if (_groups[i].UpTo > upTo) continue;
+            _groups[i].Done.SetResult();
+            _groups.RemoveAt(i--);
+        }
+    }
+
+    private void Fill()
+    {
+        if (Volatile.Read(ref _room) is not null) return;
+        if (Interlocked.CompareExchange(ref _room, new(TaskCreationOptions.RunContinuationsAsynchronously), null) is not null) return;
+        _store.Restrict(Restrictions.LogIsFull);
+        // It may have been drained in between.
+        if (_buffer.Appended - Written < MostUnwritten / 2) Drained();
+    }
+
+    private void Drained()
+    {
+        _store.Lift(Restrictions.LogIsFull);
+        Interlocked.Exchange(ref _room, null)?.TrySetResult();
+    }
+
+    private void LiftIfWell()
+    {
+        if (Failure is null) _store.Lift(Restrictions.LogFails);
+    }
+
+    /// <summary>Another file: nothing is wrong with it yet.</summary>
+    private void Forgive()
+    {
+        _writeFailure = _syncFailure = null;
+        IsDamaged = false;
+        _store.Lift(Restrictions.LogFails);
+        Drained();
+    }
+
+    private Hold HoldAll()
+    {
+        _sync.Wait();
+        Monitor.Enter(_io);
+        return new(this);
+    }
+
+    /// <summary>Everything about the file, no fsync being under way.</summary>
+    private readonly ref struct Hold(LogWriter writer)
+    {
+        public void Dispose()
+        {
+            Monitor.Exit(writer._io);
+            writer._sync.Release();
+        }
+    }
+
+    /// <summary>Those whom one commit serves.</summary>
+    private sealed class Group
+    {
+        public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>The last position that one of them waits for.</summary>
+        public long UpTo { get; set; }
+
+        /// <summary>Nobody joins it any more.</summary>
+        public bool IsClosed { get; set; }
+    }
+}
