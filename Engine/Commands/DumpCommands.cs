@@ -81,7 +81,7 @@ internal static class DumpCommands
             call.Reply.Error("ERR DUMP payload version or checksum are wrong"u8);
             return;
         }
-        if (DumpPayload.Read(payload, key, call.Store.Options) is not { } entry)
+        if (DumpPayload.Read(payload, key, call.Store.Options, call.Store.Log) is not { } entry)
         {
             call.Reply.Error("ERR Bad data format"u8);
             return;

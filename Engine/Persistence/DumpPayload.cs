@@ -41,20 +41,23 @@ internal static class DumpPayload
             && BinaryPrimitives.ReadUInt64LittleEndian(footer[2..]) == Crc64.Append(0, payload[..^8]);
     }
 
-    /// <summary>The entry for a key that an intact payload describes; null if its content makes no sense.</summary>
-    public static object? Read(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> key, ServerOptions options)
+    /// <summary>The entry for a key that an intact payload describes; null if its content makes no sense, and why is logged.</summary>
+    public static object? Read(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> key, ServerOptions options, ServerLog log)
     {
+        var reader = new RdbReader(payload[..^FooterLength]);
+        string reason = "Bytes are left over";
         try
         {
-            var reader = new RdbReader(payload[..^FooterLength]);
             object? entry = RdbObjectReader.Read(reader, reader.Type(), key, Expiry.Never, options, checksDoubles: options.SanitizeDumpPayload != SanitizeDumpPayload.No);
-            return reader.AtEnd ? entry : null;
+            if (reader.AtEnd) return entry;
         }
         catch (Exception failure) when (failure is not InsufficientMemoryException and not OutOfMemoryException)
         {
             // Mostly RdbFormatException. The checks leave nothing else to happen that we know of, and a client's bytes must not be
             // what proves us wrong by more than an error reply.
-            return null;
+            reason = failure.Message;
         }
+        log.Verbose($"Internal error in RDB reading offset {reader.Position} -> {reason}");
+        return null;
     }
 }

@@ -19,20 +19,30 @@ internal static class Lzf
     [ThreadStatic]
     private static int[]? t_seen;
 
+    // What earlier calls left in the table lies below this, so that it need not be cleared away, which took longer than compressing a short string.
+    [ThreadStatic]
+    private static int t_origin;
+
     /// <summary>Compresses into <paramref name="output"/>; returns how many bytes that took, or 0 if they did not fit.</summary>
     public static int Compress(ReadOnlySpan<byte> input, Span<byte> output)
     {
         if (input.Length == 0) return 0;
-        // Where each hash of three bytes was last seen, plus one.
+        // Where each hash of three bytes was last seen, plus one, from this call's origin on.
         int[] seen = t_seen ??= new int[1 << HashBits];
-        seen.AsSpan().Clear();
+        if (t_origin > int.MaxValue - input.Length - 1)
+        {
+            seen.AsSpan().Clear();
+            t_origin = 0;
+        }
+        int origin = t_origin;
+        t_origin += input.Length + 1;
         int from = 0, to = 0, literalStart = 0;
         while (from + 2 < input.Length)
         {
             uint three = (uint)((input[from] << 16) | (input[from + 1] << 8) | input[from + 2]);
             ref int last = ref seen[(three * 0x9E3779B1) >> (32 - HashBits)];
-            int candidate = last - 1;
-            last = from + 1;
+            int candidate = last - 1 - origin;
+            last = origin + from + 1;
             if (candidate < 0 || from - candidate > FarthestBack
                 || input[candidate] != input[from] || input[candidate + 1] != input[from + 1] || input[candidate + 2] != input[from + 2])
             {

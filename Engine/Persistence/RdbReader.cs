@@ -44,6 +44,7 @@ internal sealed class RdbReader
         _source = source;
         _checksums = checksums;
         if (source.CanSeek) _length = source.Length - source.Position;
+        if (_length >= 0) bufferLength = (int)Math.Min(bufferLength, _length);
         _buffer = GC.AllocateUninitializedArray<byte>(Math.Max(bufferLength, 2 * Large));
     }
 

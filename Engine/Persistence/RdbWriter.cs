@@ -14,7 +14,11 @@ internal sealed class RdbWriter(bool compress)
     /// <summary>Shorter strings are not worth the attempt.</summary>
     private const int ShortestCompressed = 21;
 
+    /// <summary>Room for compressing more than this is not kept.</summary>
+    private const int MostKept = 1 << 20;
+
     private byte[] _buffer = new byte[256];
+    private byte[] _compressed = [];
     private int _length;
 
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
@@ -115,16 +119,16 @@ internal sealed class RdbWriter(bool compress)
 
     private bool TryCompressed(ReadOnlySpan<byte> value)
     {
-        byte[] room = System.Buffers.ArrayPool<byte>.Shared.Rent(value.Length);
-        int length = Lzf.Compress(value, room.AsSpan(0, value.Length - 4));
+        if (_compressed.Length < value.Length) _compressed = GC.AllocateUninitializedArray<byte>(Math.Max(value.Length, 1024));
+        int length = Lzf.Compress(value, _compressed.AsSpan(0, value.Length - 4));
         if (length != 0)
         {
             Byte(Special | Compressed);
             Length(length);
             Length(value.Length);
-            Bytes(room.AsSpan(0, length));
+            Bytes(_compressed.AsSpan(0, length));
         }
-        System.Buffers.ArrayPool<byte>.Shared.Return(room);
+        if (_compressed.Length > MostKept) _compressed = [];
         return length != 0;
     }
 
