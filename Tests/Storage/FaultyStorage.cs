@@ -1,0 +1,67 @@
+using OrleansRedis.Engine;
+using OrleansRedis.Grains.Storage;
+
+namespace OrleansRedis.Tests.Storage;
+
+/// <summary>A store in memory that a test makes fail, wait, or forget to answer.</summary>
+internal sealed class FaultyStorage : ISlotStorage
+{
+    private readonly MemorySlotStorage _inner;
+    private volatile TaskCompletionSource? _gate;
+    private volatile string? _failure;
+    private int _lostAnswers;
+
+    public FaultyStorage(string? name = null) => _inner = new(name);
+
+    public string Name => "faulty";
+
+    public StorageScope Scope => StorageScope.Slot;
+
+    /// <summary>How many times an append was asked for.</summary>
+    public int Appends;
+
+    /// <summary>The batches that were appended.</summary>
+    public List<IReadOnlyList<SlotRecord>> Appended { get; } = [];
+
+    /// <summary>While set, appends fail with it, and nothing of them happens.</summary>
+    public string? Failure
+    {
+        get => _failure;
+        set => _failure = value;
+    }
+
+    /// <summary>So many of the next appends happen, but fail.</summary>
+    public void LoseAnswers(int count) => _lostAnswers = count;
+
+    /// <summary>Appends wait until <see cref="Release"/>.</summary>
+    public void Hold() => _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public void Release()
+    {
+        TaskCompletionSource? gate = _gate;
+        _gate = null;
+        gate?.SetResult();
+    }
+
+    public Task OpenAsync(CancellationToken cancellation) => _inner.OpenAsync(cancellation);
+
+    public Task<IReadOnlyList<SlotClaim>> ClaimAsync(IReadOnlyList<int> slots, CancellationToken cancellation) => _inner.ClaimAsync(slots, cancellation);
+
+    public IAsyncEnumerable<StoredPiece> ReadAsync(IReadOnlyList<SlotClaim> claims, CancellationToken cancellation) => _inner.ReadAsync(claims, cancellation);
+
+    public async Task AppendAsync(IReadOnlyList<SlotRecord> records, CancellationToken cancellation)
+    {
+        Interlocked.Increment(ref Appends);
+        if (_gate is { } gate) await gate.Task.WaitAsync(cancellation);
+        if (_failure is { } failure) throw new SlotStorageException(failure);
+        await _inner.AppendAsync(records, cancellation);
+        lock (Appended) Appended.Add(records);
+        if (Interlocked.Decrement(ref _lostAnswers) >= 0) throw new SlotStorageException("the answer was lost");
+    }
+
+    public Task ReplaceAsync(IReadOnlyList<SlotSnapshot> snapshots, CancellationToken cancellation) => _inner.ReplaceAsync(snapshots, cancellation);
+
+    public Task TrimAsync(IReadOnlyList<SlotTrim> trims, CancellationToken cancellation) => _inner.TrimAsync(trims, cancellation);
+
+    public ValueTask DisposeAsync() => _inner.DisposeAsync();
+}

@@ -1,0 +1,86 @@
+using OrleansRedis.Engine;
+using OrleansRedis.Grains.Storage;
+using Store = OrleansRedis.Engine.Store;
+
+namespace OrleansRedis.Tests.Storage;
+
+/// <summary>A store of slots with a journal behind it, without grains and sockets: what a test runs is stored, and recovered by the next one.</summary>
+internal sealed class StoredSilo : IAsyncDisposable
+{
+    private readonly RespWriter _reply = new();
+    private readonly Session _session = new();
+
+    private StoredSilo(ISlotStorage storage, Action<ServerOptions>? configure)
+    {
+        var options = new ServerOptions { Save = new(), AppendFsync = AppendFsync.Always };
+        configure?.Invoke(options);
+        Store = new Store(options, TimeProvider.System);
+        Slots = new StoredSlots(Store, storage, EngineHarness.Commands);
+        Store.Log.Writer = (_, line) =>
+        {
+            lock (Log) Log.Add(line);
+        };
+    }
+
+    public Store Store { get; }
+
+    public StoredSlots Slots { get; }
+
+    public SlotJournal Journal => Slots.Journal!;
+
+    public List<string> Log { get; } = [];
+
+    /// <summary>Slots of which the journal said that they are lost.</summary>
+    public List<int> Lost { get; } = [];
+
+    /// <summary>Begins, and opens and publishes slots; all if none is named.</summary>
+    public static async Task<StoredSilo> StartAsync(ISlotStorage storage, int[]? slots = null, Action<ServerOptions>? configure = null)
+    {
+        var silo = new StoredSilo(storage, configure);
+        await silo.Slots.StartAsync(default);
+        await Task.WhenAll((slots ?? [.. Enumerable.Range(0, KeySlot.Count)]).Select(silo.OpenAsync));
+        return silo;
+    }
+
+    public async Task OpenAsync(int number)
+    {
+        Slot slot = await Slots.OpenAsync(number, () =>
+        {
+            lock (Lost) Lost.Add(number);
+        }, default);
+        Store.Slots.Publish(slot);
+    }
+
+    /// <summary>Runs a command as a connection does, but does not wait for it to be stored.</summary>
+    public object? Run(params string[] words)
+    {
+        OwnedRequest request = OwnedRequest.Of([.. words.Select(word => (ReadOnlyMemory<byte>)System.Text.Encoding.Latin1.GetBytes(word))]);
+        _reply.Clear();
+        var call = new CommandContext(Store, _session, _reply) { Command = EngineHarness.Commands.Resolve(request.Request)!, Request = request.Request, NowMs = Store.Clock.NowMs };
+        if (Store.Restrictions != Restrictions.None && Store.RefusesForNow(call.Command, _session, _reply)) return new Replies(_reply.Written).Next();
+        if (_session.Transaction?.TryQueue(call.Command, call.Request, _reply) == true) return "QUEUED";
+        Attempt attempt = Store.Execute(ref call);
+        if (attempt.Outcome == Outcome.NeedsExclusive) Store.ExecuteExclusively(ref call);
+        else if (attempt.Outcome != Outcome.Done) return attempt.ToString();
+        return new Replies(_reply.Written).Next();
+    }
+
+    /// <summary>Runs a command and waits until its reply could be sent.</summary>
+    public async Task<object?> RunStoredAsync(params string[] words)
+    {
+        long since = Journal.Appended;
+        object? reply = Run(words);
+        await Journal.WhenCommitted(since, Journal.Appended).WaitAsync(TimeSpan.FromSeconds(20));
+        return reply;
+    }
+
+    public string Digest() => Store.DigestOfAll();
+
+    public async ValueTask DisposeAsync()
+    {
+        using var soon = new CancellationTokenSource(TimeSpan.FromMilliseconds(200));
+        await Slots.StopAsync(soon.Token);
+        if (Slots.Journal is not null) await Slots.Journal.DisposeAsync(); // the storage is the test's
+        Store.Dispose();
+    }
+}
