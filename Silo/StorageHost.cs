@@ -9,14 +9,8 @@ internal sealed class StorageHost(Store store, StoredSlots slots) : IHostedServi
 {
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        if (slots.Journal is not null)
-        {
-            // dump.rdb can be a backup here, for those who ask for it, but it is not what the data is loaded from.
-            if (ReferenceEquals(store.Options.Save, SavePoints.Default)) store.Options.Save = new();
-            store.Configuration.OnChange(["appendonly"], () => new(store.Options.AppendOnly
-                ? $"with the {slots.Storage.Name} storage every change is logged there already"
-                : null));
-        }
+        // dump.rdb can be a backup here, for those who ask for it, but it is not what the data is loaded from.
+        if (slots.Journal is not null && ReferenceEquals(store.Options.Save, SavePoints.Default)) store.Options.Save = new();
         await slots.StartAsync(cancellationToken);
     }
 

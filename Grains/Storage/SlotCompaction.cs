@@ -96,6 +96,8 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
             int stripe = await store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
             try
             {
+                // DEBUG RELOAD empties the slots and fills them again, and what is seen in between must not be taken for what they hold.
+                if ((store.Restrictions & Restrictions.Loading) != 0) throw new SlotStorageException("the data is being loaded");
                 if (store.Slots[number] is not { } slot ||
                     SlotSnapshots.Write(slot, store.Options, store.Slots.Databases, store.Clock.NowMs, out SlotPosition upTo) is not { } pieces) continue;
                 snapshots.Add(new(new(number, slot.Epoch), upTo, pieces.ToAsyncEnumerable()));

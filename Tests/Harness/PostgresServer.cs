@@ -82,7 +82,7 @@ public sealed class PostgresServer : IAsyncLifetime
             : null;
 
     private string ConnectionString(string name) =>
-        string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={port};Username={User};Database={name};Timeout=5");
+        string.Create(CultureInfo.InvariantCulture, $"Host=127.0.0.1;Port={port};Username={User};Database={name};Timeout=15");
 
     private void Initialize()
     {

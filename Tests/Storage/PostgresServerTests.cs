@@ -180,7 +180,7 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         Assert.Contains("appendonly yes is for orleans-storage file", said);
         await using RedisProcess server = await StartAsync(database);
         await using RespConnection redis = await server.ConnectAsync();
-        Assert.Contains("every change is logged there already", (await redis.CallAsync("CONFIG", "SET", "appendonly", "yes")).Text);
+        Assert.Contains("every change is logged in the store", (await redis.CallAsync("CONFIG", "SET", "appendonly", "yes")).Text);
     }
 
     [SkippableFact]

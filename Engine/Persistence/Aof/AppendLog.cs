@@ -322,6 +322,7 @@ public sealed partial class AppendLog : IEffectConsumer, IDurability, IDisposabl
     private async ValueTask<string?> ApplyAppendOnlyAsync()
     {
         if ((_store.Restrictions & Restrictions.Loading) != 0) return "the data is being loaded";
+        if (_store.Options.AppendOnly && _store.Durability is { } other && other != this) return "every change is logged in the store that orleans-storage names";
         await _changing.WaitAsync().ConfigureAwait(false);
         try
         {
