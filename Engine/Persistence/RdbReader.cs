@@ -90,12 +90,11 @@ internal sealed class RdbReader
     /// <summary>A length, or any unsigned number.</summary>
     public ulong Length() => TryLength(out ulong length, out _) ? length : throw new RdbFormatException("A string's encoding stands where a length should.");
 
-    /// <summary>A number of elements that are still to come, each at least a byte long.</summary>
+    /// <summary>A number of elements that are still to come. It may be a lie: see <see cref="Plausible"/>.</summary>
     public long Count()
     {
         ulong count = Length();
-        if (count > (ulong)(BytesLeft() ?? long.MaxValue)) throw new RdbTruncatedException();
-        return (long)count;
+        return count <= long.MaxValue ? (long)count : throw new RdbTruncatedException();
     }
 
     /// <summary>For how many of so many announced things, each of so many bytes at least, it is right to make room beforehand.</summary>

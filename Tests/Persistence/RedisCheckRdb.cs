@@ -6,10 +6,10 @@ namespace OrleansRedis.Tests.Persistence;
 internal static class RedisCheckRdb
 {
     /// <summary>Checks a file; its exit code, and what it printed.</summary>
-    public static (int ExitCode, string Output) Run(string path) => Run("redis-check-rdb", path);
+    public static (int ExitCode, string Output) Run(string path) => RunProgram("redis-check-rdb", path);
 
     /// <summary>Runs a program.</summary>
-    public static (int ExitCode, string Output) Run(string program, params string[] arguments)
+    public static (int ExitCode, string Output) RunProgram(string program, params string[] arguments)
     {
         using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
