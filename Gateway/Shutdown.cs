@@ -10,7 +10,7 @@ public sealed class Shutdown(RedisServer server)
 {
     private readonly Lock _changing = new();
     private Task<bool>? _running;
-    private bool _signalled;
+    private string? _signal;     // the one that has come and is not dealt with yet
     private bool _paused;
 
     private Store Store => server.Store;
@@ -24,7 +24,7 @@ public sealed class Shutdown(RedisServer server)
             lock (_changing)
             {
                 _paused = value;
-                if (!value && _signalled) _ = Task.Run(RunForSignalAsync);
+                if (!value && _signal is not null) _ = Task.Run(RunForSignalAsync);
             }
         }
     }
@@ -38,15 +38,15 @@ public sealed class Shutdown(RedisServer server)
         lock (_changing)
         {
             bool isLoading = (Store.Restrictions & Restrictions.Loading) != 0;
-            if (_signalled && name == "SIGINT")
+            if (_signal is not null && name == "SIGINT")
             {
                 Store.Log.Warning("You insist... exiting now.");
                 Store.Dump.DeleteTemporaryFiles();
                 return false;
             }
             Store.Log.Warning(isLoading ? "Received shutdown signal during loading, scheduling shutdown." : $"Received {name} scheduling shutdown...");
-            if (_signalled) return true;
-            _signalled = true;
+            if (_signal is not null) return true;
+            _signal = name;
             if (!_paused) _ = Task.Run(RunForSignalAsync);
             return true;
         }
@@ -57,46 +57,45 @@ public sealed class Shutdown(RedisServer server)
     {
         lock (_changing)
         {
-            if (!_signalled || _running is not null) return false;
-            _signalled = false;
+            if (_signal is null || _running is not null) return false;
+            _signal = null;
         }
         Store.Log.Notice("Shutdown manually aborted.");
         return true;
     }
 
     /// <summary>Ends the server; false if it goes on, since its data could not be saved. Whoever asks meanwhile gets the answer of the first.</summary>
-    /// <param name="save">To save the data even without save points.</param>
-    /// <param name="noSave">Not to save it even with them.</param>
-    /// <param name="force">To end even if saving fails.</param>
-    public Task<bool> RunAsync(bool save, bool noSave, bool force)
+    public Task<bool> RunAsync(ShutdownModes modes)
     {
-        lock (_changing) return _running ??= RunOnceAsync(save, noSave, force);
+        lock (_changing) return _running ??= RunOnceAsync(modes);
     }
 
     private async Task RunForSignalAsync()
     {
+        string? signal;
         lock (_changing)
         {
-            if (!_signalled || _paused) return;
+            signal = _signal;
+            if (signal is null || _paused) return;
         }
-        if (!await RunAsync(save: false, noSave: false, force: false).ConfigureAwait(false))
+        if (!await RunAsync(signal == "SIGINT" ? Store.Options.ShutdownOnSigint : Store.Options.ShutdownOnSigterm).ConfigureAwait(false))
             Store.Log.Warning("SIGTERM received but errors trying to shut down the server, check the logs for more information");
     }
 
-    private async Task<bool> RunOnceAsync(bool save, bool noSave, bool force)
+    private async Task<bool> RunOnceAsync(ShutdownModes modes)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         Store.Log.Warning("User requested shutdown...");
         // What is half loaded must not be saved over the whole.
         bool isLoading = (Store.Restrictions & Restrictions.Loading) != 0;
-        bool saves = !isLoading && (save || (!noSave && Store.Options.Save.Any));
-        if (!isLoading && !await EndAsync(saves, force).ConfigureAwait(false))
+        bool saves = !isLoading && (modes.HasFlag(ShutdownModes.Save) || (!modes.HasFlag(ShutdownModes.NoSave) && Store.Options.Save.Any));
+        if (!isLoading && !await EndAsync(saves, force: modes.HasFlag(ShutdownModes.Force)).ConfigureAwait(false))
         {
             Store.Log.Warning("Errors trying to shut down the server. Check the logs for more information.");
             lock (_changing)
             {
                 _running = null;
-                _signalled = false;
+                _signal = null;
             }
             return false;
         }

@@ -228,6 +228,14 @@ public sealed class ServerOptions
     [Directive("stop-writes-on-bgsave-error")]
     public bool StopWritesOnBgsaveError { get; set; } = true;
 
+    /// <summary>shutdown-on-sigint: how the server ends when it gets SIGINT.</summary>
+    [Directive("shutdown-on-sigint", Kind = typeof(ShutdownModesKind))]
+    public ShutdownModes ShutdownOnSigint { get; set; }
+
+    /// <summary>shutdown-on-sigterm: how the server ends when it gets SIGTERM.</summary>
+    [Directive("shutdown-on-sigterm", Kind = typeof(ShutdownModesKind))]
+    public ShutdownModes ShutdownOnSigterm { get; set; }
+
     /// <summary>rdb-save-incremental-fsync: a snapshot is handed to the disk while it is written, not all at the end.</summary>
     [Directive("rdb-save-incremental-fsync")]
     public bool RdbSaveIncrementalFsync { get; set; } = true;

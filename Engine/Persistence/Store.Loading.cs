@@ -23,6 +23,7 @@ public sealed partial class Store
     public void LoadFromDisk(CancellationToken cancellation)
     {
         long started = Stopwatch.GetTimestamp();
+        Dump.DeleteLeftovers();
         if (Options.AppendOnly)
         {
             // As in Redis, a snapshot is not even looked at then.

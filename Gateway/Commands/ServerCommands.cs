@@ -34,14 +34,15 @@ internal static class ServerCommands
         History = "7.0.0: Added the `NOW`, `FORCE` and `ABORT` modifiers.")]
     internal static void Shutdown(ref CommandContext call)
     {
-        bool save = false, noSave = false, abort = false, force = false, now = false;
+        var modes = ShutdownModes.Default;
+        bool abort = false;
         for (int i = 1; i < call.Count; i++)
         {
             ReadOnlySpan<byte> word = call[i];
-            if (word.Is("SAVE"u8)) save = true;
-            else if (word.Is("NOSAVE"u8)) noSave = true;
-            else if (word.Is("NOW"u8)) now = true;
-            else if (word.Is("FORCE"u8)) force = true;
+            if (word.Is("SAVE"u8)) modes |= ShutdownModes.Save;
+            else if (word.Is("NOSAVE"u8)) modes |= ShutdownModes.NoSave;
+            else if (word.Is("NOW"u8)) modes |= ShutdownModes.Now;
+            else if (word.Is("FORCE"u8)) modes |= ShutdownModes.Force;
             else if (word.Is("ABORT"u8)) abort = true;
             else
             {
@@ -49,7 +50,7 @@ internal static class ServerCommands
                 return;
             }
         }
-        if ((save && noSave) || (abort && (save || noSave || now || force)))
+        if (modes.HasFlag(ShutdownModes.Save | ShutdownModes.NoSave) || (abort && modes != ShutdownModes.Default))
         {
             call.SyntaxError();
         }
@@ -61,10 +62,9 @@ internal static class ServerCommands
         else
         {
             ClientConnection client = ClientCommand.Me(call);
-            // NOW would not wait for replicas, and there are none to wait for.
             call.Continuation = async reply =>
             {
-                if (await client.Server.Shutdown.RunAsync(save, noSave, force).ConfigureAwait(false)) client.CloseAfterReply = true; // and there is none
+                if (await client.Server.Shutdown.RunAsync(modes).ConfigureAwait(false)) client.CloseAfterReply = true; // and there is none
                 else reply.Error("ERR Errors trying to SHUTDOWN. Check logs."u8);
             };
         }

@@ -148,6 +148,15 @@ public sealed partial class RedisProcess : IAsyncDisposable
         return (server.ExitCode, string.Join('\n', server.Log));
     }
 
+    /// <summary>Starts our server in a directory and waits only until it can be connected to, which it can while it loads.</summary>
+    public static async Task<RedisProcess> StartListeningAsync(string directory, params string[] directives)
+    {
+        RedisProcess server = new(ServerKind.OrleansRedis, FreePort(), directory, ownsDirectory: false, directives);
+        server.Launch();
+        await server.WaitForLogAsync("Listening on", readyTimeout);
+        return server;
+    }
+
     /// <summary>Starts the server in a directory and kills it a while later, wherever it has got to by then.</summary>
     public static async Task StartAndKillAsync(ServerKind kind, string directory, TimeSpan after, params string[] directives)
     {

@@ -196,6 +196,39 @@ public sealed class DumpFile : IDisposable
         return true;
     }
 
+    /// <summary>Deletes what processes that were killed have left of unfinished snapshots.</summary>
+    internal void DeleteLeftovers()
+    {
+        foreach (string path in Directory.EnumerateFiles(_store.Options.Dir, "temp-*.rdb"))
+        {
+            string[] parts = Path.GetFileNameWithoutExtension(path).Split('-');
+            if (parts.Length is not (2 or 3) || !Array.TrueForAll(parts[1..], part => int.TryParse(part, out _)) || IsAlive(int.Parse(parts[1]))) continue;
+            try
+            {
+                File.Delete(path);
+                _store.Log.Notice($"Deleted {path}, an unfinished snapshot of a process that is gone");
+            }
+            catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+            {
+                _store.Log.Warning($"Could not delete {path}, an unfinished snapshot of a process that is gone: {AtomicFile.Reason(failure)}");
+            }
+        }
+    }
+
+    private static bool IsAlive(int processId)
+    {
+        if (processId == Environment.ProcessId) return false; // in a container a former life had the same number
+        try
+        {
+            using var process = System.Diagnostics.Process.GetProcessById(processId);
+            return true;
+        }
+        catch (ArgumentException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>FLUSHALL has been run: what is being saved is not wanted any more, and with save points the empty data set is saved. The silo gate is held exclusively.</summary>
     internal void FlushedAll()
     {
@@ -258,7 +291,6 @@ public sealed class DumpFile : IDisposable
 
     private void Publish(Run run)
     {
-        string path = FilePath;
         lock (_changing)
         {
             if (run.IsAborted) throw new OperationCanceledException();
@@ -269,12 +301,12 @@ public sealed class DumpFile : IDisposable
             }
             try
             {
-                AtomicFile.Publish(run.Target.Path, path);
+                AtomicFile.Publish(run.Target.Path, run.FinalPath);
             }
             catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
             {
                 throw new IOException(
-                    $"Error moving temp DB file {Path.GetFileName(run.Target.Path)} on the final destination {_store.Options.DbFileName} (in server root dir {_store.Options.Dir}): {AtomicFile.Reason(failure)}", failure);
+                    $"Error moving temp DB file {Path.GetFileName(run.Target.Path)} on the final destination {Path.GetFileName(run.FinalPath)} (in server root dir {Path.GetDirectoryName(run.FinalPath)}): {AtomicFile.Reason(failure)}", failure);
             }
             _publishedRun = run.Number;
             run.IsPublished = true;
@@ -388,6 +420,7 @@ public sealed class DumpFile : IDisposable
             StartedSeconds = file.NowSeconds;
             ChangesAtStart = store.Slots.CountChanges();
             string name = isExclusive ? $"temp-{Environment.ProcessId}.rdb" : $"temp-{Environment.ProcessId}-{Number}.rdb";
+            FinalPath = file.FilePath;
             Target = new(store, Path.Combine(store.Options.Dir, name));
             Snapshot = Snapshot.Begin(store, Target, () => store.Options.RdbKeySaveDelay);
         }
@@ -408,6 +441,9 @@ public sealed class DumpFile : IDisposable
         public long StartedSeconds { get; }
 
         public long ChangesAtStart { get; }
+
+        /// <summary>Where it belongs, whatever CONFIG SET says meanwhile.</summary>
+        public string FinalPath { get; }
 
         public RdbSnapshotTarget Target { get; }
 
