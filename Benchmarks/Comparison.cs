@@ -20,7 +20,7 @@ internal sealed class ComparisonOptions
 /// </summary>
 internal sealed class Comparison(ComparisonOptions options)
 {
-    private const int Clients = 50, ValueBytes = 32, RandomKeys = 1_000_000, LoadedKeys = 1_000_000;
+    private const int Clients = 50, ValueBytes = 32, RandomKeys = 1_000_000;
 
     public async Task RunAsync()
     {
@@ -29,7 +29,7 @@ internal sealed class Comparison(ComparisonOptions options)
             await CompareStartupAsync();
         await CompareSpeedAsync();
         if (options.Memory)
-            await CompareMemoryAsync();
+            await MemoryComparison.RunAsync([]);
     }
 
     private async Task CompareStartupAsync()
@@ -79,28 +79,10 @@ internal sealed class Comparison(ComparisonOptions options)
         }
     }
 
-    private async Task CompareMemoryAsync()
-    {
-        Console.WriteLine();
-        double[][] bytes = await AlternateAsync(
-            async kind =>
-            {
-                await using RedisProcess server = await RedisProcess.StartAsync(kind);
-                await using RespConnection connection = await server.ConnectAsync();
-                connection.Timeout = TimeSpan.FromMinutes(2);
-                await connection.CallAsync("PING");
-                long before = ResidentBytes(server);
-                await Workload.LoadStringsAsync(connection, i => $"key:{i:D12}", LoadedKeys);
-                return (await SettledResidentBytesAsync(server) - before) / (double)LoadedKeys;
-            },
-            Math.Min(options.Rounds, 3));
-        Console.WriteLine($"resident bytes per key, {LoadedKeys:N0} keys of 16 bytes with values of {ValueBytes}: {Median(bytes[0]):F0}, {Median(bytes[1]):F0}, ratio {Median(bytes[1]) / Median(bytes[0]):F2}");
-    }
-
     /// <summary>Measures both, in turn and in changing order; [0] are Redis's results, [1] ours.</summary>
-    private async Task<T[][]> AlternateAsync<T>(Func<ServerKind, Task<T>> measureAsync, int? rounds = null)
+    private async Task<T[][]> AlternateAsync<T>(Func<ServerKind, Task<T>> measureAsync)
     {
-        T[][] results = [new T[rounds ?? options.Rounds], new T[rounds ?? options.Rounds]];
+        T[][] results = [new T[options.Rounds], new T[options.Rounds]];
         for (int round = 0; round < results[0].Length; round++)
         {
             for (int turn = 0; turn < 2; turn++)
@@ -158,22 +140,6 @@ internal sealed class Comparison(ComparisonOptions options)
         string stat = File.ReadAllText($"/proc/{server.ProcessId}/stat");
         string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
         return (long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)) / 100.0;
-    }
-
-    private static long ResidentBytes(RedisProcess server) =>
-        long.Parse(File.ReadAllText($"/proc/{server.ProcessId}/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize;
-
-    /// <summary>Allocators and collectors give back after the work what the work no longer needs; the least within five seconds counts.</summary>
-    private static async Task<long> SettledResidentBytesAsync(RedisProcess server)
-    {
-        long least = ResidentBytes(server);
-        for (int i = 0; i < 10; i++)
-        {
-            await Task.Delay(500);
-            least = Math.Min(least, ResidentBytes(server));
-        }
-
-        return least;
     }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);

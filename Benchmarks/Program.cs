@@ -8,6 +8,8 @@ const string Usage = """
         --only         of GET, SET, INCR, MSET and the other lines of Workload.cs; without it, every line whose commands both servers know
         --pipelines    depths instead of each line's own
         --quick        a tenth of the requests: for a first look, not for a claim
+    Benchmarks/compare memory [NAME,…]
+        only how much memory the same data takes in both: STRINGS, HASHES, LIST, ZSET, INTSETS, STREAM
     Benchmarks/compare engine [BenchmarkDotNet options]
         the engine in process: time and allocated bytes per command
     """;
@@ -15,6 +17,12 @@ const string Usage = """
 if (args is ["engine", ..])
 {
     BenchmarkSwitcher.FromAssembly(typeof(EngineBenchmarks).Assembly).Run(args.Length > 1 ? args[1..] : ["--filter", "*"]);
+    return 0;
+}
+
+if (args is ["memory", ..])
+{
+    await MemoryComparison.RunAsync(args.Length > 1 ? args[1].ToUpperInvariant().Split(',') : []);
     return 0;
 }
 

@@ -49,7 +49,11 @@ internal static class InfoCommand
         Summary = "Asks the allocator to release memory.", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
     internal static void MemoryPurge(ref CommandContext call) => call.Continuation = async reply =>
     {
-        await Task.Run(() => GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true)).ConfigureAwait(false);
+        await Task.Run(static () =>
+        {
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            CLibrary.Trim();
+        }).ConfigureAwait(false);
         reply.Ok();
     };
 
