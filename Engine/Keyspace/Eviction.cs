@@ -264,10 +264,13 @@ public sealed class Eviction
         _store.Freed(entry);
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
         _store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Evicted, "evicted"u8, key, keyspace.Database);
-        if (!_store.Effects.HasConsumers) return;
-        RespWriter effect = _unit.Begin(2);
-        effect.BulkString("DEL"u8);
-        effect.BulkString(key);
-        _unit.End(keyspace.Slot, keyspace.Database);
+        if (_store.Effects.HasConsumers)
+        {
+            RespWriter effect = _unit.Begin(2);
+            effect.BulkString("DEL"u8);
+            effect.BulkString(key);
+            _unit.End(keyspace.Slot, keyspace.Database);
+        }
+        keyspace.Slot.DropIfEmpty(keyspace);
     }
 }

@@ -79,10 +79,22 @@ public sealed class Slot
     /// <summary>Swaps two databases.</summary>
     internal void Swap(int first, int second)
     {
+        if (KeyspaceIfAny(first) is null && KeyspaceIfAny(second) is null) return;
         Keyspace a = Keyspace(first), b = Keyspace(second);
         Put(b.As(first), first);
         Put(a.As(second), second);
         _table.SwapKeyCounts(Number, first, second);
+    }
+
+    /// <summary>
+    /// Gives up a keyspace whose last key has gone, unless it is the first database's. Not from within a command, which may be about to add to it:
+    /// for eviction, whose limit may be nearer than tens of thousands of empty tables.
+    /// </summary>
+    internal void DropIfEmpty(Keyspace keyspace)
+    {
+        if (keyspace.Count != 0 || keyspace.Database == 0 || keyspace.Snapshots is not null) return;
+        _others![keyspace.Database] = null;
+        TablesChanged(-keyspace.CountedArrayBytes);
     }
 
     /// <summary>Empties a database and returns what was in it, so that the caller may free it in the background.</summary>
@@ -90,10 +102,10 @@ public sealed class Slot
     {
         Keyspace? cleared = KeyspaceIfAny(database);
         if (cleared is null || cleared.Count == 0) return null;
-        var empty = new Keyspace(this, database);
-        Put(empty, database);
+        if (database == 0) _first = new Keyspace(this, 0);
+        else _others![database] = null;
         AddBytes(-cleared.EntryBytes);
-        TablesChanged(empty.ArrayBytes - cleared.CountedArrayBytes);
+        TablesChanged((database == 0 ? _first.ArrayBytes : 0) - cleared.CountedArrayBytes);
         _table.KeyCountChanged(Number, database, -cleared.Count);
         cleared.Flushed();
         return cleared;

@@ -213,6 +213,19 @@ public sealed class EvictionTests : IDisposable
         Assert.All(_redis.TakeEvents(), name => Assert.EndsWith("@5", name));
     }
 
+    [Theory]
+    [InlineData("allkeys-random")]
+    [InlineData("volatile-lru")]
+    public void The_tables_of_a_database_do_not_take_the_room_of_its_keys(string policy)
+    {
+        _redis.Client.Session.Database = 9;
+        Limit(policy, 100 * 1024);
+        for (int i = 0; i < 5000; i++) Assert.Equal("OK", _redis.Run("SETEX", Name("", i), "10000", "x"));
+        Assert.Equal("OK", _redis.Run("FLUSHDB"));
+        Limit(policy, 0);
+        Assert.Equal("OK", _redis.Run("SETEX", "k", "10000", "x"));
+    }
+
     [Fact]
     public async Task Config_set_of_a_lower_limit_evicts_without_another_command()
     {
