@@ -10,6 +10,9 @@ const string Usage = """
         --quick        a tenth of the requests: for a first look, not for a claim
     Benchmarks/compare memory [NAME,…]
         only how much memory the same data takes in both: STRINGS, HASHES, LIST, ZSET, INTSETS, STREAM
+    Benchmarks/compare persistence [--rounds N] [--quick]
+        snapshots and logs of a million keys beside redis-server: BGSAVE, loading, and the slowest SETs with and without a running BGSAVE; medians of N rounds (3)
+        --quick        a tenth of the keys
     Benchmarks/compare engine [BenchmarkDotNet options]
         the engine in process: time and allocated bytes per command
     """;
@@ -26,7 +29,13 @@ if (args is ["memory", ..])
     return 0;
 }
 
+bool persistence = args is ["persistence", ..];
 ComparisonOptions options = new();
+if (persistence)
+{
+    args = args[1..];
+    options.Rounds = 3;
+}
 for (int i = 0; i < args.Length; i++)
 {
     switch (args[i])
@@ -41,6 +50,12 @@ for (int i = 0; i < args.Length; i++)
             Console.WriteLine(Usage);
             return args[i] is "--help" or "-h" ? 0 : 2;
     }
+}
+
+if (persistence)
+{
+    await new PersistenceComparison(options.Rounds, 1_000_000 / options.RequestDivisor).RunAsync();
+    return 0;
 }
 
 await new Comparison(options).RunAsync();

@@ -1,0 +1,153 @@
+using System.Diagnostics;
+using System.Globalization;
+using OrleansRedis.Tests.Harness;
+
+namespace OrleansRedis.Benchmarks;
+
+/// <summary>
+/// Snapshots and logs of a million keys beside redis-server: how long BGSAVE takes, how long loading what it wrote takes and loading as many logged commands,
+/// and what a running BGSAVE does to the slowest of the clients that write at full load.
+/// </summary>
+internal sealed class PersistenceComparison(int rounds, int keys)
+{
+    private const int Clients = 50, ValueBytes = 32;
+
+    public async Task RunAsync()
+    {
+        Console.WriteLine($"{Environment.ProcessorCount} cores; {keys:N0} keys of 16 bytes with values of {ValueBytes}; medians of {rounds} rounds: redis-server, ours, ratio ours/redis");
+        var saving = new double[2][];
+        var loading = new double[2][];
+        var replaying = new double[2][];
+        var calm = new double[2][];
+        var busy = new double[2][];
+        foreach (double[][] results in (double[][][])[saving, loading, replaying, calm, busy]) results[0] = new double[rounds];
+        foreach (double[][] results in (double[][][])[saving, loading, replaying, calm, busy]) results[1] = new double[rounds];
+        for (int round = 0; round < rounds; round++)
+        {
+            for (int turn = 0; turn < 2; turn++)
+            {
+                int who = (round + turn) % 2;
+                ServerKind kind = who == 0 ? ServerKind.Redis : ServerKind.OrleansRedis;
+                (saving[who][round], loading[who][round], calm[who][round], busy[who][round]) = await MeasureSnapshotAsync(kind);
+                replaying[who][round] = await MeasureLogAsync(kind);
+            }
+        }
+        Show("BGSAVE, ms", saving);
+        Show("loading dump.rdb, ms", loading);
+        Show("loading an append-only log of as many SET, ms", replaying);
+        Show($"SET at full load ({Clients} clients), p99.9, ms", calm);
+        Show("the same while BGSAVE runs all the time", busy);
+        Console.WriteLine($"p99.9 with BGSAVE in terms of p99.9 without: {Median(busy[0]) / Median(calm[0]):F2}, {Median(busy[1]) / Median(calm[1]):F2}");
+    }
+
+    private async Task<(double SavingMs, double LoadingMs, double CalmMs, double BusyMs)> MeasureSnapshotAsync(ServerKind kind)
+    {
+        string directory = Directory.CreateTempSubdirectory("orleansredis-bench-").FullName;
+        try
+        {
+            var saving = new List<double>();
+            double calm, busy;
+            await using (RedisProcess server = await RedisProcess.StartAsync(kind, directory, 0))
+            {
+                await using RespConnection redis = await server.ConnectAsync();
+                redis.Timeout = TimeSpan.FromMinutes(2);
+                await Workload.LoadStringsAsync(redis, i => $"key:{i:D12}", keys);
+                await SaveAsync(redis); // the first one warms up
+                for (int i = 0; i < 3; i++) saving.Add(await SaveAsync(redis));
+                await SlowestAsync(server, seconds: 2);
+                calm = await SlowestAsync(server, seconds: 5);
+                using var stop = new CancellationTokenSource();
+                Task disturbing = SaveAllTheTimeAsync(server, stop.Token);
+                busy = await SlowestAsync(server, seconds: 5);
+                await stop.CancelAsync();
+                await disturbing;
+                await SaveAsync(redis);
+            }
+            await using RedisProcess second = await RedisProcess.StartAsync(kind, directory, 0);
+            return (Median([.. saving]), LoadedMs(second, "DB loaded from disk: "), calm, busy);
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private async Task<double> MeasureLogAsync(ServerKind kind)
+    {
+        string directory = Directory.CreateTempSubdirectory("orleansredis-bench-").FullName;
+        string[] directives = ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"];
+        try
+        {
+            await using (RedisProcess server = await RedisProcess.StartAsync(kind, directory, 0, directives))
+            {
+                await using RespConnection redis = await server.ConnectAsync();
+                redis.Timeout = TimeSpan.FromMinutes(2);
+                await Workload.LoadStringsAsync(redis, i => $"key:{i:D12}", keys);
+                await server.TerminateAsync();
+                await server.WaitForExitAsync(TimeSpan.FromMinutes(1));
+            }
+            await using RedisProcess second = await RedisProcess.StartAsync(kind, directory, 0, directives);
+            return LoadedMs(second, "DB loaded from append only file: ");
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    private static double LoadedMs(RedisProcess server, string line)
+    {
+        string found = server.Log.First(text => text.Contains(line, StringComparison.Ordinal));
+        string seconds = found[(found.IndexOf(line, StringComparison.Ordinal) + line.Length)..].Split(' ')[0];
+        return 1000 * double.Parse(seconds, CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>BGSAVE, and how long INFO says that it is in progress.</summary>
+    private static async Task<double> SaveAsync(RespConnection redis)
+    {
+        long begin = Stopwatch.GetTimestamp();
+        await redis.LineAsync("BGSAVE");
+        while (!(await redis.LineAsync("INFO persistence")).Text.Contains("rdb_bgsave_in_progress:0", StringComparison.Ordinal)) await Task.Delay(2);
+        double took = Stopwatch.GetElapsedTime(begin).TotalMilliseconds;
+        if (!(await redis.LineAsync("INFO persistence")).Text.Contains("rdb_last_bgsave_status:ok", StringComparison.Ordinal)) throw new InvalidOperationException("BGSAVE failed.");
+        return took;
+    }
+
+    private static async Task SaveAllTheTimeAsync(RedisProcess server, CancellationToken stop)
+    {
+        await using RespConnection redis = await server.ConnectAsync();
+        while (!stop.IsCancellationRequested) await SaveAsync(redis);
+    }
+
+    /// <summary>The p99.9 of SET, in ms, while as many clients as there are send one after the other.</summary>
+    private async Task<double> SlowestAsync(RedisProcess server, int seconds)
+    {
+        using Process benchmark = new();
+        benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true };
+        int requests = 100_000 * seconds;
+        foreach (string word in (string[])["-p", Text(server.Port), "-c", Text(Clients), "-d", Text(ValueBytes), "-r", Text(keys), "-n", Text(requests), "-t", "set"])
+            benchmark.StartInfo.ArgumentList.Add(word);
+        benchmark.Start();
+        string report = await benchmark.StandardOutput.ReadToEndAsync();
+        await benchmark.WaitForExitAsync();
+        // "99.902% <= 1.055 milliseconds (cumulative count 199805)", in rising order
+        foreach (string line in report.Split('\n', '\r'))
+        {
+            string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            if (words is [var percent, "<=", var ms, "milliseconds", ..] && percent.EndsWith('%') && double.Parse(percent[..^1], CultureInfo.InvariantCulture) >= 99.9)
+                return double.Parse(ms, CultureInfo.InvariantCulture);
+        }
+        throw new InvalidOperationException($"redis-benchmark did not say how slow the slowest were: {report}");
+    }
+
+    private static void Show(string what, double[][] results) =>
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what,-55} {Median(results[0]),9:F2} {Median(results[1]),9:F2} {Median(results[1]) / Median(results[0]),6:F2}"));
+
+    private static double Median(double[] values)
+    {
+        double[] sorted = [.. values.Order()];
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+    }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+}
