@@ -363,7 +363,7 @@ public sealed class SnapshotTests
 
             public override ReadOnlySpan<byte> Written => Encoding.UTF8.GetBytes(_text.ToString());
 
-            public override int Length => _text.Length;
+            protected override int WrittenLength => _text.Length;
 
             public override bool IsLarge => _text.Capacity > 1 << 20;
 

@@ -9,7 +9,7 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal sealed class KeyspaceSnapshot
 {
-    /// <summary>About so many keys are written out in one hold of the gate: some tens of µs.</summary>
+    /// <summary>About so many keys are copied in one hold of the gate: some tens of µs.</summary>
     private const int KeysPerRegion = 256;
 
     /// <summary>The same in bytes of memory: compressing so many takes about a millisecond.</summary>
@@ -28,9 +28,11 @@ internal sealed class KeyspaceSnapshot
     [ThreadStatic]
     private static List<object>? t_entries;
 
-    public KeyspaceSnapshot(Keyspace keyspace)
+    /// <summary>Puts a mark on a keyspace.</summary>
+    public KeyspaceSnapshot(Keyspace keyspace, Snapshot snapshot)
     {
         _keyspace = keyspace;
+        _snapshot = snapshot;
         Database = keyspace.Database;
         long byCount = keyspace.Count <= MostKeysWritten ? 1 : (keyspace.Count + KeysPerRegion - 1) / KeysPerRegion;
         long bySize = (keyspace.EntryBytes + BytesPerRegion - 1) / BytesPerRegion;
@@ -38,6 +40,8 @@ internal sealed class KeyspaceSnapshot
         _regions = (uint)Math.Clamp(Math.Min(Math.Max(byCount, bySize), 2L * keyspace.Count), 1, int.MaxValue);
         _left = _regions;
         if (_regions > 1) _written = new ulong[(_regions + 63) / 64];
+        Next = keyspace.Snapshots;
+        keyspace.Snapshots = this;
     }
 
     /// <summary>The number that the database had at the instant.</summary>
@@ -50,14 +54,6 @@ internal sealed class KeyspaceSnapshot
 
     /// <summary>Bytes of the keyspace, if it was flushed.</summary>
     public long FlushedBytes { get; private set; }
-
-    /// <summary>Puts the mark on the keyspace.</summary>
-    public void Put(Snapshot snapshot)
-    {
-        _snapshot = snapshot;
-        Next = _keyspace.Snapshots;
-        _keyspace.Snapshots = this;
-    }
 
     /// <summary>Takes the mark off, if it is still on.</summary>
     public void TakeOff()
@@ -110,14 +106,14 @@ internal sealed class KeyspaceSnapshot
         Debug.Assert(!IsRegionWritten(region));
         if (_written is null)
         {
-            foreach (object entry in _keyspace) chunk.Write(Database, entry);
+            foreach (object entry in _keyspace) chunk.Take(Database, entry);
             return --_left == 0;
         }
         List<object> entries = t_entries ??= [];
         try
         {
             _keyspace.Range(FirstHashOf(region), FirstHashOf(region + 1), entries);
-            foreach (object entry in CollectionsMarshal.AsSpan(entries)) chunk.Write(Database, entry);
+            foreach (object entry in CollectionsMarshal.AsSpan(entries)) chunk.Take(Database, entry);
         }
         finally
         {

@@ -11,7 +11,8 @@ namespace OrleansRedis.Engine;
 /// is written: all or nothing of a small one, of a larger one which regions, a region being a range of hashes with some hundreds of keys.
 /// <see cref="Run"/>, on a thread of its own, goes through them all. Who wants to change a key first writes out the region in which the key
 /// lives, is to live, or lived, unless that is done (<see cref="Keyspace.BeforeChange(ReadOnlySpan{byte})"/>). So what is written of a region is what it held at the instant,
-/// whoever wrote it, and each is written once.
+/// whoever wrote it, and each is written once. Under the gate small keys are only copied (see <see cref="SnapshotChunk"/>); bringing them into the file's form is up to the
+/// saver, with no gate held.
 /// </para>
 /// <para>
 /// <b>Who may touch what.</b> A keyspace's marks, and what hangs on them, are state of its slot: under the slot's gate (or with the silo gate held
@@ -22,7 +23,7 @@ namespace OrleansRedis.Engine;
 /// <para>
 /// <b>The races, one by one.</b>
 /// <list type="bullet">
-/// <item><em>The beginning</em>: the silo gate is held exclusively (for a single slot its own gate will do), so no command is half done, and no
+/// <item><em>The beginning</em>: the silo gate is held exclusively, so no command is half done, and no
 /// one sees only some of the marks.</item>
 /// <item><em>A writer and the saver at the same region</em>: both hold the slot's gate.</item>
 /// <item><em>The end</em>: a writer enqueues its chunk in the same hold of the gate in which it marks the region as written. The saver, who
@@ -58,33 +59,35 @@ internal sealed class Snapshot
     /// <summary>The saver gives a chunk to the target when it is this large.</summary>
     private const int ChunkBytes = 64 * 1024;
 
+    /// <summary>So many chunks are kept for being used again.</summary>
+    private const int MostSpare = 64;
+
     /// <summary>So often the target is asked to settle.</summary>
     private const int SettleBytes = 1 << 20;
 
-    private readonly SiloGate? _siloGate;
+    private readonly SiloGate _siloGate;
     private readonly ISnapshotTarget _target;
-    private readonly List<KeyspaceSnapshot?> _marks;  // null once written; the saver's own
-    private readonly ConcurrentQueue<SnapshotChunk> _queue = new();
+    private readonly List<KeyspaceSnapshot?> _marks = []; // null once written; the saver's own
+    private readonly ConcurrentQueue<(SnapshotChunk Chunk, long Length)> _queue = new();
     private readonly ConcurrentBag<SnapshotChunk> _spare = [];
     private readonly Lock _appending = new();
     private volatile bool _over;
     private Exception? _failure;
+    private int _spareCount;
     private long _queuedBytes;
     private long _flushedBytes;
     private long _mostHeldBytes;
     private long _keysWritten;
     private long _copiedBytes;
 
-    private Snapshot(SiloGate? siloGate, ISnapshotTarget target, IEnumerable<KeyspaceSnapshot> marks, long keys)
+    private Snapshot(SiloGate siloGate, ISnapshotTarget target)
     {
         _siloGate = siloGate;
         _target = target;
-        _marks = [.. marks];
-        Keys = keys;
     }
 
     /// <summary>How many keys there were at the instant.</summary>
-    public long Keys { get; }
+    public long Keys { get; private set; }
 
     /// <summary>How many of them are written.</summary>
     public long KeysWritten => Volatile.Read(ref _keysWritten);
@@ -111,39 +114,23 @@ internal sealed class Snapshot
     public static Snapshot Begin(Store store, ISnapshotTarget target, Func<int>? keyDelay = null)
     {
         SlotTable slots = store.Slots;
-        return Begin(Enumerate(slots), slots.Databases, store.SiloGate, target, keyDelay);
-
-        static IEnumerable<Slot> Enumerate(SlotTable slots)
+        var snapshot = new Snapshot(store.SiloGate, target) { KeyDelay = keyDelay };
+        var counts = new List<DatabaseCount>();
+        // By database, as redis-server writes its files.
+        for (int database = 0; database < slots.Databases; database++)
         {
+            long keys = 0, expiring = 0;
             for (int number = 0; number < KeySlot.Count; number++)
             {
-                if (slots[number] is { } slot) yield return slot;
-            }
-        }
-    }
-
-    /// <summary>Fixes the instant for one slot. The caller holds its gate.</summary>
-    public static Snapshot BeginSlot(Store store, Slot slot, ISnapshotTarget target) => Begin([slot], store.Slots.Databases, store.SiloGate, target, null);
-
-    private static Snapshot Begin(IEnumerable<Slot> slots, int databases, SiloGate gate, ISnapshotTarget target, Func<int>? keyDelay)
-    {
-        var marks = new List<KeyspaceSnapshot>();
-        var counts = new DatabaseCount[databases];
-        long keys = 0;
-        foreach (Slot slot in slots)
-        {
-            for (int database = 0; database < databases; database++)
-            {
-                if (slot.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
-                marks.Add(new(keyspace));
+                if (slots.KeyCount(database, number) == 0 || slots[number]?.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
+                snapshot._marks.Add(new(keyspace, snapshot));
                 keys += keyspace.Count;
-                counts[database] = new(database, counts[database].Keys + keyspace.Count, counts[database].Expiring + keyspace.ExpiringCount);
+                expiring += keyspace.ExpiringCount;
             }
+            if (keys != 0) counts.Add(new(database, keys, expiring));
+            snapshot.Keys += keys;
         }
-        // By database, as redis-server writes its files; within one by slot, as they are.
-        var snapshot = new Snapshot(gate, target, marks.Exists(mark => mark.Database != 0) ? marks.OrderBy(mark => mark.Database) : marks, keys) { KeyDelay = keyDelay };
-        target.Expect([.. counts.Where(count => count.Keys > 0)]);
-        foreach (KeyspaceSnapshot mark in marks) mark.Put(snapshot);
+        target.Expect(counts);
         return snapshot;
     }
 
@@ -191,6 +178,7 @@ internal sealed class Snapshot
                 if (chunk.Length >= ChunkBytes)
                 {
                     sinceSettled += chunk.Length;
+                    Complete(chunk);
                     Append(chunk);
                     if (chunk.IsLarge) chunk = _target.CreateChunk();
                     else chunk.Clear();
@@ -205,6 +193,7 @@ internal sealed class Snapshot
             }
             if (finished) _marks[at] = null; // a keyspace that was flushed is not needed any more
         }
+        Complete(chunk);
         Append(chunk);
         EmptyQueue(0);
         bool complete = !_over;
@@ -243,8 +232,9 @@ internal sealed class Snapshot
             Return(chunk);
             return;
         }
-        Hold(ref _queuedBytes, chunk.Length);
-        _queue.Enqueue(chunk);
+        long length = chunk.Length;
+        Hold(ref _queuedBytes, length);
+        _queue.Enqueue((chunk, length));
         if (Volatile.Read(ref _queuedBytes) > MostQueuedBytes) EmptyQueue(MostQueuedBytes);
     }
 
@@ -259,7 +249,7 @@ internal sealed class Snapshot
     {
         stripe = 0;
         if (exclusive) return;
-        while (!_siloGate!.TryEnterShared(out stripe)) _siloGate.WhenShared().Wait();
+        while (!_siloGate.TryEnterShared(out stripe)) _siloGate.WhenShared().Wait();
         mark.Slot.Gate.Enter();
     }
 
@@ -267,7 +257,7 @@ internal sealed class Snapshot
     {
         if (exclusive) return;
         mark.Slot.Gate.Exit();
-        _siloGate!.ExitShared(stripe);
+        _siloGate.ExitShared(stripe);
     }
 
     private void TakeOff(KeyspaceSnapshot mark)
@@ -305,14 +295,28 @@ internal sealed class Snapshot
     {
         while (Volatile.Read(ref _queuedBytes) > downTo)
         {
-            SnapshotChunk? chunk;
+            (SnapshotChunk Chunk, long Length) next;
             lock (_appending) // around both, so that nobody finds the queue empty and the target not up to date
             {
-                if (!_queue.TryDequeue(out chunk)) return;
-                Append(chunk);
+                if (!_queue.TryDequeue(out next)) return;
+                Complete(next.Chunk);
+                Append(next.Chunk);
             }
-            Interlocked.Add(ref _queuedBytes, -chunk.Length);
-            Return(chunk);
+            Interlocked.Add(ref _queuedBytes, -next.Length);
+            Return(next.Chunk);
+        }
+    }
+
+    private void Complete(SnapshotChunk chunk)
+    {
+        if (_over) return;
+        try
+        {
+            chunk.Complete();
+        }
+        catch (Exception failure)
+        {
+            Fail(failure);
         }
     }
 
@@ -346,12 +350,18 @@ internal sealed class Snapshot
         }
     }
 
-    private SnapshotChunk Rent() => _spare.TryTake(out SnapshotChunk? chunk) ? chunk : _target.CreateChunk();
+    private SnapshotChunk Rent()
+    {
+        if (!_spare.TryTake(out SnapshotChunk? chunk)) return _target.CreateChunk();
+        Interlocked.Decrement(ref _spareCount);
+        return chunk;
+    }
 
     private void Return(SnapshotChunk chunk)
     {
-        if (chunk.IsLarge) return;
+        if (chunk.IsLarge || Volatile.Read(ref _spareCount) >= MostSpare) return;
         chunk.Clear();
+        Interlocked.Increment(ref _spareCount);
         _spare.Add(chunk);
     }
 
