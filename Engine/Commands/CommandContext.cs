@@ -440,7 +440,7 @@ public ref partial struct CommandContext
         if (_changes > 0 && !_effectsGiven)
         {
             Slot slot = _slot ?? OnlySlot();
-            if (!Request.Frame.IsEmpty)
+            if (Request.IsCanonical)
             {
                 unit.AddFrame(slot, Session.Database, Request.Frame);
             }

@@ -31,6 +31,40 @@ public readonly ref struct Request(ReadOnlySpan<byte> buffer, ReadOnlySpan<Argum
         }
     }
 
+    /// <summary>
+    /// Whether <see cref="Frame"/> is as this server would write it, so that others may be given it as it is. Readers of requests do not look at what
+    /// stands where line ends should, but those of logs do.
+    /// </summary>
+    internal bool IsCanonical
+    {
+        get
+        {
+            if (Frame.IsEmpty) return false;
+            int header = HeaderLength(_arguments.Length), length = header;
+            if (!IsLineEnd(header - 2)) return false;
+            foreach (ArgumentRange range in _arguments)
+            {
+                length += HeaderLength(range.Length) + range.Length + 2;
+                if (!IsLineEnd(range.Start - 2) || !IsLineEnd(range.Start + range.Length)) return false;
+            }
+            return length == Frame.Length; // so no number has more digits than it needs
+        }
+    }
+
+    private bool IsLineEnd(int at) => _buffer[at] == '\r' && _buffer[at + 1] == '\n';
+
+    /// <summary>How long "$number" or "*number" is with its line end.</summary>
+    private static int HeaderLength(int number)
+    {
+        int digits = 1;
+        while (number >= 10)
+        {
+            number /= 10;
+            digits++;
+        }
+        return digits + 3;
+    }
+
     /// <summary>A copy that outlives the input buffer.</summary>
     public OwnedRequest ToOwned()
     {

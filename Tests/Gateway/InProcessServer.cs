@@ -12,9 +12,11 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("orleansredis");
     private readonly RedisListener _listener;
 
-    private InProcessServer()
+    private InProcessServer(Action<ServerOptions>? configure)
     {
-        Store = new Store(new ServerOptions { Port = 0, Save = new(), Dir = _directory.FullName, UnixSocket = Path.Combine(_directory.FullName, "socket") }, TimeProvider.System);
+        var options = new ServerOptions { Port = 0, Save = new(), Dir = _directory.FullName, UnixSocket = Path.Combine(_directory.FullName, "socket") };
+        configure?.Invoke(options);
+        Store = new Store(options, TimeProvider.System);
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
         Server = new RedisServer(Store, this, NullLoggerFactory.Instance);
         _listener = new RedisListener(Server);
@@ -24,9 +26,10 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
 
     public RedisServer Server { get; }
 
-    public static async Task<InProcessServer> StartAsync()
+    public static async Task<InProcessServer> StartAsync(Action<ServerOptions>? configure = null, Action<Store>? prepare = null)
     {
-        var server = new InProcessServer();
+        var server = new InProcessServer(configure);
+        prepare?.Invoke(server.Store);
         await server._listener.StartAsync(CancellationToken.None);
         return server;
     }

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>
@@ -25,10 +23,11 @@ internal sealed class LogWriter : IDisposable
     private const int GatherMs = 1;
 
     /// <summary>After so long without a write, those who are about to reply write by themselves.</summary>
-    private static readonly long s_quiet = Stopwatch.Frequency / 5000;
-    private static readonly long s_errorLogInterval = Stopwatch.Frequency * 30;
+    private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(0.2);
+    private static readonly TimeSpan s_errorLogInterval = TimeSpan.FromSeconds(30);
 
     private readonly Store _store;
+    private readonly TimeProvider _time;
     private readonly LogBuffer _buffer;
     private readonly SemaphoreSlim _sync = new(1, 1);     // one fsync at a time, as a failure is reported to one of them only; taken before _io
     private readonly object _io = new();                  // guards the file and what is said of it, down to the blank line
@@ -57,6 +56,7 @@ internal sealed class LogWriter : IDisposable
     public LogWriter(Store store, LogBuffer buffer)
     {
         _store = store;
+        _time = store.Clock.Time;
         _buffer = buffer;
         _thread = new(Run) { IsBackground = true, Name = "append log" };
     }
@@ -105,7 +105,7 @@ internal sealed class LogWriter : IDisposable
             _committed = _written = _synced = _buffer.Appended;
             _fileStart = _written - file.Length;
             _limit = long.MaxValue;
-            _lastSync = Stopwatch.GetTimestamp();
+            _lastSync = _time.GetTimestamp();
             Forgive();
             _buffer.Release(_written);
         }
@@ -209,7 +209,7 @@ internal sealed class LogWriter : IDisposable
     /// </summary>
     public void BeforeReply()
     {
-        if (_buffer.Appended == Written || IsSyncing || Stopwatch.GetTimestamp() - Volatile.Read(ref _lastWrite) < s_quiet) return;
+        if (_buffer.Appended == Written || IsSyncing || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < s_quiet) return;
         if (!Monitor.TryEnter(_io)) return;
         try
         {
@@ -237,7 +237,6 @@ internal sealed class LogWriter : IDisposable
     /// <summary>To be called every 100 ms or so: everysec's fsync, and another attempt after a failure.</summary>
     public void Tick(bool isSecond)
     {
-        long now = Stopwatch.GetTimestamp();
         if (isSecond) _buffer.Trim();
         if (isSecond && Failure is not null && !IsDamaged && !IsSyncing)
         {
@@ -250,13 +249,13 @@ internal sealed class LogWriter : IDisposable
         if (Policy == AppendFsync.Always && Committed < Written) _work.Set(); // it may not have been so when the thread went to sleep
         if (IsSyncing)
         {
-            if (_countedAsDelayed || Written == Synced || Stopwatch.GetElapsedTime(_lastSync).TotalSeconds < 2) return;
+            if (_countedAsDelayed || Written == Synced || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(2)) return;
             _countedAsDelayed = true;
             DelayedSyncs++;
             _store.Log.Notice("Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may slow down Redis.");
             return;
         }
-        if (Policy != AppendFsync.Everysec || Synced >= Written || SyncsNot || _syncFailure is not null || now - _lastSync < Stopwatch.Frequency) return;
+        if (Policy != AppendFsync.Everysec || Synced >= Written || SyncsNot || _syncFailure is not null || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(1)) return;
         if (!_sync.Wait(0)) return;
         _syncing = true;
         ThreadPool.UnsafeQueueUserWorkItem(static writer => writer.SyncInBackground(), this, preferLocal: false);
@@ -340,7 +339,7 @@ internal sealed class LogWriter : IDisposable
             _pieces.Clear();
         }
         Volatile.Write(ref _written, at);
-        Volatile.Write(ref _lastWrite, Stopwatch.GetTimestamp());
+        Volatile.Write(ref _lastWrite, _time.GetTimestamp());
         if (SyncsNot) _buffer.Release(at);
         else if (at - _buffer.HeldFrom > MostHeld) _buffer.Release(at - MostHeld);
         if (_writeFailure is not null)
@@ -356,11 +355,10 @@ internal sealed class LogWriter : IDisposable
     /// <summary>The file ends at the end of a command, if the system lets us; the rest is still in the buffer.</summary>
     private void FailWriting(string reason, long whole)
     {
-        long now = Stopwatch.GetTimestamp();
-        bool logs = _writeFailure is null || now - _lastErrorLogged > s_errorLogInterval;
+        bool logs = _writeFailure is null || _time.GetElapsedTime(_lastErrorLogged) > s_errorLogInterval;
         if (logs)
         {
-            _lastErrorLogged = now;
+            _lastErrorLogged = _time.GetTimestamp();
             _store.Log.Warning($"Error writing to the AOF file: {reason}");
         }
         try
@@ -380,7 +378,7 @@ internal sealed class LogWriter : IDisposable
     private bool TrySync(ILogFile file, long upTo)
     {
         if (_syncFailure is not null) return false; // only after it was mended
-        _lastSync = Stopwatch.GetTimestamp();
+        _lastSync = _time.GetTimestamp();
         try
         {
             file.Sync();
@@ -453,7 +451,7 @@ internal sealed class LogWriter : IDisposable
             file = _file;
             upTo = _written;
             _countedAsDelayed = false;
-            _lastSync = Stopwatch.GetTimestamp();
+            _lastSync = _time.GetTimestamp();
         }
         string? failure = null;
         try
