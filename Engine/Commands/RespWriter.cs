@@ -28,6 +28,9 @@ public sealed class RespWriter
     /// <summary>The bytes waiting to be sent.</summary>
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
 
+    /// <summary>The same as memory, valid until more is written or it is cleared.</summary>
+    public ReadOnlyMemory<byte> WrittenMemory => _buffer.AsMemory(0, _length);
+
     /// <summary>Forgets everything written, and gives a buffer that had to grow far back to the collector.</summary>
     public void Clear()
     {

@@ -36,7 +36,7 @@ public sealed class ServerOptions
     [Directive("timeout")]
     public int Timeout { get; set; }
 
-    /// <summary>io-threads: how many threads read, run and answer the clients' commands; 0 for as many as there are processors.</summary>
+    /// <summary>io-threads: how many threads at most read, run and answer the clients' commands; 0 for as many as there are processors.</summary>
     [Directive("io-threads", Immutable = true, Max = 128)]
     public int IoThreads { get; set; }
 

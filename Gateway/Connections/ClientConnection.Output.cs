@@ -32,9 +32,8 @@ public sealed partial class ClientConnection
             _sending = SendLargeAsync(_reply.Detach());
             return;
         }
-        _output.Write(_reply.Written);
-        _reply.Clear();
-        ValueTask<FlushResult> flush = _output.FlushAsync();
+        ValueTask<FlushResult> flush = _output.WriteAsync(_reply.WrittenMemory);
+        _reply.Clear(); // what was not sent was copied
         if (!flush.IsCompletedSuccessfully) _sending = flush.AsTask();
     }
 

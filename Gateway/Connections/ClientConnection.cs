@@ -95,8 +95,12 @@ public sealed partial class ClientConnection : Session
         Wake();
     }
 
-    /// <summary>Lets the loop go on though nothing has come in; on a thread of the pool, as the caller may hold gates.</summary>
-    private void Wake() => ThreadPool.UnsafeQueueUserWorkItem(static input => input.CancelPendingRead(), _input, preferLocal: false);
+    /// <summary>Lets the loop go on though nothing has come in; not on this thread, as the caller may hold gates.</summary>
+    private void Wake()
+    {
+        if (_input is EpollReader) _input.CancelPendingRead(); // goes on on its event loop
+        else ThreadPool.UnsafeQueueUserWorkItem(static input => input.CancelPendingRead(), _input, preferLocal: false);
+    }
 
     /// <summary>Serves the client until it or we close the connection.</summary>
     public async Task RunAsync()

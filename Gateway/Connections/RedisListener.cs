@@ -28,6 +28,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         + "NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";
 
     private readonly List<(IConnectionListener Listener, Task Accepting)> _listeners = [];
+    private IConnectionListenerFactory? _transport;
 
     private ServerOptions Options => server.Options;
 
@@ -43,7 +44,11 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     }
 
     /// <summary>Stops listening; connections that are there stay.</summary>
-    public ValueTask DisposeAsync() => UnbindAsync(_ => true);
+    public async ValueTask DisposeAsync()
+    {
+        await UnbindAsync(_ => true).ConfigureAwait(false);
+        (_transport as IDisposable)?.Dispose();
+    }
 
     private async Task BindTcpAsync(CancellationToken cancellation)
     {
@@ -115,6 +120,16 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
 
     private async Task ListenAsync(EndPoint endPoint, CancellationToken cancellation)
     {
+        _transport ??= MakeTransport();
+        IConnectionListener listener = await _transport.BindAsync(endPoint, cancellation).ConfigureAwait(false);
+        _listeners.Add((listener, AcceptAsync(listener)));
+    }
+
+    /// <summary>Our own event loops; elsewhere than on Linux, or to compare with it, Kestrel's sockets.</summary>
+    private IConnectionListenerFactory MakeTransport()
+    {
+        if (EpollTransport.IsSupported && Environment.GetEnvironmentVariable("ORLEANSREDIS_TRANSPORT") != "kestrel")
+            return new EpollTransport(Options.IoThreads == 0 ? Environment.ProcessorCount : Options.IoThreads, Options.TcpBacklog, BindSocket, server.Logger);
         var options = new SocketTransportOptions
         {
             Backlog = Options.TcpBacklog,
@@ -123,9 +138,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
             WaitForDataBeforeAllocatingBuffer = false,
             CreateBoundListenSocket = BindSocket,
         };
-        var transport = new SocketTransportFactory(Microsoft.Extensions.Options.Options.Create(options), server.Loggers);
-        IConnectionListener listener = await transport.BindAsync(endPoint, cancellation).ConfigureAwait(false);
-        _listeners.Add((listener, AcceptAsync(listener)));
+        return new SocketTransportFactory(Microsoft.Extensions.Options.Options.Create(options), server.Loggers);
     }
 
     /// <summary>As Kestrel does it, but an IPv6 socket takes IPv6 only: "bind * -::*" means two sockets on one port.</summary>

@@ -1,0 +1,219 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>
+/// A thread with an epoll set. It waits for its connections' sockets, and what they have to do is done right on it: receive, run the
+/// requests, send the replies.
+/// </summary>
+internal sealed unsafe class EventLoop
+{
+    private const int MaxEvents = 256;
+
+    [ThreadStatic]
+    private static EventLoop? t_current;
+
+    private readonly LoopGroup _group;
+    private readonly ILogger _logger;
+    private readonly int _set;
+    private readonly int _bell;
+    private readonly Thread _thread;
+    private readonly byte[] _events = GC.AllocateArray<byte>(MaxEvents * 16, pinned: true);
+    private readonly ConcurrentQueue<EpollConnection> _posted = new();
+    private readonly Queue<EpollConnection> _postedHere = new();
+    private readonly Lock _ringing = new();
+    private EpollConnection?[] _connections = new EpollConnection?[64];
+    private volatile LoopLoad? _load;
+    private volatile bool _isAsleep = true;
+    private int _window;
+    private int _isRung;
+    private bool _isOver;
+
+    internal EventLoop(int number, LoopGroup group, ILogger logger)
+    {
+        _group = group;
+        _logger = logger;
+        _set = Libc.EpollCreate(Libc.CloseOnExec);
+        _bell = Libc.EventDescriptor(0, Libc.CloseOnExec | Libc.NonBlocking);
+        // Edge-triggered, so that the bell need never be read: each ring is an event.
+        if (_set < 0 || _bell < 0 || Libc.Control(_set, Libc.Add, _bell, Libc.EpollIn | Libc.EpollEdge) < 0)
+            throw new IOException($"No epoll set can be made: error {Marshal.GetLastSystemError()}.");
+        _thread = new(Run) { IsBackground = true, Name = $"io {number}" };
+    }
+
+    /// <summary>Whether this is the caller's own thread.</summary>
+    internal bool IsCurrent => t_current == this;
+
+    /// <summary>The part of its time, 0 to 1, that it lately had something to do; 1 while it is held up by a single command for long.</summary>
+    internal float Load => _load is not { } load ? 0 : !load.IsStale ? load.Share : _isAsleep ? 0 : 1;
+
+    /// <summary>Whether it has not ended.</summary>
+    internal bool IsAlive => _thread.IsAlive;
+
+    internal void Start() => _thread.Start();
+
+    /// <summary>Has a connection looked at soon, on the loop's thread. Any thread.</summary>
+    internal void Post(EpollConnection connection)
+    {
+        if (IsCurrent)
+        {
+            _postedHere.Enqueue(connection);
+            return;
+        }
+        _posted.Enqueue(connection);
+        Ring();
+    }
+
+    /// <summary>Wakes the loop. Any thread.</summary>
+    internal void Ring()
+    {
+        if (Interlocked.Exchange(ref _isRung, 1) != 0) return;
+        long one = 1;
+        lock (_ringing)
+        {
+            if (!_isOver) _ = Libc.Write(_bell, (byte*)&one, sizeof(long));
+        }
+    }
+
+    /// <summary>On the loop's thread: the connection is about to be closed, which takes it out of the epoll set.</summary>
+    internal void Forget(EpollConnection connection)
+    {
+        if (connection.IsRegistered) _connections[connection.Descriptor] = null;
+        connection.IsRegistered = false;
+        _group.Leave();
+    }
+
+    /// <summary>On the loop's thread: sets whether to watch for room to send. Setting it makes epoll look again, so nothing is missed.</summary>
+    internal void AwaitRoom(EpollConnection connection, bool awaits)
+    {
+        connection.AwaitsRoom = awaits;
+        _ = Libc.Control(_set, Libc.Modify, connection.Descriptor, Events(connection));
+    }
+
+    private static int Events(EpollConnection connection) =>
+        Libc.EpollIn | Libc.EpollReadHangUp | Libc.EpollEdge | (connection.AwaitsRoom ? Libc.EpollOut : 0);
+
+    private void Run()
+    {
+        t_current = this;
+        using var load = new LoopLoad();
+        _load = load;
+        byte* events = (byte*)Marshal.UnsafeAddrOfPinnedArrayElement(_events, 0);
+        bool canHandOver = _group.Loops.Length > 1;
+        while (!_group.IsOver)
+        {
+            _isAsleep = true;
+            int count = Libc.EpollWait(_set, events, MaxEvents, _postedHere.Count == 0 ? -1 : 0);
+            _isAsleep = false;
+            if (count < 0 && Marshal.GetLastSystemError() != Libc.Interrupted)
+                throw new IOException($"epoll_wait failed with error {Marshal.GetLastSystemError()}.");
+            bool isRung = false;
+            byte* at = events;
+            for (int i = 0; i < count; i++, at += Libc.EventBytes)
+            {
+                int descriptor = Libc.EventDescriptor(at);
+                // Connections come and go below only, so that a descriptor means the same all through these events.
+                if (descriptor == _bell) isRung = true;
+                else if (_connections[descriptor] is { } connection) Serve(connection, Libc.EventFlags(at));
+            }
+            if (isRung) EmptyPosted();
+            for (int i = _postedHere.Count; i > 0; i--) GoOn(_postedHere.Dequeue());
+            if (canHandOver && load.TrySample(Environment.TickCount64)) Rebalance(load);
+        }
+        End();
+    }
+
+    private void End()
+    {
+        lock (_ringing)
+        {
+            _isOver = true;
+            _ = Libc.Close(_bell);
+        }
+        _ = Libc.Close(_set);
+    }
+
+    private void Serve(EpollConnection connection, int events)
+    {
+        connection.LastWindow = _window;
+        try
+        {
+            connection.OnEvents(events);
+        }
+        catch (Exception e)
+        {
+            Fail(connection, e);
+        }
+    }
+
+    private void GoOn(EpollConnection connection)
+    {
+        try
+        {
+            connection.GoOn();
+        }
+        catch (Exception e)
+        {
+            Fail(connection, e);
+        }
+    }
+
+    private void Fail(EpollConnection connection, Exception e)
+    {
+        Log.ConnectionFailed(_logger, e, 0);
+        connection.Abandon(e);
+    }
+
+    private void EmptyPosted()
+    {
+        Interlocked.Exchange(ref _isRung, 0); // before looking: what is posted after this rings again
+        while (_posted.TryDequeue(out EpollConnection? connection))
+        {
+            if (connection.Loop != this)
+            {
+                connection.Loop.Post(connection); // it was handed over meanwhile
+                continue;
+            }
+            if (!connection.IsRegistered) Register(connection);
+            _postedHere.Enqueue(connection);
+        }
+    }
+
+    private void Register(EpollConnection connection)
+    {
+        if (connection.IsGone) return;
+        int descriptor = connection.Descriptor;
+        if (descriptor >= _connections.Length) Array.Resize(ref _connections, Math.Max(descriptor + 1, _connections.Length * 2));
+        _connections[descriptor] = connection;
+        connection.IsRegistered = true;
+        connection.LastWindow = _window;
+        if (Libc.Control(_set, Libc.Add, descriptor, Events(connection)) < 0)
+            connection.Abandon(new IOException($"epoll_ctl failed with error {Marshal.GetLastSystemError()}."));
+    }
+
+    private void Rebalance(LoopLoad load)
+    {
+        (EventLoop? to, float part) = _group.Consider(this, load);
+        if (to is not null) HandOver(to, part);
+        _window++;
+    }
+
+    /// <summary>On the loop's thread: gives a part of the connections that were served in this window to another loop; of those that wait for input and for nothing else.</summary>
+    internal void HandOver(EventLoop to, float part)
+    {
+        float due = 0;
+        for (int descriptor = 0; descriptor < _connections.Length; descriptor++)
+        {
+            if (_connections[descriptor] is not { } connection || connection.LastWindow != _window) continue;
+            due += part;
+            if (due < 1 || !connection.IsIdle) continue;
+            due -= 1;
+            _connections[descriptor] = null;
+            connection.IsRegistered = false;
+            _ = Libc.Control(_set, Libc.Delete, descriptor, 0);
+            connection.MoveTo(to); // which registers it, and epoll looks at it then: no event is lost in between
+        }
+    }
+}

@@ -1,0 +1,107 @@
+using System.Buffers.Text;
+using Microsoft.Win32.SafeHandles;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>
+/// How busy the thread of an event loop is, in windows of <see cref="WindowMs"/>. Sampled by the thread itself as it comes by; read by others.
+/// </summary>
+internal sealed class LoopLoad : IDisposable
+{
+    internal const int WindowMs = 100;
+    private const int StaleMs = 3 * WindowMs;
+
+    private readonly SafeFileHandle? _schedule = Open("/proc/thread-self/schedstat"); // ns running, ns waiting to run, times
+    private readonly SafeFileHandle? _processors = Open("/proc/uptime"); // seconds since the start, and all processors' idle seconds
+    private long _startMs;
+    private double _wantedMs;
+    private double _userMs;
+    private double _systemMs;
+    private double _idleMs;
+    private volatile float _share;
+    private double _kernelPart = 0.5;
+
+    /// <summary>To be made on the thread that it is about.</summary>
+    internal LoopLoad() => Begin(Environment.TickCount64);
+
+    /// <summary>The part of the last window, 0 to 1, in which the thread ran or could have run.</summary>
+    internal float Share => _share;
+
+    /// <summary>Whether that was long ago, as the thread has not come by since.</summary>
+    internal bool IsStale => Environment.TickCount64 - Volatile.Read(ref _startMs) > StaleMs;
+
+    /// <summary>Whether lately more time went into the kernel's part (sockets) than into ours (commands).</summary>
+    internal bool IsMostlyKernel => _kernelPart > 0.5;
+
+    /// <summary>How many processors, in part or whole, had nothing to do in the last window, here or in other processes.</summary>
+    internal double IdleProcessors { get; private set; }
+
+    /// <summary>Ends the window if it has lasted long enough; true if there is a new one to look at.</summary>
+    internal bool TrySample(long nowMs)
+    {
+        double lasted = nowMs - _startMs;
+        if (lasted < WindowMs) return false;
+        double wanted = _wantedMs, user = _userMs, system = _systemMs;
+        double idle = _idleMs;
+        Begin(nowMs);
+        if (lasted > StaleMs)
+        {
+            _kernelPart = 0.5;
+            _share = 0; // the thread has slept; what it did before says nothing of what it does now
+            return false;
+        }
+        _share = (float)((_wantedMs - wanted) / lasted);
+        // Smoothed, as the kernel tells the two apart by samples only, a few in a window.
+        double ran = _userMs - user + (_systemMs - system);
+        if (ran > 0) _kernelPart += ((_systemMs - system) / ran - _kernelPart) / 4;
+        IdleProcessors = (_idleMs - idle) / lasted;
+        return true;
+    }
+
+    public void Dispose()
+    {
+        _schedule?.Dispose();
+        _processors?.Dispose();
+    }
+
+    private static SafeFileHandle? Open(string path)
+    {
+        try
+        {
+            return File.OpenHandle(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null; // a sandbox without it; then what it would tell is taken as zero
+        }
+    }
+
+    private void Begin(long nowMs)
+    {
+        (_userMs, _systemMs) = Libc.ThreadTimesMs();
+        _wantedMs = _userMs + _systemMs;
+        if (_schedule is not null)
+        {
+            (double running, double waiting) = Numbers(_schedule);
+            _wantedMs = (running + waiting) / 1e6;
+        }
+        if (_processors is not null) _idleMs = Numbers(_processors).Second * 1e3;
+        Volatile.Write(ref _startMs, nowMs);
+    }
+
+    /// <summary>The first two numbers of a file.</summary>
+    private static (double First, double Second) Numbers(SafeFileHandle file)
+    {
+        Span<byte> text = stackalloc byte[128];
+        try
+        {
+            text = text[..RandomAccess.Read(file, text, 0)];
+        }
+        catch (IOException)
+        {
+            return default;
+        }
+        return Utf8Parser.TryParse(text, out double first, out int length)
+            && Utf8Parser.TryParse(text[length..].TrimStart((byte)' '), out double second, out _) ? (first, second) : default;
+    }
+}
