@@ -56,10 +56,20 @@ public sealed class SiloGate : IDisposable
         for (int i = 0; i < MostLong; i++) await _long.WaitAsync().ConfigureAwait(false);
         _exclusive = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Interlocked.MemoryBarrier(); // the flag before the counts are read; TryEnterShared does it the other way round
-        foreach (ref Stripe stripe in _stripes.AsSpan())
+        bool leftThread = false;
+        for (int i = 0; i < _stripes.Length; i++)
         {
             var wait = default(SpinWait);
-            while (Volatile.Read(ref stripe.Holders) != 0) wait.SpinOnce(sleep1Threshold: 100);
+            while (Volatile.Read(ref _stripes[i].Holders) != 0)
+            {
+                if (wait.NextSpinWillYield && !leftThread)
+                {
+                    // The caller's own thread may be among the holders: CONFIG SET begins, inside its batch, what is to happen outside.
+                    leftThread = true;
+                    await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                }
+                wait.SpinOnce(sleep1Threshold: 100);
+            }
         }
     }
 

@@ -54,6 +54,18 @@ public class GateTests
     }
 
     [Fact]
+    public async Task A_shared_holder_may_ask_for_exclusive_entry_which_it_gets_once_it_has_left()
+    {
+        using var gate = new SiloGate();
+        Assert.True(gate.TryEnterShared(out int stripe));
+        Task entering = gate.EnterExclusiveAsync().AsTask();
+        Assert.False(entering.IsCompleted);
+        gate.ExitShared(stripe);
+        await entering.WaitAsync(s_patience);
+        gate.ExitExclusive();
+    }
+
+    [Fact]
     public async Task The_exclusive_holder_of_the_silo_gate_is_alone()
     {
         using var gate = new SiloGate();
