@@ -52,6 +52,9 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
 
     private sealed class Category(RedisLog log, bool isOurs) : ILogger
     {
+        /// <summary>What the generic host says when a hosted service throws while it starts.</summary>
+        private static readonly EventId s_startFailed = new(11, "HostedServiceStartupFaulted");
+
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
@@ -59,6 +62,7 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
+            if (eventId == s_startFailed) return; // Program says why, without a stack trace
             if (IsEnabled(logLevel)) log.Write(logLevel, formatter(state, exception), exception);
         }
     }
