@@ -90,16 +90,18 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
         var snapshots = new List<SlotSnapshot>();
         var sizes = new List<long>();
         long bytes = 0;
-        while (slots.Count < MostSlots && bytes < MostBytes && _due.Reader.TryRead(out int number))
+        while (slots.Count < MostSlots && bytes < MostBytes && _due.Reader.TryPeek(out int number))
         {
-            slots.Add(number);
-            int stripe = await store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
+            int stripe = await EnterAsync().ConfigureAwait(false);
             try
             {
-                // DEBUG RELOAD empties the slots and fills them again, and what is seen in between must not be taken for what they hold.
-                if ((store.Restrictions & Restrictions.Loading) != 0) throw new SlotStorageException("the data is being loaded");
-                if (store.Slots[number] is not { } slot ||
-                    SlotSnapshots.Write(slot, store.Options, store.Slots.Databases, store.Clock.NowMs, out SlotPosition upTo) is not { } pieces) continue;
+                Slot? slot = store.Slots[number];
+                bool isLarge = slot is not null && SlotSnapshots.IsLarge(slot);
+                if (isLarge && slots.Count != 0) break; // alone, then
+                _due.Reader.TryRead(out _);
+                slots.Add(number);
+                if (isLarge) break;
+                if (slot is null || SlotSnapshots.Write(slot, store.Options, store.Slots.Databases, store.Clock.NowMs, out SlotPosition upTo) is not { } pieces) continue;
                 snapshots.Add(new(new(number, slot.Epoch), upTo, pieces.ToAsyncEnumerable()));
                 sizes.Add(pieces.Sum(piece => (long)piece.Length));
                 bytes += sizes[^1];
@@ -109,26 +111,59 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
                 store.SiloGate.ExitShared(stripe);
             }
         }
-        // What the log has grown by up to here is in the snapshots, or will be counted again.
+        if (slots.Count == 1 && snapshots.Count == 0) await ReplaceLargeAsync(slots[0]).ConfigureAwait(false);
+        else await StoreAsync(snapshots, i => sizes[i]).ConfigureAwait(false);
+        foreach (int slot in slots)
+        {
+            Volatile.Write(ref _queued[slot], 0);
+            Look(slot, Volatile.Read(ref _logBytes[slot])); // it may have grown as much again meanwhile
+        }
+    }
+
+    private async Task ReplaceLargeAsync(int number)
+    {
+        LargeSlotSnapshot? large;
+        long epoch;
+        int stripe = await EnterAsync().ConfigureAwait(false);
+        try
+        {
+            if (store.Slots[number] is not { } slot) return;
+            large = LargeSlotSnapshot.Begin(store, slot);
+            epoch = slot.Epoch;
+        }
+        finally
+        {
+            store.SiloGate.ExitShared(stripe);
+        }
+        if (large is null) return;
+        using (large) await StoreAsync([new(new(number, epoch), large.UpTo, large.ReadAsync(_stop.Token))], _ => large.Length).ConfigureAwait(false);
+    }
+
+    /// <summary>Enters the silo gate shared, unless the data is being loaded: what is seen of it then (DEBUG RELOAD empties the slots first) must not be taken for what they hold.</summary>
+    private async Task<int> EnterAsync()
+    {
+        int stripe = await store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
+        if ((store.Restrictions & Restrictions.Loading) == 0) return stripe;
+        store.SiloGate.ExitShared(stripe);
+        throw new SlotStorageException("The data is being loaded.");
+    }
+
+    private async Task StoreAsync(List<SlotSnapshot> snapshots, Func<int, long> sizeOf)
+    {
+        if (snapshots.Count == 0) return;
         await journal.FlushAsync(_stop.Token).ConfigureAwait(false);
-        // A slot that was lost on the way is someone else's to look after.
-        for (int i = snapshots.Count - 1; i >= 0; i--)
-        {
-            if (store.Slots[snapshots[i].Claim.Slot]?.Epoch == snapshots[i].Claim.Epoch) continue;
-            snapshots.RemoveAt(i);
-            sizes.RemoveAt(i);
-        }
+        // By now all that is in the snapshots is stored, unless it was lost, together with its slot: then that is someone else's to look after.
+        bool[] stays = [.. snapshots.Select(snapshot => store.Slots[snapshot.Claim.Slot]?.Epoch == snapshot.Claim.Epoch)];
         long[] logBytes = [.. snapshots.Select(snapshot => Volatile.Read(ref _logBytes[snapshot.Claim.Slot]))];
-        if (snapshots.Count != 0)
+        SlotSnapshot[] stored = [.. snapshots.Where((_, i) => stays[i])];
+        if (stored.Length == 0) return;
+        await storage.ReplaceAsync(stored, _stop.Token).ConfigureAwait(false);
+        await storage.TrimAsync([.. stored.Select(snapshot => new SlotTrim(snapshot.Claim, snapshot.UpTo))], _stop.Token).ConfigureAwait(false);
+        for (int i = 0; i < stays.Length; i++)
         {
-            await storage.ReplaceAsync(snapshots, _stop.Token).ConfigureAwait(false);
-            await storage.TrimAsync([.. snapshots.Select(snapshot => new SlotTrim(snapshot.Claim, snapshot.UpTo))], _stop.Token).ConfigureAwait(false);
-        }
-        foreach (int slot in slots) Volatile.Write(ref _queued[slot], 0);
-        for (int i = 0; i < snapshots.Count; i++)
-        {
+            if (!stays[i]) continue;
             int slot = snapshots[i].Claim.Slot;
-            Volatile.Write(ref _snapshotBytes[slot], sizes[i]);
+            Volatile.Write(ref _snapshotBytes[slot], sizeOf(i));
             Interlocked.Add(ref _logBytes[slot], -logBytes[i]);
             Interlocked.Increment(ref _replaced);
         }

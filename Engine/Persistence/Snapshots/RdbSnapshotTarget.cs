@@ -121,23 +121,4 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
         foreach (DatabaseCount count in _databases) _writer.Resize(count.Database, count.Keys, count.Expiring);
         return _writer;
     }
-
-    private sealed class RdbChunk(ServerOptions options, long nowMs) : SnapshotChunk
-    {
-        public RdbWriter Bytes { get; } = new(options.RdbCompression);
-
-        public override ReadOnlySpan<byte> Written => Bytes.Written;
-
-        public override bool IsLarge => Bytes.Written.Length > 1 << 20;
-
-        public override void Clear()
-        {
-            base.Clear();
-            Bytes.Clear();
-        }
-
-        protected override void WriteSelect(int database) => RdbEntryWriter.Select(Bytes, database);
-
-        protected override void WriteEntry(object entry) => RdbEntryWriter.Write(Bytes, entry, options, nowMs);
-    }
 }

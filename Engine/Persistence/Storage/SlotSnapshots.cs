@@ -6,9 +6,15 @@ public static class SlotSnapshots
     /// <summary>About how long a piece is, unless one key is longer.</summary>
     private const int PieceLength = 1 << 20;
 
+    /// <summary>What has more bytes than this cannot be written in about a millisecond.</summary>
+    private const long MostBytes = 256 * 1024;
+
+    /// <summary>Whether a slot is so large that whoever wants to write into it would be stopped for too long: then <see cref="LargeSlotSnapshot"/> is for it.</summary>
+    public static bool IsLarge(Slot slot) => slot.Bytes > MostBytes;
+
     /// <summary>
     /// Writes everything in a slot, as it is now, and says at what position of its history that is. The caller holds the silo gate shared;
-    /// the slot's gate is held meanwhile, so this is for slots of moderate size. Null if the slot has been withdrawn.
+    /// the slot's gate is held meanwhile. Null if the slot has been withdrawn.
     /// </summary>
     public static List<ReadOnlyMemory<byte>>? Write(Slot slot, ServerOptions options, int databases, long nowMs, out SlotPosition upTo)
     {

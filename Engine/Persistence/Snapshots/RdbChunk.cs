@@ -1,0 +1,21 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Keys as RDB opcodes.</summary>
+internal sealed class RdbChunk(ServerOptions options, long nowMs) : SnapshotChunk
+{
+    public RdbWriter Bytes { get; } = new(options.RdbCompression);
+
+    public override ReadOnlySpan<byte> Written => Bytes.Written;
+
+    public override bool IsLarge => Bytes.Written.Length > 1 << 20;
+
+    public override void Clear()
+    {
+        base.Clear();
+        Bytes.Clear();
+    }
+
+    protected override void WriteSelect(int database) => RdbEntryWriter.Select(Bytes, database);
+
+    protected override void WriteEntry(object entry) => RdbEntryWriter.Write(Bytes, entry, options, nowMs);
+}

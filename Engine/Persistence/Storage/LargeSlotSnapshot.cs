@@ -1,0 +1,110 @@
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// The pieces of a large slot's <see cref="SlotSnapshot"/>: what it held at one instant, while it goes on being changed (see <see cref="Snapshot"/>). Pieces are made as they
+/// are taken, and some are made ahead. To be disposed of, so that writers need not go on keeping the instant's state for nobody.
+/// </summary>
+public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
+{
+    /// <summary>So many bytes are made ahead of who takes them. What writers have to write out before a change comes on top.</summary>
+    private const long MostAhead = 8 << 20;
+
+    private readonly Channel<byte[]> _pieces = Channel.CreateUnbounded<byte[]>(new() { SingleReader = true });
+    private readonly Lock _changing = new();
+    private readonly ManualResetEventSlim _room = new(initialState: true); // set and reset under _changing
+    private readonly Store _store;
+    private readonly long _nowMs;
+    private Snapshot? _snapshot;
+    private long _ahead;
+    private bool _disposed;
+
+    private LargeSlotSnapshot(Store store)
+    {
+        _store = store;
+        _nowMs = store.Clock.NowMs;
+    }
+
+    /// <summary>The position of the instant in the slot's history.</summary>
+    public SlotPosition UpTo { get; private set; }
+
+    /// <summary>Bytes of the pieces taken so far.</summary>
+    public long Length { get; private set; }
+
+    /// <summary>Fixes the instant. The caller holds the silo gate shared, and not the slot's gate. Null if the slot has been withdrawn.</summary>
+    public static LargeSlotSnapshot? Begin(Store store, Slot slot)
+    {
+        var begun = new LargeSlotSnapshot(store);
+        slot.Gate.Enter();
+        try
+        {
+            if (!slot.IsOpen) return null;
+            begun.UpTo = new(slot.Epoch, slot.Sequence);
+            begun._snapshot = Snapshot.BeginSlot(store, slot, begun);
+        }
+        finally
+        {
+            slot.Gate.Exit();
+        }
+        new Thread(begun.Run) { IsBackground = true, Name = "slot snapshot" }.Start();
+        return begun;
+    }
+
+    /// <summary>The pieces, once. Throws what went wrong.</summary>
+    public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync([EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        await foreach (byte[] piece in _pieces.Reader.ReadAllAsync(cancellation).ConfigureAwait(false))
+        {
+            lock (_changing)
+            {
+                _ahead -= piece.Length;
+                if (_ahead <= MostAhead) _room.Set();
+            }
+            Length += piece.Length;
+            yield return piece;
+        }
+    }
+
+    /// <summary>Ends it, if it has not ended.</summary>
+    public void Dispose()
+    {
+        lock (_changing) _disposed = true;
+        _snapshot?.Abort();
+        _room.Set();
+    }
+
+    void ISnapshotTarget.Expect(IReadOnlyList<DatabaseCount> databases)
+    {
+    }
+
+    SnapshotChunk ISnapshotTarget.CreateChunk() => new RdbChunk(_store.Options, _nowMs);
+
+    void ISnapshotTarget.Append(SnapshotChunk chunk)
+    {
+        byte[] piece = chunk.Written.ToArray();
+        lock (_changing)
+        {
+            _ahead += piece.Length;
+            if (_ahead > MostAhead && !_disposed) _room.Reset();
+        }
+        _pieces.Writer.TryWrite(piece);
+    }
+
+    // Here, and not where a piece is appended, since writers append as well.
+    void ISnapshotTarget.Settle() => _room.Wait();
+
+    private void Run()
+    {
+        try
+        {
+            _snapshot!.Run();
+            _pieces.Writer.Complete();
+        }
+        catch (Exception failure)
+        {
+            _pieces.Writer.TryComplete(failure);
+        }
+    }
+}
