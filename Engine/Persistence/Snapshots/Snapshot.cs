@@ -134,6 +134,19 @@ internal sealed class Snapshot
         return snapshot;
     }
 
+    /// <summary>Fixes the instant for one slot. The caller holds its gate.</summary>
+    public static Snapshot BeginSlot(Store store, Slot slot, ISnapshotTarget target)
+    {
+        var snapshot = new Snapshot(store.SiloGate, target);
+        for (int database = 0; database < store.Slots.Databases; database++)
+        {
+            if (slot.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
+            snapshot._marks.Add(new(keyspace, snapshot));
+            snapshot.Keys += keyspace.Count;
+        }
+        return snapshot;
+    }
+
     /// <summary>
     /// Ends it as soon as possible, whoever asks: <see cref="Run"/> then throws an <see cref="OperationCanceledException"/>. The target may still
     /// be called until that has returned.
