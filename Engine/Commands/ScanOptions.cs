@@ -26,6 +26,28 @@ internal ref struct ScanOptions
 
     public bool NoValues { get; private set; }
 
+    /// <summary>
+    /// What HSCAN, SSCAN and ZSCAN begin with: key, cursor, options. False if there is nothing to scan, or something is wrong; the reply is written then.
+    /// </summary>
+    public static bool TryOpen(ref CommandContext call, ValueType type, Of what, out Entry entry, out ulong cursor, out ScanOptions options)
+    {
+        options = default;
+        entry = default;
+        if (!TryReadCursor(ref call, 2, out cursor) || !call.TryRead(1, type, out entry)) return false;
+        // The options of a missing key are not looked at.
+        if (!entry.IsMissing) return TryRead(ref call, 3, what, out options);
+        call.Reply.Finish(BeginReply(call.Reply, 0), Aggregate.Array, 0);
+        return false;
+    }
+
+    /// <summary>Begins a reply with the next cursor, 0 for the end; returns the mark with which the array of elements is to be finished.</summary>
+    public static int BeginReply(RespWriter reply, uint next)
+    {
+        reply.Array(2);
+        reply.BulkInteger(next);
+        return reply.Begin();
+    }
+
     /// <summary>Reads the options from argument <paramref name="first"/> on. False if one is wrong; the error is in the reply then.</summary>
     public static bool TryRead(ref CommandContext call, int first, Of what, out ScanOptions options)
     {

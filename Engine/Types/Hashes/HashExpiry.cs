@@ -3,6 +3,11 @@ namespace OrleansRedis.Engine;
 /// <summary>Times of expiry of a hash's fields: giving, taking away and asking. Redis's codes stand for what became of each field.</summary>
 internal static class HashExpiry
 {
+    private const CommandFlags Giving = CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast;
+    private const string PerField = "O(N) where N is the number of specified fields";
+    private const string Fields = "FIELDS numfields field [field ...]";
+    private const string Conditional = "[NX | XX | GT | LT] " + Fields;
+
     private const int NoField = -2;
     private const int NoExpiry = -1;
     private const int ConditionNotMet = 0;
@@ -22,66 +27,66 @@ internal static class HashExpiry
     }
 
     /// <summary>HEXPIRE key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]</summary>
-    [Command("HEXPIRE", -6, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Since = "7.4.0",
-        Complexity = "O(N) where N is the number of specified fields",
+    [Command("HEXPIRE", -6, Giving, Category.Hash, Keys = "RW UPDATE 1", Since = "7.4.0",
+        Complexity = PerField,
         Summary = "Set expiry for hash field using relative time to expire (seconds)",
-        Syntax = "key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]")]
+        Syntax = "key seconds " + Conditional)]
     internal static void Hexpire(ref CommandContext call) => Expire(ref call, inSeconds: true, relative: true);
 
     /// <summary>HPEXPIRE key milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]</summary>
-    [Command("HPEXPIRE", -6, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Since = "7.4.0",
-        Complexity = "O(N) where N is the number of specified fields",
+    [Command("HPEXPIRE", -6, Giving, Category.Hash, Keys = "RW UPDATE 1", Since = "7.4.0",
+        Complexity = PerField,
         Summary = "Set expiry for hash field using relative time to expire (milliseconds)",
-        Syntax = "key milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]")]
+        Syntax = "key milliseconds " + Conditional)]
     internal static void Hpexpire(ref CommandContext call) => Expire(ref call, inSeconds: false, relative: true);
 
     /// <summary>HEXPIREAT key unix-time-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]</summary>
-    [Command("HEXPIREAT", -6, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Since = "7.4.0",
-        Complexity = "O(N) where N is the number of specified fields",
+    [Command("HEXPIREAT", -6, Giving, Category.Hash, Keys = "RW UPDATE 1", Since = "7.4.0",
+        Complexity = PerField,
         Summary = "Set expiry for hash field using an absolute Unix timestamp (seconds)",
-        Syntax = "key unix-time-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]")]
+        Syntax = "key unix-time-seconds " + Conditional)]
     internal static void Hexpireat(ref CommandContext call) => Expire(ref call, inSeconds: true, relative: false);
 
     /// <summary>HPEXPIREAT key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]</summary>
-    [Command("HPEXPIREAT", -6, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Since = "7.4.0",
-        Complexity = "O(N) where N is the number of specified fields",
+    [Command("HPEXPIREAT", -6, Giving, Category.Hash, Keys = "RW UPDATE 1", Since = "7.4.0",
+        Complexity = PerField,
         Summary = "Set expiry for hash field using an absolute Unix timestamp (milliseconds)",
-        Syntax = "key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]")]
+        Syntax = "key unix-time-milliseconds " + Conditional)]
     internal static void Hpexpireat(ref CommandContext call) => Expire(ref call, inSeconds: false, relative: false);
 
     /// <summary>HTTL key FIELDS numfields field [field ...]</summary>
     [Command("HTTL", -5, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "1", Since = "7.4.0",
-        Complexity = "O(N) where N is the number of specified fields",
+        Complexity = PerField,
         Summary = "Returns the TTL in seconds of a hash field.",
-        Syntax = "key FIELDS numfields field [field ...]")]
+        Syntax = "key " + Fields)]
     internal static void Httl(ref CommandContext call) => ReplyTimes(ref call, inSeconds: true, relative: true);
 
     /// <summary>HPTTL key FIELDS numfields field [field ...]</summary>
     [Command("HPTTL", -5, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "1", Since = "7.4.0",
-        Complexity = "O(N) where N is the number of specified fields",
+        Complexity = PerField,
         Summary = "Returns the TTL in milliseconds of a hash field.",
-        Syntax = "key FIELDS numfields field [field ...]")]
+        Syntax = "key " + Fields)]
     internal static void Hpttl(ref CommandContext call) => ReplyTimes(ref call, inSeconds: false, relative: true);
 
     /// <summary>HEXPIRETIME key FIELDS numfields field [field ...]</summary>
     [Command("HEXPIRETIME", -5, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "1", Since = "7.4.0",
-        Complexity = "O(N) where N is the number of specified fields",
+        Complexity = PerField,
         Summary = "Returns the expiration time of a hash field as a Unix timestamp, in seconds.",
-        Syntax = "key FIELDS numfields field [field ...]")]
+        Syntax = "key " + Fields)]
     internal static void Hexpiretime(ref CommandContext call) => ReplyTimes(ref call, inSeconds: true, relative: false);
 
     /// <summary>HPEXPIRETIME key FIELDS numfields field [field ...]</summary>
     [Command("HPEXPIRETIME", -5, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "1", Since = "7.4.0",
-        Complexity = "O(N) where N is the number of specified fields",
+        Complexity = PerField,
         Summary = "Returns the expiration time of a hash field as a Unix timestamp, in msec.",
-        Syntax = "key FIELDS numfields field [field ...]")]
+        Syntax = "key " + Fields)]
     internal static void Hpexpiretime(ref CommandContext call) => ReplyTimes(ref call, inSeconds: false, relative: false);
 
     /// <summary>HPERSIST key FIELDS numfields field [field ...]</summary>
     [Command("HPERSIST", -5, CommandFlags.Write | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Since = "7.4.0",
-        Complexity = "O(N) where N is the number of specified fields",
+        Complexity = PerField,
         Summary = "Removes the expiration time for each specified field",
-        Syntax = "key FIELDS numfields field [field ...]")]
+        Syntax = "key " + Fields)]
     internal static void Hpersist(ref CommandContext call)
     {
         if (!call.TryWrite(1, ValueType.Hash, out Entry entry) || !TryFields(ref call, 2, "Number of fields must be a positive integer", out int first)) return;

@@ -169,24 +169,14 @@ internal static class Hashes
         Tips = "nondeterministic_output")]
     internal static void Hscan(ref CommandContext call)
     {
-        if (!ScanOptions.TryReadCursor(ref call, 2, out ulong cursor) || !call.TryRead(1, ValueType.Hash, out Entry entry)) return;
+        if (!ScanOptions.TryOpen(ref call, ValueType.Hash, ScanOptions.Of.Hash, out Entry entry, out ulong cursor, out ScanOptions options)) return;
         RespWriter reply = call.Reply;
-        if (entry.IsMissing)
-        {
-            reply.Array(2);
-            reply.BulkString("0"u8);
-            reply.Array(0);
-            return;
-        }
-        if (!ScanOptions.TryRead(ref call, 3, ScanOptions.Of.Hash, out ScanOptions options)) return;
-        reply.Array(2);
         int count = 0;
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         if (entry.IsBlob)
         {
             // Small, so all at once.
-            reply.BulkString("0"u8);
-            int begin = reply.Begin();
+            int begin = ScanOptions.BeginReply(reply, 0);
             foreach (HashItem item in new HashItems(entry.Object))
             {
                 ReadOnlySpan<byte> field = item.Field.AsSpan(scratch);
@@ -201,8 +191,7 @@ internal static class Hashes
             return;
         }
         List<object> met = t_met ??= [];
-        reply.BulkInteger(((HashValue)entry.Value).Fields.ScanFrom(cursor, options.Count, met));
-        int start = reply.Begin();
+        int start = ScanOptions.BeginReply(reply, ((HashValue)entry.Value).Fields.ScanFrom(cursor, options.Count, met));
         foreach (object found in met)
         {
             ReadOnlySpan<byte> field = HashField.KeyOf(found);

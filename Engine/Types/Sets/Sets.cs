@@ -159,23 +159,13 @@ internal static class Sets
         Tips = "nondeterministic_output")]
     internal static void Sscan(ref CommandContext call)
     {
-        if (!ScanOptions.TryReadCursor(ref call, 2, out ulong cursor) || !call.TryRead(1, ValueType.Set, out Entry entry)) return;
+        if (!ScanOptions.TryOpen(ref call, ValueType.Set, ScanOptions.Of.Members, out Entry entry, out ulong cursor, out ScanOptions options)) return;
         RespWriter reply = call.Reply;
-        if (entry.IsMissing)
-        {
-            reply.Array(2);
-            reply.BulkString("0"u8);
-            reply.Array(0);
-            return;
-        }
-        if (!ScanOptions.TryRead(ref call, 3, ScanOptions.Of.Members, out ScanOptions options)) return;
-        reply.Array(2);
         int count = 0;
         if (entry.IsBlob)
         {
             // Small, so all at once.
-            reply.BulkString("0"u8);
-            int begin = reply.Begin();
+            int begin = ScanOptions.BeginReply(reply, 0);
             Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
             foreach (SetMember member in new SetMembers(entry.Object))
             {
@@ -188,8 +178,7 @@ internal static class Sets
             return;
         }
         List<object> met = t_met ??= [];
-        reply.BulkInteger(((SetValue)entry.Value).Members.ScanFrom(cursor, options.Count, met));
-        int start = reply.Begin();
+        int start = ScanOptions.BeginReply(reply, ((SetValue)entry.Value).Members.ScanFrom(cursor, options.Count, met));
         foreach (object member in met)
         {
             ReadOnlySpan<byte> text = ByteMember.KeyOf(member);

@@ -22,17 +22,7 @@ internal static class SortedSetBlocking
     private static void Pop(ref CommandContext call, bool max)
     {
         if (!BlockingTimeout.TryReadSeconds(ref call, call.Count - 1, out long deadlineMs)) return;
-        for (int i = 1; i < call.Count - 1; i++)
-        {
-            if (!call.TryWrite(i, ValueType.SortedSet, out Entry entry)) return;
-            if (entry.IsMissing) continue;
-            Keyspace keyspace = entry.Keyspace;
-            call.Reply.Array(3);
-            call.Reply.BulkString(call[i]);
-            SortedSetRemovals.Pop(ref call, entry, call[i], 1, max, nested: false);
-            call.Effect(keyspace, max ? "ZPOPMAX"u8 : "ZPOPMIN"u8, call[i]);
-            return;
-        }
+        if (SortedSetRemovals.PopFirst(ref call, 1, call.Count - 2, max, count: null)) return;
         if (!call.TryBlock(ValueType.SortedSet, 1, call.Count - 2, deadlineMs)) call.Reply.NullArray();
     }
 
@@ -45,13 +35,7 @@ internal static class SortedSetBlocking
     {
         if (!SortedSetRemovals.TryReadMpop(ref call, 2, out int keys, out bool max, out long count)) return;
         if (!BlockingTimeout.TryReadSeconds(ref call, 1, out long deadlineMs)) return;
-        for (int i = 3; i < 3 + keys; i++)
-        {
-            if (!call.TryWrite(i, ValueType.SortedSet, out Entry entry)) return;
-            if (entry.IsMissing) continue;
-            SortedSetRemovals.PopNested(ref call, entry, call[i], count, max);
-            return;
-        }
+        if (SortedSetRemovals.PopFirst(ref call, 3, keys, max, count)) return;
         if (!call.TryBlock(ValueType.SortedSet, 3, keys, deadlineMs)) call.Reply.NullArray();
     }
 }

@@ -121,14 +121,21 @@ internal static class SortedSetRemovals
     internal static void Zmpop(ref CommandContext call)
     {
         if (!TryReadMpop(ref call, 1, out int keys, out bool max, out long count)) return;
-        for (int i = 2; i < 2 + keys; i++)
+        if (!PopFirst(ref call, 2, keys, max, count)) call.Reply.NullArray();
+    }
+
+    /// <summary>Pops from the first of some keys that has members, as ZMPOP does if there is a count and as BZPOPMIN does if not. False if none has, and no reply is written.</summary>
+    internal static bool PopFirst(ref CommandContext call, int firstKey, int keys, bool max, long? count)
+    {
+        for (int i = firstKey; i < firstKey + keys; i++)
         {
-            if (!call.TryWrite(i, ValueType.SortedSet, out Entry entry)) return;
+            if (!call.TryWrite(i, ValueType.SortedSet, out Entry entry)) return true; // the error is the reply
             if (entry.IsMissing) continue;
-            PopNested(ref call, entry, call[i], count, max);
-            return;
+            if (count is { } most) PopNested(ref call, entry, call[i], most, max);
+            else PopOne(ref call, entry, call[i], max);
+            return true;
         }
-        call.Reply.NullArray();
+        return false;
     }
 
     /// <summary>Reads numkeys key [key ...] MIN|MAX [COUNT count] of ZMPOP and BZMPOP; if they are wrong, the error is in the reply.</summary>
@@ -171,8 +178,18 @@ internal static class SortedSetRemovals
         return false;
     }
 
+    /// <summary>Pops one, and replies [key, member, score].</summary>
+    private static void PopOne(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, bool max)
+    {
+        Keyspace keyspace = entry.Keyspace;
+        call.Reply.Array(3);
+        call.Reply.BulkString(key);
+        Pop(ref call, entry, key, 1, max, nested: false);
+        call.Effect(keyspace, max ? "ZPOPMAX"u8 : "ZPOPMIN"u8, key);
+    }
+
     /// <summary>Pops, and replies [key, [[member, score]…]] as ZMPOP does. The effect is ZPOPMIN or ZPOPMAX with a count.</summary>
-    internal static void PopNested(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, long count, bool max)
+    private static void PopNested(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, long count, bool max)
     {
         int popped = (int)Math.Min(count, new SortedSetView(entry.Object).Count);
         call.Reply.Array(2);
@@ -185,7 +202,7 @@ internal static class SortedSetRemovals
     }
 
     /// <summary>Pops so many members, which are there, and replies with each and its score, flat or as pairs.</summary>
-    internal static void Pop(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, int count, bool max, bool nested)
+    private static void Pop(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, int count, bool max, bool nested)
     {
         object set = entry.Object;
         var view = new SortedSetView(set);

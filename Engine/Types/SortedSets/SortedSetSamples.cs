@@ -122,16 +122,7 @@ internal static class SortedSetSamples
         Tips = "nondeterministic_output")]
     internal static void Zscan(ref CommandContext call)
     {
-        if (!ScanOptions.TryReadCursor(ref call, 2, out ulong cursor)) return;
-        if (!call.TryRead(1, ValueType.SortedSet, out Entry entry)) return;
-        if (entry.IsMissing)
-        {
-            call.Reply.Array(2);
-            call.Reply.BulkString("0"u8);
-            call.Reply.Array(0);
-            return;
-        }
-        if (!ScanOptions.TryRead(ref call, 3, ScanOptions.Of.Members, out ScanOptions options)) return;
+        if (!ScanOptions.TryOpen(ref call, ValueType.SortedSet, ScanOptions.Of.Members, out Entry entry, out ulong cursor, out ScanOptions options)) return;
         if (entry.IsBlob) ScanAll(call.Reply, new(entry.Object), options);
         else Scan(call.Reply, Unsafe.As<SortedSetValue>(entry.Value), cursor, options);
     }
@@ -139,9 +130,7 @@ internal static class SortedSetSamples
     /// <summary>A small set comes at once, whatever was asked.</summary>
     private static void ScanAll(RespWriter reply, in SortedSetView set, in ScanOptions options)
     {
-        reply.Array(2);
-        reply.BulkString("0"u8);
-        int begin = reply.Begin(), count = 0;
+        int begin = ScanOptions.BeginReply(reply, 0), count = 0;
         SortedSetView.Walker walker = set.Walk(stackalloc byte[ListpackElement.ScratchLength]);
         while (walker.MoveNext())
         {
@@ -154,10 +143,7 @@ internal static class SortedSetSamples
     private static void Scan(RespWriter reply, SortedSetValue value, ulong cursor, in ScanOptions options)
     {
         var found = new List<object>(Math.Min(options.Count, 1024));
-        uint next = cursor > uint.MaxValue ? 0 : value.Members.Scan((uint)cursor, options.Count, found);
-        reply.Array(2);
-        reply.BulkInteger(next);
-        int begin = reply.Begin(), count = 0;
+        int begin = ScanOptions.BeginReply(reply, value.Members.ScanFrom(cursor, options.Count, found)), count = 0;
         foreach (object entry in found)
         {
             ReadOnlySpan<byte> member = ScoredMember.KeyOf(entry);
