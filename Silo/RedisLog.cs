@@ -27,7 +27,7 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
     {
         RedisLogLevel.Nothing => false,
         RedisLogLevel.Debug => level >= LogLevel.Debug,
-        RedisLogLevel.Verbose => level >= LogLevel.Information,
+        RedisLogLevel.Verbose => level >= (isOurs ? LogLevel.Debug : LogLevel.Information),
         // At the usual level the operator hears of what Redis would say, and of Orleans's troubles.
         RedisLogLevel.Notice => level >= (isOurs ? LogLevel.Information : LogLevel.Warning),
         _ => level >= (isOurs ? LogLevel.Warning : LogLevel.Error),
@@ -37,7 +37,8 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
     {
         char mark = level switch
         {
-            LogLevel.Trace or LogLevel.Debug => '.',
+            LogLevel.Trace => '.',
+            LogLevel.Debug => '-', // what Redis calls verbose
             LogLevel.Information => '*',
             _ => '#',
         };

@@ -76,7 +76,7 @@ internal static class DumpCommands
             call.Reply.Error("ERR Invalid TTL value, must be >= 0"u8);
             return;
         }
-        if (!DumpPayload.IsIntact(payload))
+        if (!DumpPayload.IsIntact(payload, call.Store.Options))
         {
             call.Reply.Error("ERR DUMP payload version or checksum are wrong"u8);
             return;

@@ -160,6 +160,9 @@ public sealed class ServerOptions
     [Directive("rdbchecksum", Immutable = true)]
     public bool RdbChecksum { get; set; } = true;
 
+    /// <summary>DEBUG SET-SKIP-CHECKSUM-VALIDATION: the checksums of snapshots and of RESTORE's payloads are not looked at, for tests that damage them.</summary>
+    public bool SkipsChecksums { get; set; }
+
     /// <summary>sanitize-dump-payload: whether packed collections in RESTORE and in files are checked element by element for doubles and order.</summary>
     [Directive("sanitize-dump-payload")]
     public SanitizeDumpPayload SanitizeDumpPayload { get; set; }

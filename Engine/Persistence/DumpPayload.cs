@@ -33,12 +33,12 @@ internal static class DumpPayload
     }
 
     /// <summary>Whether a payload is of a version known here, and arrived as it was sent.</summary>
-    public static bool IsIntact(ReadOnlySpan<byte> payload)
+    public static bool IsIntact(ReadOnlySpan<byte> payload, ServerOptions options)
     {
         if (payload.Length < FooterLength) return false;
         ReadOnlySpan<byte> footer = payload[^FooterLength..];
         return BinaryPrimitives.ReadUInt16LittleEndian(footer) <= RdbVersion.Newest
-            && BinaryPrimitives.ReadUInt64LittleEndian(footer[2..]) == Crc64.Append(0, payload[..^8]);
+            && (options.SkipsChecksums || BinaryPrimitives.ReadUInt64LittleEndian(footer[2..]) == Crc64.Append(0, payload[..^8]));
     }
 
     /// <summary>The entry for a key that an intact payload describes; null if its content makes no sense, and why is logged.</summary>

@@ -140,7 +140,7 @@ internal static class RdbLegacy
             at += free;
             count++;
         }
-        if (at != zipmap.Length - 1 || (zipmap[0] < 254 && zipmap[0] != count)) throw new RdbFormatException("Zipmap integrity check failed.");
+        if (count == 0 || at != zipmap.Length - 1 || (zipmap[0] < 254 && zipmap[0] != count)) throw new RdbFormatException("Zipmap integrity check failed.");
         listpack.TrimToSize();
         return listpack;
     }

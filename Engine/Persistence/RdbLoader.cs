@@ -247,7 +247,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
     /// <summary>Keys of one database on their way from one thread to the other.</summary>
     private sealed class Batch
     {
-        private const int Length = 256;
+        private const int Length = 1024;
 
         public object[] Entries { get; } = new object[Length];
 

@@ -12,7 +12,7 @@ internal readonly ref partial struct RdbObjectReader
         byte[] blob = Blob.Create(BlobKind.HashListpack, _key, bytes, _expiresAtMs);
         CheckDoubles(Listpack.In(blob), 2, failure);
         if (count / 2 <= _options.HashMaxListpackEntries) return isCanonical ? blob : Rewritten(BlobKind.HashListpack, Listpack.In(blob));
-        return ToTable(blob, count / 2, failure);
+        return ToTable(blob, count / 2, "Hash listpack with dup elements");
     }
 
     private static HashValue ToTable(byte[] blob, int count, string failure)
@@ -27,8 +27,7 @@ internal readonly ref partial struct RdbObjectReader
         Listpack listpack = RdbLegacy.FromZipmap(_reader.StringSpan());
         bool isShort = true;
         for (int at = listpack.First; at >= 0; at = listpack.Next(at)) isShort &= listpack[at].Length <= _options.HashMaxListpackValue;
-        // Zipmaps have always been looked through.
-        new RdbObjectReader(_reader, _key, _expiresAtMs, _options, checksDoubles: true).CheckDoubles(listpack, 2, Failure);
+        CheckingDoubles.CheckDoubles(listpack, 2, Failure);
         object? hash = ReadFieldListpack(listpack.Bytes, "Zipmap");
         return isShort || hash is not byte[] blob ? hash : HashEntry.ToTable(blob, 0);
     }

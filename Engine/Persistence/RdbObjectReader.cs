@@ -39,6 +39,9 @@ internal readonly ref partial struct RdbObjectReader
         return entry is null || KeyEntry.ExpiresAtMs(entry) == expiresAtMs ? entry : KeyEntry.WithExpiry(entry, expiresAtMs);
     }
 
+    /// <summary>The same, looking for doubles: in the oldest encodings, which are converted one by one, Redis always does.</summary>
+    private RdbObjectReader CheckingDoubles => new(_reader, _key, _expiresAtMs, _options, checksDoubles: true);
+
     private object? Read(RdbType type)
     {
         switch (type)
@@ -54,7 +57,7 @@ internal readonly ref partial struct RdbObjectReader
             case RdbType.ZSet or RdbType.ZSet2:
                 return ReadScores(type);
             case RdbType.ZSetZiplist:
-                return ReadScoreListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "Zset ziplist").Bytes, "Zset ziplist");
+                return CheckingDoubles.ReadScoreListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "Zset ziplist").Bytes, "Zset ziplist");
             case RdbType.ZSetListpack:
                 return ReadScoreListpack(_reader.StringSpan(), "Zset listpack");
             case RdbType.Hash:
@@ -64,7 +67,7 @@ internal readonly ref partial struct RdbObjectReader
             case RdbType.HashZipmap:
                 return ReadZipmap();
             case RdbType.HashZiplist:
-                return ReadFieldListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "Hash ziplist").Bytes, "Hash ziplist");
+                return CheckingDoubles.ReadFieldListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "Hash ziplist").Bytes, "Hash ziplist");
             case RdbType.HashListpack:
                 return ReadFieldListpack(_reader.StringSpan(), "Hash listpack");
             case RdbType.HashListpackExPreGa:
@@ -115,7 +118,9 @@ internal readonly ref partial struct RdbObjectReader
         switch (_reader.Length())
         {
             case RdbObjectWriter.PlainNode:
-                list.AppendPlain(_reader.String());
+                byte[] element = _reader.String();
+                if (element.Length == 0) throw new RdbFormatException("Quicklist integrity check failed.");
+                list.AppendPlain(element);
                 return null;
             case RdbObjectWriter.PackedNode:
                 ReadOnlySpan<byte> bytes = _reader.StringSpan();

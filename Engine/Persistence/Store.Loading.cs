@@ -30,9 +30,22 @@ public sealed partial class Store
             if (Aof.Load(cancellation) != AofLoadEnd.NotThere)
                 Log.Notice(string.Create(CultureInfo.InvariantCulture, $"DB loaded from append only file: {Stopwatch.GetElapsedTime(started).TotalSeconds:F3} seconds"));
         }
-        else if (Dump.Load(replacesKeys: false, cancellation))
+        else if (LoadDump(cancellation))
             Log.Notice(string.Create(CultureInfo.InvariantCulture, $"DB loaded from disk: {Stopwatch.GetElapsedTime(started).TotalSeconds:F3} seconds"));
         Dump.Loaded();
+    }
+
+    private bool LoadDump(CancellationToken cancellation)
+    {
+        try
+        {
+            return Dump.Load(replacesKeys: false, cancellation);
+        }
+        catch (LoadException failure) when (failure.InnerException is RdbFileException)
+        {
+            Log.Warning("Terminating server after rdb file reading failure.");
+            throw;
+        }
     }
 
     /// <summary>

@@ -222,6 +222,7 @@ public sealed class RdbOldFilesTests
         Assert.Equal("7.4.0", loader.Aux["redis-ver"]);
         Assert.Equal("#!lua name=l\ncode", Encoding.ASCII.GetString(Assert.Single(redis.Store.Functions.Codes)));
         using var again = new EngineHarness();
+        RdbFiles.Load(again, new RdbFileBuilder(12).Opcode(RdbOpcode.Function2).Text("#!lua name=l\nolder code").Build());
         RdbFiles.Load(again, RdbFiles.Save(redis.Store));
         Assert.Equal(redis.Store.Functions.Codes[0], Assert.Single(again.Store.Functions.Codes));
         redis.Run("FUNCTION", "FLUSH");
