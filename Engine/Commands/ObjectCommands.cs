@@ -17,7 +17,9 @@ internal static class ObjectCommands
     internal static void Refcount(ref CommandContext call)
     {
         if (!TryFind(ref call, out Entry entry)) return;
-        bool sharedInRedis = entry.IsBlob && entry.Kind == BlobKind.Integer && StringEntry.Integer(entry.Blob) is >= 0 and < 10_000;
+        ServerOptions options = call.Store.Options;
+        // Redis needs an object of its own for each key's time of last use.
+        bool sharedInRedis = (options.MaxMemory == 0 || !options.UsesAccessClock) && entry.IsBlob && entry.Kind == BlobKind.Integer && StringEntry.Integer(entry.Blob) is >= 0 and < 10_000;
         call.Reply.Integer(sharedInRedis ? int.MaxValue : 1);
     }
 

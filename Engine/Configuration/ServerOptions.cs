@@ -137,6 +137,7 @@ public sealed class ServerOptions
         {
             field = value;
             UsesLfu = value is MaxMemoryPolicy.AllkeysLfu or MaxMemoryPolicy.VolatileLfu;
+            UsesAccessClock = UsesLfu || value is MaxMemoryPolicy.AllkeysLru or MaxMemoryPolicy.VolatileLru;
         }
     }
     = MaxMemoryPolicy.Noeviction;
@@ -151,6 +152,9 @@ public sealed class ServerOptions
 
     /// <summary>Whether maxmemory-policy is one of the LFU policies, so that access clocks count uses instead of seconds.</summary>
     public bool UsesLfu { get; set; }
+
+    /// <summary>Whether maxmemory-policy goes by when, or how often, keys were used.</summary>
+    public bool UsesAccessClock { get; private set; }
 
     /// <summary>rdbcompression: strings in snapshots and in DUMP are compressed where that makes them shorter.</summary>
     [Directive("rdbcompression")]

@@ -44,6 +44,16 @@ internal static class InfoCommand
         reply.Double(managed == 0 ? 0 : (double)resident / managed);
     }
 
+    /// <summary>MEMORY DOCTOR</summary>
+    [Command("MEMORY|DOCTOR", 2, CommandFlags.None, Category.None, Since = "4.0.0", Complexity = "O(1)",
+        Summary = "Outputs a memory problems report.", Group = "server", Tips = "nondeterministic_output;request_policy:all_shards;response_policy:special")]
+    internal static void MemoryDoctor(ref CommandContext call)
+    {
+        ClientConnection[] clients = [.. ClientCommand.Me(call).Server.Clients.All];
+        call.Reply.Verbatim("txt"u8, Encoding.UTF8.GetBytes(MemoryReport.Of(call.Store.UsedMemory, call.Store.Options.MaxMemory,
+            GC.GetTotalMemory(forceFullCollection: false), Environment.WorkingSet, clients.Length, clients.Sum(client => client.BufferBytes))));
+    }
+
     /// <summary>MEMORY PURGE — collects garbage, compacts the heap, and gives memory back to the system.</summary>
     [Command("MEMORY|PURGE", 2, CommandFlags.None, Category.None, Since = "4.0.0", Complexity = "Depends on how much memory is allocated, could be slow",
         Summary = "Asks the allocator to release memory.", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
@@ -62,6 +72,8 @@ internal static class InfoCommand
         Summary = "Returns helpful text about the different subcommands.", Group = "server")]
     internal static void MemoryHelp(ref CommandContext call) => HelpText.Reply(ref call,
         """
+        DOCTOR
+            Return memory problems reports.
         PURGE
             Attempt to purge dirty pages for reclamation by the allocator.
         STATS

@@ -64,8 +64,8 @@ internal static class Comparison
         && ours is { IsError: true, Text: SmallerThanDeleted };
 
     /// <summary>
-    /// XINFO's reply without two counts: of consumers, since 7.2 makes one for whoever claims, even nothing; and the lag, which 7.4 knows
-    /// of more groups, and better.
+    /// XINFO's reply without three counts: of consumers, since 7.2 makes one for whoever claims, even nothing; and the entries read and the lag, which
+    /// 7.4 knows of more groups, and better, where entries were deleted.
     /// </summary>
     private static RespValue WithoutNewerCounts(RespValue reply)
     {
@@ -74,7 +74,7 @@ internal static class Comparison
         RespValue[] items = [.. reply.Items.Select(WithoutNewerCounts)];
         for (int i = 0; i + 1 < items.Length; i += 2)
         {
-            if (items[i].Kind == RespKind.BulkString && items[i].Text is "consumers" or "lag")
+            if (items[i].Kind == RespKind.BulkString && items[i].Text is "consumers" or "lag" or "entries-read")
                 items[i + 1] = RespValue.Scalar(RespKind.BulkString, "?"u8);
         }
 
