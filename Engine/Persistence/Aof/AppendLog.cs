@@ -321,7 +321,10 @@ public sealed partial class AppendLog : IEffectConsumer, IDurability, IDisposabl
 
     private async ValueTask<string?> ApplyAppendOnlyAsync()
     {
+        if (_store.Options.AppendOnly == (_state != AppendLogState.Off)) return null;
         if ((_store.Restrictions & Restrictions.Loading) != 0) return "the data is being loaded";
+        // CONFIG SET is still inside its gates, and must get out of them first.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         if (_store.Options.AppendOnly && _store.Durability is { } other && other != this) return "every change is logged in the store that orleans-storage names";
         await _changing.WaitAsync().ConfigureAwait(false);
         try
