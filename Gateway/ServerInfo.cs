@@ -144,6 +144,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
             Field("aof_pending_bio_fsync", aof.PendingSyncs);
             Field("aof_delayed_fsync", aof.DelayedSyncs);
         }
+        foreach ((string name, string value) in Store.Durability?.Statistics ?? []) Field(name, value);
         if (Store.LoadProgress is not { } progress) return;
         Field("loading_start_time", progress.StartedSeconds);
         Field("loading_total_bytes", progress.TotalBytes);

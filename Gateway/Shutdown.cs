@@ -134,6 +134,11 @@ public sealed class Shutdown(RedisServer server)
                     if (!force) return false;
                 }
             }
+            if (Store.Durability is { } log && await log.SettleAsync().ConfigureAwait(false) is { } reason)
+            {
+                Store.Log.Warning(force ? $"{reason}. Exit anyway." : $"{reason}, can't exit.");
+                if (!force) return false;
+            }
             Store.Restrict(Restrictions.Stopping);
             return true;
         }

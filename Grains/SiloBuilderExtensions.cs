@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using Orleans.Configuration;
 using OrleansRedis.Engine;
 using OrleansRedis.Grains.Storage;
 
@@ -18,6 +19,8 @@ public static class SiloBuilderExtensions
         services.AddSingleton<CommandRunner>();
         services.AddSingleton(storage);
         services.AddSingleton<StoredSlots>();
+        // A slot with very much data takes longer to be recovered, or its last changes to be stored by a database in trouble, than Orleans would wait.
+        services.Configure<GrainCollectionOptions>(grains => grains.ActivationTimeout = grains.DeactivationTimeout = TimeSpan.FromMinutes(10));
         services.AddPlacementDirector<SlotPlacementStrategy, SlotPlacementDirector>();
     });
 }

@@ -36,4 +36,10 @@ public interface IDurability
 
     /// <summary>The error with which writes are refused while the log cannot be written ("MISCONF …"); null while it can. Asked for while <see cref="Restrictions.LogFails"/> is set.</summary>
     string? WriteError { get; }
+
+    /// <summary>The server is about to end: makes everything durable, and says why that cannot be done, or null. Commands are kept out meanwhile.</summary>
+    Task<string?> SettleAsync() => Task.FromResult<string?>(null);
+
+    /// <summary>Fields of INFO persistence beside those that Redis has.</summary>
+    IEnumerable<(string Name, string Value)> Statistics => [];
 }

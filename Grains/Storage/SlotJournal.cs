@@ -83,6 +83,12 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
     /// <summary>Transactions made, effects and bytes appended by them, and retries, since the start.</summary>
     public JournalCounts Counts { get; private set; }
 
+    /// <inheritdoc/>
+    public IEnumerable<(string Name, string Value)> Statistics => Describe?.Invoke() ?? [];
+
+    /// <summary>Says what there is to say for INFO.</summary>
+    internal Func<IEnumerable<(string Name, string Value)>>? Describe { get; set; }
+
     /// <summary>Hears of every record that was stored; called by the loop.</summary>
     internal Action<SlotRecord>? Stored { get; set; }
 
@@ -149,6 +155,21 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
         }
     }
 
+    /// <inheritdoc/>
+    public async Task<string?> SettleAsync()
+    {
+        using var patience = new CancellationTokenSource(s_noAnswer);
+        try
+        {
+            await FlushAsync(patience.Token).ConfigureAwait(false);
+            return null;
+        }
+        catch (OperationCanceledException)
+        {
+            return $"{PendingBytes} bytes of changes are not in the {_storage.Name} storage yet: {Volatile.Read(ref _error) ?? "it does not answer"}";
+        }
+    }
+
     /// <summary>
     /// Appends what is there, and stops. If the store does not take it within the time given, what is not acknowledged yet is lost, and the operator is told.
     /// </summary>
@@ -161,7 +182,7 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            _store.Log.Warning($"{PendingBytes} bytes of changes could not be stored before the end: {Volatile.Read(ref _error) ?? "the storage does not answer"}");
+            _store.Log.Warning($"{PendingBytes} bytes of changes are lost, as they could not be stored before the end: {Volatile.Read(ref _error) ?? "the storage does not answer"}");
         }
         _stopping = true;
         await _abandoned.CancelAsync().ConfigureAwait(false);
@@ -338,7 +359,7 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
 
     private void Failed(string reason)
     {
-        if (Volatile.Read(ref _error) is null) _store.Log.Warning($"Error writing to the {_storage.Name} storage: {reason}. Writes are refused until it works again; what is not stored is kept and tried again.");
+        if (Volatile.Read(ref _error) is null) _store.Log.Warning($"Error writing to the {_storage.Name} storage: {reason.TrimEnd('.')}. Writes are refused until it works again; what is not stored is kept and tried again.");
         lock (_lock)
         {
             Volatile.Write(ref _error, reason);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Grains.Storage;
@@ -27,6 +28,7 @@ public sealed class StoredSlots : IAsyncDisposable
         _compaction = new(store, storage, _journal);
         _recovery.Recovered = _compaction.Begin;
         _journal.Stored = _compaction.Grown;
+        _journal.Describe = Describe;
     }
 
     /// <summary>Where slots are stored.</summary>
@@ -96,6 +98,22 @@ public sealed class StoredSlots : IAsyncDisposable
     {
         _store.Slots.Withdraw(slot);
         if (_journal is not null) await _journal.FlushAsync(cancellation).ConfigureAwait(false);
+    }
+
+    private IEnumerable<(string Name, string Value)> Describe()
+    {
+        JournalCounts counts = _journal!.Counts;
+        (long log, long snapshots) = StoredBytes;
+        yield return ("orleans_storage", Storage.Name);
+        yield return ("orleans_storage_last_write_status", _journal.WriteError is null ? "ok" : "err");
+        foreach ((string name, long value) in ((string, long)[])
+        [
+            ("pending_bytes", _journal.PendingBytes), ("transactions", counts.Transactions), ("records", counts.Records), ("bytes", counts.Bytes), ("retries", counts.Retries),
+            ("snapshot_bytes", snapshots), ("log_bytes", log), ("compactions", Compactions),
+        ])
+        {
+            yield return ("orleans_storage_" + name, value.ToString(CultureInfo.InvariantCulture));
+        }
     }
 
     /// <inheritdoc/>

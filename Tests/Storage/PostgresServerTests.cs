@@ -132,6 +132,10 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
             Assert.StartsWith("MISCONF Errors writing to the shared storage: ", refused.Text);
             Assert.Equal("1", (await redis.CallAsync("GET", "before")).Text);
             Assert.True(await waiting.IsSilentAsync(TimeSpan.FromMilliseconds(300)));
+            Assert.Contains("orleans_storage_last_write_status:err", (await redis.CallAsync("INFO", "persistence")).Text);
+            // Nor does it end as long as something is not stored, unless it is told to regardless.
+            Assert.StartsWith("ERR Errors trying to SHUTDOWN", (await redis.CallAsync("SHUTDOWN")).Text);
+            await server.WaitForLogAsync("bytes of changes are not in the postgres storage yet");
         }
         finally
         {
