@@ -5,8 +5,8 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Reads an RDB file of any version up to 12, and gives what is in it to a sink. Nothing behind the end of the file is taken from a stream that can
-/// seek (<see cref="Position"/> says where that is), so it may be the preamble of something else.
+/// Reads an RDB file of any version up to 12, and gives what is in it to a sink. It may be the preamble of something else: afterwards a stream that can
+/// seek stands right behind it.
 /// </summary>
 internal sealed class RdbFileReader
 {
@@ -15,6 +15,8 @@ internal sealed class RdbFileReader
     /// <summary>Older files have no CRC at their end.</summary>
     public const int OldestWithChecksum = 5;
 
+    private readonly Stream _source;
+    private readonly long _start;
     private readonly RdbReader _reader;
     private readonly IRdbSink _sink;
     private readonly ServerOptions _options;
@@ -28,6 +30,8 @@ internal sealed class RdbFileReader
     /// <param name="options">Thresholds, rdbchecksum, sanitize-dump-payload.</param>
     public RdbFileReader(Stream source, IRdbSink sink, ServerOptions options)
     {
+        _source = source;
+        _start = source.CanSeek ? source.Position : 0;
         _reader = new(source, options.RdbChecksum, BufferLength);
         _sink = sink;
         _options = options;
@@ -68,6 +72,7 @@ internal sealed class RdbFileReader
             ReadBody();
             _step = RdbStep.Checksum;
             ReadEnd();
+            if (_source.CanSeek) _source.Position = _start + Position;
         }
         catch (RdbTruncatedException e)
         {
@@ -219,7 +224,7 @@ internal sealed class RdbFileReader
         ulong stored = BinaryPrimitives.ReadUInt64LittleEndian(_reader.Take(sizeof(ulong)));
         if (_options.RdbChecksum && !_options.SkipsChecksums && stored != 0 && stored != computed)
             throw Failure($"Wrong RDB checksum expected: ({stored:x}) but got ({computed:x}). Aborting now.", "RDB CRC error", null);
-        _sink.End(hasChecksum: stored != 0);
+        _sink.End(hasChecksum: stored != 0 || !_options.RdbChecksum);
     }
 
     private RdbFileException Failure(string message, string reason, Exception? inner)

@@ -45,7 +45,7 @@ public sealed class RdbDamageTests
         byte[] file = RdbFiles.Save(whole.Store);
         using var redis = new EngineHarness(options => options.RdbChecksum = false);
         var random = new Random(5);
-        for (int i = 0; i < 4000; i++)
+        for (int i = 0; i < 1500; i++)
         {
             redis.Run("FLUSHALL");
             redis.Store.Options.SanitizeDumpPayload = (SanitizeDumpPayload)(i % 2);

@@ -87,6 +87,7 @@ public sealed class RdbOldFilesTests
         byte[] file = new RdbFileBuilder(10).Key(RdbType.String, "k").Text("v").Build();
         using var stream = new MemoryStream([.. "before"u8, .. file, .. "*1\r\n$4\r\nPING\r\n"u8]) { Position = 6 };
         Assert.Equal(file.Length, new RdbLoader(redis.Store).Load(stream));
+        Assert.Equal(6 + file.Length, stream.Position);
     }
 
     [Fact]
