@@ -53,6 +53,9 @@ public enum Effort : byte
 
     /// <summary>Every key of the database (KEYS).</summary>
     AllKeys,
+
+    /// <summary>What the commands queued go through (EXEC).</summary>
+    Queued,
 }
 
 /// <summary>The ACL categories, with the names that ACL CAT shows. Those that follow from the flags (@read, @write, @fast, @slow, @admin, @blocking, @pubsub) are added by the table.</summary>

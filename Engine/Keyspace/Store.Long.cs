@@ -23,6 +23,7 @@ public sealed partial class Store
     /// </summary>
     public Attempt ExecuteLong(ref CommandContext call)
     {
+        if (call.Command.Is(CommandFlags.SessionKeys)) return RunForSession(ref call, isLong: true);
         if (call.Command.Keys.Count == 0)
         {
             call.IsPatient = true;
@@ -43,29 +44,41 @@ public sealed partial class Store
     private bool IsLong(in CommandContext call)
     {
         int database = call.Session.Database;
-        if (call.Command.Effort == Effort.AllKeys)
+        switch (call.Command.Effort)
         {
-            int only = GlobPattern.SlotOf(call[1]);
-            return (only < 0 ? Slots.KeyCount(database) : Slots.KeyCount(database, only)) > MostElementsOnTheSpot;
+            case Effort.AllKeys:
+                int only = GlobPattern.SlotOf(call[1]);
+                return (only < 0 ? Slots.KeyCount(database) : Slots.KeyCount(database, only)) > MostElementsOnTheSpot;
+            case Effort.Queued:
+                if (call.Session.Transaction is not { IsOpen: true } transaction) return false;
+                long all = 0;
+                foreach (QueuedCommand queued in transaction.Queue) all += Elements(queued.Command, queued.Request.Request, database);
+                return all > MostElementsOnTheSpot;
+            default:
+                return Elements(call.Command, call.Request, database) > MostElementsOnTheSpot;
         }
+    }
+
+    /// <summary>How many elements of its keys a command goes through.</summary>
+    private long Elements(CommandInfo command, in Request request, int database)
+    {
+        if (command.Effort is not (Effort.AllElements or Effort.SmallestKey)) return 0;
         List<int> positions = t_sources ??= [];
         positions.Clear();
-        call.Command.LocateSources(call.Request, positions);
-        bool bySmallest = call.Command.Effort == Effort.SmallestKey;
+        command.LocateSources(request, positions);
         long sum = 0, smallest = long.MaxValue;
         foreach (int position in positions)
         {
-            ReadOnlySpan<byte> key = call.Request[position];
+            ReadOnlySpan<byte> key = request[position];
             Entry entry = Slots[KeySlot.Of(key)]?.KeyspaceIfAny(database) is { } keyspace ? keyspace.Find(key) : default;
             // What is in one blob is small.
             long count = entry.IsMissing || entry.IsBlob ? 0 : entry.Value.ElementCount;
             sum += count;
             smallest = Math.Min(smallest, count);
         }
-        return (bySmallest ? smallest * positions.Count : sum) > MostElementsOnTheSpot;
+        return command.Effort == Effort.AllElements ? sum : smallest * positions.Count;
     }
 
-    /// <summary>Whether a command with undeclared keys may really reach some: those that a pattern of SORT makes of the elements.</summary>
     /// <summary>
     /// Deletes fields of the command's hash whose time has come, a few hundred at most, so that nobody waits for long; the gate is held. False if
     /// there are more of them. Whoever looks at a hash does so after this, and need not know of such fields.
@@ -95,6 +108,7 @@ public sealed partial class Store
         }
     }
 
+    /// <summary>Whether a command with undeclared keys may really reach some: those that a pattern of SORT makes of the elements.</summary>
     private static bool NamesPattern(in Request request)
     {
         for (int i = 2; i < request.Count; i++)

@@ -9,7 +9,7 @@ public sealed partial class Store
     private const CommandFlags Unconfined = CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.UndeclaredKeys;
 
     /// <summary>Runs EXEC, DISCARD or UNWATCH inside the gates of all keys watched and, for EXEC, of all keys of the commands queued.</summary>
-    private Attempt RunForSession(ref CommandContext call)
+    private Attempt RunForSession(ref CommandContext call, bool isLong = false)
     {
         if (call.Session.Transaction is not { } transaction) return RunWithout(ref call);
         bool runsQueue = call.Command.Name == "exec" && transaction is { IsOpen: true, IsPoisoned: false };
@@ -23,7 +23,7 @@ public sealed partial class Store
         Span<int> numbers = CollectionsMarshal.AsSpan(slots);
         numbers.Sort();
         // Everything in one slot is the usual case with hash tags.
-        return numbers[0] == numbers[^1] ? RunInSlot(ref call, numbers[0]) : RunInSlots(ref call, numbers);
+        return numbers[0] == numbers[^1] && !isLong ? RunInSlot(ref call, numbers[0]) : RunInSlots(ref call, numbers, isLong);
     }
 
     /// <summary>The slot that holds all keys of a request; null if there are none, or several, or some that it does not name.</summary>

@@ -20,7 +20,7 @@ internal static class Transactions
 
     /// <summary>EXEC — runs what was queued as one, unless a watched key has changed or a command could not be queued.</summary>
     [Command("EXEC", 1, CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.SkipSlowlog | CommandFlags.SessionKeys, Category.Transaction,
-        Since = "1.2.0", Complexity = "Depends on commands in the transaction", Summary = "Executes all commands in a transaction.")]
+        Effort = Effort.Queued, Since = "1.2.0", Complexity = "Depends on commands in the transaction", Summary = "Executes all commands in a transaction.")]
     internal static void Exec(ref CommandContext call)
     {
         if (call.Session.Transaction is not { IsOpen: true } transaction)

@@ -48,6 +48,22 @@ public class LongCommandTests
     }
 
     [Fact]
+    public void A_transaction_is_as_long_as_what_it_holds()
+    {
+        using var redis = new EngineHarness();
+        Fill(redis, "big", 0, Many);
+        redis.Run("MULTI");
+        redis.Run("SET", "elsewhere", "v");
+        redis.Run("SUNIONSTORE", "dst", "big");
+        redis.Run("GET", "elsewhere");
+        Assert.Equal(Outcome.Long, redis.Client.Try("EXEC"));
+        Assert.Equal($"[OK, {Many}, v]", redis.Show("EXEC"));
+        redis.Run("MULTI");
+        redis.Run("SCARD", "dst");
+        Assert.Equal(Outcome.Done, redis.Client.Try("EXEC"));
+    }
+
+    [Fact]
     public void KEYS_of_a_large_database_goes_from_slot_to_slot()
     {
         using var redis = new EngineHarness();
