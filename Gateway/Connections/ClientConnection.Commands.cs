@@ -135,7 +135,6 @@ public sealed partial class ClientConnection
             return true;
         }
         if (_server.Store.Restrictions != Restrictions.None && Restricted(command!, mark, statistics, ref wait) is { } isTaken) return isTaken;
-        if (_waitsFor is { } log) Rely(log, command);
         call.Command = command!;
         call.Continuation = null;
         LastCommand = command;
@@ -144,6 +143,7 @@ public sealed partial class ClientConnection
             AfterReply(mark);
             return true;
         }
+        if (_waitsFor is { } log) Rely(log, command);
         Attempt attempt;
         try
         {

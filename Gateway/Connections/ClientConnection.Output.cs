@@ -38,8 +38,13 @@ public sealed partial class ClientConnection
     }
 
     /// <summary>Whether a command's reply depends on what is in the data set, or changes it.</summary>
-    private static bool ConcernsData(CommandInfo? command) => command is not null && (command.Keys.Count > 0 || command.Is(
-        CommandFlags.Write | CommandFlags.ReadOnly | CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.UndeclaredKeys | CommandFlags.SessionKeys));
+    private bool ConcernsData(CommandInfo? command)
+    {
+        if (command is null) return false;
+        if (command.Is(CommandFlags.SessionKeys)) return Transaction is { IsPoisoned: false, Queue.Count: > 0 };
+        return command.Keys.Count > 0
+            || command.Is(CommandFlags.Write | CommandFlags.ReadOnly | CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.UndeclaredKeys);
+    }
 
     /// <summary>To be called before a command runs whose reply must wait until the log is durable, if replies do at all.</summary>
     private void Rely(IDurability log, CommandInfo? command)

@@ -1,0 +1,130 @@
+using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
+using OrleansRedis.Tests.Persistence;
+using Xunit;
+
+namespace OrleansRedis.Tests.Gateway;
+
+/// <summary>With appendfsync always no client hears of anything that could still be lost.</summary>
+public sealed class AofRepliesTests : IDisposable
+{
+    private static readonly TimeSpan s_notYet = TimeSpan.FromMilliseconds(150);
+
+    private readonly ManualResetEventSlim _gate = new(initialState: true);
+    private FaultyFile? _file;
+
+    [Fact]
+    public async Task Replies_to_writes_and_reads_wait_for_the_sync_and_others_do_not()
+    {
+        await using InProcessServer server = await StartAsync();
+        await using RespConnection writer = await server.ConnectAsync(), reader = await server.ConnectAsync(), other = await server.ConnectAsync();
+        await writer.CallAsync("SET", "a", "0");
+        _gate.Reset();
+        Task<RespValue> write = writer.CallAsync("SET", "a", "1");
+        await WaitsAsync(write);
+        Task<RespValue> read = reader.CallAsync("GET", "a");
+        await WaitsAsync(read);
+        Assert.Equal("+PONG", (await other.CallAsync("PING").WaitAsync(TimeSpan.FromSeconds(5))).ToString());
+        Assert.False((await other.CallAsync("INFO", "persistence").WaitAsync(TimeSpan.FromSeconds(5))).IsError);
+        _gate.Set();
+        Assert.Equal("+OK", (await write.WaitAsync(TimeSpan.FromSeconds(5))).ToString());
+        Assert.Equal("1", (await read.WaitAsync(TimeSpan.FromSeconds(5))).Text);
+    }
+
+    [Fact]
+    public async Task So_do_transactions_exclusive_commands_and_clients_served_by_another_one()
+    {
+        await using InProcessServer server = await StartAsync();
+        await using RespConnection writer = await server.ConnectAsync(), blocked = await server.ConnectAsync(), flusher = await server.ConnectAsync(), transaction = await server.ConnectAsync();
+        Task<RespValue> pop = blocked.CallAsync("BLPOP", "list", "0");
+        await server.BlockedAsync(1);
+        _gate.Reset();
+        Task<RespValue> push = writer.CallAsync("RPUSH", "list", "x");
+        await transaction.CallAsync("MULTI");
+        Assert.Equal("+QUEUED", (await transaction.CallAsync("SET", "b", "1").WaitAsync(TimeSpan.FromSeconds(5))).ToString());
+        Task<RespValue> exec = transaction.CallAsync("EXEC");
+        Task<RespValue> flush = flusher.CallAsync("FLUSHALL");
+        await WaitsAsync(pop);
+        await WaitsAsync(push);
+        await WaitsAsync(exec);
+        await WaitsAsync(flush);
+        _gate.Set();
+        Assert.Equal("x", (await pop.WaitAsync(TimeSpan.FromSeconds(5)))[1].Text);
+        Assert.Equal(1, (await push.WaitAsync(TimeSpan.FromSeconds(5))).Integer);
+        Assert.Equal("+OK", (await exec.WaitAsync(TimeSpan.FromSeconds(5)))[0].ToString());
+        Assert.Equal("+OK", (await flush.WaitAsync(TimeSpan.FromSeconds(5))).ToString());
+    }
+
+    [Fact]
+    public async Task Not_even_the_first_of_many_large_replies_leaves_early()
+    {
+        await using InProcessServer server = await StartAsync();
+        await using RespConnection redis = await server.ConnectAsync(), other = await server.ConnectAsync();
+        await redis.CallAsync("SET", "large", new string('x', 100_000));
+        _gate.Reset();
+        Task<RespValue> write = other.CallAsync("SET", "large", new string('y', 100_000));
+        await Eventually.TrueAsync(() => server.Store.Aof.Appended > 200_000, () => "not appended");
+        Task<RespValue[]> reads = redis.PipelineAsync([.. Enumerable.Repeat((RespArgument[])["GET", "large"], 40)]);
+        await WaitsAsync(reads);
+        await WaitsAsync(write);
+        _gate.Set();
+        Assert.All(await reads.WaitAsync(TimeSpan.FromSeconds(10)), reply => Assert.Equal('y', reply.Text[0]));
+    }
+
+    [Fact]
+    public async Task A_full_disk_refuses_writes_at_once_and_lets_go_when_there_is_room()
+    {
+        await using InProcessServer server = await StartAsync();
+        await using RespConnection writer = await server.ConnectAsync(), other = await server.ConnectAsync();
+        await writer.CallAsync("SET", "a", "0");
+        _file!.Capacity = _file.Length;
+        Task<RespValue> write = writer.CallAsync("SET", "a", "1");
+        await Eventually.TrueAsync(() => server.Store.Restrictions != Restrictions.None, () => "no failure");
+        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device", (await other.CallAsync("SET", "b", "1").WaitAsync(TimeSpan.FromSeconds(5))).ToString());
+        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device", (await other.CallAsync("PING").WaitAsync(TimeSpan.FromSeconds(5))).ToString());
+        await WaitsAsync(write);
+        await other.CallAsync("MULTI");
+        Assert.True((await other.CallAsync("SET", "b", "1").WaitAsync(TimeSpan.FromSeconds(5))).IsError);
+        Assert.StartsWith("-EXECABORT", (await other.CallAsync("EXEC").WaitAsync(TimeSpan.FromSeconds(5))).ToString(), StringComparison.Ordinal);
+        _file.Capacity = long.MaxValue;
+        Assert.Equal("+OK", (await write.WaitAsync(TimeSpan.FromSeconds(10))).ToString());
+        Assert.Equal("+OK", (await other.CallAsync("SET", "b", "1").WaitAsync(TimeSpan.FromSeconds(5))).ToString());
+    }
+
+    [Fact]
+    public async Task Otherwise_a_quiet_server_has_written_what_it_acknowledges()
+    {
+        await using InProcessServer server = await StartAsync(AppendFsync.Everysec);
+        await using RespConnection redis = await server.ConnectAsync();
+        int early = 0;
+        for (int i = 0; i < 50; i++)
+        {
+            await Task.Delay(5);
+            await redis.CallAsync("SET", "a", "1");
+            if (server.Store.Aof.UnwrittenLength == 0) early++;
+        }
+        Assert.InRange(early, 45, 50);
+    }
+
+    public void Dispose()
+    {
+        _gate.Dispose();
+        _file?.Dispose();
+    }
+
+    private static async Task WaitsAsync(Task reply)
+    {
+        await Task.WhenAny(reply, Task.Delay(s_notYet));
+        Assert.False(reply.IsCompleted);
+    }
+
+    private Task<InProcessServer> StartAsync(AppendFsync policy = AppendFsync.Always) => InProcessServer.StartAsync(
+        options => (options.AppendOnly, options.AppendFsync) = (true, policy),
+        store =>
+        {
+            store.Aof.OpenFile = (path, empty) => _file = new FaultyFile(LogFile.Open(path, empty)) { SyncGate = _gate };
+            store.Aof.Load(CancellationToken.None);
+            store.Aof.Open();
+            store.Aof.Start();
+        });
+}
