@@ -244,6 +244,7 @@ public sealed class DumpFile : IDisposable
 
     private async Task<Run?> BeginRunAsync(bool inBackground)
     {
+        Stack<KeyspaceSnapshot> marks = Snapshot.Prepare(_store);
         await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
         try
         {
@@ -252,7 +253,7 @@ public sealed class DumpFile : IDisposable
                 if (_running is not null) return null;
                 Saves++;
                 if (inBackground) _lastTrySeconds = NowSeconds;
-                var run = new Run(this, inBackground, isExclusive: false);
+                var run = new Run(this, inBackground, isExclusive: false, marks);
                 Volatile.Write(ref _running, run);
                 _store.SnapshotTurn.Show(run.Snapshot);
                 return run;
@@ -411,7 +412,7 @@ public sealed class DumpFile : IDisposable
     /// <summary>One snapshot on its way to the file. Made while the silo gate is held exclusively.</summary>
     private sealed class Run
     {
-        public Run(DumpFile file, bool inBackground, bool isExclusive)
+        public Run(DumpFile file, bool inBackground, bool isExclusive, Stack<KeyspaceSnapshot>? marks = null)
         {
             Store store = file._store;
             Number = ++file._runs;
@@ -422,7 +423,7 @@ public sealed class DumpFile : IDisposable
             string name = isExclusive ? $"temp-{Environment.ProcessId}.rdb" : $"temp-{Environment.ProcessId}-{Number}.rdb";
             FinalPath = file.FilePath;
             Target = new(store, Path.Combine(store.Options.Dir, name));
-            Snapshot = Snapshot.Begin(store, Target, () => store.Options.RdbKeySaveDelay);
+            Snapshot = Snapshot.Begin(store, Target, () => store.Options.RdbKeySaveDelay, marks);
         }
 
         /// <summary>The later it began, the higher.</summary>

@@ -5,7 +5,7 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// A snapshot's mark on a keyspace: which regions of it are written. A region is a range of hashes; how many there are is decided at the
-/// beginning, so that each holds some hundred keys, or some hundred kB. State of the slot: under its gate.
+/// first look, so that each holds some hundred keys, or some hundred kB. State of the slot: under its gate.
 /// </summary>
 internal sealed class KeyspaceSnapshot
 {
@@ -18,34 +18,18 @@ internal sealed class KeyspaceSnapshot
     /// <summary>A keyspace of fewer keys is written whole, if it is not large.</summary>
     private const int MostKeysWritten = 512;
 
-    private readonly Keyspace _keyspace;
-    private readonly uint _regions;
-    private readonly ulong[]? _written; // a bit for each region; null if there is one
+    private Keyspace _keyspace = null!;
     private Snapshot? _snapshot;        // null once it is taken off
+    private uint _regions;              // 0 until the first look, which sees what there was at the instant
+    private ulong[]? _written;          // a bit for each region; null if there is one
     private uint _next;                 // all regions before it are written
     private uint _left;
 
     [ThreadStatic]
     private static List<object>? t_entries;
 
-    /// <summary>Puts a mark on a keyspace.</summary>
-    public KeyspaceSnapshot(Keyspace keyspace, Snapshot snapshot)
-    {
-        _keyspace = keyspace;
-        _snapshot = snapshot;
-        Database = keyspace.Database;
-        long byCount = keyspace.Count <= MostKeysWritten ? 1 : (keyspace.Count + KeysPerRegion - 1) / KeysPerRegion;
-        long bySize = (keyspace.EntryBytes + BytesPerRegion - 1) / BytesPerRegion;
-        // More regions than keys would be of no use: keys that are large are alone in theirs by then, most of them.
-        _regions = (uint)Math.Clamp(Math.Min(Math.Max(byCount, bySize), 2L * keyspace.Count), 1, int.MaxValue);
-        _left = _regions;
-        if (_regions > 1) _written = new ulong[(_regions + 63) / 64];
-        Next = keyspace.Snapshots;
-        keyspace.Snapshots = this;
-    }
-
     /// <summary>The number that the database had at the instant.</summary>
-    public int Database { get; }
+    public int Database { get; private set; }
 
     public Slot Slot => _keyspace.Slot;
 
@@ -54,6 +38,16 @@ internal sealed class KeyspaceSnapshot
 
     /// <summary>Bytes of the keyspace, if it was flushed.</summary>
     public long FlushedBytes { get; private set; }
+
+    /// <summary>Puts the mark on a keyspace. As little as can be, since everyone waits.</summary>
+    public void Put(Keyspace keyspace, Snapshot snapshot)
+    {
+        _keyspace = keyspace;
+        _snapshot = snapshot;
+        Database = keyspace.Database;
+        Next = keyspace.Snapshots;
+        keyspace.Snapshots = this;
+    }
 
     /// <summary>Takes the mark off, if it is still on.</summary>
     public void TakeOff()
@@ -84,7 +78,11 @@ internal sealed class KeyspaceSnapshot
     /// <summary>Notes that, and returns how many bytes are held for the snapshot alone.</summary>
     public long NoteFlushed() => FlushedBytes = _keyspace.Bytes;
 
-    public bool IsWritten(uint hash) => IsRegionWritten(RegionOf(hash));
+    public bool IsWritten(uint hash)
+    {
+        Divide();
+        return IsRegionWritten(RegionOf(hash));
+    }
 
     /// <summary>Writes the region of a hash, which is not written yet. True if it was the last.</summary>
     public bool WriteRegionOf(uint hash, SnapshotChunk chunk) => Write(RegionOf(hash), chunk);
@@ -92,9 +90,21 @@ internal sealed class KeyspaceSnapshot
     /// <summary>Writes the next region that is not written, if there is one. True if none is left.</summary>
     public bool WriteNext(SnapshotChunk chunk)
     {
+        Divide();
         if (_left == 0) return true;
         while (IsRegionWritten(_next)) _next++;
         return Write(_next++, chunk);
+    }
+
+    /// <summary>Decides how many regions there are, before anything has changed.</summary>
+    private void Divide()
+    {
+        if (_regions != 0) return;
+        long keys = _keyspace.Count, byCount = keys <= MostKeysWritten ? 1 : (keys + KeysPerRegion - 1) / KeysPerRegion;
+        long bySize = (_keyspace.EntryBytes + BytesPerRegion - 1) / BytesPerRegion;
+        // More regions than keys would be of no use: keys that are large are alone in theirs by then, most of them.
+        _left = _regions = (uint)Math.Clamp(Math.Min(Math.Max(byCount, bySize), 2 * keys), 1, int.MaxValue);
+        if (_regions > 1) _written = new ulong[(_regions + 63) / 64];
     }
 
     private uint RegionOf(uint hash) => (uint)(((ulong)hash * _regions) >> 32);
