@@ -51,6 +51,9 @@ public enum Effort : byte
     /// <summary>As many as the smallest of its keys has, in each of them (SINTER).</summary>
     SmallestKey,
 
+    /// <summary>Every byte of one string for every byte of another (LCS).</summary>
+    LengthByLength,
+
     /// <summary>Every key of the database (KEYS).</summary>
     AllKeys,
 

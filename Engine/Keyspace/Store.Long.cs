@@ -11,6 +11,12 @@ public sealed partial class Store
     /// <summary>As many elements are gone through on the spot; more take longer than some ms, beside which going to another thread is nothing.</summary>
     internal const int MostElementsOnTheSpot = 50_000;
 
+    /// <summary>What of a string takes about as long as one element of a collection.</summary>
+    private const int BytesForOne = 128;
+
+    /// <summary>How many bytes compared take about as long as one element.</summary>
+    private const int StepsForOne = 32;
+
     [ThreadStatic]
     private static List<int>? t_sources;
 
@@ -62,21 +68,28 @@ public sealed partial class Store
     /// <summary>How many elements of its keys a command goes through.</summary>
     private long Elements(CommandInfo command, in Request request, int database)
     {
-        if (command.Effort is not (Effort.AllElements or Effort.SmallestKey)) return 0;
+        if (command.Effort is not (Effort.AllElements or Effort.SmallestKey or Effort.LengthByLength)) return 0;
         List<int> positions = t_sources ??= [];
         positions.Clear();
         command.LocateSources(request, positions);
-        long sum = 0, smallest = long.MaxValue;
+        long sum = 0, smallest = long.MaxValue, steps = 1;
         foreach (int position in positions)
         {
             ReadOnlySpan<byte> key = request[position];
             Entry entry = Slots[KeySlot.Of(key)]?.KeyspaceIfAny(database) is { } keyspace ? keyspace.Find(key) : default;
-            // What is in one blob is small.
-            long count = entry.IsMissing || entry.IsBlob ? 0 : entry.Value.ElementCount;
+            int length = !entry.IsMissing && entry.Type == ValueType.String ? StringEntry.Length(entry.Object) : 0;
+            // A collection in one blob is small.
+            long count = length != 0 ? length / BytesForOne : entry.IsMissing || entry.IsBlob ? 0 : entry.Value.ElementCount;
             sum += count;
             smallest = Math.Min(smallest, count);
+            steps *= length;
         }
-        return command.Effort == Effort.AllElements ? sum : smallest * positions.Count;
+        return command.Effort switch
+        {
+            Effort.AllElements => sum,
+            Effort.SmallestKey => smallest * positions.Count,
+            _ => steps / StepsForOne,
+        };
     }
 
     /// <summary>

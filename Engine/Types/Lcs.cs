@@ -12,7 +12,7 @@ internal static class Lcs
     }
 
     /// <summary>LCS key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]</summary>
-    [Command("LCS", -3, CommandFlags.ReadOnly, Category.String, Keys = "RO ACCESS 1..2", Since = "7.0.0",
+    [Command("LCS", -3, CommandFlags.ReadOnly, Category.String, Keys = "RO ACCESS 1..2", Effort = Effort.LengthByLength, Since = "7.0.0",
         Complexity = "O(N*M) where N and M are the lengths of s1 and s2, respectively", Summary = "Finds the longest common substring.",
         Syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]")]
     internal static void LongestCommon(ref CommandContext call)

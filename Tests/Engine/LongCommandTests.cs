@@ -48,6 +48,22 @@ public class LongCommandTests
     }
 
     [Fact]
+    public void Long_strings_take_long_too()
+    {
+        using var redis = new EngineHarness();
+        redis.Run("SETRANGE", "a", "10000000", "x");
+        redis.Run("SET", "b", new string('b', 2000));
+        redis.Run("SET", "c", new string('b', 1000));
+        Assert.Equal(Outcome.Long, redis.Client.Try("BITOP", "OR", "dst", "a", "b"));
+        Assert.Equal("10000001", redis.Show("BITOP OR dst a b").TrimStart(':'));
+        Assert.Equal(Outcome.Done, redis.Client.Try("BITOP", "OR", "dst", "b", "b"));
+        Assert.Equal(Outcome.Long, redis.Client.Try("LCS", "b", "b", "LEN"));
+        Assert.Equal("2000", redis.Show("LCS b b LEN").TrimStart(':'));
+        Assert.Equal(Outcome.Done, redis.Client.Try("LCS", "c", "c"));
+        Assert.Equal(Outcome.Done, redis.Client.Try("LCS", "a", "missing"));
+    }
+
+    [Fact]
     public void A_transaction_is_as_long_as_what_it_holds()
     {
         using var redis = new EngineHarness();

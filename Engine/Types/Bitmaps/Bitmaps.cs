@@ -116,7 +116,7 @@ internal static class Bitmaps
     }
 
     /// <summary>BITOP AND | OR | XOR | NOT destkey key [key ...]</summary>
-    [Command("BITOP", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "OW UPDATE 2; RO ACCESS 3..-1",
+    [Command("BITOP", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "OW UPDATE 2; RO ACCESS 3..-1", Effort = Effort.AllElements,
         Since = "2.6.0", Complexity = "O(N)",
         Summary = "Performs bitwise operations on multiple strings, and stores the result.",
         Syntax = "<AND | OR | XOR | NOT> destkey key [key ...]")]
