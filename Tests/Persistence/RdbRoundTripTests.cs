@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime;
 using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
@@ -146,6 +147,24 @@ public sealed class RdbRoundTripTests
         Assert.Equal(from.Store.DigestOfAll(), to.Store.DigestOfAll());
         for (int database = 0; database < 3; database++) Assert.Equal(from.Store.Slots.KeyCount(database), to.Store.Slots.KeyCount(database));
         Assert.Throws<RdbFileException>(() => RdbFiles.Load(to, file));
+    }
+
+    [Fact]
+    public void The_collector_works_again_after_a_load_and_after_one_that_failed()
+    {
+        using EngineHarness from = new(), to = new();
+        var noise = new byte[100_000];
+        for (int i = 0; i < 80; i++)
+        {
+            new Random(i).NextBytes(noise);
+            from.Run("SET", $"key:{i}", Encoding.Latin1.GetString(noise));
+        }
+        byte[] file = RdbFiles.Save(from.Store);
+        RdbFiles.Load(to, file);
+        Assert.NotEqual(GCLatencyMode.NoGCRegion, GCSettings.LatencyMode);
+        Assert.Equal(from.Store.DigestOfAll(), to.Store.DigestOfAll());
+        Assert.Throws<RdbFileException>(() => RdbFiles.Load(to, file));
+        Assert.NotEqual(GCLatencyMode.NoGCRegion, GCSettings.LatencyMode);
     }
 
     private static void Small(ServerOptions options)
