@@ -10,7 +10,7 @@ namespace OrleansRedis.Grains.Storage;
 internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTable commands)
 {
     /// <summary>So many slots are claimed and read together.</summary>
-    private const int GroupLength = 512;
+    private const int GroupLength = 1024;
 
     /// <summary>So long it is waited for others who ask.</summary>
     private static readonly TimeSpan s_gather = TimeSpan.FromMilliseconds(2);
