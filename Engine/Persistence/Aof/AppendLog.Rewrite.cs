@@ -116,7 +116,7 @@ public sealed partial class AppendLog
         Rewrites++;
         _store.Log.Notice($"Background append only file rewriting started by pid {Environment.ProcessId}");
         _rewrite = rewrite;
-        new Thread(() => Run(rewrite)) { IsBackground = true, Name = "log rewrite" }.Start();
+        BackgroundThread.Start("log rewrite", () => Run(rewrite));
         return true;
     }
 

@@ -240,7 +240,7 @@ public sealed class DumpFile : IDisposable
     /// <summary>The data has been loaded from a file, so there is nothing to save.</summary>
     internal void Loaded() => Volatile.Write(ref _savedChanges, _store.Slots.CountChanges());
 
-    private void OnThread(Run run) => new Thread(() => Execute(run)) { IsBackground = true, Name = "snapshot" }.Start();
+    private void OnThread(Run run) => BackgroundThread.Start("snapshot", () => Execute(run));
 
     private async Task<Run?> BeginRunAsync(bool inBackground)
     {

@@ -65,6 +65,8 @@ internal sealed class Snapshot
     /// <summary>So often the target is asked to settle.</summary>
     private const int SettleBytes = 1 << 20;
 
+    private static readonly TimeSpan s_turn = TimeSpan.FromMicroseconds(250);
+
     private readonly SiloGate _siloGate;
     private readonly ISnapshotTarget _target;
     private readonly List<KeyspaceSnapshot?> _marks = []; // null once written; the saver's own
@@ -182,7 +184,7 @@ internal sealed class Snapshot
     {
         if (open is not null) Try(open);
         SnapshotChunk chunk = Rent();
-        long sinceSettled = 0;
+        long sinceSettled = 0, turnBegan = Stopwatch.GetTimestamp();
         int at = 0;
         for (; at < _marks.Count && !_over; at++)
         {
@@ -222,6 +224,12 @@ internal sealed class Snapshot
                     sinceSettled = 0;
                 }
                 if (keys > 0) Delay(keys);
+                if (!exclusive && Stopwatch.GetElapsedTime(turnBegan) > s_turn)
+                {
+                    // On a machine that is fully busy whoever waits for this processor waits no longer than that.
+                    Thread.Yield();
+                    turnBegan = Stopwatch.GetTimestamp();
+                }
             }
             if (finished) _marks[at] = null; // a keyspace that was flushed is not needed any more
         }
