@@ -20,7 +20,7 @@ internal sealed class EpollListener(EpollTransport transport, Socket socket) : I
             {
                 accepted = await socket.AcceptAsync(cancellationToken).ConfigureAwait(false);
                 accepted.Blocking = false;
-                if (accepted.ProtocolType == ProtocolType.Tcp) accepted.NoDelay = true;
+                if (EndPoint is IPEndPoint) accepted.NoDelay = true;
                 return transport.Serve(accepted);
             }
             catch (ObjectDisposedException)
