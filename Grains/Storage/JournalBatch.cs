@@ -6,6 +6,9 @@ namespace OrleansRedis.Grains.Storage;
 /// <summary>Units of effects as they came, to be appended in one transaction. Filled under the journal's lock, then read by its loop alone.</summary>
 internal sealed class JournalBatch
 {
+    /// <summary>A buffer beyond this, which one enormous unit has needed, is not kept for the next batch.</summary>
+    private const int LargestKept = 16 << 20;
+
     private readonly List<Entry> _entries = [];
     private byte[] _bytes = new byte[4096];
 
@@ -43,7 +46,7 @@ internal sealed class JournalBatch
     {
         _entries.Clear();
         Length = 0;
-        if (_bytes.Length > 1 << 20) _bytes = new byte[4096];
+        if (_bytes.Length > LargestKept) _bytes = new byte[4096];
     }
 
     /// <summary>

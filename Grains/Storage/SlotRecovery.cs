@@ -96,7 +96,7 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
             }
             catch (Exception failure)
             {
-                foreach (Recovering slot in group) slot.Abandon(replay);
+                foreach (Recovering slot in group) slot.Abandon(store);
                 // Someone else may have claimed a slot meanwhile; it is claimed again then, as its grain has been placed here.
                 bool mayPass = failure is SlotStorageException or StaleEpochException;
                 if (!mayPass || Stopwatch.GetElapsedTime(started) > s_patience)
@@ -125,7 +125,7 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
         }
         foreach (Recovering slot in group)
         {
-            if (slot.Failure is not null) slot.Abandon(replay, keepFailure: true);
+            if (slot.Failure is not null) slot.Abandon(store, keepFailure: true);
         }
     }
 
@@ -190,9 +190,9 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
         public Exception? Failure { get; set; }
 
         /// <summary>Begins anew, or gives up.</summary>
-        public void Abandon(SlotReplay replay, bool keepFailure = false)
+        public void Abandon(Store store, bool keepFailure = false)
         {
-            if (Slot is not null) replay.Abandon(Slot);
+            if (Slot is not null) SlotReplay.Abandon(store, Slot);
             Slot = null;
             At = default;
             SnapshotBytes = LogBytes = Effects = 0;

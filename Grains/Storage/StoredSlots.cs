@@ -88,7 +88,7 @@ public sealed class StoredSlots : IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            _ = opening.ContinueWith(opened => _store.Slots.Withdraw(opened.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
+            _ = opening.ContinueWith(opened => SlotReplay.Abandon(_store, opened.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
             throw;
         }
     }

@@ -69,11 +69,13 @@ public sealed class SlotReplay : IDisposable
         slot.Sequence = 0;
     }
 
-    /// <summary>Gives up a slot that could not be brought up to date, and the memory that was counted for it.</summary>
-    public void Abandon(Slot slot)
+    /// <summary>Gives up a slot that was never published, and the memory and keys that were counted for it.</summary>
+    public static void Abandon(Store store, Slot slot)
     {
-        for (int database = 0; database < _silo.Slots.Databases; database++) slot.Clear(database);
-        _silo.Slots.Withdraw(slot);
+        slot.Gate.Enter();
+        for (int database = 0; database < store.Slots.Databases; database++) slot.Clear(database);
+        slot.Gate.Exit();
+        store.Slots.Withdraw(slot);
     }
 
     public void Dispose() => _scratch.Dispose();
