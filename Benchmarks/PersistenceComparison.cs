@@ -20,8 +20,9 @@ internal sealed class PersistenceComparison(int rounds, int keys)
         var replaying = new double[2][];
         var calm = new double[2][];
         var busy = new double[2][];
-        foreach (double[][] results in (double[][][])[saving, loading, replaying, calm, busy]) results[0] = new double[rounds];
-        foreach (double[][] results in (double[][][])[saving, loading, replaying, calm, busy]) results[1] = new double[rounds];
+        var everysec = new double[2][];
+        var always = new double[2][];
+        foreach (double[][] results in (double[][][])[saving, loading, replaying, calm, busy, everysec, always]) (results[0], results[1]) = (new double[rounds], new double[rounds]);
         for (int round = 0; round < rounds; round++)
         {
             for (int turn = 0; turn < 2; turn++)
@@ -29,12 +30,14 @@ internal sealed class PersistenceComparison(int rounds, int keys)
                 int who = (round + turn) % 2;
                 ServerKind kind = who == 0 ? ServerKind.Redis : ServerKind.OrleansRedis;
                 (saving[who][round], loading[who][round], calm[who][round], busy[who][round]) = await MeasureSnapshotAsync(kind);
-                replaying[who][round] = await MeasureLogAsync(kind);
+                (replaying[who][round], everysec[who][round], always[who][round]) = await MeasureLogAsync(kind);
             }
         }
         Show("BGSAVE, ms", saving);
         Show("loading dump.rdb, ms", loading);
         Show("loading an append-only log of as many SET, ms", replaying);
+        Show("SET with appendfsync everysec, pipeline 16, thousands/s", everysec);
+        Show($"SET with appendfsync always, {Clients} clients, thousands/s", always);
         Show($"SET at full load ({Clients} clients), p99.9, ms", calm);
         Show("the same while BGSAVE runs all the time", busy);
         Console.WriteLine($"p99.9 with BGSAVE in terms of p99.9 without: {Median(busy[0]) / Median(calm[0]):F2}, {Median(busy[1]) / Median(calm[1]):F2}");
@@ -72,7 +75,7 @@ internal sealed class PersistenceComparison(int rounds, int keys)
         }
     }
 
-    private async Task<double> MeasureLogAsync(ServerKind kind)
+    private async Task<(double LoadingMs, double Everysec, double Always)> MeasureLogAsync(ServerKind kind)
     {
         string directory = Directory.CreateTempSubdirectory("orleansredis-bench-").FullName;
         string[] directives = ["--appendonly", "yes", "--auto-aof-rewrite-percentage", "0"];
@@ -87,7 +90,13 @@ internal sealed class PersistenceComparison(int rounds, int keys)
                 await server.WaitForExitAsync(TimeSpan.FromMinutes(1));
             }
             await using RedisProcess second = await RedisProcess.StartAsync(kind, directory, 0, directives);
-            return LoadedMs(second, "DB loaded from append only file: ");
+            double loading = LoadedMs(second, "DB loaded from append only file: ");
+            await ThroughputAsync(second, pipeline: 16, keys);
+            double everysec = await ThroughputAsync(second, pipeline: 16, keys * 3);
+            await using RespConnection administrator = await second.ConnectAsync();
+            await administrator.LineAsync("CONFIG SET appendfsync always");
+            await ThroughputAsync(second, pipeline: 1, keys / 50);
+            return (loading, everysec, await ThroughputAsync(second, pipeline: 1, keys / 10));
         }
         finally
         {
@@ -138,6 +147,21 @@ internal sealed class PersistenceComparison(int rounds, int keys)
                 return double.Parse(ms, CultureInfo.InvariantCulture);
         }
         throw new InvalidOperationException($"redis-benchmark did not say how slow the slowest were: {report}");
+    }
+
+    /// <summary>How many thousand SETs a second the clients get done.</summary>
+    private async Task<double> ThroughputAsync(RedisProcess server, int pipeline, int requests)
+    {
+        using Process benchmark = new();
+        benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true };
+        foreach (string word in (string[])["-p", Text(server.Port), "-c", Text(Clients), "-P", Text(pipeline), "-d", Text(ValueBytes), "-r", Text(keys), "-n", Text(requests), "-t", "set", "--csv"])
+            benchmark.StartInfo.ArgumentList.Add(word);
+        benchmark.Start();
+        string report = await benchmark.StandardOutput.ReadToEndAsync();
+        await benchmark.WaitForExitAsync();
+        // "SET","123456.78","0.200",…
+        string line = report.Split('\n').First(text => text.StartsWith("\"SET", StringComparison.Ordinal));
+        return double.Parse(line.Split("\",\"")[1], CultureInfo.InvariantCulture) / 1000;
     }
 
     private static void Show(string what, double[][] results) =>

@@ -11,7 +11,7 @@ const string Usage = """
     Benchmarks/compare memory [NAME,…]
         only how much memory the same data takes in both: STRINGS, HASHES, LIST, ZSET, INTSETS, STREAM
     Benchmarks/compare persistence [--rounds N] [--quick]
-        snapshots and logs of a million keys beside redis-server: BGSAVE, loading, and the slowest SETs with and without a running BGSAVE; medians of N rounds (3)
+        snapshots and logs of a million keys beside redis-server: BGSAVE, loading, SET while every write is logged, and the slowest SETs with and without a running BGSAVE; medians of N rounds (3)
         --quick        a tenth of the keys
     Benchmarks/compare engine [BenchmarkDotNet options]
         the engine in process: time and allocated bytes per command

@@ -25,6 +25,9 @@ internal sealed class AofReplay
     private const int BufferLength = 1 << 20;
     private const int MostErrorsLogged = 10;
 
+    /// <summary>About so much is allocated for each byte of a log, the tables' growth included.</summary>
+    private const int HeapBytesPerByte = 2;
+
     private readonly Store _store;
     private readonly CommandTable _commands;
     private readonly Stream _file;
@@ -73,6 +76,7 @@ internal sealed class AofReplay
     {
         SoundUpTo = _startOffset;
         long begin = _startOffset;
+        using var heap = new LoadingHeap((_file.Length - _file.Position) * HeapBytesPerByte);
         while (true)
         {
             ReadOnlySpan<byte> rest = _buffer.AsSpan(_read, _end - _read);
@@ -91,6 +95,7 @@ internal sealed class AofReplay
                     RunPending();
                     throw new AofDamageException(_name, ReadOffset + length, SoundUpTo, "that is no command");
                 default:
+                    heap.Check();
                     if (Fill(length)) continue;
                     if (!IsInTransaction) RunPending();
                     if (_read < _end || IsInTransaction) return AofReplayEnd.CutOff;
