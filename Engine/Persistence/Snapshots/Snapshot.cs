@@ -54,7 +54,7 @@ namespace OrleansRedis.Engine;
 internal sealed class Snapshot
 {
     /// <summary>How many bytes may wait in the queue.</summary>
-    internal const long MostQueuedBytes = 32 << 20;
+    internal const long MostQueuedBytes = 8 << 20;
 
     /// <summary>The saver gives a chunk to the target when it is this large.</summary>
     private const int ChunkBytes = 64 * 1024;
@@ -75,6 +75,7 @@ internal sealed class Snapshot
     private readonly Lock _appending = new();
     private volatile bool _over;
     private Exception? _failure;
+    private SnapshotChunk? _form; // under _appending: what copies are written to, so that a chunk in the queue is one array and not two
     private int _spareCount;
     private long _queuedBytes;
     private long _flushedBytes;
@@ -339,20 +340,31 @@ internal sealed class Snapshot
             lock (_appending) // around both, so that nobody finds the queue empty and the target not up to date
             {
                 if (!_queue.TryDequeue(out next)) return;
-                Complete(next.Chunk);
-                Append(next.Chunk);
+                if (next.Chunk.IsOnlyCopied)
+                {
+                    _form ??= _target.CreateChunk();
+                    Complete(next.Chunk, _form);
+                    Append(_form);
+                    if (_form.IsLarge) _form = null;
+                    else _form.Clear();
+                }
+                else
+                {
+                    Complete(next.Chunk);
+                    Append(next.Chunk);
+                }
             }
             Interlocked.Add(ref _queuedBytes, -next.Length);
             Return(next.Chunk);
         }
     }
 
-    private void Complete(SnapshotChunk chunk)
+    private void Complete(SnapshotChunk chunk, SnapshotChunk? into = null)
     {
         if (_over) return;
         try
         {
-            chunk.Complete();
+            chunk.Complete(into);
         }
         catch (Exception failure)
         {

@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>
@@ -10,17 +12,15 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal abstract class SnapshotChunk
 {
-    /// <summary>Blobs of up to so many bytes are kept when their content is not needed any more, since the next will be of the same lengths.</summary>
-    private const int LongestSpare = 256;
+    /// <summary>Blobs of up to so many bytes are written by way of arrays that are kept for that.</summary>
+    private const int LongestScratch = 256;
 
-    /// <summary>How many bytes of them.</summary>
-    private const int MostSpareBytes = 64 * 1024;
-
-    private readonly List<(int Database, byte[] Blob)> _copies = [];
-    private readonly Stack<byte[]>?[] _spare = new Stack<byte[]>?[LongestSpare + 1];
-    private long _copiedBytes;
-    private long _spareBytes;
+    private byte[] _copies = [];    // database, length, bytes of each blob: one array, since thousands of chunks may wait in the queue
+    private int _copiedBytes;
     private int _database = -1;
+
+    [ThreadStatic]
+    private static byte[]?[]? t_scratch;
 
     /// <summary>What was written since <see cref="Clear"/>; all of it only after <see cref="Complete"/>.</summary>
     public abstract ReadOnlySpan<byte> Written { get; }
@@ -40,42 +40,39 @@ internal abstract class SnapshotChunk
     /// <summary>Whether so much memory hangs on it that it had better not be kept.</summary>
     public abstract bool IsLarge { get; }
 
+    /// <summary>Whether nothing has been written but only copied yet.</summary>
+    public bool IsOnlyCopied => WrittenLength == 0;
+
     /// <summary>Takes a key of a database as it is now; under its slot's gate.</summary>
     public void Take(int database, object entry)
     {
-        if (entry is byte[] blob)
-        {
-            byte[] copy = CopyOf(blob);
-            _copies.Add((database, copy));
-            _copiedBytes += copy.Length;
-        }
-        else
-        {
-            Write(database, entry);
-        }
+        if (entry is byte[] blob) Copy(database, blob);
+        else Write(database, entry);
         Keys++;
         MemoryBytes += KeyEntry.Bytes(entry);
     }
 
-    /// <summary>Writes what is only copied yet.</summary>
-    public void Complete()
+    /// <summary>Writes what is only copied yet, to another chunk if that is asked for.</summary>
+    public void Complete(SnapshotChunk? into = null)
     {
-        foreach ((int database, byte[] blob) in _copies)
+        into ??= this;
+        byte[]?[] scratch = t_scratch ??= new byte[]?[LongestScratch + 1];
+        for (int at = 0; at < _copiedBytes;)
         {
-            Write(database, blob);
-            if (blob.Length > LongestSpare || _spareBytes + blob.Length > MostSpareBytes) continue;
-            (_spare[blob.Length] ??= new()).Push(blob);
-            _spareBytes += blob.Length;
+            int database = BinaryPrimitives.ReadInt32LittleEndian(_copies.AsSpan(at)), length = BinaryPrimitives.ReadInt32LittleEndian(_copies.AsSpan(at + 4));
+            byte[] blob = length > LongestScratch ? GC.AllocateUninitializedArray<byte>(length) : scratch[length] ??= new byte[length];
+            _copies.AsSpan(at + 8, length).CopyTo(blob);
+            into.Write(database, blob);
+            at += 8 + length;
         }
-        _copies.Clear();
         _copiedBytes = 0;
+        if (!ReferenceEquals(into, this)) into.Keys += Keys;
     }
 
     /// <summary>Forgets what was written.</summary>
     public virtual void Clear()
     {
         _database = -1;
-        _copies.Clear();
         _copiedBytes = 0;
         Keys = 0;
         MemoryBytes = 0;
@@ -93,13 +90,14 @@ internal abstract class SnapshotChunk
         WriteEntry(entry);
     }
 
-    private byte[] CopyOf(byte[] blob)
+    private void Copy(int database, byte[] blob)
     {
-        byte[]? copy = null;
-        if (blob.Length <= LongestSpare && _spare[blob.Length]?.TryPop(out copy) == true) _spareBytes -= blob.Length;
-        copy ??= GC.AllocateUninitializedArray<byte>(blob.Length);
-        blob.CopyTo(copy.AsSpan());
-        return copy;
+        int end = _copiedBytes + 8 + blob.Length;
+        if (end > _copies.Length) Array.Resize(ref _copies, Math.Max(end, Math.Max(4096, _copies.Length * 2)));
+        BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes), database);
+        BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes + 4), blob.Length);
+        blob.CopyTo(_copies.AsSpan(_copiedBytes + 8));
+        _copiedBytes = end;
     }
 }
 
