@@ -107,6 +107,14 @@ public sealed partial class AppendLog
                 _store.Effects.Add(this);
             }
         }
+        catch
+        {
+            _writer.Limit(long.MaxValue);
+            rewrite.Target.Dispose();
+            rewrite.NextFile?.Dispose();
+            _store.SnapshotTurn.Give();
+            throw;
+        }
         finally
         {
             _store.SiloGate.ExitExclusive();

@@ -384,6 +384,11 @@ public sealed partial class AppendLog : IEffectConsumer, IDurability, IDisposabl
             if (_state != AppendLogState.Off) _writer.Tick(isSecond);
             RewriteIfDue();
         }
+        catch (Exception failure)
+        {
+            // Nothing here throws in ordinary trouble with disks; a timer must not end the process for the rest.
+            _store.Log.Warning($"Looking after the AOF failed: {failure}");
+        }
         finally
         {
             Volatile.Write(ref _ticking, 0);

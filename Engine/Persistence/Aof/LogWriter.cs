@@ -140,11 +140,11 @@ internal sealed class LogWriter : IDisposable
         return _file is not null && Failure is null && TryWrite() && TrySync(_file, _written);
     }
 
-    /// <summary>What is appended after this position is kept back until <see cref="Switch"/>; it belongs into another file.</summary>
-    public void Limit(long position)
-    {
-        lock (_io) _limit = position;
-    }
+    /// <summary>
+    /// What is appended after this position is kept back until <see cref="Switch"/>; it belongs into another file. Nothing has been appended after it yet. Waits for nobody, as the
+    /// whole silo stands still meanwhile: whoever is writing now has seen no more than what is before it, and who writes next sees the limit.
+    /// </summary>
+    public void Limit(long position) => Volatile.Write(ref _limit, position);
 
     /// <summary>
     /// Ends the file at the limit: writes and syncs what belongs there, has <paramref name="announce"/> make the next file known, and goes on in that one.
@@ -317,7 +317,7 @@ internal sealed class LogWriter : IDisposable
 
     private bool TryWrite()
     {
-        long from = _written, to = Math.Min(_buffer.Appended, _limit), at = from;
+        long from = _written, to = Math.Min(_buffer.Appended, Volatile.Read(ref _limit)), at = from;
         if (to <= from) return true;
         if (SleepMicroseconds != 0) Thread.Sleep(TimeSpan.FromMicroseconds(SleepMicroseconds));
         _buffer.Collect(from, to, _pieces);
