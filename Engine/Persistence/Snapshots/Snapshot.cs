@@ -60,7 +60,7 @@ internal sealed class Snapshot
     private const int ChunkBytes = 64 * 1024;
 
     /// <summary>So many chunks are kept for being used again.</summary>
-    private const int MostSpare = 64;
+    private const int MostSpare = 1024;
 
     /// <summary>So often the target is asked to settle.</summary>
     private const int SettleBytes = 1 << 20;

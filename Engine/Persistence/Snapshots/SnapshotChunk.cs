@@ -93,7 +93,7 @@ internal abstract class SnapshotChunk
     private void Copy(int database, byte[] blob)
     {
         int end = _copiedBytes + 8 + blob.Length;
-        if (end > _copies.Length) Array.Resize(ref _copies, Math.Max(end, Math.Max(4096, _copies.Length * 2)));
+        if (end > _copies.Length) Array.Resize(ref _copies, Math.Max(end, Math.Max(8192, _copies.Length * 2)));
         BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes), database);
         BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes + 4), blob.Length);
         blob.CopyTo(_copies.AsSpan(_copiedBytes + 8));
