@@ -4,19 +4,27 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
+using OrleansRedis.Grains.Storage;
 
 namespace OrleansRedis.Silo;
 
 /// <summary>
-/// The door for Redis clients. It opens before everything else, since who comes while the data is being loaded is told so, and closes first. "Ready" is
-/// said when everything behind it is.
+/// The door for Redis clients. If there is data to load it opens before everything else, so that who comes meanwhile is told; else it opens last, so that nobody
+/// is told of a loading that there is not. It closes first. "Ready" is said when everything behind it is.
 /// </summary>
-internal sealed class RedisHost(RedisServer server, RedisListener listener, ILogger<RedisHost> logger) : IHostedLifecycleService
+internal sealed class RedisHost(RedisServer server, RedisListener listener, StoredSlots slots, ILogger<RedisHost> logger) : IHostedLifecycleService
 {
+    private bool _isOpen;
+
     private ServerOptions Options => server.Options;
 
-    public async Task StartingAsync(CancellationToken cancellationToken)
+    private bool HasDataToLoad => slots.Storage.Scope == StorageScope.Slot || server.Store.HasFilesToLoad;
+
+    public Task StartingAsync(CancellationToken cancellationToken) => HasDataToLoad ? OpenAsync(cancellationToken) : Task.CompletedTask;
+
+    private async Task OpenAsync(CancellationToken cancellationToken)
     {
+        _isOpen = true;
         await listener.StartAsync(cancellationToken);
         Options.PidFile = Options.PidFile.Length == 0 ? "" : Path.GetFullPath(Options.PidFile);
         if (Options.PidFile.Length != 0)
@@ -24,13 +32,13 @@ internal sealed class RedisHost(RedisServer server, RedisListener listener, ILog
         foreach (System.Net.EndPoint endPoint in listener.EndPoints) SiloLog.Listening(logger, endPoint.ToString()!);
     }
 
-    public Task StartAsync(CancellationToken cancellationToken)
+    public async Task StartAsync(CancellationToken cancellationToken)
     {
+        if (!_isOpen) await OpenAsync(cancellationToken);
         double seconds = (DateTime.Now - Process.GetCurrentProcess().StartTime).TotalSeconds;
         SiloLog.Started(logger, ServerVersion.Product, ServerVersion.Own, ServerVersion.Redis, Environment.ProcessId, seconds);
         SiloLog.OrleansListening(logger, Options.OrleansGatewayPort);
         SiloLog.Ready(logger);
-        return Task.CompletedTask;
     }
 
     public Task StartedAsync(CancellationToken cancellationToken) => Task.CompletedTask;

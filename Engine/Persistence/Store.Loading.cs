@@ -15,6 +15,16 @@ public sealed partial class Store
     /// <summary>Keys that it left out, since their time had come.</summary>
     public long LastLoadKeysExpired { get; internal set; }
 
+    /// <summary>Whether a former process has left anything for <see cref="LoadFromDisk"/>.</summary>
+    public bool HasFilesToLoad
+    {
+        get
+        {
+            string At(string name) => Path.Combine(Options.Dir, name);
+            return Options.AppendOnly ? Directory.Exists(At(Options.AppendDirectoryName)) || File.Exists(At(Options.AppendFileName)) : File.Exists(At(Options.DbFileName));
+        }
+    }
+
     /// <summary>
     /// Loads what a former process has left. <see cref="Restrictions.Loading"/> is in force and stays so; the caller lifts it. Takes its time: for a
     /// thread of its own.
