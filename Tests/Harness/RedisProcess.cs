@@ -130,6 +130,8 @@ public sealed partial class RedisProcess : IAsyncDisposable
             }
             catch (Exception e)
             {
+                if (running.ContainsKey(server) && server.HasExited)
+                    await server.WaitForExitAsync(readyTimeout); // its last words may still be on their way
                 string story = server.Describe();
                 await server.DisposeAsync();
                 if (port != 0 || attempt == 3 || !story.Contains("already in use", StringComparison.OrdinalIgnoreCase)) // someone else took the port meanwhile
