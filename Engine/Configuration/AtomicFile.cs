@@ -14,7 +14,7 @@ internal static partial class AtomicFile
     /// <param name="temporary">The new file's first name, in the same directory, where whoever clears up after a crash knows it.</param>
     public static void Replace(string path, ReadOnlySpan<byte> content, string? temporary = null)
     {
-        string full = Path.GetFullPath(path), directory = Path.GetDirectoryName(full)!;
+        string full = Path.GetFullPath(path);
         temporary ??= $"{full}-{Environment.ProcessId}-{Environment.TickCount64}.tmp";
         try
         {
@@ -24,14 +24,13 @@ internal static partial class AtomicFile
                 file.Flush(flushToDisk: true);
             }
             if (!OperatingSystem.IsWindows() && File.Exists(full)) File.SetUnixFileMode(temporary, File.GetUnixFileMode(full));
-            File.Move(temporary, full, overwrite: true);
+            Publish(temporary, full);
         }
         catch
         {
             File.Delete(temporary);
             throw;
         }
-        SyncDirectory(directory);
     }
 
     /// <summary>What the system says of a failure (strerror): .NET's message without the path that it adds.</summary>

@@ -16,14 +16,7 @@ public sealed partial class Store
     public long LastLoadKeysExpired { get; internal set; }
 
     /// <summary>Whether a former process has left anything for <see cref="LoadFromDisk"/>.</summary>
-    public bool HasFilesToLoad
-    {
-        get
-        {
-            string At(string name) => Path.Combine(Options.Dir, name);
-            return Options.AppendOnly ? Directory.Exists(At(Options.AppendDirectoryName)) || File.Exists(At(Options.AppendFileName)) : File.Exists(At(Options.DbFileName));
-        }
-    }
+    public bool HasFilesToLoad => Options.AppendOnly ? Aof.HasFiles : File.Exists(Dump.FilePath);
 
     /// <summary>
     /// Loads what a former process has left. <see cref="Restrictions.Loading"/> is in force and stays so; the caller lifts it. Takes its time: for a

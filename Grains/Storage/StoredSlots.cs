@@ -11,7 +11,7 @@ public sealed class StoredSlots : IAsyncDisposable
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30), s_retry = TimeSpan.FromSeconds(1);
 
     private readonly Store _store;
-    private readonly SlotRecovery _recovery;
+    private readonly SlotRecovery? _recovery;     // these three if slots are stored one by one
     private readonly SlotJournal? _journal;
     private readonly SlotCompaction? _compaction;
 
@@ -22,8 +22,8 @@ public sealed class StoredSlots : IAsyncDisposable
     {
         _store = store;
         Storage = storage;
-        _recovery = new(store, storage, commands);
         if (storage.Scope != StorageScope.Slot) return;
+        _recovery = new(store, storage, commands);
         _journal = new(store, storage);
         _compaction = new(store, storage, _journal);
         _recovery.Recovered = _compaction.Begin;
@@ -44,7 +44,7 @@ public sealed class StoredSlots : IAsyncDisposable
     public (long Log, long Snapshots) StoredBytes => _compaction?.Sizes ?? default;
 
     /// <summary>What has been recovered since the start.</summary>
-    public (int Slots, long SnapshotBytes, long LogBytes, long Effects) Recovered => _recovery.Counts;
+    public (int Slots, long SnapshotBytes, long LogBytes, long Effects) Recovered => _recovery?.Counts ?? default;
 
     /// <summary>Makes the store ready, and begins to listen to what slots do. Before any slot is opened.</summary>
     public async Task StartAsync(CancellationToken cancellation)
@@ -79,6 +79,11 @@ public sealed class StoredSlots : IAsyncDisposable
     /// <param name="cancellation">Stops waiting. The slot is then given up.</param>
     public async Task<Slot> OpenAsync(int number, Action onLost, CancellationToken cancellation)
     {
+        if (_recovery is null)
+        {
+            SlotClaim claim = (await Storage.ClaimAsync([number], cancellation).ConfigureAwait(false))[0];
+            return _store.Slots.Create(claim.Slot, claim.Epoch); // the silo loads its files into all slots together, later
+        }
         Task<Slot> opening = _recovery.OpenAsync(number);
         try
         {

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
@@ -46,12 +47,9 @@ internal sealed class AckedWriter(int number)
                 }
             }
         }
-        catch (IOException)
+        catch (Exception gone) when (gone is IOException or SocketException)
         {
             // Killed. What was sent and not answered may have happened or not.
-        }
-        catch (System.Net.Sockets.SocketException)
-        {
         }
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net.Sockets;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
@@ -129,11 +130,9 @@ public sealed class KillTests(ITestOutputHelper output)
                 await Task.Delay(random.Next(40));
             }
         }
-        catch (IOException)
+        catch (Exception gone) when (gone is IOException or SocketException)
         {
-        }
-        catch (System.Net.Sockets.SocketException)
-        {
+            // Killed.
         }
     }
 
@@ -155,11 +154,9 @@ public sealed class KillTests(ITestOutputHelper output)
             await using RespConnection redis = await server.ConnectAsync();
             while (true) await WriteAsync(redis, keys, generation++);
         }
-        catch (IOException)
+        catch (Exception gone) when (gone is IOException or SocketException)
         {
-        }
-        catch (System.Net.Sockets.SocketException)
-        {
+            // Killed.
         }
     }
 

@@ -41,6 +41,9 @@ internal sealed class AofDirectory(ServerOptions options)
     /// <summary>Where a log of one file is, as Redis had it before version 7.</summary>
     public string OldStylePath => Path.Combine(options.Dir, FileName);
 
+    /// <summary>Whether there is anything that may be a log.</summary>
+    public bool HasFiles => Directory.Exists(FullPath) || File.Exists(OldStylePath);
+
     public string PathOf(string name) => Path.Combine(FullPath, name);
 
     public bool Has(string name) => File.Exists(PathOf(name));

@@ -48,6 +48,9 @@ public sealed partial class AppendLog : IEffectConsumer, IDurability, IDisposabl
     /// <summary>Whether writes are logged.</summary>
     public AppendLogState State => _state;
 
+    /// <inheritdoc cref="AofDirectory.HasFiles"/>
+    internal bool HasFiles => _directory.HasFiles;
+
     /// <inheritdoc/>
     public bool RepliesWait => _store.Options.AppendFsync == AppendFsync.Always && _state == AppendLogState.On;
 

@@ -13,7 +13,7 @@ public sealed class SlotReplay : IDisposable
     private readonly CommandTable _commands;
     private readonly Session _session = new();
     private readonly RespWriter _reply = new();
-    private ArgumentRange[] _arguments = new ArgumentRange[16];
+    private ArgumentList _arguments = new();
 
     /// <param name="silo">The store whose slots are recovered.</param>
     /// <param name="commands">The engine's commands.</param>
@@ -39,22 +39,16 @@ public sealed class SlotReplay : IDisposable
         long effects = 0, nowMs = _silo.Clock.NowMs;
         for (int at = 0; at < record.Length;)
         {
-            int start = at, count = ReadHeader(record, ref at, (byte)'*');
-            if (_arguments.Length < count) Array.Resize(ref _arguments, Math.Max(count, _arguments.Length * 2));
-            for (int i = 0; i < count; i++)
-            {
-                int length = ReadHeader(record, ref at, (byte)'$');
-                if (length < 0 || record.Length - at < length + 2) throw Damaged(start);
-                _arguments[i] = new(at, length);
-                at += length + 2;
-            }
-            if (count == 0) throw Damaged(start);
-            var request = new Request(record, _arguments.AsSpan(0, count), record[start..at]);
+            _arguments.Clear();
+            if (AofFrameReader.Read(record[at..], at, ref _arguments, out long length) != AofFrame.Command)
+                throw new InvalidDataException($"A log record is damaged at byte {at}.");
+            var request = new Request(record, _arguments.Slice(0, _arguments.Count), record.Slice(at, (int)length));
+            at += (int)length;
             if (request[0].Is("SELECT"u8))
             {
-                if (count != 2 || !Numbers.TryParseInt64(request[1], out long database) || database < 0 || database >= _silo.Slots.Databases)
+                if (request.Count != 2 || !TryReadDatabase(request[1], out int database))
                     throw new InvalidDataException("The log tells of a database that there is not (see the directive databases).");
-                _session.Database = (int)database;
+                _session.Database = database;
                 continue;
             }
             if (++effects > leaveOut) Run(slot, request, nowMs);
@@ -113,16 +107,6 @@ public sealed class SlotReplay : IDisposable
         database = isNumber ? (int)number : 0;
         return isNumber;
     }
-
-    private static int ReadHeader(ReadOnlySpan<byte> record, ref int at, byte kind)
-    {
-        int start = at, end = record[at..].IndexOf("\r\n"u8);
-        if (end < 2 || record[at] != kind || !Numbers.TryParseInt64(record.Slice(at + 1, end - 1), out long number) || number is < 0 or > int.MaxValue) throw Damaged(start);
-        at += end + 2;
-        return (int)number;
-    }
-
-    private static InvalidDataException Damaged(int at) => new($"A log record is damaged at byte {at}.");
 
     private static InvalidDataException Failed(in Request request, string why) =>
         new($"A logged '{Encoding.Latin1.GetString(request[0])}' of {request.Count} words cannot be run: {why}");

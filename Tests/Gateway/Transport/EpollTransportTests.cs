@@ -207,10 +207,11 @@ public class EpollTransportTests
     public async Task An_end_that_came_with_the_request_is_noticed_by_a_command_that_waits(bool unix)
     {
         OnLinux();
+        var left = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var noticed = new TaskCompletionSource();
         await using TransportServer server = TransportServer.Start(async connection =>
         {
-            await Task.Delay(50); // both are there before anything is read
+            await left.Task; // both are there before anything is read
             ReadResult read = await connection.Input.ReadAsync();
             connection.Input.AdvanceTo(read.Buffer.End);
             using CancellationTokenRegistration registration = connection.ConnectionClosed.Register(noticed.SetResult);
@@ -219,6 +220,7 @@ public class EpollTransportTests
         Socket client = await server.ConnectAsync();
         await client.SendAsync(new byte[1]);
         client.Dispose();
+        left.SetResult();
         await noticed.Task.WaitAsync(s_patience);
     }
 
