@@ -54,8 +54,9 @@ internal sealed class LoopGroup
         float own = load.Share;
         EventLoop? to = Array.Find(_loops, other => other == loop || CanTakeAll(other.Load, own, load));
         if (to != loop) return (to, 1);
-        // Where the kernel's part dominates, a second thread adds to it: only if a processor has nothing to do. Where commands do, it is all gain.
-        if (own < Saturated || (load.IsMostlyKernel && load.IdleProcessors < 0.75)) return default;
+        // A second thread helps with what a processor has time for, and takes from the clients here what they need to keep the first one busy. Where the
+        // kernel's part dominates, it also adds to that.
+        if (own < Saturated || load.IdleProcessors < (load.IsMostlyKernel ? 0.75 : 0.25)) return default;
         to = _loops.MinBy(other => other.Load)!;
         float difference = own - to.Load;
         return difference < 0.2f ? default : (to, difference / own / 2);

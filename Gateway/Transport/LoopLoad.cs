@@ -33,8 +33,8 @@ internal sealed class LoopLoad : IDisposable
     /// <summary>Whether lately more time went into the kernel's part (sockets) than into ours (commands).</summary>
     internal bool IsMostlyKernel => _kernelPart > 0.5;
 
-    /// <summary>How many processors, in part or whole, had nothing to do in the last window, here or in other processes.</summary>
-    internal double IdleProcessors { get; private set; }
+    /// <summary>How many processors, in part or whole, had nothing to do in the last window, here or in other processes; a half if that cannot be known.</summary>
+    internal double IdleProcessors { get; private set; } = 0.5;
 
     /// <summary>Ends the window if it has lasted long enough; true if there is a new one to look at.</summary>
     internal bool TrySample(long nowMs)
@@ -54,7 +54,7 @@ internal sealed class LoopLoad : IDisposable
         // Smoothed, as the kernel tells the two apart by samples only, a few in a window.
         double ran = _userMs - user + (_systemMs - system);
         if (ran > 0) _kernelPart += ((_systemMs - system) / ran - _kernelPart) / 4;
-        IdleProcessors = (_idleMs - idle) / lasted;
+        if (_processors is not null) IdleProcessors = (_idleMs - idle) / lasted;
         return true;
     }
 
@@ -72,7 +72,7 @@ internal sealed class LoopLoad : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return null; // a sandbox without it; then what it would tell is taken as zero
+            return null; // a sandbox without it
         }
     }
 
