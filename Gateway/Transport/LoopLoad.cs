@@ -18,6 +18,7 @@ internal sealed class LoopLoad : IDisposable
     private double _userMs;
     private double _systemMs;
     private double _idleMs;
+    private double _lastIdle;
     private volatile float _share;
     private double _kernelPart = 0.5;
 
@@ -33,7 +34,10 @@ internal sealed class LoopLoad : IDisposable
     /// <summary>Whether lately more time went into the kernel's part (sockets) than into ours (commands).</summary>
     internal bool IsMostlyKernel => _kernelPart > 0.5;
 
-    /// <summary>How many processors, in part or whole, had nothing to do in the last window, here or in other processes; a half if that cannot be known.</summary>
+    /// <summary>
+    /// How many processors, in part or whole, had nothing to do in the last window and in the one before, here or in other processes; a half if that cannot
+    /// be known. Both, as the window in which clients begin tells of the time before they did, too.
+    /// </summary>
     internal double IdleProcessors { get; private set; } = 0.5;
 
     /// <summary>Ends the window if it has lasted long enough; true if there is a new one to look at.</summary>
@@ -47,6 +51,7 @@ internal sealed class LoopLoad : IDisposable
         if (lasted > StaleMs)
         {
             _kernelPart = 0.5;
+            _lastIdle = 0;
             _share = 0; // the thread has slept; what it did before says nothing of what it does now
             return false;
         }
@@ -54,7 +59,11 @@ internal sealed class LoopLoad : IDisposable
         // Smoothed, as the kernel tells the two apart by samples only, a few in a window.
         double ran = _userMs - user + (_systemMs - system);
         if (ran > 0) _kernelPart += ((_systemMs - system) / ran - _kernelPart) / 4;
-        if (_processors is not null) IdleProcessors = (_idleMs - idle) / lasted;
+        if (_processors is not null)
+        {
+            double now = (_idleMs - idle) / lasted;
+            (IdleProcessors, _lastIdle) = (Math.Min(now, _lastIdle), now);
+        }
         return true;
     }
 
