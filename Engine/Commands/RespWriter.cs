@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 using System.Runtime.CompilerServices;
 using System.Text;
@@ -6,14 +7,15 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// Writes replies (and effects) as RESP2 or RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/) into a buffer
-/// of its own that grows as needed. What RESP2 lacks is written as Redis writes it for such a client: a map as a flat
+/// of its own that grows as needed, with arrays of the shared pool. What RESP2 lacks is written as Redis writes it for such a client: a map as a flat
 /// array, a double as a bulk string, a null as the null bulk string.
 /// </summary>
 public sealed class RespWriter
 {
     private const int InitialSize = 4096;
+    private const int LargestKept = 256 * 1024;
 
-    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
+    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize); // this one is not the pool's, every other is
     private int _length;
 
     /// <summary>Whether the reader has said HELLO 3.</summary>
@@ -31,17 +33,18 @@ public sealed class RespWriter
     /// <summary>The same as memory, valid until more is written or it is cleared.</summary>
     public ReadOnlyMemory<byte> WrittenMemory => _buffer.AsMemory(0, _length);
 
-    /// <summary>Forgets everything written, and gives a buffer that had to grow far back to the collector.</summary>
+    /// <summary>Forgets everything written, and gives back a buffer that had to grow far.</summary>
     public void Clear()
     {
-        _length = 0;
-        if (_buffer.Length > 256 * 1024) _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
+        if (_buffer.Length > LargestKept) ArrayPool<byte>.Shared.Return(Detach(out _));
+        else _length = 0;
     }
 
-    /// <summary>Hands over what is written, with its buffer, and begins anew with another.</summary>
-    public ReadOnlyMemory<byte> Detach()
+    /// <summary>Hands over what is written, with its buffer, and begins anew with another. If it has grown, the buffer is to be given to the shared pool.</summary>
+    public byte[] Detach(out int length)
     {
-        ReadOnlyMemory<byte> written = _buffer.AsMemory(0, _length);
+        byte[] written = _buffer;
+        length = _length;
         _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
         _length = 0;
         return written;
@@ -255,9 +258,10 @@ public sealed class RespWriter
     {
         long needed = (long)_length + length;
         if (needed > System.Array.MaxLength) throw new InsufficientMemoryException("A reply of more than 2 GB.");
-        var larger = GC.AllocateUninitializedArray<byte>((int)Math.Min(System.Array.MaxLength, Math.Max(needed, _buffer.Length * 2L)));
+        byte[] smaller = _buffer, larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(System.Array.MaxLength, Math.Max(needed, smaller.Length * 2L)));
         Written.CopyTo(larger);
         _buffer = larger;
+        if (smaller.Length > InitialSize) ArrayPool<byte>.Shared.Return(smaller);
     }
 }
 

@@ -26,6 +26,15 @@ public interface IDurability
     /// <param name="position">The position after they ran.</param>
     Task WhenCommitted(long since, long position);
 
+    /// <summary>Whether <see cref="TryCommit"/> is worth a try: the log can be made durable by any thread, at the cost of an fsync.</summary>
+    bool CommitsHere => false;
+
+    /// <summary>
+    /// Makes everything up to a position durable on the caller's thread, for a thread that has run the commands of many connections and whose replies all wait. False
+    /// if that fails: then see <see cref="WhenCommitted"/>.
+    /// </summary>
+    bool TryCommit(long position) => false;
+
     /// <summary>To be called before replies leave that do not wait.</summary>
     void BeforeReply()
     {

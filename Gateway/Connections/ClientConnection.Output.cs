@@ -29,7 +29,8 @@ public sealed partial class ClientConnection
         if (_server.Store.Durability is { } log && HoldsBack(log)) return;
         if (_reply.Length > ChunkBytes)
         {
-            _sending = SendLargeAsync(_reply.Detach());
+            byte[] large = _reply.Detach(out int length);
+            _sending = SendInPiecesAsync(large, length);
             return;
         }
         ValueTask<FlushResult> flush = _output.WriteAsync(_reply.WrittenMemory);
@@ -69,7 +70,8 @@ public sealed partial class ClientConnection
         byte[] held = ArrayPool<byte>.Shared.Rent(length);
         _reply.Written.CopyTo(held);
         _reply.Clear();
-        _sending = SendWhenCommittedAsync(log.WhenCommitted(since, position), held, length);
+        Task committed = log.CommitsHere && _transport is EpollConnection connection ? connection.Hold(new(log, since, position)) : log.WhenCommitted(since, position);
+        _sending = SendWhenCommittedAsync(committed, held, length);
         return true;
     }
 
@@ -86,13 +88,7 @@ public sealed partial class ClientConnection
             Kill();
             throw new ConnectionAbortedException("What the replies tell of could not be made durable.", failure);
         }
-        for (int sent = 0; sent < length; sent += ChunkBytes)
-        {
-            FlushResult flushed = await _output.WriteAsync(held.AsMemory(sent, Math.Min(ChunkBytes, length - sent))).ConfigureAwait(false);
-            if (flushed.IsCompleted) break;
-        }
-        _sendingBytes = 0;
-        ArrayPool<byte>.Shared.Return(held);
+        await SendInPiecesAsync(held, length).ConfigureAwait(false);
     }
 
     private async Task SendAllAsync()
@@ -118,23 +114,22 @@ public sealed partial class ClientConnection
         return await reading.ConfigureAwait(false);
     }
 
-    private async Task SendLargeAsync(ReadOnlyMemory<byte> bytes)
+    /// <summary>Sends a buffer of the shared pool in pieces, so that what the client does not take in time is held once.</summary>
+    private async Task SendInPiecesAsync(byte[] bytes, int length)
     {
-        _sendingBytes = bytes.Length;
         try
         {
-            while (!bytes.IsEmpty)
+            for (int sent = 0; sent < length; sent += ChunkBytes)
             {
-                ReadOnlyMemory<byte> chunk = bytes[..Math.Min(ChunkBytes, bytes.Length)];
-                FlushResult flushed = await _output.WriteAsync(chunk).ConfigureAwait(false);
+                _sendingBytes = length - sent;
+                FlushResult flushed = await _output.WriteAsync(bytes.AsMemory(sent, Math.Min(ChunkBytes, length - sent))).ConfigureAwait(false);
                 if (flushed.IsCompleted) return;
-                bytes = bytes[chunk.Length..];
-                _sendingBytes = bytes.Length;
             }
         }
         finally
         {
             _sendingBytes = 0;
+            ArrayPool<byte>.Shared.Return(bytes);
         }
     }
 

@@ -22,6 +22,7 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
     private readonly CancellationTokenSource _closed = new();
     private volatile EventLoop _loop = null!;
     private volatile Exception? _abortReason;
+    private HeldReply? _held;       // on its way from the connection's code to the loop
     private volatile bool _isDisposed;
     private int _isPosted;
     private int _isClosedFired;
@@ -126,6 +127,21 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
         if (Interlocked.Exchange(ref _isPosted, 1) == 0) _loop.Post(this);
     }
 
+    /// <summary>Has the loop complete this when the log is durable, after a round of its connections. The connection's code, on any thread.</summary>
+    internal Task Hold(HeldReply reply)
+    {
+        if (IsOnLoop)
+        {
+            _loop.Held.Add(reply);
+        }
+        else
+        {
+            Volatile.Write(ref _held, reply);
+            Post();
+        }
+        return reply.Task;
+    }
+
     /// <summary>The loop, or nobody if it has none yet: gives it to another loop. What is posted to this one until all have seen that, it sends on.</summary>
     internal void MoveTo(EventLoop loop)
     {
@@ -137,6 +153,7 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
     internal void GoOn()
     {
         Interlocked.Exchange(ref _isPosted, 0); // before looking: what is asked for after this posts again
+        if (Interlocked.Exchange(ref _held, null) is { } reply) _loop.Held.Add(reply);
         if (_abortReason is not null) EndAborted();
         if (_isDisposed) Close();
         if (_writer.IsWaiting && !AwaitsRoom && !_isGone) _loop.AwaitRoom(this, true);

@@ -6,7 +6,7 @@ namespace OrleansRedis.Gateway;
 
 /// <summary>
 /// A thread with an epoll set. It waits for its connections' sockets, and what they have to do is done right on it: receive, run the
-/// requests, send the replies.
+/// requests, send the replies; and where those must not leave before the log is durable, one fsync for all of a round.
 /// </summary>
 internal sealed unsafe class EventLoop
 {
@@ -24,6 +24,7 @@ internal sealed unsafe class EventLoop
     private readonly ConcurrentQueue<EpollConnection> _posted = new();
     private readonly Queue<EpollConnection> _postedHere = new();
     private readonly Lock _ringing = new();
+    private readonly HeldReplies _held = new();
     private EpollConnection?[] _connections = new EpollConnection?[64];
     private volatile LoopLoad? _load;
     private volatile bool _isAsleep = true;
@@ -42,6 +43,9 @@ internal sealed unsafe class EventLoop
             throw new IOException($"No epoll set can be made: error {Marshal.GetLastSystemError()}.");
         _thread = new(Run) { IsBackground = true, Name = $"io {number}" };
     }
+
+    /// <summary>The replies that leave when the log is durable. The loop's.</summary>
+    internal HeldReplies Held => _held;
 
     /// <summary>Whether this is the caller's own thread.</summary>
     internal bool IsCurrent => t_current == this;
@@ -105,7 +109,7 @@ internal sealed unsafe class EventLoop
         while (!_group.IsOver)
         {
             _isAsleep = true;
-            int count = Libc.EpollWait(_set, events, MaxEvents, _postedHere.Count == 0 ? -1 : 0);
+            int count = Libc.EpollWait(_set, events, MaxEvents, _postedHere.Count == 0 && _held.AreNone ? -1 : 0);
             _isAsleep = false;
             if (count < 0 && Marshal.GetLastSystemError() != Libc.Interrupted)
                 throw new IOException($"epoll_wait failed with error {Marshal.GetLastSystemError()}.");
@@ -120,6 +124,7 @@ internal sealed unsafe class EventLoop
             }
             if (isRung) EmptyPosted();
             for (int i = _postedHere.Count; i > 0; i--) GoOn(_postedHere.Dequeue());
+            if (!_held.AreNone) _held.Release();
             if (canHandOver && load.TrySample(Environment.TickCount64)) Rebalance(load);
         }
         End();

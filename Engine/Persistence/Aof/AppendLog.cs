@@ -95,6 +95,12 @@ public sealed partial class AppendLog : IEffectConsumer, IDurability, IDisposabl
     public Task WhenCommitted(long since, long position) => _writer.WhenCommitted(position);
 
     /// <inheritdoc/>
+    public bool CommitsHere => true;
+
+    /// <inheritdoc/>
+    public bool TryCommit(long position) => _writer.TryCommit(position);
+
+    /// <inheritdoc/>
     public Task WhenRoom() => _writer.WhenRoom();
 
     /// <inheritdoc/>

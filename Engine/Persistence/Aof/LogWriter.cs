@@ -1,8 +1,8 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Brings what is in the <see cref="LogBuffer"/> into a file and onto the disk, as appendfsync says, on a thread of its own; and lets those go
-/// on who wait for that.
+/// Brings what is in the <see cref="LogBuffer"/> into a file and onto the disk, as appendfsync says, and lets those go on who wait for that. With "always" that is done by
+/// the threads that run commands, when they have run as many as there were (<see cref="TryCommit"/>); otherwise, and for all who wait in another way, by a thread of its own.
 /// <para>
 /// <b>Errors.</b> What cannot be written stays in the buffer, whole commands only, and is tried again every second; meanwhile <see cref="Failure"/> says why, and writes are
 /// refused. A failed fsync is worse: the system has forgotten that those pages were not written and will say so no second time, though they may never have reached the disk. So
@@ -50,6 +50,7 @@ internal sealed class LogWriter : IDisposable
     private readonly Thread _thread;
     private TaskCompletionSource? _room;
     private long _committed;
+    private volatile bool _isAsked;                       // with "always": somebody waits for a commit by the thread
     private volatile bool _syncing;                       // in the background
     private volatile bool _stops;
 
@@ -176,7 +177,7 @@ internal sealed class LogWriter : IDisposable
                 _limit = long.MaxValue;
             }
         }
-        _work.Set();
+        Ask();
     }
 
     /// <summary>A rewrite has put everything into other files: what is wrong with an earlier one does not matter any more.</summary>
@@ -224,14 +225,26 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Completes when everything up to a position is committed.</summary>
     public Task WhenCommitted(long position)
     {
+        Task task;
         lock (_waiting)
         {
             if (Committed >= position || _file is null) return Task.CompletedTask;
             if (_groups.Count == 0 || _groups[^1].IsClosed) _groups.Add(new());
             Group group = _groups[^1];
             group.UpTo = Math.Max(group.UpTo, position);
-            return group.Done.Task;
+            task = group.Done.Task;
         }
+        Ask();
+        return task;
+    }
+
+    /// <summary>Writes and syncs, on this thread, unless another has committed that much meanwhile. False if it cannot be done.</summary>
+    public bool TryCommit(long position)
+    {
+        if (Committed >= position) return true;
+        using Hold hold = HoldAll();
+        if (Committed < position) Commit(always: true);
+        return Committed >= position;
     }
 
     /// <summary>To be called every 100 ms or so: everysec's fsync, and another attempt after a failure.</summary>
@@ -246,7 +259,7 @@ internal sealed class LogWriter : IDisposable
             }
             _work.Set();
         }
-        if (Policy == AppendFsync.Always && Committed < Written) _work.Set(); // it may not have been so when the thread went to sleep
+        if (_buffer.Appended > (Policy == AppendFsync.Always ? Committed : Written)) Ask(); // nobody waits for it; or the policy is another since the thread went to sleep
         if (IsSyncing)
         {
             if (_countedAsDelayed || Written == Synced || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(2)) return;
@@ -281,6 +294,7 @@ internal sealed class LogWriter : IDisposable
             if (!always) Thread.Sleep(GatherMs);
             if (always)
             {
+                _isAsked = false; // before looking: who asks after this is served by the next round
                 using (HoldAll()) Commit(always);
             }
             else
@@ -290,13 +304,24 @@ internal sealed class LogWriter : IDisposable
         }
     }
 
+    /// <summary>Has the thread commit, with "always".</summary>
+    private void Ask()
+    {
+        _isAsked = true;
+        _work.Set();
+    }
+
     private bool HasWork(bool always) =>
         Volatile.Read(ref _file) is not null && Failure is null
-        && (Math.Min(_buffer.Appended, Volatile.Read(ref _limit)) > Written || (always && Committed < Written));
+        && (always ? _isAsked : Math.Min(_buffer.Appended, Volatile.Read(ref _limit)) > Written);
 
-    /// <summary>Goes to sleep, unless something is to be done after all. What is kept back, or cannot be written, wakes nobody.</summary>
+    /// <summary>
+    /// Goes to sleep, unless something is to be done after all. What is kept back, or cannot be written, wakes nobody, and with "always" nothing does that is appended:
+    /// who has appended it asks for it.
+    /// </summary>
     private bool TryArm(bool always)
     {
+        if (always) return !HasWork(always);
         bool isIdle = Volatile.Read(ref _file) is not null && Failure is null && Volatile.Read(ref _limit) == long.MaxValue;
         return _buffer.TryArm(isIdle ? Written : long.MaxValue) && !HasWork(always);
     }
