@@ -53,6 +53,9 @@ internal sealed unsafe class EventLoop
     /// <summary>The part of its time, 0 to 1, that it lately had something to do; 1 while it is held up by a single command for long.</summary>
     internal float Load => _load is not { } load ? 0 : !load.IsStale ? load.Share : _isAsleep ? 0 : 1;
 
+    /// <summary>The part of its time that it lately ran; <see cref="Load"/> if that is not known.</summary>
+    internal float Ran => _load is { IsStale: false } load ? load.Ran : Load;
+
     /// <summary>Whether it has not ended.</summary>
     internal bool IsAlive => _thread.IsAlive;
 

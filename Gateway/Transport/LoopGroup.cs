@@ -52,7 +52,7 @@ internal sealed class LoopGroup
     internal (EventLoop? To, float Part) Consider(EventLoop loop, LoopLoad load)
     {
         float own = load.Share;
-        EventLoop? to = Array.Find(_loops, other => other == loop || CanTakeAll(other.Load, own, load));
+        EventLoop? to = Array.Find(_loops, other => other == loop || CanTakeAll(other, load));
         if (to != loop) return (to, 1);
         // A second thread helps with what a processor has time for, and takes from the clients here what they need to keep the first one busy. Where the
         // kernel's part dominates, it also adds to that.
@@ -62,7 +62,8 @@ internal sealed class LoopGroup
         return difference < 0.2f ? default : (to, difference / own / 2);
     }
 
-    /// <summary>Whether a loop that stands earlier can do this one's work as well.</summary>
-    private static bool CanTakeAll(float others, float own, LoopLoad load) =>
-        others + own < (load.IsMostlyKernel && load.IdleProcessors < 0.1 ? 2 * Relaxed : Relaxed);
+    /// <summary>Whether a loop that stands earlier can do this one's work as well: easily, or where processors are short and two only take turns.</summary>
+    private static bool CanTakeAll(EventLoop other, LoopLoad load) =>
+        other.Load + load.Share < (load.IsMostlyKernel && load.IdleProcessors < 0.1 ? 2 * Relaxed : Relaxed)
+        || (load.IdleProcessors < 0.5 && other.Ran + load.Ran < 0.8f);
 }

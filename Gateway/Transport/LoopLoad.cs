@@ -20,6 +20,8 @@ internal sealed class LoopLoad : IDisposable
     private double _idleMs;
     private double _lastIdle;
     private volatile float _share;
+    private volatile float _ran;
+    private double _ranMs;
     private double _kernelPart = 0.5;
 
     /// <summary>To be made on the thread that it is about.</summary>
@@ -27,6 +29,9 @@ internal sealed class LoopLoad : IDisposable
 
     /// <summary>The part of the last window, 0 to 1, in which the thread ran or could have run.</summary>
     internal float Share => _share;
+
+    /// <summary>The part of the last window in which it did run: less than <see cref="Share"/> where processors are short.</summary>
+    internal float Ran => _ran;
 
     /// <summary>Whether that was long ago, as the thread has not come by since.</summary>
     internal bool IsStale => Environment.TickCount64 - Volatile.Read(ref _startMs) > StaleMs;
@@ -45,17 +50,18 @@ internal sealed class LoopLoad : IDisposable
     {
         double lasted = nowMs - _startMs;
         if (lasted < WindowMs) return false;
-        double wanted = _wantedMs, user = _userMs, system = _systemMs;
+        double wanted = _wantedMs, ranUntil = _ranMs, user = _userMs, system = _systemMs;
         double idle = _idleMs;
         Begin(nowMs);
         if (lasted > StaleMs)
         {
             _kernelPart = 0.5;
             _lastIdle = 0;
-            _share = 0; // the thread has slept; what it did before says nothing of what it does now
+            _share = _ran = 0; // the thread has slept; what it did before says nothing of what it does now
             return false;
         }
         _share = (float)((_wantedMs - wanted) / lasted);
+        _ran = (float)((_ranMs - ranUntil) / lasted);
         // Smoothed, as the kernel tells the two apart by samples only, a few in a window.
         double ran = _userMs - user + (_systemMs - system);
         if (ran > 0) _kernelPart += ((_systemMs - system) / ran - _kernelPart) / 4;
@@ -88,10 +94,11 @@ internal sealed class LoopLoad : IDisposable
     private void Begin(long nowMs)
     {
         (_userMs, _systemMs) = Libc.ThreadTimesMs();
-        _wantedMs = _userMs + _systemMs;
+        _wantedMs = _ranMs = _userMs + _systemMs;
         if (_schedule is not null)
         {
             (double running, double waiting) = Numbers(_schedule);
+            _ranMs = running / 1e6;
             _wantedMs = (running + waiting) / 1e6;
         }
         if (_processors is not null) _idleMs = Numbers(_processors).Second * 1e3;
