@@ -114,6 +114,9 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// </summary>
     public string Keys { get; init; } = "";
 
+    /// <summary>Which argument, if any, is the element that it looks up in its one key, if that has a hash table: pipelines are foreseen by it. Not shown to clients.</summary>
+    public int Element { get; init; }
+
     /// <summary>How much work it is; much is not done on an I/O thread. Not shown to clients.</summary>
     public Effort Effort { get; init; }
 

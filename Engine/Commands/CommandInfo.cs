@@ -19,6 +19,7 @@ public sealed class CommandInfo
         Flags = declaration.Flags;
         Categories = declaration.Categories;
         Effort = declaration.Effort;
+        Element = declaration.Element;
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
         if (Keys is [{ IsOneFixedKey: true } only]) SingleKey = only.First;
         if ((Categories & (Category.Hash | Category.Keyspace)) != 0 && Keys is [{ Search: KeySearch.Index, Find: KeyFind.Range } first]) HashKey = first.First;
@@ -44,6 +45,9 @@ public sealed class CommandInfo
     public Category Categories { get; internal set; }
 
     public Effort Effort { get; }
+
+    /// <summary>The argument that is an element which it looks up in its one key, or 0.</summary>
+    internal int Element { get; }
 
     public IReadOnlyList<KeySpecification> Keys { get; } = [];
 

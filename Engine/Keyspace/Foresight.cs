@@ -10,11 +10,17 @@ public struct ForeseenKey
 
     /// <summary>Its hash.</summary>
     public uint Hash { get; set; }
+
+    /// <summary>Whether it will look an element up in what the key has.</summary>
+    public bool HasElement { get; set; }
+
+    /// <summary>That element's hash.</summary>
+    public uint ElementHash { get; set; }
 }
 
 /// <summary>
 /// Brings what a pipeline's next commands will need into the processor's cache. A look-up follows four pointers (slot, keyspace, cell, entry),
-/// and with many keys each is a cache miss of up to 100 ns, one after the other. Following them for many keys side by side, step by step,
+/// and with many keys each is a cache miss of up to 100 ns, one after the other; in a large set, hash or sorted set, another two. Following them for many keys side by side, step by step,
 /// lets the processor wait for all of them at once.
 /// </summary>
 internal static class Foresight
@@ -41,10 +47,18 @@ internal static class Foresight
             if (keyspace is not null) touched += keyspace.Count;
         }
         for (int i = 0; i < keys.Length; i++) found[i] = Unsafe.As<Keyspace?>(found[i])?.Foresee(keys[i].Hash);
+        bool hasElements = false;
         for (int i = 0; i < keys.Length; i++)
         {
             // A small entry seldom lies within one line of the cache.
             if (found[i] is byte[] { Length: > 0 } blob) touched += blob[0] + blob[Math.Min(blob.Length, 64) - 1];
+            else hasElements |= keys[i].HasElement;
+        }
+        if (!hasElements) return touched;
+        for (int i = 0; i < keys.Length; i++) found[i] = keys[i].HasElement && found[i] is Value value ? value.ForeseeElement(keys[i].ElementHash) : null;
+        for (int i = 0; i < keys.Length; i++)
+        {
+            if (found[i] is byte[] { Length: > 0 } element) touched += element[0];
         }
         return touched;
     }

@@ -152,7 +152,11 @@ public sealed partial class Store : IDisposable
     {
         if (command is null || command.SingleKey == 0 || command.SingleKey >= request.Count) return new() { Slot = -1 };
         ReadOnlySpan<byte> key = request[command.SingleKey];
-        return new() { Slot = KeySlot.Of(key), Hash = KeyHash.Of(key) };
+        var foreseen = new ForeseenKey { Slot = KeySlot.Of(key), Hash = KeyHash.Of(key) };
+        if (command.Element == 0 || command.Element >= request.Count) return foreseen;
+        foreseen.HasElement = true;
+        foreseen.ElementHash = KeyHash.Of(request[command.Element]);
+        return foreseen;
     }
 
     /// <summary>Brings what these keys' look-ups will touch into the cache, up to <see cref="MostForeseen"/> at once; see <see cref="Foresight"/>.</summary>

@@ -45,6 +45,9 @@ internal abstract class Value(byte[] key)
     /// <summary>How many allocations freeing it gives back, which decides whether UNLINK leaves it to the background.</summary>
     public abstract long FreeEffort { get; }
 
+    /// <summary>What a search for an element of this hash will meet first; see <see cref="ByteTable{TKeyOf}.Foresee"/>, also for who may ask.</summary>
+    public virtual object? ForeseeElement(uint hash) => null;
+
     /// <summary>A deep copy under another key, with the same expiry.</summary>
     public abstract Value Clone(byte[] key);
 

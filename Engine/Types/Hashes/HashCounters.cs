@@ -4,7 +4,7 @@ namespace OrleansRedis.Engine;
 internal static class HashCounters
 {
     /// <summary>HINCRBY key field increment</summary>
-    [Command("HINCRBY", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Since = "2.0.0",
+    [Command("HINCRBY", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Element = 2, Since = "2.0.0",
         Complexity = "O(1)",
         Summary = "Increments the integer value of a field in a hash by a number. Uses 0 as initial value if the field doesn't exist.",
         Syntax = "key field increment")]
@@ -37,7 +37,7 @@ internal static class HashCounters
     }
 
     /// <summary>HINCRBYFLOAT key field increment</summary>
-    [Command("HINCRBYFLOAT", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Since = "2.6.0",
+    [Command("HINCRBYFLOAT", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Element = 2, Since = "2.6.0",
         Complexity = "O(1)",
         Summary = "Increments the floating point value of a field by a number. Uses 0 as initial value if the field doesn't exist.",
         Syntax = "key field increment")]

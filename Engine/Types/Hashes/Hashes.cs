@@ -4,7 +4,7 @@ namespace OrleansRedis.Engine;
 internal static class Hashes
 {
     /// <summary>HSET key field value [field value ...]</summary>
-    [Command("HSET", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Since = "2.0.0",
+    [Command("HSET", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Element = 2, Since = "2.0.0",
         Complexity = "O(1) for each field/value pair added, so O(N) to add N field/value pairs when the command is called with multiple field/value pairs.",
         Summary = "Creates or modifies the value of a field in a hash.",
         Syntax = "key field value [field value ...]",
@@ -15,7 +15,7 @@ internal static class Hashes
     }
 
     /// <summary>HMSET key field value [field value ...]</summary>
-    [Command("HMSET", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Since = "2.0.0",
+    [Command("HMSET", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Element = 2, Since = "2.0.0",
         Complexity = "O(N) where N is the number of fields being set.",
         Summary = "Sets the values of multiple fields.",
         Syntax = "key field value [field value ...]",
@@ -26,7 +26,7 @@ internal static class Hashes
     }
 
     /// <summary>HSETNX key field value</summary>
-    [Command("HSETNX", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW INSERT 1", Since = "2.0.0",
+    [Command("HSETNX", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW INSERT 1", Element = 2, Since = "2.0.0",
         Complexity = "O(1)",
         Summary = "Sets the value of a field in a hash only when the field doesn't exist.",
         Syntax = "key field value")]
@@ -43,7 +43,7 @@ internal static class Hashes
     }
 
     /// <summary>HGET key field</summary>
-    [Command("HGET", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "1", Since = "2.0.0",
+    [Command("HGET", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "1", Element = 2, Since = "2.0.0",
         Complexity = "O(1)",
         Summary = "Returns the value of a field in a hash.",
         Syntax = "key field")]
@@ -66,7 +66,7 @@ internal static class Hashes
     }
 
     /// <summary>HDEL key field [field ...]</summary>
-    [Command("HDEL", -3, CommandFlags.Write | CommandFlags.Fast, Category.Hash, Keys = "RW DELETE 1", Since = "2.0.0",
+    [Command("HDEL", -3, CommandFlags.Write | CommandFlags.Fast, Category.Hash, Keys = "RW DELETE 1", Element = 2, Since = "2.0.0",
         Complexity = "O(N) where N is the number of fields to be removed.",
         Summary = "Deletes one or more fields and their values from a hash. Deletes the hash if no fields remain.",
         Syntax = "key field [field ...]",
@@ -100,7 +100,7 @@ internal static class Hashes
     }
 
     /// <summary>HSTRLEN key field</summary>
-    [Command("HSTRLEN", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "RO 1", Since = "3.2.0",
+    [Command("HSTRLEN", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "RO 1", Element = 2, Since = "3.2.0",
         Complexity = "O(1)",
         Summary = "Returns the length of the value of a field.",
         Syntax = "key field")]
@@ -111,7 +111,7 @@ internal static class Hashes
     }
 
     /// <summary>HEXISTS key field</summary>
-    [Command("HEXISTS", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "RO 1", Since = "2.0.0",
+    [Command("HEXISTS", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Hash, Keys = "RO 1", Element = 2, Since = "2.0.0",
         Complexity = "O(1)",
         Summary = "Determines whether a field exists in a hash.",
         Syntax = "key field")]

@@ -4,7 +4,7 @@ namespace OrleansRedis.Engine;
 internal static class Sets
 {
     /// <summary>SADD key member [member ...]</summary>
-    [Command("SADD", -3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Set, Keys = "RW INSERT 1", Since = "1.0.0",
+    [Command("SADD", -3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Set, Keys = "RW INSERT 1", Element = 2, Since = "1.0.0",
         Complexity = "O(1) for each element added, so O(N) to add N elements when the command is called with multiple arguments.",
         Summary = "Adds one or more members to a set. Creates the key if it doesn't exist.",
         Syntax = "key member [member ...]",
@@ -37,7 +37,7 @@ internal static class Sets
     }
 
     /// <summary>SREM key member [member ...]</summary>
-    [Command("SREM", -3, CommandFlags.Write | CommandFlags.Fast, Category.Set, Keys = "RW DELETE 1", Since = "1.0.0",
+    [Command("SREM", -3, CommandFlags.Write | CommandFlags.Fast, Category.Set, Keys = "RW DELETE 1", Element = 2, Since = "1.0.0",
         Complexity = "O(N) where N is the number of members to be removed.",
         Summary = "Removes one or more members from a set. Deletes the set if the last member was removed.",
         Syntax = "key member [member ...]",
@@ -73,7 +73,7 @@ internal static class Sets
     }
 
     /// <summary>SISMEMBER key member</summary>
-    [Command("SISMEMBER", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Set, Keys = "RO 1", Since = "1.0.0",
+    [Command("SISMEMBER", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Set, Keys = "RO 1", Element = 2, Since = "1.0.0",
         Complexity = "O(1)",
         Summary = "Determines whether a member belongs to a set.",
         Syntax = "key member")]

@@ -9,7 +9,7 @@ internal static class SortedSets
     private const int ScoresOnStack = 64;
 
     /// <summary>ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]</summary>
-    [Command("ZADD", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.SortedSet, Keys = "RW UPDATE 1", Since = "1.2.0",
+    [Command("ZADD", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.SortedSet, Keys = "RW UPDATE 1", Element = 3, Since = "1.2.0",
         Complexity = "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
         Summary = "Adds one or more members to a sorted set, or updates their scores. Creates the key if it doesn't exist.",
         Syntax = "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
@@ -17,7 +17,7 @@ internal static class SortedSets
     internal static void Zadd(ref CommandContext call) => Add(ref call, AddOptions.None);
 
     /// <summary>ZINCRBY key increment member</summary>
-    [Command("ZINCRBY", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.SortedSet, Keys = "RW ACCESS UPDATE 1", Since = "1.2.0",
+    [Command("ZINCRBY", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.SortedSet, Keys = "RW ACCESS UPDATE 1", Element = 3, Since = "1.2.0",
         Complexity = "O(log(N)) where N is the number of elements in the sorted set.",
         Summary = "Increments the score of a member in a sorted set.",
         Syntax = "key increment member")]
@@ -124,7 +124,7 @@ internal static class SortedSets
     }
 
     /// <summary>ZREM key member [member ...]</summary>
-    [Command("ZREM", -3, CommandFlags.Write | CommandFlags.Fast, Category.SortedSet, Keys = "RW DELETE 1", Since = "1.2.0",
+    [Command("ZREM", -3, CommandFlags.Write | CommandFlags.Fast, Category.SortedSet, Keys = "RW DELETE 1", Element = 2, Since = "1.2.0",
         Complexity = "O(M*log(N)) with N being the number of elements in the sorted set and M the number of elements to be removed.",
         Summary = "Removes one or more members from a sorted set. Deletes the sorted set if all members were removed.",
         Syntax = "key member [member ...]",
@@ -159,7 +159,7 @@ internal static class SortedSets
     }
 
     /// <summary>ZSCORE key member</summary>
-    [Command("ZSCORE", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.SortedSet, Keys = "RO ACCESS 1", Since = "1.2.0",
+    [Command("ZSCORE", 3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.SortedSet, Keys = "RO ACCESS 1", Element = 2, Since = "1.2.0",
         Complexity = "O(1)",
         Summary = "Returns the score of a member in a sorted set.",
         Syntax = "key member")]
@@ -187,7 +187,7 @@ internal static class SortedSets
     }
 
     /// <summary>ZRANK key member [WITHSCORE]</summary>
-    [Command("ZRANK", -3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.SortedSet, Keys = "RO ACCESS 1", Since = "2.0.0",
+    [Command("ZRANK", -3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.SortedSet, Keys = "RO ACCESS 1", Element = 2, Since = "2.0.0",
         Complexity = "O(log(N))",
         Summary = "Returns the index of a member in a sorted set ordered by ascending scores.",
         Syntax = "key member [WITHSCORE]",
@@ -195,7 +195,7 @@ internal static class SortedSets
     internal static void Zrank(ref CommandContext call) => Rank(ref call, reversed: false);
 
     /// <summary>ZREVRANK key member [WITHSCORE]</summary>
-    [Command("ZREVRANK", -3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.SortedSet, Keys = "RO ACCESS 1", Since = "2.0.0",
+    [Command("ZREVRANK", -3, CommandFlags.ReadOnly | CommandFlags.Fast, Category.SortedSet, Keys = "RO ACCESS 1", Element = 2, Since = "2.0.0",
         Complexity = "O(log(N))",
         Summary = "Returns the index of a member in a sorted set ordered by descending scores.",
         Syntax = "key member [WITHSCORE]",
