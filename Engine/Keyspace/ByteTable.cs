@@ -28,6 +28,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     private const int IncrementalFrom = 1 << 15;
     private const int CellsPerStep = 64;
     private const int SmallestLength = 8;
+    private const int MostForeseen = 16;
 
     private Cells _cells;
     private Cells _old;             // while resizing: the cells from _oldNext on; empty otherwise
@@ -78,14 +79,26 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     }
 
     /// <summary>
-    /// The entry that a search for this hash meets first, if any. For bringing memory into the cache ahead of the search: the answer may be
-    /// wrong, and so it may be asked without the gate.
+    /// Looks where a search for this hash begins, for bringing that into the cache. May be asked without the gate, like <see cref="Foresee"/>: the answer may be wrong.
     /// </summary>
-    public object? Foresee(uint hash)
+    public uint ForeseeHome(uint hash)
     {
         Cell[] cells = _cells.All;
         int home = _cells.HomeOf(hash * _mixer);
-        return (uint)home < (uint)cells.Length ? cells[home].Entry : null;
+        return (uint)home < (uint)cells.Length ? cells[home].Hash : 0;
+    }
+
+    /// <summary>The entry that a search for this hash will most probably end at, if any.</summary>
+    public object? Foresee(uint hash)
+    {
+        hash *= _mixer;
+        Cell[] cells = _cells.All;
+        int home = _cells.HomeOf(hash);
+        for (int i = home; (uint)i < (uint)cells.Length && i < home + MostForeseen && cells[i].Entry is { } entry; i++)
+        {
+            if (cells[i].Hash == hash) return entry;
+        }
+        return null;
     }
 
     /// <summary>The entry with this key, or null.</summary>

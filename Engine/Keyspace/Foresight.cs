@@ -46,6 +46,7 @@ internal static class Foresight
             found[i] = keyspace;
             if (keyspace is not null) touched += keyspace.Count;
         }
+        for (int i = 0; i < keys.Length; i++) touched += (int)(Unsafe.As<Keyspace?>(found[i])?.ForeseeHome(keys[i].Hash) ?? 0);
         for (int i = 0; i < keys.Length; i++) found[i] = Unsafe.As<Keyspace?>(found[i])?.Foresee(keys[i].Hash);
         bool hasElements = false;
         for (int i = 0; i < keys.Length; i++)
@@ -55,7 +56,12 @@ internal static class Foresight
             else hasElements |= keys[i].HasElement;
         }
         if (!hasElements) return touched;
-        for (int i = 0; i < keys.Length; i++) found[i] = keys[i].HasElement && found[i] is Value value ? value.ForeseeElement(keys[i].ElementHash) : null;
+        for (int i = 0; i < keys.Length; i++)
+        {
+            found[i] = keys[i].HasElement ? found[i] as Value : null;
+            if (found[i] is not null) touched += (int)Unsafe.As<Value>(found[i])!.ForeseeHome(keys[i].ElementHash);
+        }
+        for (int i = 0; i < keys.Length; i++) found[i] = Unsafe.As<Value?>(found[i])?.ForeseeElement(keys[i].ElementHash);
         for (int i = 0; i < keys.Length; i++)
         {
             if (found[i] is byte[] { Length: > 0 } element) touched += element[0];

@@ -45,7 +45,10 @@ internal abstract class Value(byte[] key)
     /// <summary>How many allocations freeing it gives back, which decides whether UNLINK leaves it to the background.</summary>
     public abstract long FreeEffort { get; }
 
-    /// <summary>What a search for an element of this hash will meet first; see <see cref="ByteTable{TKeyOf}.Foresee"/>, also for who may ask.</summary>
+    /// <summary>Looks where a search for an element of this hash begins; see <see cref="ByteTable{TKeyOf}.ForeseeHome"/>, also for who may ask.</summary>
+    public virtual uint ForeseeHome(uint hash) => 0;
+
+    /// <summary>The element that it will most probably end at; see <see cref="ByteTable{TKeyOf}.Foresee"/>.</summary>
     public virtual object? ForeseeElement(uint hash) => null;
 
     /// <summary>A deep copy under another key, with the same expiry.</summary>

@@ -37,6 +37,8 @@ internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
     /// <summary>How many fields have a time of expiry.</summary>
     public int ExpiringCount => _expiringCount;
 
+    public override uint ForeseeHome(uint hash) => _fields.ForeseeHome(hash);
+
     public override object? ForeseeElement(uint hash) => _fields.Foresee(hash);
 
     public override Value Clone(byte[] key)

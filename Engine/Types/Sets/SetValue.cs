@@ -36,6 +36,8 @@ internal sealed class SetValue : Value
 
     public int Count => _members.Count;
 
+    public override uint ForeseeHome(uint hash) => _members.ForeseeHome(hash);
+
     public override object? ForeseeElement(uint hash) => _members.Foresee(hash);
 
     public override Value Clone(byte[] key) => new SetValue(key, this) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };

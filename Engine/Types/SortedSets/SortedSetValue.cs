@@ -88,6 +88,8 @@ internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(
         _order.RemoveRange(rank, count);
     }
 
+    public override uint ForeseeHome(uint hash) => _members.ForeseeHome(hash);
+
     public override object? ForeseeElement(uint hash) => _members.Foresee(hash);
 
     public override Value Clone(byte[] key)
