@@ -26,14 +26,16 @@ public interface IDurability
     /// <param name="position">The position after they ran.</param>
     Task WhenCommitted(long since, long position);
 
-    /// <summary>Whether <see cref="TryCommit"/> is worth a try: the log can be made durable by any thread, at the cost of an fsync.</summary>
-    bool CommitsHere => false;
+    /// <summary>Whether <see cref="OnCommitted"/> can be asked: what was appended is made durable sooner or later, and never refused.</summary>
+    bool CommitsAll => false;
 
     /// <summary>
-    /// Makes everything up to a position durable on the caller's thread, for a thread that has run the commands of many connections and whose replies all wait. False
-    /// if that fails: then see <see cref="WhenCommitted"/>.
+    /// Makes everything up to a position durable on this thread, which has nothing better to do, if that takes no time worth mentioning. False if it may, or if it failed.
     /// </summary>
     bool TryCommit(long position) => false;
+
+    /// <summary>Has something done when everything up to a position is durable: here and now if it is, else on the log's own thread, which must not be held up.</summary>
+    void OnCommitted(long position, Action then) => throw new NotSupportedException();
 
     /// <summary>To be called before replies leave that do not wait.</summary>
     void BeforeReply()

@@ -35,7 +35,7 @@ public sealed partial class ClientConnection
     public bool IsBlocked => Blocked is not null;
 
     /// <summary>Bytes of its buffers.</summary>
-    public long BufferBytes => _pending.Capacity + _reply.Capacity + _sendingBytes;
+    public long BufferBytes => _pending.Capacity + _reply.Capacity + SendingBytes;
 
     /// <summary>Where it comes from: "ip:port", or "path:0" of the Unix domain socket.</summary>
     public string Address => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(RemoteEndPoint);
@@ -80,7 +80,7 @@ public sealed partial class ClientConnection
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
         int queryBytes = PendingInputBytes + request.Frame.Length, replyBytes = _reply.Length, replyRoom = _reply.Capacity;
         long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
-        long sending = _sendingBytes, total = FixedBytes + _pending.Capacity + replyRoom + sending + argumentBytes + queuedBytes;
+        long sending = SendingBytes, total = FixedBytes + _pending.Capacity + replyRoom + sending + argumentBytes + queuedBytes;
         return string.Create(CultureInfo.InvariantCulture,
             $"id={Id} addr={Address} laddr={LocalAddress} fd={Descriptor} name={Name} age={(nowMs - ConnectedAtMs) / 1000} idle={(nowMs - LastUsedMs) / 1000} "
             + $"flags={Flags()} db={Database} sub=0 psub=0 ssub=0 multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "

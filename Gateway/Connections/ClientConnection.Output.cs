@@ -12,9 +12,11 @@ public sealed partial class ClientConnection
     private const int ChunkBytes = 64 * 1024;
 
     private Task _sending = Task.CompletedTask;
-    private long _sendingBytes;
+    private long _sendingBytes;     // as long as _sending is under way
     private IDurability? _waitsFor; // the log, as long as replies wait for it
     private long _since = -1;       // where the log was before the first command that these replies are of; -1: none of them has to do with the data
+
+    private long SendingBytes => _sending.IsCompleted ? 0 : _sendingBytes;
 
     /// <summary>Starts to send what has gathered, unless a send is under way: then the loop does it when that has ended.</summary>
     private void Send()
@@ -70,14 +72,15 @@ public sealed partial class ClientConnection
         byte[] held = ArrayPool<byte>.Shared.Rent(length);
         _reply.Written.CopyTo(held);
         _reply.Clear();
-        Task committed = log.CommitsHere && _transport is EpollConnection connection ? connection.Hold(new(log, since, position)) : log.WhenCommitted(since, position);
-        _sending = SendWhenCommittedAsync(committed, held, length);
+        _sendingBytes = length;
+        _sending = log.CommitsAll && length <= ChunkBytes && _transport is EpollConnection connection
+            ? connection.Hold(new(_output) { Log = log, Position = position, Bytes = held, Length = length })
+            : SendWhenCommittedAsync(log.WhenCommitted(since, position), held, length);
         return true;
     }
 
     private async Task SendWhenCommittedAsync(Task committed, byte[] held, int length)
     {
-        _sendingBytes = length;
         try
         {
             await committed.ConfigureAwait(false);
@@ -128,7 +131,6 @@ public sealed partial class ClientConnection
         }
         finally
         {
-            _sendingBytes = 0;
             ArrayPool<byte>.Shared.Return(bytes);
         }
     }

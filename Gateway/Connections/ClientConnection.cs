@@ -69,7 +69,7 @@ public sealed partial class ClientConnection : Session
     public int PendingInputBytes => _pending.Length;
 
     /// <summary>Bytes of replies that the client has not taken yet.</summary>
-    public long PendingOutputBytes => _reply.Length + _sendingBytes;
+    public long PendingOutputBytes => _reply.Length + SendingBytes;
 
     /// <summary>Set to have the connection closed once the replies so far are sent (QUIT, protocol errors).</summary>
     public bool CloseAfterReply { get; set; }

@@ -6,7 +6,7 @@ namespace OrleansRedis.Gateway;
 
 /// <summary>
 /// A thread with an epoll set. It waits for its connections' sockets, and what they have to do is done right on it: receive, run the
-/// requests, send the replies; and where those must not leave before the log is durable, one fsync for all of a round.
+/// requests, send the replies; those that must not leave before the log is durable, all of a round together.
 /// </summary>
 internal sealed unsafe class EventLoop
 {
@@ -24,7 +24,7 @@ internal sealed unsafe class EventLoop
     private readonly ConcurrentQueue<EpollConnection> _posted = new();
     private readonly Queue<EpollConnection> _postedHere = new();
     private readonly Lock _ringing = new();
-    private readonly HeldReplies _held = new();
+    private readonly HeldReplies _held;
     private EpollConnection?[] _connections = new EpollConnection?[64];
     private volatile LoopLoad? _load;
     private volatile bool _isAsleep = true;
@@ -36,6 +36,7 @@ internal sealed unsafe class EventLoop
     {
         _group = group;
         _logger = logger;
+        _held = new(this);
         _set = Libc.EpollCreate(Libc.CloseOnExec);
         _bell = Libc.EventDescriptor(0, Libc.CloseOnExec | Libc.NonBlocking);
         // Edge-triggered, so that the bell need never be read: each ring is an event.
@@ -125,9 +126,13 @@ internal sealed unsafe class EventLoop
                 if (descriptor == _bell) isRung = true;
                 else if (_connections[descriptor] is { } connection) Serve(connection, Libc.EventFlags(at));
             }
-            if (isRung) EmptyPosted();
+            if (isRung)
+            {
+                EmptyPosted();
+                _held.Release();
+            }
             for (int i = _postedHere.Count; i > 0; i--) GoOn(_postedHere.Dequeue());
-            if (!_held.AreNone) _held.Release();
+            if (!_held.AreNone) _held.EndRound();
             if (canHandOver && load.TrySample(Environment.TickCount64)) Rebalance(load);
         }
         End();

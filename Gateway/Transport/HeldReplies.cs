@@ -1,63 +1,103 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using System.IO.Pipelines;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>A connection's replies that must not leave before the log is durable up to a position. Completes, once they may, on the thread of the connection's loop.</summary>
-/// <param name="log">The log.</param>
-/// <param name="since">Where it was before the commands ran, see <see cref="IDurability.WhenCommitted"/>.</param>
-/// <param name="position">Where it was after they had run.</param>
-internal sealed class HeldReply(IDurability log, long since, long position) : TaskCompletionSource
+/// <summary>A connection's replies that must not leave before the log is durable up to a position. Completes when they have been sent.</summary>
+internal sealed class HeldReply(PipeWriter output) : TaskCompletionSource
 {
-    internal IDurability Log => log;
+    /// <summary>The log that they wait for.</summary>
+    internal required IDurability Log { get; init; }
 
-    internal long Since => since;
+    /// <summary>Where it was after the commands had run.</summary>
+    internal required long Position { get; init; }
 
-    internal long Position => position;
+    /// <summary>The replies, in a buffer of the shared pool.</summary>
+    internal required byte[] Bytes { get; init; }
+
+    internal required int Length { get; init; }
+
+    /// <summary>The log is durable: sends them.</summary>
+    internal void Release()
+    {
+        ValueTask<FlushResult> sending = output.WriteAsync(Bytes.AsMemory(0, Length));
+        if (!sending.IsCompletedSuccessfully)
+        {
+            _ = FinishAsync(sending);
+            return;
+        }
+        ArrayPool<byte>.Shared.Return(Bytes);
+        SetResult();
+    }
+
+    private async Task FinishAsync(ValueTask<FlushResult> sending)
+    {
+        try
+        {
+            await sending.ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            SetException(failure); // to whoever looks whether it has been sent
+            return;
+        }
+        ArrayPool<byte>.Shared.Return(Bytes);
+        SetResult();
+    }
 }
 
 /// <summary>
-/// The replies of a loop's connections that wait for the log (appendfsync always). When the loop has gone once round its connections, it makes the log durable for all
-/// of them, on its own thread, as redis-server does: nobody has to be woken for it. Touched by the loop's thread only.
+/// The replies of a loop's connections that wait for the log (appendfsync always). When the loop has gone once round its connections, there is one commit for all of them: by
+/// the loop itself, as redis-server does, where the disk is fast enough for that; else by the log's thread, and the loop runs other commands meanwhile. Touched by the loop's
+/// thread only, but for <see cref="_durable"/>.
 /// </summary>
-internal sealed class HeldReplies
+internal sealed class HeldReplies(EventLoop loop)
 {
+    private readonly ConcurrentQueue<List<HeldReply>> _durable = new();
     private List<HeldReply> _round = [];
     private List<HeldReply> _spare = [];
 
-    /// <summary>Whether none waits.</summary>
+    /// <summary>Whether none came in this round.</summary>
     internal bool AreNone => _round.Count == 0;
 
-    internal void Add(HeldReply reply) => _round.Add(reply);
+    internal void Add(HeldReply reply)
+    {
+        if (_round.Count != 0 && _round[0].Log != reply.Log) EndRound(); // another log since this round began
+        _round.Add(reply);
+    }
 
-    /// <summary>The end of a round: all go on, now or when the log can be made durable again.</summary>
-    internal void Release()
+    /// <summary>The end of a round.</summary>
+    internal void EndRound()
     {
         List<HeldReply> round = _round;
-        _round = _spare; // whoever goes on may have to wait again, for the next round
+        _round = _spare; // who goes on may have to wait again, in the next round
+        _spare = [];
         long position = 0;
         foreach (HeldReply reply in round) position = Math.Max(position, reply.Position);
-        bool isDurable = round[0].Log.TryCommit(position);
-        foreach (HeldReply reply in round)
-        {
-            // What one of another log waits for, which was switched on or off in the middle of the round, is asked there.
-            if (isDurable && reply.Log == round[0].Log) reply.SetResult();
-            else _ = ReleaseLaterAsync(reply);
-        }
+        IDurability log = round[0].Log;
+        if (log.TryCommit(position)) Release(round);
+        else log.OnCommitted(position, () => ReleaseLater(round));
+    }
+
+    /// <summary>To be called when the loop was rung for.</summary>
+    internal void Release()
+    {
+        while (_durable.TryDequeue(out List<HeldReply>? round)) Release(round);
+    }
+
+    private void Release(List<HeldReply> round)
+    {
+        foreach (HeldReply reply in round) reply.Release();
         round.Clear();
         _spare = round;
     }
 
-    private static async Task ReleaseLaterAsync(HeldReply reply)
+    /// <summary>Any thread.</summary>
+    private void ReleaseLater(List<HeldReply> round)
     {
-        try
-        {
-            await reply.Log.WhenCommitted(reply.Since, reply.Position).ConfigureAwait(false);
-        }
-        catch (Exception failure)
-        {
-            reply.SetException(failure);
-            return;
-        }
-        reply.SetResult();
+        _durable.Enqueue(round);
+        loop.Ring();
     }
 }

@@ -18,7 +18,7 @@ public sealed class AofRepliesTests : IDisposable
     {
         await using InProcessServer server = await StartAsync();
         await using RespConnection writer = await server.ConnectAsync(), reader = await server.ConnectAsync(), other = await server.ConnectAsync();
-        await writer.CallAsync("SET", "a", "0");
+        await SlowDiskAsync(writer);
         _gate.Reset();
         Task<RespValue> write = writer.CallAsync("SET", "a", "1");
         await WaitsAsync(write);
@@ -38,6 +38,7 @@ public sealed class AofRepliesTests : IDisposable
         await using RespConnection writer = await server.ConnectAsync(), blocked = await server.ConnectAsync(), flusher = await server.ConnectAsync(), transaction = await server.ConnectAsync();
         Task<RespValue> pop = blocked.CallAsync("BLPOP", "list", "0");
         await server.BlockedAsync(1);
+        await SlowDiskAsync(writer);
         _gate.Reset();
         Task<RespValue> push = writer.CallAsync("RPUSH", "list", "x");
         await transaction.CallAsync("MULTI");
@@ -61,6 +62,7 @@ public sealed class AofRepliesTests : IDisposable
         await using InProcessServer server = await StartAsync();
         await using RespConnection redis = await server.ConnectAsync(), other = await server.ConnectAsync();
         await redis.CallAsync("SET", "large", new string('x', 100_000));
+        await SlowDiskAsync(other);
         _gate.Reset();
         Task<RespValue> write = other.CallAsync("SET", "large", new string('y', 100_000));
         await Eventually.TrueAsync(() => server.Store.Aof.Appended > 200_000, () => "not appended");
@@ -69,6 +71,27 @@ public sealed class AofRepliesTests : IDisposable
         await WaitsAsync(write);
         _gate.Set();
         Assert.All(await reads.WaitAsync(TimeSpan.FromSeconds(10)), reply => Assert.Equal('y', reply.Text[0]));
+    }
+
+    [Fact]
+    public async Task One_sync_serves_all_who_have_come_meanwhile()
+    {
+        await using InProcessServer server = await StartAsync();
+        await using RespConnection first = await server.ConnectAsync();
+        var others = new List<RespConnection>();
+        for (int i = 0; i < 20; i++) others.Add(await server.ConnectAsync());
+        await first.CallAsync("SET", "a", "0");
+        _gate.Reset();
+        int before = _file!.Syncs;
+        Task<RespValue> write = first.CallAsync("SET", "a", "1");
+        await WaitsAsync(write);
+        Task<RespValue[]> writes = Task.WhenAll(others.Select((redis, i) => redis.CallAsync("SET", $"key:{i}", "1")));
+        await WaitsAsync(writes);
+        _gate.Set();
+        Assert.All(await writes.WaitAsync(TimeSpan.FromSeconds(10)), reply => Assert.Equal("+OK", reply.ToString()));
+        Assert.Equal("+OK", (await write).ToString());
+        Assert.InRange(_file.Syncs - before, 2, 5);
+        foreach (RespConnection redis in others) await redis.DisposeAsync();
     }
 
     [Fact]
@@ -110,6 +133,16 @@ public sealed class AofRepliesTests : IDisposable
     {
         _gate.Dispose();
         _file?.Dispose();
+    }
+
+    /// <summary>From here on the server knows that a sync takes its time, and waits for none on the thread that serves the clients.</summary>
+    private async Task SlowDiskAsync(RespConnection redis)
+    {
+        _gate.Reset();
+        Task<RespValue> write = redis.CallAsync("SET", "a", "0");
+        await WaitsAsync(write);
+        _gate.Set();
+        await write;
     }
 
     private static async Task WaitsAsync(Task reply)

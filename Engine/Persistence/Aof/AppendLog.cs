@@ -95,10 +95,13 @@ public sealed partial class AppendLog : IEffectConsumer, IDurability, IDisposabl
     public Task WhenCommitted(long since, long position) => _writer.WhenCommitted(position);
 
     /// <inheritdoc/>
-    public bool CommitsHere => true;
+    public bool CommitsAll => true;
 
     /// <inheritdoc/>
     public bool TryCommit(long position) => _writer.TryCommit(position);
+
+    /// <inheritdoc/>
+    public void OnCommitted(long position, Action then) => _writer.OnCommitted(position, then);
 
     /// <inheritdoc/>
     public Task WhenRoom() => _writer.WhenRoom();

@@ -1,8 +1,10 @@
+using System.Diagnostics;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Brings what is in the <see cref="LogBuffer"/> into a file and onto the disk, as appendfsync says, and lets those go on who wait for that. With "always" that is done by
-/// the threads that run commands, when they have run as many as there were (<see cref="TryCommit"/>); otherwise, and for all who wait in another way, by a thread of its own.
+/// Brings what is in the <see cref="LogBuffer"/> into a file and onto the disk, as appendfsync says, on a thread of its own; and lets those go
+/// on who wait for that. With "always" nothing but their waiting sets the thread to work; and if the disk is fast, whoever has run commands does it himself (<see cref="TryCommit"/>).
 /// <para>
 /// <b>Errors.</b> What cannot be written stays in the buffer, whole commands only, and is tried again every second; meanwhile <see cref="Failure"/> says why, and writes are
 /// refused. A failed fsync is worse: the system has forgotten that those pages were not written and will say so no second time, though they may never have reached the disk. So
@@ -21,6 +23,9 @@ internal sealed class LogWriter : IDisposable
 
     /// <summary>So long others may append before the thread writes it all, unless appendfsync is "always".</summary>
     private const int GatherMs = 1;
+
+    /// <summary>A disk whose syncs take longer, in the mean, is left to the thread.</summary>
+    private const double SlowSyncMs = 1;
 
     /// <summary>After so long without a write, those who are about to reply write by themselves.</summary>
     private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(0.2);
@@ -42,6 +47,7 @@ internal sealed class LogWriter : IDisposable
     private long _lastErrorLogged;
     private long _lastWrite;
     private long _lastSync;
+    private double _syncMs = SlowSyncMs;                  // how long a sync takes, smoothed; to begin with, nobody knows
     private bool _countedAsDelayed;
 
     private readonly Lock _waiting = new();               // guards the groups
@@ -228,23 +234,37 @@ internal sealed class LogWriter : IDisposable
         Task task;
         lock (_waiting)
         {
-            if (Committed >= position || _file is null) return Task.CompletedTask;
-            if (_groups.Count == 0 || _groups[^1].IsClosed) _groups.Add(new());
-            Group group = _groups[^1];
-            group.UpTo = Math.Max(group.UpTo, position);
-            task = group.Done.Task;
+            if (Join(position) is not { } group) return Task.CompletedTask;
+            task = (group.Done ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
         }
         Ask();
         return task;
     }
 
-    /// <summary>Writes and syncs, on this thread, unless another has committed that much meanwhile. False if it cannot be done.</summary>
+    /// <summary>
+    /// Writes and syncs, on this thread, unless another has committed that much meanwhile. False if it cannot be done, or if the disk has lately been slow: a disk that is fast
+    /// has done it before another thread has woken up, and for any other the caller's clients that want nothing from it must not wait.
+    /// </summary>
     public bool TryCommit(long position)
     {
         if (Committed >= position) return true;
+        if (Volatile.Read(ref _syncMs) > SlowSyncMs) return false;
         using Hold hold = HoldAll();
         if (Committed < position) Commit(always: true);
         return Committed >= position;
+    }
+
+    /// <inheritdoc cref="IDurability.OnCommitted"/>
+    public void OnCommitted(long position, Action then)
+    {
+        Group? group;
+        lock (_waiting)
+        {
+            group = Join(position);
+            if (group is not null) group.Then += then;
+        }
+        if (group is null) then();
+        else Ask();
     }
 
     /// <summary>To be called every 100 ms or so: everysec's fsync, and another attempt after a failure.</summary>
@@ -404,6 +424,7 @@ internal sealed class LogWriter : IDisposable
     {
         if (_syncFailure is not null) return false; // only after it was mended
         _lastSync = _time.GetTimestamp();
+        long start = Stopwatch.GetTimestamp();
         try
         {
             file.Sync();
@@ -413,6 +434,7 @@ internal sealed class LogWriter : IDisposable
             FailSyncing(failure.Message);
             return false;
         }
+        Volatile.Write(ref _syncMs, _syncMs + ((Stopwatch.GetElapsedTime(start).TotalMilliseconds - _syncMs) / 8));
         Advance(upTo);
         return true;
     }
@@ -502,13 +524,25 @@ internal sealed class LogWriter : IDisposable
         lock (_waiting) Complete(_committed);
     }
 
+    /// <summary>The group that waits for the next commit, made to wait for this position too; null if that is committed. With <see cref="_waiting"/> held.</summary>
+    private Group? Join(long position)
+    {
+        if (Committed >= position || _file is null) return null;
+        if (_groups.Count == 0 || _groups[^1].IsClosed) _groups.Add(new());
+        Group group = _groups[^1];
+        group.UpTo = Math.Max(group.UpTo, position);
+        return group;
+    }
+
     private void Complete(long upTo)
     {
         for (int i = 0; i < _groups.Count; i++)
         {
-            if (_groups[i].UpTo > upTo) continue;
-            _groups[i].Done.SetResult();
+            Group group = _groups[i];
+            if (group.UpTo > upTo) continue;
             _groups.RemoveAt(i--);
+            group.Done?.SetResult();
+            group.Then?.Invoke();
         }
     }
 
@@ -517,6 +551,7 @@ internal sealed class LogWriter : IDisposable
         if (Volatile.Read(ref _room) is not null) return;
         if (Interlocked.CompareExchange(ref _room, new(TaskCreationOptions.RunContinuationsAsynchronously), null) is not null) return;
         _store.Restrict(Restrictions.LogIsFull);
+        Ask();
         // It may have been drained in between.
         if (_buffer.Appended - Written < MostUnwritten / 2) Drained();
     }
@@ -561,7 +596,11 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Those whom one commit serves.</summary>
     private sealed class Group
     {
-        public TaskCompletionSource Done { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        /// <summary>For those who await it.</summary>
+        public TaskCompletionSource? Done { get; set; }
+
+        /// <summary>For the others: done by the log's thread.</summary>
+        public Action? Then { get; set; }
 
         /// <summary>The last position that one of them waits for.</summary>
         public long UpTo { get; set; }
