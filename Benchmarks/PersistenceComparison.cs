@@ -95,8 +95,8 @@ internal sealed class PersistenceComparison(int rounds, int keys)
             double everysec = await ThroughputAsync(second, pipeline: 16, keys * 3);
             await using RespConnection administrator = await second.ConnectAsync();
             await administrator.LineAsync("CONFIG SET appendfsync always");
-            await ThroughputAsync(second, pipeline: 1, keys / 50);
-            return (loading, everysec, await ThroughputAsync(second, pipeline: 1, keys / 10));
+            await ThroughputAsync(second, pipeline: 1, keys / 10);
+            return (loading, everysec, await ThroughputAsync(second, pipeline: 1, keys / 5));
         }
         finally
         {
