@@ -19,6 +19,19 @@ internal static partial class BackgroundThread
     })
     { IsBackground = true, Name = name }.Start();
 
+    /// <summary>
+    /// To be called by such a thread now and then: leaves its processor alone for as long as it has just had it. Being nice is not enough: the system takes a processor with a nice
+    /// thread on it for nearly idle, and yet moves nobody there from the one on which two others take turns of some milliseconds.
+    /// </summary>
+    public static void Pause(TimeSpan time)
+    {
+        if (OperatingSystem.IsLinux()) _ = Sleep((uint)time.TotalMicroseconds);
+        else Thread.Yield();
+    }
+
+    [LibraryImport("libc", EntryPoint = "usleep")]
+    private static partial int Sleep(uint microseconds);
+
     [LibraryImport("libc", EntryPoint = "gettid")]
     private static partial int GetThreadId();
 

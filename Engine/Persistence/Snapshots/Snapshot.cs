@@ -227,8 +227,7 @@ internal sealed class Snapshot
                 if (keys > 0) Delay(keys);
                 if (!exclusive && Stopwatch.GetElapsedTime(turnBegan) > s_turn)
                 {
-                    // On a machine that is fully busy whoever waits for this processor waits no longer than that.
-                    Thread.Yield();
+                    BackgroundThread.Pause(s_turn); // whoever waits for this processor waits no longer than that
                     turnBegan = Stopwatch.GetTimestamp();
                 }
             }
