@@ -26,6 +26,7 @@ internal static class DebugCommand
         else if (subcommand.Is("DIGEST-VALUE"u8)) DigestValues(ref call);
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
+        else if (subcommand.Is("FAIL-SNAPSHOT"u8) && call.Count == 2) FailSnapshot(ref call);
         else if (subcommand.Is("LOADAOF"u8) && call.Count == 2) LoadAof(ref call);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
         else if (subcommand.Is("OBJECT"u8) && call.Count is 3 or 4) Object(ref call);
@@ -56,6 +57,9 @@ internal static class DebugCommand
             ERROR <string>
                 Return a Redis protocol error with <string> as message. Useful for clients
                 unit tests to simulate Redis errors.
+            FAIL-SNAPSHOT
+                Have the BGSAVE or BGREWRITEAOF that is in progress fail, as killing the
+                child does in Redis.
             LOADAOF
                 Flush the AOF buffers on disk and reload the AOF in memory.
             LOG <message>
@@ -200,6 +204,17 @@ internal static class DebugCommand
         if (!call.TryInt32(2, out int microseconds, 0)) return;
         call.Store.Aof.FlushSleepMicroseconds = microseconds;
         call.Reply.Ok();
+    }
+
+    private static void FailSnapshot(ref CommandContext call)
+    {
+        Store store = call.Store;
+        call.Continuation = async reply =>
+        {
+            await store.Dump.FailAsync().ConfigureAwait(false);
+            await store.Aof.FailRewriteAsync().ConfigureAwait(false);
+            reply.Ok();
+        };
     }
 
     private static void LoadAof(ref CommandContext call)

@@ -297,6 +297,14 @@ public sealed partial class AppendLog
         await rewrite.Ended.ConfigureAwait(false);
     }
 
+    /// <summary>Has the rewrite that runs, if one does, fail, as if its disk had; for tests. Completes when it has.</summary>
+    public Task FailRewriteAsync()
+    {
+        if (_rewrite is not { Snapshot: { } snapshot } rewrite) return Task.CompletedTask;
+        snapshot.Abort();
+        return rewrite.Ended;
+    }
+
     private void RewriteIfDue()
     {
         if (_store.SnapshotTurn.Current != SnapshotPurpose.None || (_store.Restrictions & Restrictions.Loading) != 0) return;

@@ -140,11 +140,11 @@ internal sealed class LogWriter : IDisposable
         return failure;
     }
 
-    /// <summary>Writes everything that was appended so far and syncs it. False if that failed.</summary>
+    /// <summary>Writes everything that was appended so far and syncs it. False if that failed; without a file there is nothing to do.</summary>
     public bool Flush()
     {
         using Hold hold = HoldAll();
-        return _file is not null && Failure is null && TryWrite() && TrySync(_file, _written);
+        return _file is null || (Failure is null && TryWrite() && TrySync(_file, _written));
     }
 
     /// <summary>

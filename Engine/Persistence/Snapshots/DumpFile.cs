@@ -147,6 +147,14 @@ public sealed class DumpFile : IDisposable
         }
     }
 
+    /// <summary>Has the snapshot that is being made, if there is one, fail, as if its disk had; for tests. Completes when it has.</summary>
+    public Task FailAsync()
+    {
+        if (Volatile.Read(ref _running) is not { } run) return Task.CompletedTask;
+        run.Snapshot.Abort();
+        return run.Completed.Task;
+    }
+
     /// <summary>Deletes temporary files at once; for a process that is about to end without waiting for anything.</summary>
     public void DeleteTemporaryFiles()
     {
