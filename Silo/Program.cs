@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -7,6 +8,7 @@ using OrleansRedis.Grains;
 using OrleansRedis.Grains.Storage;
 using OrleansRedis.Silo;
 
+RedisHost.Began = Stopwatch.GetTimestamp();
 if (args is ["--version" or "-v"])
 {
     Console.WriteLine($"{ServerVersion.Product} server v={ServerVersion.Own} (Redis {ServerVersion.Redis}) bits=64");

@@ -16,6 +16,9 @@ internal sealed class RedisHost(RedisServer server, RedisListener listener, Stor
 {
     private bool _isOpen;
 
+    /// <summary>When the program began. The system knows the beginning of the process, and that is ./run's, which builds first.</summary>
+    internal static long Began { get; set; }
+
     private ServerOptions Options => server.Options;
 
     private bool HasDataToLoad => slots.Storage.Scope == StorageScope.Slot || server.Store.HasFilesToLoad;
@@ -35,8 +38,7 @@ internal sealed class RedisHost(RedisServer server, RedisListener listener, Stor
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         if (!_isOpen) await OpenAsync(cancellationToken);
-        double seconds = (DateTime.Now - Process.GetCurrentProcess().StartTime).TotalSeconds;
-        SiloLog.Started(logger, ServerVersion.Product, ServerVersion.Own, ServerVersion.Redis, Environment.ProcessId, seconds);
+        SiloLog.Started(logger, ServerVersion.Product, ServerVersion.Own, ServerVersion.Redis, Environment.ProcessId, Stopwatch.GetElapsedTime(Began).TotalSeconds);
         SiloLog.OrleansListening(logger, Options.OrleansGatewayPort);
         SiloLog.Ready(logger);
     }
