@@ -20,11 +20,11 @@ internal sealed class ComparisonOptions
 /// </summary>
 internal sealed class Comparison(ComparisonOptions options)
 {
-    private const int Clients = 50, ValueBytes = 32, RandomKeys = 1_000_000;
+    private const int RandomKeys = 1_000_000;
 
     public async Task RunAsync()
     {
-        Console.WriteLine($"{Environment.ProcessorCount} cores; redis-benchmark -c {Clients} -d {ValueBytes} -r {RandomKeys}; medians of {options.Rounds} rounds; each cell: redis-server, ours, ratio ours/redis");
+        Console.WriteLine($"{Environment.ProcessorCount} cores; redis-benchmark -c {RedisBenchmark.Clients} -d {RedisBenchmark.ValueBytes} -r {RandomKeys}; medians of {options.Rounds} rounds; each cell: redis-server, ours, ratio ours/redis");
         if (options.Startup)
             await CompareStartupAsync();
         await CompareSpeedAsync();
@@ -40,7 +40,7 @@ internal sealed class Comparison(ComparisonOptions options)
             await using RedisProcess server = await RedisProcess.StartAsync(kind);
             return Stopwatch.GetElapsedTime(begin).TotalMilliseconds;
         });
-        Console.WriteLine($"start to \"Ready to accept connections\": {Median(ms[0]):F0} ms, {Median(ms[1]):F0} ms");
+        Console.WriteLine($"start to \"Ready to accept connections\": {RedisBenchmark.Median(ms[0]):F0} ms, {RedisBenchmark.Median(ms[1]):F0} ms");
     }
 
     private async Task CompareSpeedAsync()
@@ -70,11 +70,11 @@ internal sealed class Comparison(ComparisonOptions options)
             foreach (int depth in options.Pipelines.Length > 0 ? options.Pipelines : workload.Pipelines)
             {
                 // Long enough, at every depth, for the clock ticks of /proc to measure it well.
-                int requests = Math.Max(Clients * depth, workload.Requests * (depth == 1 ? 1 : Math.Min(depth / 2, 16)) / options.RequestDivisor);
+                int requests = Math.Max(RedisBenchmark.Clients * depth, workload.Requests * (depth == 1 ? 1 : Math.Min(depth / 2, 16)) / options.RequestDivisor);
                 await MeasureAsync(redis, workload, depth, Math.Max(1, requests / 2)); // warms up: ours is compiled while it runs
                 await MeasureAsync(ours, workload, depth, Math.Max(1, requests / 2));
                 Sample[][] samples = await AlternateAsync(kind => MeasureAsync(kind == ServerKind.Redis ? redis : ours, workload, depth, requests));
-                Console.WriteLine($"{workload.Name,-14} {depth,4} | {Cell(samples, s => s.RequestsPerSecond / 1000, "F1", "k")} | {Cell(samples, s => s.CpuUs, "F2")} | {Cell(samples, s => s.P50Ms, "F2")} | {Cell(samples, s => s.P99Ms, "F2")}");
+                Console.WriteLine($"{workload.Name,-14} {depth,4} | {Cell(samples, s => s.Seen.RequestsPerSecond / 1000, "F1", "k")} | {Cell(samples, s => s.CpuUs, "F2")} | {Cell(samples, s => s.Seen.P50Ms, "F2")} | {Cell(samples, s => s.Seen.P99Ms, "F2")}");
             }
         }
     }
@@ -97,22 +97,9 @@ internal sealed class Comparison(ComparisonOptions options)
 
     private static async Task<Sample> MeasureAsync(RedisProcess server, Workload workload, int depth, int requests)
     {
-        using Process benchmark = new();
-        benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (string word in (string[])["-p", Text(server.Port), "-c", Text(Clients), "-d", Text(ValueBytes), "-r", Text(RandomKeys), "-n", Text(requests), "-P", Text(depth), "--csv", .. workload.Arguments])
-            benchmark.StartInfo.ArgumentList.Add(word);
         double cpuBefore = CpuSeconds(server);
-        benchmark.Start();
-        Task<string> errors = benchmark.StandardError.ReadToEndAsync();
-        string report = await benchmark.StandardOutput.ReadToEndAsync();
-        await benchmark.WaitForExitAsync();
-        double cpu = CpuSeconds(server) - cpuBefore;
-        string[] lines = report.Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        if (benchmark.ExitCode != 0 || lines.Length < 2)
-            throw new InvalidOperationException($"redis-benchmark {workload.Name} -P {depth} exited with {benchmark.ExitCode}: {report}{await errors}{server.Describe()}");
-        // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"; a command may itself contain commas
-        double[] fields = [.. lines[^1].Split("\",\"")[^7..].Select(field => double.Parse(field.Trim('"'), CultureInfo.InvariantCulture))];
-        return new Sample(fields[0], cpu * 1e6 / requests, fields[3], fields[5]);
+        string[] report = await RedisBenchmark.RunAsync(server, RandomKeys, depth, requests, ["--csv", .. workload.Arguments]);
+        return new(RedisBenchmark.ReadCsv(report), (CpuSeconds(server) - cpuBefore) * 1e6 / requests);
     }
 
     private static async Task<string?> MissingAsync(RedisProcess server, string[] commands)
@@ -124,14 +111,8 @@ internal sealed class Comparison(ComparisonOptions options)
 
     private static string Cell(Sample[][] samples, Func<Sample, double> value, string format, string unit = "")
     {
-        double redis = Median([.. samples[0].Select(value)]), ours = Median([.. samples[1].Select(value)]);
+        double redis = RedisBenchmark.Median([.. samples[0].Select(value)]), ours = RedisBenchmark.Median([.. samples[1].Select(value)]);
         return string.Format(CultureInfo.InvariantCulture, "{0,7}{3} {1,7}{3} {2,5:F2}", redis.ToString(format, CultureInfo.InvariantCulture), ours.ToString(format, CultureInfo.InvariantCulture), ours / redis, unit);
-    }
-
-    private static double Median(double[] values)
-    {
-        double[] sorted = [.. values.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
 
     /// <summary>User and system time; the fields after the parenthesised name of proc(5)'s stat, in ticks of 10 ms.</summary>
@@ -142,7 +123,5 @@ internal sealed class Comparison(ComparisonOptions options)
         return (long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)) / 100.0;
     }
 
-    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
-
-    private readonly record struct Sample(double RequestsPerSecond, double CpuUs, double P50Ms, double P99Ms);
+    private readonly record struct Sample(RedisBenchmark.Figures Seen, double CpuUs);
 }

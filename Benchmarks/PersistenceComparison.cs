@@ -10,11 +10,9 @@ namespace OrleansRedis.Benchmarks;
 /// </summary>
 internal sealed class PersistenceComparison(int rounds, int keys)
 {
-    private const int Clients = 50, ValueBytes = 32;
-
     public async Task RunAsync()
     {
-        Console.WriteLine($"{Environment.ProcessorCount} cores; {keys:N0} keys of 16 bytes with values of {ValueBytes}; medians of {rounds} rounds: redis-server, ours, ratio ours/redis");
+        Console.WriteLine($"{Environment.ProcessorCount} cores; {keys:N0} keys of 16 bytes with values of {RedisBenchmark.ValueBytes}; medians of {rounds} rounds: redis-server, ours, ratio ours/redis");
         var saving = new double[2][];
         var loading = new double[2][];
         var replaying = new double[2][];
@@ -37,10 +35,10 @@ internal sealed class PersistenceComparison(int rounds, int keys)
         Show("loading dump.rdb, ms", loading);
         Show("loading an append-only log of as many SET, ms", replaying);
         Show("SET with appendfsync everysec, pipeline 16, thousands/s", everysec);
-        Show($"SET with appendfsync always, {Clients} clients, thousands/s", always);
-        Show($"SET at full load ({Clients} clients), p99.9, ms", calm);
+        Show($"SET with appendfsync always, {RedisBenchmark.Clients} clients, thousands/s", always);
+        Show($"SET at full load ({RedisBenchmark.Clients} clients), p99.9, ms", calm);
         Show("the same while BGSAVE runs all the time", busy);
-        Console.WriteLine($"p99.9 with BGSAVE in terms of p99.9 without: {Median(busy[0]) / Median(calm[0]):F2}, {Median(busy[1]) / Median(calm[1]):F2}");
+        Console.WriteLine($"p99.9 with BGSAVE in terms of p99.9 without: {RedisBenchmark.Median(busy[0]) / RedisBenchmark.Median(calm[0]):F2}, {RedisBenchmark.Median(busy[1]) / RedisBenchmark.Median(calm[1]):F2}");
     }
 
     private async Task<(double SavingMs, double LoadingMs, double CalmMs, double BusyMs)> MeasureSnapshotAsync(ServerKind kind)
@@ -67,7 +65,7 @@ internal sealed class PersistenceComparison(int rounds, int keys)
                 await SaveAsync(redis);
             }
             await using RedisProcess second = await RedisProcess.StartAsync(kind, directory, 0);
-            return (Median([.. saving]), LoadedMs(second, "DB loaded from disk: "), calm, busy);
+            return (RedisBenchmark.Median([.. saving]), LoadedMs(second, "DB loaded from disk: "), calm, busy);
         }
         finally
         {
@@ -131,47 +129,21 @@ internal sealed class PersistenceComparison(int rounds, int keys)
     /// <summary>The p99.9 of SET, in ms, while as many clients as there are send one after the other.</summary>
     private async Task<double> SlowestAsync(RedisProcess server, int seconds)
     {
-        using Process benchmark = new();
-        benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true };
-        int requests = 100_000 * seconds;
-        foreach (string word in (string[])["-p", Text(server.Port), "-c", Text(Clients), "-d", Text(ValueBytes), "-r", Text(keys), "-n", Text(requests), "-t", "set"])
-            benchmark.StartInfo.ArgumentList.Add(word);
-        benchmark.Start();
-        string report = await benchmark.StandardOutput.ReadToEndAsync();
-        await benchmark.WaitForExitAsync();
+        string[] report = await RedisBenchmark.RunAsync(server, keys, pipeline: 1, 100_000 * seconds, "-t", "set");
         // "99.902% <= 1.055 milliseconds (cumulative count 199805)", in rising order
-        foreach (string line in report.Split('\n', '\r'))
+        foreach (string line in report)
         {
             string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
             if (words is [var percent, "<=", var ms, "milliseconds", ..] && percent.EndsWith('%') && double.Parse(percent[..^1], CultureInfo.InvariantCulture) >= 99.9)
                 return double.Parse(ms, CultureInfo.InvariantCulture);
         }
-        throw new InvalidOperationException($"redis-benchmark did not say how slow the slowest were: {report}");
+        throw new InvalidOperationException($"redis-benchmark did not say how slow the slowest were: {string.Join('\n', report)}");
     }
 
     /// <summary>How many thousand SETs a second the clients get done.</summary>
-    private async Task<double> ThroughputAsync(RedisProcess server, int pipeline, int requests)
-    {
-        using Process benchmark = new();
-        benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true };
-        foreach (string word in (string[])["-p", Text(server.Port), "-c", Text(Clients), "-P", Text(pipeline), "-d", Text(ValueBytes), "-r", Text(keys), "-n", Text(requests), "-t", "set", "--csv"])
-            benchmark.StartInfo.ArgumentList.Add(word);
-        benchmark.Start();
-        string report = await benchmark.StandardOutput.ReadToEndAsync();
-        await benchmark.WaitForExitAsync();
-        // "SET","123456.78","0.200",…
-        string line = report.Split('\n').First(text => text.StartsWith("\"SET", StringComparison.Ordinal));
-        return double.Parse(line.Split("\",\"")[1], CultureInfo.InvariantCulture) / 1000;
-    }
+    private async Task<double> ThroughputAsync(RedisProcess server, int pipeline, int requests) =>
+        RedisBenchmark.ReadCsv(await RedisBenchmark.RunAsync(server, keys, pipeline, requests, "-t", "set", "--csv")).RequestsPerSecond / 1000;
 
     private static void Show(string what, double[][] results) =>
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what,-55} {Median(results[0]),9:F2} {Median(results[1]),9:F2} {Median(results[1]) / Median(results[0]),6:F2}"));
-
-    private static double Median(double[] values)
-    {
-        double[] sorted = [.. values.Order()];
-        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
-    }
-
-    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what,-55} {RedisBenchmark.Median(results[0]),9:F2} {RedisBenchmark.Median(results[1]),9:F2} {RedisBenchmark.Median(results[1]) / RedisBenchmark.Median(results[0]),6:F2}"));
 }

@@ -26,17 +26,6 @@ public interface IDurability
     /// <param name="position">The position after they ran.</param>
     Task WhenCommitted(long since, long position);
 
-    /// <summary>Whether <see cref="OnCommitted"/> can be asked: what was appended is made durable sooner or later, and never refused.</summary>
-    bool CommitsAll => false;
-
-    /// <summary>
-    /// Makes everything up to a position durable on this thread, which has nothing better to do, if that takes no time worth mentioning. False if it may, or if it failed.
-    /// </summary>
-    bool TryCommit(long position) => false;
-
-    /// <summary>Has something done when everything up to a position is durable: here and now if it is, else on the log's own thread, which must not be held up.</summary>
-    void OnCommitted(long position, Action then) => throw new NotSupportedException();
-
     /// <summary>To be called before replies leave that do not wait.</summary>
     void BeforeReply()
     {
@@ -53,4 +42,16 @@ public interface IDurability
 
     /// <summary>Fields of INFO persistence beside those that Redis has.</summary>
     IEnumerable<(string Name, string Value)> Statistics => [];
+}
+
+/// <summary>A log on the silo's own disk: what was appended is made durable sooner or later, and never refused, so that a thread can wait for many connections' replies at once.</summary>
+public interface ICommittingLog : IDurability
+{
+    /// <summary>
+    /// Makes everything up to a position durable on this thread, which has nothing better to do, if that takes no time worth mentioning. False if it may, or if it failed.
+    /// </summary>
+    bool TryCommit(long position);
+
+    /// <summary>Has something done when everything up to a position is durable: here and now if it is, else on the log's own thread, which must not be held up.</summary>
+    void OnCommitted(long position, Action then);
 }

@@ -73,8 +73,8 @@ public sealed partial class ClientConnection
         _reply.Written.CopyTo(held);
         _reply.Clear();
         _sendingBytes = length;
-        _sending = log.CommitsAll && length <= ChunkBytes && _transport is EpollConnection connection
-            ? connection.Hold(new(_output) { Log = log, Position = position, Bytes = held, Length = length })
+        _sending = log is ICommittingLog committing && length <= ChunkBytes && _transport is EpollConnection connection
+            ? connection.Hold(new(_output) { Log = committing, Position = position, Bytes = held, Length = length })
             : SendWhenCommittedAsync(log.WhenCommitted(since, position), held, length);
         return true;
     }

@@ -24,7 +24,6 @@ internal sealed unsafe class EventLoop
     private readonly ConcurrentQueue<EpollConnection> _posted = new();
     private readonly Queue<EpollConnection> _postedHere = new();
     private readonly Lock _ringing = new();
-    private readonly HeldReplies _held;
     private EpollConnection?[] _connections = new EpollConnection?[64];
     private volatile LoopLoad? _load;
     private volatile bool _isAsleep = true;
@@ -36,7 +35,7 @@ internal sealed unsafe class EventLoop
     {
         _group = group;
         _logger = logger;
-        _held = new(this);
+        Held = new(this);
         _set = Libc.EpollCreate(Libc.CloseOnExec);
         _bell = Libc.EventDescriptor(0, Libc.CloseOnExec | Libc.NonBlocking);
         // Edge-triggered, so that the bell need never be read: each ring is an event.
@@ -46,7 +45,7 @@ internal sealed unsafe class EventLoop
     }
 
     /// <summary>The replies that leave when the log is durable. The loop's.</summary>
-    internal HeldReplies Held => _held;
+    internal HeldReplies Held { get; }
 
     /// <summary>Whether this is the caller's own thread.</summary>
     internal bool IsCurrent => t_current == this;
@@ -113,7 +112,7 @@ internal sealed unsafe class EventLoop
         while (!_group.IsOver)
         {
             _isAsleep = true;
-            int count = Libc.EpollWait(_set, events, MaxEvents, _postedHere.Count == 0 && _held.AreNone ? -1 : 0);
+            int count = Libc.EpollWait(_set, events, MaxEvents, _postedHere.Count == 0 && Held.AreNone ? -1 : 0);
             _isAsleep = false;
             if (count < 0 && Marshal.GetLastSystemError() != Libc.Interrupted)
                 throw new IOException($"epoll_wait failed with error {Marshal.GetLastSystemError()}.");
@@ -129,10 +128,10 @@ internal sealed unsafe class EventLoop
             if (isRung)
             {
                 EmptyPosted();
-                _held.Release();
+                Held.Release();
             }
             for (int i = _postedHere.Count; i > 0; i--) GoOn(_postedHere.Dequeue());
-            if (!_held.AreNone) _held.EndRound();
+            if (!Held.AreNone) Held.EndRound();
             if (canHandOver && load.TrySample(Environment.TickCount64)) Rebalance(load);
         }
         End();

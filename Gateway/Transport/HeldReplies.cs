@@ -9,7 +9,7 @@ namespace OrleansRedis.Gateway;
 internal sealed class HeldReply(PipeWriter output) : TaskCompletionSource
 {
     /// <summary>The log that they wait for.</summary>
-    internal required IDurability Log { get; init; }
+    internal required ICommittingLog Log { get; init; }
 
     /// <summary>Where it was after the commands had run.</summary>
     internal required long Position { get; init; }
@@ -19,28 +19,16 @@ internal sealed class HeldReply(PipeWriter output) : TaskCompletionSource
 
     internal required int Length { get; init; }
 
-    /// <summary>The log is durable: sends them.</summary>
-    internal void Release()
-    {
-        ValueTask<FlushResult> sending = output.WriteAsync(Bytes.AsMemory(0, Length));
-        if (!sending.IsCompletedSuccessfully)
-        {
-            _ = FinishAsync(sending);
-            return;
-        }
-        ArrayPool<byte>.Shared.Return(Bytes);
-        SetResult();
-    }
-
-    private async Task FinishAsync(ValueTask<FlushResult> sending)
+    /// <summary>The log is durable: sends them. If that fails, it is for whoever looks whether they have been sent.</summary>
+    internal async Task SendAsync()
     {
         try
         {
-            await sending.ConfigureAwait(false);
+            await output.WriteAsync(Bytes.AsMemory(0, Length)).ConfigureAwait(false);
         }
         catch (Exception failure)
         {
-            SetException(failure); // to whoever looks whether it has been sent
+            SetException(failure);
             return;
         }
         ArrayPool<byte>.Shared.Return(Bytes);
@@ -57,7 +45,6 @@ internal sealed class HeldReplies(EventLoop loop)
 {
     private readonly ConcurrentQueue<List<HeldReply>> _durable = new();
     private List<HeldReply> _round = [];
-    private List<HeldReply> _spare = [];
 
     /// <summary>Whether none came in this round.</summary>
     internal bool AreNone => _round.Count == 0;
@@ -72,11 +59,10 @@ internal sealed class HeldReplies(EventLoop loop)
     internal void EndRound()
     {
         List<HeldReply> round = _round;
-        _round = _spare; // who goes on may have to wait again, in the next round
-        _spare = [];
+        _round = new(round.Count); // who goes on may have to wait again, in the next round
         long position = 0;
         foreach (HeldReply reply in round) position = Math.Max(position, reply.Position);
-        IDurability log = round[0].Log;
+        ICommittingLog log = round[0].Log;
         if (log.TryCommit(position)) Release(round);
         else log.OnCommitted(position, () => ReleaseLater(round));
     }
@@ -87,11 +73,9 @@ internal sealed class HeldReplies(EventLoop loop)
         while (_durable.TryDequeue(out List<HeldReply>? round)) Release(round);
     }
 
-    private void Release(List<HeldReply> round)
+    private static void Release(List<HeldReply> round)
     {
-        foreach (HeldReply reply in round) reply.Release();
-        round.Clear();
-        _spare = round;
+        foreach (HeldReply reply in round) _ = reply.SendAsync();
     }
 
     /// <summary>Any thread.</summary>

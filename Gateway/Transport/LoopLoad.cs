@@ -63,8 +63,8 @@ internal sealed class LoopLoad : IDisposable
         _share = (float)((_wantedMs - wanted) / lasted);
         _ran = (float)((_ranMs - ranUntil) / lasted);
         // Smoothed, as the kernel tells the two apart by samples only, a few in a window.
-        double ran = _userMs - user + (_systemMs - system);
-        if (ran > 0) _kernelPart += ((_systemMs - system) / ran - _kernelPart) / 4;
+        double both = _userMs - user + (_systemMs - system);
+        if (both > 0) _kernelPart += ((_systemMs - system) / both - _kernelPart) / 4;
         if (_processors is not null)
         {
             double now = (_idleMs - idle) / lasted;

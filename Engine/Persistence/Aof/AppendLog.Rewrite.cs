@@ -291,10 +291,8 @@ public sealed partial class AppendLog
     /// <summary>Gives up the rewrite that runs, if one does, with <see cref="_changing"/> held.</summary>
     private async Task AbortRewriteAsync()
     {
-        if (_rewrite is not { } rewrite) return;
-        rewrite.IsAborted = true;
-        rewrite.Snapshot!.Abort();
-        await rewrite.Ended.ConfigureAwait(false);
+        if (_rewrite is { } rewrite) rewrite.IsAborted = true;
+        await FailRewriteAsync().ConfigureAwait(false);
     }
 
     /// <summary>Has the rewrite that runs, if one does, fail, as if its disk had; for tests. Completes when it has.</summary>

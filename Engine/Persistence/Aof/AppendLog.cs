@@ -16,7 +16,7 @@ public enum AppendLogState
 /// slots' gates and go to <see cref="LogBuffer"/>; <see cref="LogWriter"/> brings them to the disk, and says when replies may leave. This class switches it on and
 /// off, and has it rewritten.
 /// </summary>
-public sealed partial class AppendLog : IEffectConsumer, IDurability, IDisposable
+public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDisposable
 {
     private readonly Store _store;
     private readonly AofDirectory _directory;
@@ -93,9 +93,6 @@ public sealed partial class AppendLog : IEffectConsumer, IDurability, IDisposabl
 
     /// <inheritdoc/>
     public Task WhenCommitted(long since, long position) => _writer.WhenCommitted(position);
-
-    /// <inheritdoc/>
-    public bool CommitsAll => true;
 
     /// <inheritdoc/>
     public bool TryCommit(long position) => _writer.TryCommit(position);

@@ -254,7 +254,7 @@ internal sealed class LogWriter : IDisposable
         return Committed >= position;
     }
 
-    /// <inheritdoc cref="IDurability.OnCommitted"/>
+    /// <inheritdoc cref="ICommittingLog.OnCommitted"/>
     public void OnCommitted(long position, Action then)
     {
         Group? group;

@@ -136,23 +136,20 @@ public sealed class DumpFile : IDisposable
     }
 
     /// <summary>Ends the snapshot that is being made, if there is one; it leaves nothing behind. Completes when it has ended; whoever awaits that must hold no gate.</summary>
-    public Task AbortAsync()
+    public Task AbortAsync() => BreakOffAsync(isWanted: true);
+
+    /// <summary>Has the snapshot that is being made, if there is one, fail, as if its disk had; for tests. Completes when it has.</summary>
+    public Task FailAsync() => BreakOffAsync(isWanted: false);
+
+    private Task BreakOffAsync(bool isWanted)
     {
         lock (_changing)
         {
             if (_running is not { } run) return Task.CompletedTask;
-            run.IsAborted = true;
+            if (isWanted) run.IsAborted = true;
             run.Snapshot.Abort();
             return run.Completed.Task;
         }
-    }
-
-    /// <summary>Has the snapshot that is being made, if there is one, fail, as if its disk had; for tests. Completes when it has.</summary>
-    public Task FailAsync()
-    {
-        if (Volatile.Read(ref _running) is not { } run) return Task.CompletedTask;
-        run.Snapshot.Abort();
-        return run.Completed.Task;
     }
 
     /// <summary>Deletes temporary files at once; for a process that is about to end without waiting for anything.</summary>

@@ -214,9 +214,7 @@ internal sealed class Snapshot
                 {
                     sinceSettled += chunk.Length;
                     Complete(chunk);
-                    Append(chunk);
-                    if (chunk.IsLarge) chunk = _target.CreateChunk();
-                    else chunk.Clear();
+                    chunk = AppendAndEmpty(chunk);
                 }
                 EmptyQueue(0);
                 if (sinceSettled >= SettleBytes)
@@ -330,6 +328,15 @@ internal sealed class Snapshot
         }
     }
 
+    /// <summary>The empty chunk to go on with is the same one, unless that has become so large that it would be a waste.</summary>
+    private SnapshotChunk AppendAndEmpty(SnapshotChunk chunk)
+    {
+        Append(chunk);
+        if (chunk.IsLarge) return _target.CreateChunk();
+        chunk.Clear();
+        return chunk;
+    }
+
     /// <summary>Gives queued chunks to the target until no more than so many bytes are left.</summary>
     private void EmptyQueue(long downTo)
     {
@@ -343,9 +350,7 @@ internal sealed class Snapshot
                 {
                     _form ??= _target.CreateChunk();
                     Complete(next.Chunk, _form);
-                    Append(_form);
-                    if (_form.IsLarge) _form = null;
-                    else _form.Clear();
+                    _form = AppendAndEmpty(_form);
                 }
                 else
                 {

@@ -1,0 +1,49 @@
+using System.Diagnostics;
+using System.Globalization;
+using OrleansRedis.Tests.Harness;
+
+namespace OrleansRedis.Benchmarks;
+
+/// <summary>Runs redis-benchmark, and what its figures need.</summary>
+internal static class RedisBenchmark
+{
+    /// <summary>How many connections it has.</summary>
+    public const int Clients = 50;
+
+    public const int ValueBytes = 32;
+
+    /// <summary>What it prints, in lines, when called with so many different keys and these words more.</summary>
+    /// <exception cref="InvalidOperationException">It failed.</exception>
+    public static async Task<string[]> RunAsync(RedisProcess server, int keys, int pipeline, int requests, params string[] words)
+    {
+        using Process benchmark = new();
+        benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true, RedirectStandardError = true };
+        string[] all = ["-p", Text(server.Port), "-c", Text(Clients), "-d", Text(ValueBytes), "-r", Text(keys), "-n", Text(requests), "-P", Text(pipeline), .. words];
+        foreach (string word in all) benchmark.StartInfo.ArgumentList.Add(word);
+        benchmark.Start();
+        Task<string> errors = benchmark.StandardError.ReadToEndAsync();
+        string report = await benchmark.StandardOutput.ReadToEndAsync();
+        await benchmark.WaitForExitAsync();
+        if (benchmark.ExitCode != 0)
+            throw new InvalidOperationException($"redis-benchmark {string.Join(' ', all)} exited with {benchmark.ExitCode}: {report}{await errors}{server.Describe()}");
+        return report.Split(['\n', '\r'], StringSplitOptions.RemoveEmptyEntries);
+    }
+
+    /// <summary>The figures of the last line that it prints with --csv.</summary>
+    public static Figures ReadCsv(string[] report)
+    {
+        // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"; a command may itself contain commas
+        double[] fields = [.. report[^1].Split("\",\"")[^7..].Select(field => double.Parse(field.Trim('"'), CultureInfo.InvariantCulture))];
+        return new(fields[0], fields[3], fields[5]);
+    }
+
+    public static double Median(double[] values)
+    {
+        double[] sorted = [.. values.Order()];
+        return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
+    }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+
+    internal readonly record struct Figures(double RequestsPerSecond, double P50Ms, double P99Ms);
+}
