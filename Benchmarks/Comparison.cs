@@ -16,7 +16,7 @@ internal sealed class ComparisonOptions
 
 /// <summary>
 /// Runs the same lines of redis-benchmark against Redis and against this server, turn and turn about so that both see the same weather,
-/// and prints medians. CPU is the server process's own user and system time, from /proc/PID/stat.
+/// and prints medians. CPU is a process's own user and system time, from /proc/PID/stat.
 /// </summary>
 internal sealed class Comparison(ComparisonOptions options)
 {
@@ -48,7 +48,7 @@ internal sealed class Comparison(ComparisonOptions options)
         await using RedisProcess redis = await RedisProcess.StartAsync(ServerKind.Redis);
         await using RedisProcess ours = await RedisProcess.StartAsync(ServerKind.OrleansRedis);
         Console.WriteLine();
-        Console.WriteLine($"{"",-14} {"P",4} | {"requests/s",26} | {"server CPU µs/request",24} | {"p50 ms",20} | {"p99 ms",20}");
+        Console.WriteLine($"{"",-14} {"P",4} | {"requests/s",26} | {"server CPU µs/request",24} | {"p50 ms",20} | {"p99 ms",20} | client busy");
         foreach (Workload workload in Workload.All)
         {
             if (options.Only.Length > 0 && !options.Only.Contains(workload.Name))
@@ -74,7 +74,7 @@ internal sealed class Comparison(ComparisonOptions options)
                 await MeasureAsync(redis, workload, depth, Math.Max(1, requests / 2)); // warms up: ours is compiled while it runs
                 await MeasureAsync(ours, workload, depth, Math.Max(1, requests / 2));
                 Sample[][] samples = await AlternateAsync(kind => MeasureAsync(kind == ServerKind.Redis ? redis : ours, workload, depth, requests));
-                Console.WriteLine($"{workload.Name,-14} {depth,4} | {Cell(samples, s => s.Seen.RequestsPerSecond / 1000, "F1", "k")} | {Cell(samples, s => s.CpuUs, "F2")} | {Cell(samples, s => s.Seen.P50Ms, "F2")} | {Cell(samples, s => s.Seen.P99Ms, "F2")}");
+                Console.WriteLine($"{workload.Name,-14} {depth,4} | {Cell(samples, s => s.Seen.RequestsPerSecond / 1000, "F1", "k")} | {Cell(samples, s => s.CpuUs, "F2")} | {Cell(samples, s => s.Seen.P50Ms, "F2")} | {Cell(samples, s => s.Seen.P99Ms, "F2")} | {Percent(samples[0])} {Percent(samples[1])}");
             }
         }
     }
@@ -97,9 +97,17 @@ internal sealed class Comparison(ComparisonOptions options)
 
     private static async Task<Sample> MeasureAsync(RedisProcess server, Workload workload, int depth, int requests)
     {
-        double cpuBefore = CpuSeconds(server);
+        if (workload.StockAsync is { } stockAsync)
+        {
+            await using RespConnection connection = await server.ConnectAsync();
+            connection.Timeout = TimeSpan.FromMinutes(2);
+            await stockAsync(connection, requests);
+            await Task.Delay(1000); // what goes on behind that is none of the requests'
+        }
+        double serverBefore = ServerSeconds(server), clientBefore = ClientSeconds();
         string[] report = await RedisBenchmark.RunAsync(server, RandomKeys, depth, requests, ["--csv", .. workload.Arguments]);
-        return new(RedisBenchmark.ReadCsv(report), (CpuSeconds(server) - cpuBefore) * 1e6 / requests);
+        RedisBenchmark.Figures seen = RedisBenchmark.ReadCsv(report);
+        return new(seen, (ServerSeconds(server) - serverBefore) * 1e6 / requests, (ClientSeconds() - clientBefore) * seen.RequestsPerSecond / requests);
     }
 
     private static async Task<string?> MissingAsync(RedisProcess server, string[] commands)
@@ -115,13 +123,23 @@ internal sealed class Comparison(ComparisonOptions options)
         return string.Format(CultureInfo.InvariantCulture, "{0,7}{3} {1,7}{3} {2,5:F2}", redis.ToString(format, CultureInfo.InvariantCulture), ours.ToString(format, CultureInfo.InvariantCulture), ours / redis, unit);
     }
 
-    /// <summary>User and system time; the fields after the parenthesised name of proc(5)'s stat, in ticks of 10 ms.</summary>
-    private static double CpuSeconds(RedisProcess server)
+    private static string Percent(Sample[] samples) => $"{RedisBenchmark.Median([.. samples.Select(sample => sample.ClientBusy)]) * 100,4:F0}%";
+
+    private static double ServerSeconds(RedisProcess server) => CpuSeconds(server.ProcessId, 11);
+
+    /// <summary>Of those that have run so far.</summary>
+    private static double ClientSeconds() => CpuSeconds(Environment.ProcessId, 13); // its children's that have ended
+
+    /// <summary>User and system time: a field after the parenthesised name of proc(5)'s stat and the next one, in ticks of 10 ms.</summary>
+    private static double CpuSeconds(int process, int field)
     {
-        string stat = File.ReadAllText($"/proc/{server.ProcessId}/stat");
+        string stat = File.ReadAllText($"/proc/{process}/stat");
         string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
-        return (long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)) / 100.0;
+        return (long.Parse(fields[field], CultureInfo.InvariantCulture) + long.Parse(fields[field + 1], CultureInfo.InvariantCulture)) / 100.0;
     }
 
-    private readonly record struct Sample(RedisBenchmark.Figures Seen, double CpuUs);
+    /// <param name="Seen">What redis-benchmark says.</param>
+    /// <param name="CpuUs">The server's CPU time per request.</param>
+    /// <param name="ClientBusy">The part of the time that redis-benchmark, which has one thread, was running: near 1 it is the limit, and the server is not.</param>
+    private readonly record struct Sample(RedisBenchmark.Figures Seen, double CpuUs, double ClientBusy);
 }

@@ -18,6 +18,9 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
     /// <summary>What must be in the keyspace before the first round.</summary>
     public Func<RespConnection, Task> PrepareAsync { get; init; } = _ => Task.CompletedTask;
 
+    /// <summary>For commands that take something away: puts there what so many requests will take, before each round.</summary>
+    public Func<RespConnection, int, Task>? StockAsync { get; init; }
+
     /// <summary>Every line, in the order of the table. A type's lines come when the type does.</summary>
     public static IReadOnlyList<Workload> All { get; } =
     [
@@ -27,16 +30,16 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         new("MSET", ["-t", "mset"], ["MSET"], stringDepths) { Requests = 60_000 },
         Own("LPUSH", "LPUSH", "list:__rand_int__", value),
         Own("RPUSH", "RPUSH", "list:__rand_int__", value),
-        Own("LPOP", "LPOP", "long-list") with { PrepareAsync = redis => PushAsync(redis, "long-list", 3_000_000) },
-        Own("RPOP", "RPOP", "long-list") with { PrepareAsync = redis => PushAsync(redis, "long-list", 3_000_000) },
+        Own("LPOP", "LPOP", "stock") with { StockAsync = (redis, count) => PushAsync(redis, "stock", count) },
+        Own("RPOP", "RPOP", "stock") with { StockAsync = (redis, count) => PushAsync(redis, "stock", count) },
         Range(100),
         Range(300),
         Range(600),
         Own("SADD", "SADD", "set", "element:__rand_int__"),
-        Own("SPOP", "SPOP", "big-set") with { PrepareAsync = redis => AddManyAsync(redis, "SADD", "big-set", 1_000_000, i => [$"element:{i}"]) },
+        Own("SPOP", "SPOP", "stock") with { StockAsync = (redis, count) => AddManyAsync(redis, "SADD", "stock", count, i => [$"element:{i}"]) },
         Own("HSET", "HSET", "hash", "element:__rand_int__", value),
         Own("ZADD", "ZADD", "zset", "__rand_int__", "element:__rand_int__"),
-        Own("ZPOPMIN", "ZPOPMIN", "big-zset") with { PrepareAsync = redis => AddManyAsync(redis, "ZADD", "big-zset", 1_000_000, i => [i, $"element:{i}"]) },
+        Own("ZPOPMIN", "ZPOPMIN", "stock") with { StockAsync = (redis, count) => AddManyAsync(redis, "ZADD", "stock", count, i => [i, $"element:{i}"]) },
         Own("ZRANGEBYSCORE", "ZRANGEBYSCORE", "scores", "__rand_int__", "+inf", "LIMIT", "0", "10")
             with { PrepareAsync = redis => AddManyAsync(redis, "ZADD", "scores", 1_000_000, i => [i, $"element:{i}"]) },
         Own("XADD", "XADD", "stream", "MAXLEN", "~", "1000000", "*", "field", value),
@@ -58,16 +61,14 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         PrepareAsync = redis => PushAsync(redis, "range-list", 600),
     };
 
-    private static async Task PushAsync(RespConnection redis, string key, int count)
-    {
-        await redis.CallAsync("DEL", key);
-        await BatchAsync(redis, count, _ => ["RPUSH", key, value]);
-    }
+    private static Task PushAsync(RespConnection redis, string key, int count) => AddManyAsync(redis, "RPUSH", key, count, _ => [value]);
 
     private static async Task AddManyAsync(RespConnection redis, string command, string key, int count, Func<int, RespArgument[]> element)
     {
+        const int AtOnce = 50;
         await redis.CallAsync("DEL", key);
-        await BatchAsync(redis, count, i => [command, key, .. element(i)]);
+        await BatchAsync(redis, (count + AtOnce - 1) / AtOnce, batch =>
+            [command, key, .. Enumerable.Range(batch * AtOnce, Math.Min(AtOnce, count - batch * AtOnce)).SelectMany(element)]);
     }
 
     private static async Task TwoSetsAsync(RespConnection redis)

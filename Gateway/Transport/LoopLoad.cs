@@ -17,6 +17,7 @@ internal sealed class LoopLoad : IDisposable
     private double _wantedMs;
     private double _userMs;
     private double _systemMs;
+    private double _excludedMs;
     private double _idleMs;
     private double _lastIdle;
     private volatile float _share;
@@ -33,6 +34,9 @@ internal sealed class LoopLoad : IDisposable
     /// <summary>The part of the last window in which it did run: less than <see cref="Share"/> where processors are short.</summary>
     internal float Ran => _ran;
 
+    /// <summary>Whether the thread lately had to wait for a processor to run on.</summary>
+    internal bool IsKeptWaiting => _share - _ran > 0.05f;
+
     /// <summary>Whether that was long ago, as the thread has not come by since.</summary>
     internal bool IsStale => Environment.TickCount64 - Volatile.Read(ref _startMs) > StaleMs;
 
@@ -45,13 +49,16 @@ internal sealed class LoopLoad : IDisposable
     /// </summary>
     internal double IdleProcessors { get; private set; } = 0.5;
 
+    /// <summary>Time that the thread has spent looking for something to do: counts as idle, its own and its processor's.</summary>
+    internal void Exclude(TimeSpan time) => _excludedMs += time.TotalMilliseconds;
+
     /// <summary>Ends the window if it has lasted long enough; true if there is a new one to look at.</summary>
     internal bool TrySample(long nowMs)
     {
         double lasted = nowMs - _startMs;
         if (lasted < WindowMs) return false;
         double wanted = _wantedMs, ranUntil = _ranMs, user = _userMs, system = _systemMs;
-        double idle = _idleMs;
+        double idle = _idleMs, excluded = _excludedMs;
         Begin(nowMs);
         if (lasted > StaleMs)
         {
@@ -60,14 +67,14 @@ internal sealed class LoopLoad : IDisposable
             _share = _ran = 0; // the thread has slept; what it did before says nothing of what it does now
             return false;
         }
-        _share = (float)((_wantedMs - wanted) / lasted);
-        _ran = (float)((_ranMs - ranUntil) / lasted);
+        _share = (float)(Math.Max(0, (_wantedMs - wanted - excluded) / lasted));
+        _ran = (float)(Math.Max(0, (_ranMs - ranUntil - excluded) / lasted));
         // Smoothed, as the kernel tells the two apart by samples only, a few in a window.
         double both = _userMs - user + (_systemMs - system);
         if (both > 0) _kernelPart += ((_systemMs - system) / both - _kernelPart) / 4;
         if (_processors is not null)
         {
-            double now = (_idleMs - idle) / lasted;
+            double now = (_idleMs - idle + excluded) / lasted;
             (IdleProcessors, _lastIdle) = (Math.Min(now, _lastIdle), now);
         }
         return true;
@@ -93,6 +100,7 @@ internal sealed class LoopLoad : IDisposable
 
     private void Begin(long nowMs)
     {
+        _excludedMs = 0;
         (_userMs, _systemMs) = Libc.ThreadTimesMs();
         _wantedMs = _ranMs = _userMs + _systemMs;
         if (_schedule is not null)
