@@ -15,6 +15,9 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
     /// <summary>Requests of one round at the default depth of 1, before the pipeline speeds them up.</summary>
     public int Requests { get; init; } = 200_000;
 
+    /// <summary>Whether redis-benchmark has more work with a reply than a server, so that with pipelining its one thread would be all that is measured.</summary>
+    public bool BurdensClient { get; init; }
+
     /// <summary>What must be in the keyspace before the first round.</summary>
     public Func<RespConnection, Task> PrepareAsync { get; init; } = _ => Task.CompletedTask;
 
@@ -58,6 +61,7 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
     private static Workload Range(int count) => Own($"LRANGE_{count}", "LRANGE", "range-list", "0", $"{count - 1}") with
     {
         Requests = 4_000_000 / count,
+        BurdensClient = true,
         PrepareAsync = redis => PushAsync(redis, "range-list", 600),
     };
 

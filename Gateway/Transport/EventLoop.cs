@@ -12,7 +12,7 @@ namespace OrleansRedis.Gateway;
 internal sealed unsafe class EventLoop
 {
     private const int MaxEvents = 256;
-    private const float ShortWaitUs = 20;
+    private const float ShortWaitUs = 30;
     private const float LongWaitUs = 100; // longer ones count as this
 
     private static readonly TimeSpan s_look = TimeSpan.FromMicroseconds(10);
