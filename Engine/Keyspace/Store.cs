@@ -104,6 +104,9 @@ public sealed partial class Store : IDisposable
     /// <summary>Who is making a snapshot of all slots.</summary>
     public SnapshotTurn SnapshotTurn { get; } = new();
 
+    /// <summary>What snapshots leave for one another.</summary>
+    internal SnapshotSpares SnapshotSpares { get; } = new();
+
     /// <summary>Bytes that the slots of this silo take; what maxmemory limits.</summary>
     public long UsedMemory => Slots.Memory.Bytes;
 

@@ -48,6 +48,7 @@ public sealed class SnapshotTests
                 redis.TakeEffects();
                 foreach (Task writer in writers) Assert.False(writer.IsFaulted, writer.Exception?.ToString());
                 if (i % 5 == 0) Fill(redis, keys / 4, tag);
+                if (i % 3 == 0) await AbortOneAsync(redis, i); // the next one gets its marks
             }
         }
         finally
@@ -241,6 +242,23 @@ public sealed class SnapshotTests
         redis.Run("APPEND", "{huge}1", "x");
         Assert.InRange(snapshot.KeysWritten, 1, 5);
         snapshot.Run();
+    }
+
+    private static async Task AbortOneAsync(EngineHarness redis, int milliseconds)
+    {
+        Snapshot aborted = await BeginAsync(redis, new MemoryTarget { Hesitation = new Random(milliseconds) });
+        Task running = Task.Run(() => aborted.Run());
+        await Task.Delay(milliseconds);
+        aborted.Abort();
+        try
+        {
+            await running;
+        }
+        catch (OperationCanceledException)
+        {
+            // unless it was complete by then
+        }
+        AssertNoMarks(redis.Store);
     }
 
     private static async Task<Snapshot> BeginAsync(EngineHarness redis, MemoryTarget target)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 
 namespace OrleansRedis.Engine;
@@ -11,19 +12,15 @@ internal static partial class BackgroundThread
     private const int Process = 0; // PRIO_PROCESS, which for Linux is a thread
     private const int Niceness = 10;
 
-    /// <summary>Starts a thread that does this work and ends.</summary>
-    public static void Start(string name, Action work) => new Thread(() =>
+    /// <summary>Has a thread of its own do this work. Does not wait until that has started, as starting it would: on a busy machine for milliseconds.</summary>
+    public static void Start(string name, Action work) => ThreadPool.UnsafeQueueUserWorkItem(_ => new Thread(() =>
     {
         if (OperatingSystem.IsLinux()) _ = SetPriority(Process, GetThreadId(), Niceness);
         work();
     })
-    { IsBackground = true, Name = name }.Start();
+    { IsBackground = true, Name = name }.Start(), null);
 
-    /// <summary>
-    /// To be called by such a thread now and then: leaves its processor alone for as long as it has just had it. Being nice is not enough: the system takes a processor with a nice
-    /// thread on it for nearly idle, and yet moves nobody there from the one on which two others take turns of some milliseconds.
-    /// </summary>
-    public static void Pause(TimeSpan time)
+    private static void Sleep(TimeSpan time)
     {
         if (OperatingSystem.IsLinux()) _ = Sleep((uint)time.TotalMicroseconds);
         else Thread.Yield();
@@ -37,4 +34,23 @@ internal static partial class BackgroundThread
 
     [LibraryImport("libc", EntryPoint = "setpriority")]
     private static partial int SetPriority(int which, int who, int priority);
+
+    /// <summary>
+    /// A thread's turns at its processor. After each it leaves it alone for as long as it has had it. Being nice is not enough: the system takes a processor with a nice
+    /// thread on it for nearly idle, and yet moves nobody there from the one on which two others take turns of some milliseconds.
+    /// </summary>
+    public sealed class Turns
+    {
+        private static readonly TimeSpan s_length = TimeSpan.FromMicroseconds(250);
+
+        private long _began = Stopwatch.GetTimestamp();
+
+        /// <summary>To be called now and then: waits, if a turn is over.</summary>
+        public void Pause()
+        {
+            if (Stopwatch.GetElapsedTime(_began) < s_length) return;
+            Sleep(s_length);
+            _began = Stopwatch.GetTimestamp();
+        }
+    }
 }

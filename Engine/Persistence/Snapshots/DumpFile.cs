@@ -290,7 +290,7 @@ public sealed class DumpFile : IDisposable
             run.Target.Delete();
         }
         Conclude(run, saved);
-        if (run.IsPublished && run.LogsDigest) LogDigest(run.Target);
+        if (run.IsPublished && run.LogsDigest) LogDigest(run);
         run.Target.Dispose();
         return saved;
     }
@@ -353,11 +353,11 @@ public sealed class DumpFile : IDisposable
         run.Completed.SetResult(saved);
     }
 
-    private void LogDigest(RdbSnapshotTarget target)
+    private void LogDigest(Run run)
     {
         try
         {
-            _store.Log.Notice($"{_store.Options.DbFileName}: {target.Length} bytes, SHA-256 {target.Digest()}");
+            _store.Log.Notice($"{_store.Options.DbFileName}: {run.Target.Length} bytes, SHA-256 {run.Target.Digest(run.IsExclusive ? null : new())}");
         }
         catch (IOException failure)
         {

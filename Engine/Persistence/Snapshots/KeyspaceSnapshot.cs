@@ -69,6 +69,16 @@ internal sealed class KeyspaceSnapshot
         // Next stays, for whoever is walking along the marks.
     }
 
+    /// <summary>Makes a mark that was taken off, and that nobody knows any more, like a new one.</summary>
+    public void Clear()
+    {
+        Debug.Assert(_snapshot is null);
+        _keyspace = null!;
+        _regions = _next = _left = 0;
+        _written = null;
+        Next = null;
+    }
+
     /// <summary>A writer is about to change what lives at this hash.</summary>
     public void BeforeChange(uint hash) => _snapshot!.WriteFor(this, hash);
 

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>A snapshot as an RDB file: a new file, which whoever made this object gives its name when it is complete.</summary>
@@ -57,10 +59,14 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
     }
 
     /// <summary>The SHA-256 of the finished file, in hexadecimal digits.</summary>
-    public string Digest()
+    /// <param name="turns">The background thread's, if it is one that does this.</param>
+    public string Digest(BackgroundThread.Turns? turns)
     {
         _file!.Position = 0;
-        return Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(_file));
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        byte[] piece = new byte[64 * 1024];
+        for (int length; (length = _file.Read(piece)) != 0; turns?.Pause()) hash.AppendData(piece, 0, length);
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
     /// <summary>Closes the file, and deletes it if it is still under its first name.</summary>

@@ -41,6 +41,8 @@ namespace OrleansRedis.Engine;
 /// <see cref="ByteTable{TKeyOf}"/>).</item>
 /// <item><em>Abort</em>: <see cref="_over"/> is set; who meets a mark of a snapshot that is over takes it off. The saver takes off the others.</item>
 /// <item><em>Two snapshots at once</em>: a keyspace has a list of marks, each of which stands for itself.</item>
+/// <item><em>A mark used again</em> (<see cref="SnapshotSpares"/>): it was off when the saver held its slot's gate, so no writer has come across it since; and one that had, and took
+/// it off itself, had let go of the gate. The next snapshot gets it when this one's saver has ended.</item>
 /// </list>
 /// </para>
 /// <para>
@@ -65,11 +67,12 @@ internal sealed class Snapshot
     /// <summary>So often the target is asked to settle.</summary>
     private const int SettleBytes = 1 << 20;
 
-    private static readonly TimeSpan s_turn = TimeSpan.FromMicroseconds(250);
-
     private readonly SiloGate _siloGate;
+    private readonly SnapshotSpares _spares;
     private readonly ISnapshotTarget _target;
-    private readonly List<KeyspaceSnapshot?> _marks = []; // null once written; the saver's own
+    private readonly List<KeyspaceSnapshot> _marks = []; // the saver's own
+    private readonly Stack<KeyspaceSnapshot> _unusedMarks;
+    private readonly ConcurrentBag<byte[]> _buffers;
     private readonly ConcurrentQueue<(SnapshotChunk Chunk, long Length)> _queue = new();
     private readonly ConcurrentBag<SnapshotChunk> _spare = [];
     private readonly Lock _appending = new();
@@ -83,10 +86,13 @@ internal sealed class Snapshot
     private long _keysWritten;
     private long _copiedBytes;
 
-    private Snapshot(SiloGate siloGate, ISnapshotTarget target)
+    private Snapshot(Store store, ISnapshotTarget target, Stack<KeyspaceSnapshot> marks)
     {
-        _siloGate = siloGate;
+        _siloGate = store.SiloGate;
+        _spares = store.SnapshotSpares;
+        _buffers = _spares.Buffers;
         _target = target;
+        _unusedMarks = marks;
     }
 
     /// <summary>How many keys there were at the instant.</summary>
@@ -113,17 +119,19 @@ internal sealed class Snapshot
     /// <summary>rdb-key-save-delay: microseconds that the saver waits after each key; if negative, a microsecond after so many keys.</summary>
     public Func<int>? KeyDelay { get; init; }
 
-    /// <summary>Makes what <see cref="Begin"/> will need, so that it takes less time and no collection of garbage falls into it. The caller holds no gate.</summary>
+    /// <summary>Gets what <see cref="Begin"/> will need, so that it takes less time and no collection of garbage falls into it. The caller holds no gate.</summary>
     public static Stack<KeyspaceSnapshot> Prepare(Store store)
     {
-        var marks = new Stack<KeyspaceSnapshot>(KeySlot.Count);
+        Stack<KeyspaceSnapshot> marks = store.SnapshotSpares.TakeMarks();
+        int needed = 0;
         for (int database = 0; database < store.Slots.Databases; database++)
         {
             for (int number = 0; number < KeySlot.Count; number++)
             {
-                if (store.Slots.KeyCount(database, number) != 0) marks.Push(new());
+                if (store.Slots.KeyCount(database, number) != 0) needed++;
             }
         }
+        while (marks.Count < needed) marks.Push(new());
         return marks;
     }
 
@@ -131,21 +139,35 @@ internal sealed class Snapshot
     public static Snapshot Begin(Store store, ISnapshotTarget target, Func<int>? keyDelay = null, Stack<KeyspaceSnapshot>? prepared = null)
     {
         SlotTable slots = store.Slots;
-        var snapshot = new Snapshot(store.SiloGate, target) { KeyDelay = keyDelay };
-        snapshot._marks.EnsureCapacity(prepared?.Count ?? 0);
+        prepared ??= Prepare(store);
+        var snapshot = new Snapshot(store, target, prepared) { KeyDelay = keyDelay };
+        snapshot._marks.EnsureCapacity(prepared.Count);
         var counts = new List<DatabaseCount>();
+        var block = new Keyspace[64];
         // By database, as redis-server writes its files.
         for (int database = 0; database < slots.Databases; database++)
         {
             long keys = 0, expiring = 0;
-            for (int number = 0; number < KeySlot.Count; number++)
+            for (int number = 0; number < KeySlot.Count;)
             {
-                if (slots.KeyCount(database, number) == 0 || slots[number]?.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
-                if (prepared is null || !prepared.TryPop(out KeyspaceSnapshot? mark)) mark = new();
-                mark.Put(keyspace, snapshot);
-                snapshot._marks.Add(mark);
-                keys += keyspace.Count;
-                expiring += keyspace.ExpiringCount;
+                // In blocks and steps, so that the processor waits for the memory of many keyspaces at once, instead of for one after the other.
+                int found = 0;
+                for (; number < KeySlot.Count && found < block.Length; number++)
+                {
+                    if (slots.KeyCount(database, number) != 0 && slots[number]?.KeyspaceIfAny(database) is { } keyspace) block[found++] = keyspace;
+                }
+                foreach (Keyspace keyspace in block.AsSpan(0, found))
+                {
+                    keys += keyspace.Count;
+                    expiring += keyspace.ExpiringCount;
+                }
+                foreach (Keyspace keyspace in block.AsSpan(0, found))
+                {
+                    if (keyspace.Count == 0) continue;
+                    if (!prepared.TryPop(out KeyspaceSnapshot? mark)) mark = new(); // keys that have come since
+                    mark.Put(keyspace, snapshot);
+                    snapshot._marks.Add(mark);
+                }
             }
             if (keys != 0) counts.Add(new(database, keys, expiring));
             snapshot.Keys += keys;
@@ -157,7 +179,7 @@ internal sealed class Snapshot
     /// <summary>Fixes the instant for one slot. The caller holds its gate.</summary>
     public static Snapshot BeginSlot(Store store, Slot slot, ISnapshotTarget target)
     {
-        var snapshot = new Snapshot(store.SiloGate, target);
+        var snapshot = new Snapshot(store, target, new());
         for (int database = 0; database < store.Slots.Databases; database++)
         {
             if (slot.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
@@ -185,11 +207,12 @@ internal sealed class Snapshot
     {
         if (open is not null) Try(open);
         SnapshotChunk chunk = Rent();
-        long sinceSettled = 0, turnBegan = Stopwatch.GetTimestamp();
+        long sinceSettled = 0;
+        var turns = new BackgroundThread.Turns();
         int at = 0;
         for (; at < _marks.Count && !_over; at++)
         {
-            KeyspaceSnapshot mark = _marks[at]!;
+            KeyspaceSnapshot mark = _marks[at];
             bool finished = false;
             while (!finished && !_over)
             {
@@ -223,21 +246,19 @@ internal sealed class Snapshot
                     sinceSettled = 0;
                 }
                 if (keys > 0) Delay(keys);
-                if (!exclusive && Stopwatch.GetElapsedTime(turnBegan) > s_turn)
-                {
-                    BackgroundThread.Pause(s_turn); // whoever waits for this processor waits no longer than that
-                    turnBegan = Stopwatch.GetTimestamp();
-                }
+                if (!exclusive) turns.Pause(); // whoever waits for this processor waits no longer than a turn
             }
-            if (finished) _marks[at] = null; // a keyspace that was flushed is not needed any more
+            if (finished) Retire(mark);
+            else break;
         }
         Complete(chunk);
         Append(chunk);
         EmptyQueue(0);
         bool complete = !_over;
         _over = true;
-        for (int i = 0; i < _marks.Count && !complete; i++) TakeOff(_marks[i], exclusive);
+        for (; at < _marks.Count; at++) TakeOff(_marks[at], exclusive);
         lock (_appending) _queue.Clear(); // and no writer is in the target any more
+        LeaveSpares();
         if (_failure is not null) throw new IOException(_failure.Message, _failure);
         if (!complete) throw new OperationCanceledException("The snapshot was aborted.");
         Debug.Assert(KeysWritten == Keys, "Every key of the instant is written once.");
@@ -304,12 +325,25 @@ internal sealed class Snapshot
         mark.TakeOff();
     }
 
-    private void TakeOff(KeyspaceSnapshot? mark, bool exclusive)
+    private void TakeOff(KeyspaceSnapshot mark, bool exclusive)
     {
-        if (mark is null) return;
         Enter(mark, exclusive, out int stripe);
         TakeOff(mark);
         Exit(mark, exclusive, stripe);
+        Retire(mark);
+    }
+
+    /// <summary>A mark was off when the saver had its slot's gate, so nobody else will come across it. Nor is its keyspace needed any more, which may have been flushed.</summary>
+    private void Retire(KeyspaceSnapshot mark)
+    {
+        mark.Clear();
+        _unusedMarks.Push(mark);
+    }
+
+    private void LeaveSpares()
+    {
+        if (_unusedMarks.Count > 1) _spares.GiveMarks(_unusedMarks);
+        while (_spare.TryTake(out SnapshotChunk? chunk)) chunk.LeaveBuffer(_buffers);
     }
 
     private void Append(SnapshotChunk chunk)
@@ -408,7 +442,12 @@ internal sealed class Snapshot
 
     private SnapshotChunk Rent()
     {
-        if (!_spare.TryTake(out SnapshotChunk? chunk)) return _target.CreateChunk();
+        if (!_spare.TryTake(out SnapshotChunk? chunk))
+        {
+            chunk = _target.CreateChunk();
+            chunk.TakeBuffer(_buffers);
+            return chunk;
+        }
         Interlocked.Decrement(ref _spareCount);
         return chunk;
     }

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
 
 namespace OrleansRedis.Engine;
 
@@ -14,6 +15,8 @@ internal abstract class SnapshotChunk
 {
     /// <summary>Blobs of up to so many bytes are written by way of arrays that are kept for that.</summary>
     private const int LongestScratch = 256;
+
+    private const int SmallestBuffer = 8 * 1024;
 
     private byte[] _copies = [];    // database, length, bytes of each blob: one array, since thousands of chunks may wait in the queue
     private int _copiedBytes;
@@ -78,6 +81,19 @@ internal abstract class SnapshotChunk
         MemoryBytes = 0;
     }
 
+    /// <summary>Uses an array that another chunk has left, if there is one.</summary>
+    public void TakeBuffer(ConcurrentBag<byte[]> buffers)
+    {
+        if (buffers.TryTake(out byte[]? buffer)) _copies = buffer;
+    }
+
+    /// <summary>The chunk is not used any more, and others may have its array, if that is a usual one.</summary>
+    public void LeaveBuffer(ConcurrentBag<byte[]> buffers)
+    {
+        if (_copies.Length == SmallestBuffer) buffers.Add(_copies);
+        _copies = [];
+    }
+
     /// <summary>The keys from here on belong to this database.</summary>
     protected abstract void WriteSelect(int database);
 
@@ -93,7 +109,7 @@ internal abstract class SnapshotChunk
     private void Copy(int database, byte[] blob)
     {
         int end = _copiedBytes + 8 + blob.Length;
-        if (end > _copies.Length) Array.Resize(ref _copies, Math.Max(end, Math.Max(8192, _copies.Length * 2)));
+        if (end > _copies.Length) Array.Resize(ref _copies, Math.Max(end, Math.Max(SmallestBuffer, _copies.Length * 2)));
         BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes), database);
         BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes + 4), blob.Length);
         blob.CopyTo(_copies.AsSpan(_copiedBytes + 8));
