@@ -117,9 +117,7 @@ internal sealed unsafe class EventLoop
         bool canHandOver = _group.Loops.Length > 1;
         while (!_group.IsOver)
         {
-            int count = _postedHere.Count == 0 && Held.AreNone ? Wait(events, load) : Libc.EpollWait(_set, events, MaxEvents, 0);
-            if (count < 0 && Marshal.GetLastSystemError() != Libc.Interrupted)
-                throw new IOException($"epoll_wait failed with error {Marshal.GetLastSystemError()}.");
+            int count = _postedHere.Count == 0 && Held.AreNone ? Wait(events, load) : Poll(events, 0);
             bool isRung = false;
             byte* at = events;
             for (int i = 0; i < count; i++, at += Libc.EventBytes)
@@ -149,13 +147,13 @@ internal sealed unsafe class EventLoop
     {
         long began = Stopwatch.GetTimestamp();
         int count = 0;
-        if (_meanWaitUs < ShortWaitUs && !load.IsKeptWaiting && (count = Libc.EpollWait(_set, events, MaxEvents, 0)) == 0)
+        if (_meanWaitUs < ShortWaitUs && !load.IsKeptWaiting && (count = Poll(events, 0)) == 0)
         {
             TimeSpan looked;
             do
             {
                 Thread.SpinWait(10);
-                count = Libc.EpollWait(_set, events, MaxEvents, 0);
+                count = Poll(events, 0);
                 looked = Stopwatch.GetElapsedTime(began);
             }
             while (count == 0 && looked < s_look);
@@ -164,12 +162,21 @@ internal sealed unsafe class EventLoop
         if (count == 0)
         {
             _isAsleep = true;
-            count = Libc.EpollWait(_set, events, MaxEvents, -1);
+            count = Poll(events, -1);
             _isAsleep = false;
         }
         float took = (float)Stopwatch.GetElapsedTime(began).TotalMicroseconds;
         _meanWaitUs += (Math.Min(took, LongWaitUs) - _meanWaitUs) / 8;
         return count;
+    }
+
+    /// <summary>epoll_wait; 0 if a signal came.</summary>
+    private int Poll(byte* events, int timeoutMs)
+    {
+        int count = Libc.EpollWait(_set, events, MaxEvents, timeoutMs);
+        if (count >= 0) return count;
+        int error = Marshal.GetLastSystemError();
+        return error == Libc.Interrupted ? 0 : throw new IOException($"epoll_wait failed with error {error}.");
     }
 
     private void End()

@@ -342,7 +342,7 @@ internal sealed class Snapshot
 
     private void LeaveSpares()
     {
-        if (_unusedMarks.Count > 1) _spares.GiveMarks(_unusedMarks);
+        _spares.GiveMarks(_unusedMarks);
         while (_spare.TryTake(out SnapshotChunk? chunk)) chunk.LeaveBuffer(_buffers);
     }
 

@@ -24,6 +24,9 @@ internal sealed class SnapshotSpares
     /// <summary>Marks, for one snapshot alone.</summary>
     public Stack<KeyspaceSnapshot> TakeMarks() => Interlocked.Exchange(ref _marks, null) ?? new(KeySlot.Count);
 
-    /// <summary>Takes back marks that nobody uses any more.</summary>
-    public void GiveMarks(Stack<KeyspaceSnapshot> marks) => Volatile.Write(ref _marks, marks);
+    /// <summary>Takes back marks that nobody uses any more, unless there are more of them here.</summary>
+    public void GiveMarks(Stack<KeyspaceSnapshot> marks)
+    {
+        if (Interlocked.Exchange(ref _marks, marks) is { } others && others.Count > marks.Count) Volatile.Write(ref _marks, others);
+    }
 }
