@@ -85,7 +85,7 @@ public sealed class AofLogTests
         var call = new CommandContext(redis.Store, new Session(), reply)
         {
             Command = EngineHarness.Commands.Find("SET"u8)!,
-            Request = new Request(frame, arguments, frame),
+            Request = new(frame, arguments, frame),
             NowMs = redis.Engine.NowMs,
         };
         redis.Store.Execute(ref call);
