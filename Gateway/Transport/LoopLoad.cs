@@ -67,8 +67,8 @@ internal sealed class LoopLoad : IDisposable
             _share = _ran = 0; // the thread has slept; what it did before says nothing of what it does now
             return false;
         }
-        _share = (float)(Math.Max(0, (_wantedMs - wanted - excluded) / lasted));
-        _ran = (float)(Math.Max(0, (_ranMs - ranUntil - excluded) / lasted));
+        _share = (float)Math.Max(0, (_wantedMs - wanted - excluded) / lasted);
+        _ran = (float)Math.Max(0, (_ranMs - ranUntil - excluded) / lasted);
         // Smoothed, as the kernel tells the two apart by samples only, a few in a window.
         double both = _userMs - user + (_systemMs - system);
         if (both > 0) _kernelPart += ((_systemMs - system) / both - _kernelPart) / 4;

@@ -48,7 +48,7 @@ public sealed class SnapshotTests
                 redis.TakeEffects();
                 foreach (Task writer in writers) Assert.False(writer.IsFaulted, writer.Exception?.ToString());
                 if (i % 5 == 0) Fill(redis, keys / 4, tag);
-                if (i % 3 == 0) await AbortOneAsync(redis, i); // the next one gets its marks
+                if (i % 3 == 0) await AbortOneAsync(redis, i / 3); // the next one gets its marks
             }
         }
         finally
@@ -244,15 +244,17 @@ public sealed class SnapshotTests
         snapshot.Run();
     }
 
-    private static async Task AbortOneAsync(EngineHarness redis, int milliseconds)
+    private static async Task AbortOneAsync(EngineHarness redis, int appends)
     {
-        Snapshot aborted = await BeginAsync(redis, new MemoryTarget { Hesitation = new Random(milliseconds) });
-        Task running = Task.Run(() => aborted.Run());
-        await Task.Delay(milliseconds);
-        aborted.Abort();
+        var target = new MemoryTarget();
+        Snapshot aborted = await BeginAsync(redis, target);
+        target.OnAppend = () =>
+        {
+            if (appends-- == 0) aborted.Abort();
+        };
         try
         {
-            await running;
+            await Task.Run(() => aborted.Run());
         }
         catch (OperationCanceledException)
         {
@@ -423,10 +425,13 @@ public sealed class SnapshotTests
 
         public long LargestAppend { get; private set; }
 
+        public Action? OnAppend { get; set; }
+
         public void Append(SnapshotChunk chunk)
         {
             Assert.Equal(1, Interlocked.Increment(ref _inside));
             LargestAppend = Math.Max(LargestAppend, chunk.Length);
+            OnAppend?.Invoke();
             if (Failure is not null) throw Failure;
             if (Hesitation?.Next(10) == 0) Thread.Sleep(1);
             foreach (string line in Encoding.UTF8.GetString(chunk.Written).Split('\n', StringSplitOptions.RemoveEmptyEntries))

@@ -20,12 +20,6 @@ internal static partial class BackgroundThread
     })
     { IsBackground = true, Name = name }.Start(), null);
 
-    private static void Sleep(TimeSpan time)
-    {
-        if (OperatingSystem.IsLinux()) _ = Sleep((uint)time.TotalMicroseconds);
-        else Thread.Yield();
-    }
-
     [LibraryImport("libc", EntryPoint = "usleep")]
     private static partial int Sleep(uint microseconds);
 
@@ -49,7 +43,8 @@ internal static partial class BackgroundThread
         public void Pause()
         {
             if (Stopwatch.GetElapsedTime(_began) < s_length) return;
-            Sleep(s_length);
+            if (OperatingSystem.IsLinux()) _ = Sleep((uint)s_length.TotalMicroseconds);
+            else Thread.Yield();
             _began = Stopwatch.GetTimestamp();
         }
     }
