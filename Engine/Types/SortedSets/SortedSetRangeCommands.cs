@@ -121,7 +121,7 @@ internal static class SortedSetRangeCommands
         }
         bool reversed = direction == Direction.Reverse;
         if (!TryRead(ref call, source, by, reversed, offset, limit, out SortedSetView set, out RankRange ranks)) return;
-        if (stores) Store(ref call, set, ranks);
+        if (stores) Store(ref call, set, ranks, reversed, countIsKnown: by is By.Unsaid or By.Rank);
         else Reply(call.Reply, set, ranks, reversed, withScores);
     }
 
@@ -185,12 +185,27 @@ internal static class SortedSetRangeCommands
         }
     }
 
-    private static void Store(ref CommandContext call, in SortedSetView set, RankRange ranks)
+    private static void Store(ref CommandContext call, in SortedSetView set, RankRange ranks, bool reversed, bool countIsKnown)
     {
         var entries = new byte[ranks.Count][];
-        SortedSetView.Walker walker = set.Walk(ranks, reversed: false, stackalloc byte[ListpackElement.ScratchLength]);
+        SortedSetView.Walker walker = set.Walk(ranks, reversed, stackalloc byte[ListpackElement.ScratchLength]);
         for (int i = 0; walker.MoveNext(); i++) entries[i] = walker.ToEntry();
+        if (!countIsKnown || entries.Length <= call.Store.Options.ZsetMaxListpackEntries) GrowFromSmall(call.Store.Options, entries);
+        if (reversed) Array.Reverse(entries);
         SortedSetStore.Put(ref call, call[1], entries, "zrangestore"u8);
         call.Reply.Integer(entries.Length);
+    }
+
+    /// <summary>
+    /// A result whose size Redis does not foresee begins as a listpack, which does not know -0: what came before the member that is too long, or one
+    /// too many, has become 0.
+    /// </summary>
+    private static void GrowFromSmall(ServerOptions options, ReadOnlySpan<byte[]> entries)
+    {
+        foreach (byte[] entry in entries[..(int)Math.Min(entries.Length, options.ZsetMaxListpackEntries)])
+        {
+            if (ScoredMember.MemberOf(entry).Length > options.ZsetMaxListpackValue) return;
+            if (ScoredMember.ScoreOf(entry) == 0) ScoredMember.SetScore(entry, 0);
+        }
     }
 }
