@@ -239,7 +239,7 @@ internal sealed class Snapshot
                     Complete(chunk);
                     chunk = AppendAndEmpty(chunk);
                 }
-                EmptyQueue(0);
+                EmptyQueue(0, exclusive ? null : turns);
                 if (sinceSettled >= SettleBytes)
                 {
                     Try(_target.Settle);
@@ -253,7 +253,7 @@ internal sealed class Snapshot
         }
         Complete(chunk);
         Append(chunk);
-        EmptyQueue(0);
+        EmptyQueue(0, exclusive ? null : turns);
         bool complete = !_over;
         _over = true;
         for (; at < _marks.Count; at++) TakeOff(_marks[at], exclusive);
@@ -372,7 +372,7 @@ internal sealed class Snapshot
     }
 
     /// <summary>Gives queued chunks to the target until no more than so many bytes are left.</summary>
-    private void EmptyQueue(long downTo)
+    private void EmptyQueue(long downTo, BackgroundThread.Turns? turns = null)
     {
         while (Volatile.Read(ref _queuedBytes) > downTo)
         {
@@ -394,6 +394,7 @@ internal sealed class Snapshot
             }
             Interlocked.Add(ref _queuedBytes, -next.Length);
             Return(next.Chunk);
+            turns?.Pause();
         }
     }
 
