@@ -6,7 +6,6 @@ namespace OrleansRedis.Engine;
 internal static partial class AtomicFile
 {
     private const int ReadOnly = 0;
-    private const uint SyncFileRangeWaitBefore = 1, SyncFileRangeWrite = 2, SyncFileRangeWaitAfter = 4;
 
     /// <summary>Gives a file this content: a new file beside it is written, synced, and renamed over it, and the directory is synced.</summary>
     /// <param name="path">The file.</param>
@@ -52,17 +51,6 @@ internal static partial class AtomicFile
         SyncDirectory(Path.GetDirectoryName(path)!);
     }
 
-    /// <summary>
-    /// Begins to write a part of a file to the disk, and waits for another if that is not there yet, so that the fsync at the end has little to do. A hint:
-    /// where it is not to be had nothing happens.
-    /// </summary>
-    public static void WriteBack(Microsoft.Win32.SafeHandles.SafeFileHandle file, long begin, long beginLength, long await, long awaitLength)
-    {
-        if (!OperatingSystem.IsLinux()) return;
-        if (beginLength > 0) _ = SyncFileRange(file, begin, beginLength, SyncFileRangeWrite);
-        if (awaitLength > 0) _ = SyncFileRange(file, await, awaitLength, SyncFileRangeWaitBefore | SyncFileRangeWrite | SyncFileRangeWaitAfter);
-    }
-
     /// <summary>Makes the names in a directory durable: files created, renamed or deleted in it.</summary>
     public static void SyncDirectory(string path)
     {
@@ -84,9 +72,6 @@ internal static partial class AtomicFile
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int Sync(int descriptor);
-
-    [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
-    private static partial int SyncFileRange(Microsoft.Win32.SafeHandles.SafeFileHandle file, long offset, long length, uint flags);
 
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     private static partial int Close(int descriptor);

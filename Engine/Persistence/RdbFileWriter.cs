@@ -10,7 +10,7 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal sealed class RdbFileWriter
 {
-    private const int BufferLength = 1 << 20;
+    private const int BufferLength = 64 * 1024;
 
     /// <summary>"REDIS" and four digits.</summary>
     private const int HeaderLength = 9;

@@ -6,12 +6,9 @@ namespace OrleansRedis.Engine;
 /// <summary>A snapshot as commands: a log's base with aof-use-rdb-preamble no.</summary>
 internal sealed class AofSnapshotTarget(Store store, string path) : ISnapshotFile
 {
-    /// <summary>So much is handed to the disk at once, with aof-rewrite-incremental-fsync.</summary>
-    private const long WriteBackBytes = 4 << 20;
-
     private readonly FileStream _file = Open(path);
+    private readonly WriteBehind _writeBehind = new();
     private long _length;
-    private long _writtenBack;
     private bool _hasBegun;
 
     public void Expect(IReadOnlyList<DatabaseCount> databases)
@@ -28,11 +25,7 @@ internal sealed class AofSnapshotTarget(Store store, string path) : ISnapshotFil
 
     public void Settle()
     {
-        long length = Volatile.Read(ref _length);
-        if (!store.Options.AofRewriteIncrementalFsync || length - _writtenBack < WriteBackBytes) return;
-        long before = Math.Max(0, _writtenBack - WriteBackBytes);
-        AtomicFile.WriteBack(_file.SafeFileHandle, _writtenBack, length - _writtenBack, before, _writtenBack - before);
-        _writtenBack = length;
+        if (store.Options.AofRewriteIncrementalFsync) _writeBehind.Grown(_file.SafeFileHandle, Volatile.Read(ref _length));
     }
 
     public void Finish()

@@ -5,16 +5,13 @@ namespace OrleansRedis.Engine;
 /// <summary>A snapshot as an RDB file: a new file, which whoever made this object gives its name when it is complete.</summary>
 internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase = false) : ISnapshotFile
 {
-    /// <summary>So much is handed to the disk at once, with rdb-save-incremental-fsync.</summary>
-    private const long WriteBackBytes = 4 << 20;
-
     private readonly long _nowMs = store.Clock.NowMs;
     private readonly long _usedMemory = store.UsedMemory;
     private readonly Lock _opening = new();
+    private readonly WriteBehind _writeBehind = new();
     private IReadOnlyList<DatabaseCount> _databases = [];
     private FileStream? _file;
     private RdbFileWriter? _writer;
-    private long _writtenBack;
 
     /// <summary>The file.</summary>
     public string Path => path;
@@ -38,13 +35,8 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
     /// <inheritdoc/>
     public void Settle()
     {
-        if (!(isAofBase ? store.Options.AofRewriteIncrementalFsync : store.Options.RdbSaveIncrementalFsync) || Volatile.Read(ref _file) is not { } file) return;
-        long length = RandomAccess.GetLength(file.SafeFileHandle);
-        if (length - _writtenBack < WriteBackBytes) return;
-        // The part before the last one must be there by now; so the disk is never far behind.
-        long before = Math.Max(0, _writtenBack - WriteBackBytes);
-        AtomicFile.WriteBack(file.SafeFileHandle, _writtenBack, length - _writtenBack, before, _writtenBack - before);
-        _writtenBack = length;
+        bool wanted = isAofBase ? store.Options.AofRewriteIncrementalFsync : store.Options.RdbSaveIncrementalFsync;
+        if (wanted && Volatile.Read(ref _file) is { } file) _writeBehind.Grown(file.SafeFileHandle, RandomAccess.GetLength(file.SafeFileHandle));
     }
 
     /// <summary>Makes the file, with what stands at its beginning, unless that has been done.</summary>

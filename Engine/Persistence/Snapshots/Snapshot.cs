@@ -64,9 +64,6 @@ internal sealed class Snapshot
     /// <summary>So many chunks are kept for being used again.</summary>
     private const int MostSpare = 1024;
 
-    /// <summary>So often the target is asked to settle.</summary>
-    private const int SettleBytes = 1 << 20;
-
     private readonly SiloGate _siloGate;
     private readonly SnapshotSpares _spares;
     private readonly ISnapshotTarget _target;
@@ -207,7 +204,6 @@ internal sealed class Snapshot
     {
         if (open is not null) Try(open);
         SnapshotChunk chunk = Rent();
-        long sinceSettled = 0;
         var turns = new BackgroundThread.Turns();
         int at = 0;
         for (; at < _marks.Count && !_over; at++)
@@ -235,16 +231,11 @@ internal sealed class Snapshot
                 Interlocked.Add(ref _keysWritten, keys);
                 if (chunk.Length >= ChunkBytes)
                 {
-                    sinceSettled += chunk.Length;
                     Complete(chunk);
                     chunk = AppendAndEmpty(chunk);
+                    Settle();
                 }
-                EmptyQueue(0, exclusive ? null : turns);
-                if (sinceSettled >= SettleBytes)
-                {
-                    Try(_target.Settle);
-                    sinceSettled = 0;
-                }
+                EmptyQueue(exclusive ? null : turns);
                 if (keys > 0) Delay(keys);
                 if (!exclusive) turns.Pause(); // whoever waits for this processor waits no longer than a turn
             }
@@ -253,7 +244,7 @@ internal sealed class Snapshot
         }
         Complete(chunk);
         Append(chunk);
-        EmptyQueue(0, exclusive ? null : turns);
+        EmptyQueue(exclusive ? null : turns);
         bool complete = !_over;
         _over = true;
         for (; at < _marks.Count; at++) TakeOff(_marks[at], exclusive);
@@ -294,7 +285,7 @@ internal sealed class Snapshot
         long length = chunk.Length;
         Hold(ref _queuedBytes, length);
         _queue.Enqueue((chunk, length));
-        if (Volatile.Read(ref _queuedBytes) > MostQueuedBytes) EmptyQueue(MostQueuedBytes);
+        if (Volatile.Read(ref _queuedBytes) > MostQueuedBytes) ReduceQueue(MostQueuedBytes);
     }
 
     /// <summary>A keyspace that is not written yet is gone for everyone else; under the slot's gate.</summary>
@@ -371,31 +362,46 @@ internal sealed class Snapshot
         return chunk;
     }
 
-    /// <summary>Gives queued chunks to the target until no more than so many bytes are left.</summary>
-    private void EmptyQueue(long downTo, BackgroundThread.Turns? turns = null)
+    /// <summary>The saver's part: all of the queue, with pauses.</summary>
+    private void EmptyQueue(BackgroundThread.Turns? turns)
     {
-        while (Volatile.Read(ref _queuedBytes) > downTo)
+        while (Volatile.Read(ref _queuedBytes) > 0 && AppendQueued())
         {
-            (SnapshotChunk Chunk, long Length) next;
-            lock (_appending) // around both, so that nobody finds the queue empty and the target not up to date
-            {
-                if (!_queue.TryDequeue(out next)) return;
-                if (next.Chunk.IsOnlyCopied)
-                {
-                    _form ??= _target.CreateChunk();
-                    Complete(next.Chunk, _form);
-                    _form = AppendAndEmpty(_form);
-                }
-                else
-                {
-                    Complete(next.Chunk);
-                    Append(next.Chunk);
-                }
-            }
-            Interlocked.Add(ref _queuedBytes, -next.Length);
-            Return(next.Chunk);
+            Settle();
             turns?.Pause();
         }
+    }
+
+    /// <summary>The part of a writer: no more than so many bytes are left.</summary>
+    private void ReduceQueue(long downTo)
+    {
+        while (Volatile.Read(ref _queuedBytes) > downTo && AppendQueued())
+        {
+        }
+    }
+
+    /// <summary>Gives the next queued chunk to the target; false if there is none.</summary>
+    private bool AppendQueued()
+    {
+        (SnapshotChunk Chunk, long Length) next;
+        lock (_appending) // around both, so that nobody finds the queue empty and the target not up to date
+        {
+            if (!_queue.TryDequeue(out next)) return false;
+            if (next.Chunk.IsOnlyCopied)
+            {
+                _form ??= _target.CreateChunk();
+                Complete(next.Chunk, _form);
+                _form = AppendAndEmpty(_form);
+            }
+            else
+            {
+                Complete(next.Chunk);
+                Append(next.Chunk);
+            }
+        }
+        Interlocked.Add(ref _queuedBytes, -next.Length);
+        Return(next.Chunk);
+        return true;
     }
 
     private void Complete(SnapshotChunk chunk, SnapshotChunk? into = null)
@@ -404,6 +410,18 @@ internal sealed class Snapshot
         try
         {
             chunk.Complete(into);
+        }
+        catch (Exception failure)
+        {
+            Fail(failure);
+        }
+    }
+
+    private void Settle()
+    {
+        try
+        {
+            _target.Settle();
         }
         catch (Exception failure)
         {
