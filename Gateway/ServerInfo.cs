@@ -156,7 +156,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
     private void WriteStats()
     {
         CommandStatistics commands = server.CommandStatistics;
-        (_, long hits, long misses, _) = Store.SumSlots();
+        (_, long hits, long misses) = Store.SumSlots();
         Field("total_connections_received", server.Clients.Accepted);
         Field("total_commands_processed", commands.Calls);
         Field("instantaneous_ops_per_sec", (long)server.Housekeeping.Commands.PerSecond);

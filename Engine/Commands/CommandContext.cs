@@ -125,7 +125,7 @@ public ref partial struct CommandContext
     {
         Keyspace keyspace = (_slot ?? Store.HeldSlot(KeySlot.Of(key), Hold)).Keyspace(database);
         // A command that may change the key must first have snapshots under way get what it is.
-        if (keyspace.Snapshots is not null && Command.Is(CommandFlags.Write)) keyspace.BeforeChange(key);
+        if (Command.Is(CommandFlags.Write)) keyspace.BeforeChange(key);
         return keyspace;
     }
 

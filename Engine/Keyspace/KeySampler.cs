@@ -85,5 +85,5 @@ internal sealed class KeySampler(Store store)
     }
 
     private int Count(int number, int database) =>
-        _volatile ? store.Slots[number]?.KeyspaceIfAny(database)?.ExpiringCount ?? 0 : store.Slots.KeyCount(database, number);
+        (_volatile ? store.Slots.ExpiringKeys : store.Slots.Keys)[database, number];
 }

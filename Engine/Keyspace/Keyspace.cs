@@ -10,6 +10,8 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     private long _earliestMetMs = Expiry.Never; // during a pass of the active expiry: what it, and NoteExpiry, met so far
     private uint _expiryCursor;                 // where that pass goes on; 0: there is none
     private uint _nextExpiryCursor;
+    private long _instant = slot.LatestInstant; // the latest that this keyspace has heard of
+    private KeyspaceSnapshot? _spareMark;
 
     public Slot Slot { get; } = slot;
 
@@ -40,18 +42,64 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void BeforeChange(scoped ReadOnlySpan<byte> key)
     {
-        if (Snapshots is not null) WriteToSnapshots(key);
+        if (Snapshots is not null || _instant < Slot.Instants.Latest) WriteToSnapshots(key);
+    }
+
+    /// <summary>Gets the marks of the snapshots whose instants were since it last heard of one; nothing has changed since then.</summary>
+    internal void HearOfInstants()
+    {
+        long latest = Slot.Instants.Latest;
+        if (_instant >= latest) return;
+        if (Count != 0)
+        {
+            foreach (Snapshot snapshot in Slot.Instants.UnderWay)
+            {
+                if (snapshot.Instant > _instant && !snapshot.IsOver) AddMark(snapshot);
+            }
+        }
+        _instant = latest;
+    }
+
+    /// <summary>Has all of it, as it is now, written to this snapshot before it changes.</summary>
+    internal void AddMark(Snapshot snapshot)
+    {
+        KeyspaceSnapshot mark = _spareMark ?? new(this);
+        _spareMark = null;
+        mark.Put(snapshot);
+    }
+
+    /// <summary>A mark is off, and may be used again; by somebody who comes to the gate later, so that it is safe to walk from a mark that is taken off to the next.</summary>
+    internal void KeepSpare(KeyspaceSnapshot mark) => _spareMark = mark;
+
+    /// <summary>This snapshot's mark, if it is on.</summary>
+    internal KeyspaceSnapshot? MarkOf(Snapshot snapshot)
+    {
+        KeyspaceSnapshot? mark = Snapshots;
+        while (mark is not null && !mark.IsOf(snapshot)) mark = mark.Next;
+        return mark;
+    }
+
+    /// <inheritdoc cref="Slot.TakesPlace"/>
+    internal void TakesPlace() => _instant = Slot.LatestInstant;
+
+    /// <summary>Snapshots will not find this keyspace in its place any more, so they are told of it.</summary>
+    internal void LeavesPlace()
+    {
+        HearOfInstants();
+        for (KeyspaceSnapshot? mark = Snapshots; mark is not null; mark = mark.Next) mark.LeavesPlace();
     }
 
     /// <summary>The slot has given this keyspace up; nobody will change it any more.</summary>
     internal void Flushed()
     {
+        LeavesPlace();
         for (KeyspaceSnapshot? mark = Snapshots; mark is not null; mark = mark.Next) mark.Flushed();
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private void WriteToSnapshots(scoped ReadOnlySpan<byte> key)
     {
+        HearOfInstants();
         uint hash = KeyHash.Of(key);
         for (KeyspaceSnapshot? mark = Snapshots; mark is not null; mark = mark.Next) mark.BeforeChange(hash);
     }
@@ -161,10 +209,8 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
 
     private void ExpiryChanged(long before, long after)
     {
-        if (before != Expiry.Never) ExpiringCount--;
-        if (after == Expiry.Never) return;
-        ExpiringCount++;
-        NoteExpiry(after);
+        CountExpiring((after != Expiry.Never ? 1 : 0) - (before != Expiry.Never ? 1 : 0));
+        if (after != Expiry.Never) NoteExpiry(after);
     }
 
     private void Count1(object entry, int sign)
@@ -175,8 +221,15 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         CountArrays();
         Slot.KeyCountChanged(Database, sign);
         long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
-        if (expiresAtMs != Expiry.Never) ExpiringCount += sign;
+        if (expiresAtMs != Expiry.Never) CountExpiring(sign);
         if (sign > 0) NoteExpiry(KeyEntry.EarliestExpiryMs(entry));
+    }
+
+    private void CountExpiring(int difference)
+    {
+        if (difference == 0) return;
+        ExpiringCount += difference;
+        Slot.ExpiringCountChanged(Database, difference);
     }
 
     private void CountArrays()

@@ -18,6 +18,7 @@ public sealed class Slot
     private readonly SlotTable _table;
     private Keyspace _first;            // database 0, which most use alone: one step, not two
     private Keyspace?[]? _others;       // by number; element 0 is not used
+    private bool _isPublished;
 
     internal Slot(SlotTable table, int number, long epoch)
     {
@@ -62,6 +63,12 @@ public sealed class Slot
     /// <summary>Changes made to this slot's keys; under the gate.</summary>
     internal long Changes { get; set; }
 
+    /// <summary>The instants that snapshots of all slots have fixed.</summary>
+    internal SnapshotInstants Instants => _table.Instants;
+
+    /// <summary>What is made here now belongs to none of the snapshots up to this one; before the slot is published, to none at all.</summary>
+    internal long LatestInstant => _isPublished ? _table.Instants.Latest : long.MaxValue;
+
     /// <summary>The keys of a database, made on first use.</summary>
     internal Keyspace Keyspace(int database)
     {
@@ -81,9 +88,12 @@ public sealed class Slot
     {
         if (KeyspaceIfAny(first) is null && KeyspaceIfAny(second) is null) return;
         Keyspace a = Keyspace(first), b = Keyspace(second);
+        a.LeavesPlace();
+        b.LeavesPlace();
         Put(b.As(first), first);
         Put(a.As(second), second);
-        _table.SwapKeyCounts(Number, first, second);
+        _table.Keys.Swap(Number, first, second);
+        _table.ExpiringKeys.Swap(Number, first, second);
     }
 
     /// <summary>
@@ -106,9 +116,25 @@ public sealed class Slot
         else _others![database] = null;
         AddBytes(-cleared.EntryBytes);
         TablesChanged((database == 0 ? _first.ArrayBytes : 0) - cleared.CountedArrayBytes);
-        _table.KeyCountChanged(Number, database, -cleared.Count);
+        KeyCountChanged(database, -cleared.Count);
+        ExpiringCountChanged(database, -cleared.ExpiringCount);
         cleared.Flushed();
         return cleared;
+    }
+
+    /// <summary>The slot is about to be published: what it holds belongs to the snapshots whose instant is yet to come.</summary>
+    internal void TakesPlace()
+    {
+        _isPublished = true;
+        _first.TakesPlace();
+        foreach (Keyspace? keyspace in _others ?? []) keyspace?.TakesPlace();
+    }
+
+    /// <summary>Snapshots will not come across this slot any more.</summary>
+    internal void LeavesPlace()
+    {
+        _first.LeavesPlace();
+        foreach (Keyspace? keyspace in _others ?? []) keyspace?.LeavesPlace();
     }
 
     private void Put(Keyspace keyspace, int database)
@@ -129,7 +155,9 @@ public sealed class Slot
         if (IsOpen) _table.Memory.Add(difference);
     }
 
-    internal void KeyCountChanged(int database, int difference) => _table.KeyCountChanged(Number, database, difference);
+    internal void KeyCountChanged(int database, int difference) => _table.Keys.Add(database, Number, difference);
+
+    internal void ExpiringCountChanged(int database, int difference) => _table.ExpiringKeys.Add(database, Number, difference);
 
     internal void NoteExpiry(long expiresAtMs) => _table.NoteExpiry(Number, expiresAtMs);
 }

@@ -10,7 +10,6 @@ namespace OrleansRedis.Engine;
 public sealed class SlotTable(int databases)
 {
     private readonly Slot?[] _slots = new Slot?[KeySlot.Count];
-    private readonly int[]?[] _keyCounts = new int[]?[databases]; // by database, then slot; an element is written under its slot's gate
     private readonly long[] _earliestExpiryMs = NewExpiries();
     private int _publishedCount;
     private long _withdrawnChanges;
@@ -20,6 +19,15 @@ public sealed class SlotTable(int databases)
 
     /// <summary>Bytes of all slots made here and not yet withdrawn, their keys and tables.</summary>
     internal MemoryCount Memory { get; } = new();
+
+    /// <summary>How many keys there are; those of slots that are not published yet included.</summary>
+    internal SlotCounts Keys { get; } = new(databases);
+
+    /// <summary>How many of them have a time of expiry.</summary>
+    internal SlotCounts ExpiringKeys { get; } = new(databases);
+
+    /// <summary>The instants that snapshots of all slots have fixed.</summary>
+    internal SnapshotInstants Instants { get; } = new();
 
     /// <summary>How many slots are published here now.</summary>
     public int PublishedCount => Volatile.Read(ref _publishedCount);
@@ -37,6 +45,7 @@ public sealed class SlotTable(int databases)
     /// <summary>Lets commands in.</summary>
     public void Publish(Slot slot)
     {
+        slot.TakesPlace();
         Slot? former = Interlocked.CompareExchange(ref _slots[slot.Number], slot, null);
         if (former is not null && !ReferenceEquals(former, slot))
             throw new InvalidOperationException($"Slot {slot.Number} is published here already, with epoch {former.Epoch}.");
@@ -51,15 +60,14 @@ public sealed class SlotTable(int databases)
         {
             if (!slot.IsOpen) return;
             slot.IsOpen = false;
+            slot.LeavesPlace();
             Interlocked.Add(ref _withdrawnChanges, slot.Changes);
             Memory.Add(-slot.AllBytes);
             slot.Watchers?.Withdrawn();
             if (!ReferenceEquals(Interlocked.CompareExchange(ref _slots[slot.Number], null, slot), slot)) return;
             Interlocked.Decrement(ref _publishedCount);
-            foreach (int[]? counts in _keyCounts)
-            {
-                if (counts is not null) counts[slot.Number] = 0;
-            }
+            Keys.Clear(slot.Number);
+            ExpiringKeys.Clear(slot.Number);
             Volatile.Write(ref _earliestExpiryMs[slot.Number], Expiry.Never);
         }
         finally
@@ -80,29 +88,10 @@ public sealed class SlotTable(int databases)
     }
 
     /// <summary>How many keys a database has on this silo.</summary>
-    public long KeyCount(int database)
-    {
-        int[]? counts = Volatile.Read(ref _keyCounts[database]);
-        if (counts is null) return 0;
-        long sum = 0;
-        foreach (int count in counts) sum += count;
-        return sum;
-    }
+    public long KeyCount(int database) => Keys.Sum(database);
 
     /// <summary>How many keys a database has in one slot.</summary>
-    public int KeyCount(int database, int slot) => Volatile.Read(ref _keyCounts[database]) is { } counts ? Volatile.Read(ref counts[slot]) : 0;
-
-    internal void KeyCountChanged(int slot, int database, int difference)
-    {
-        int[] counts = _keyCounts[database] ?? MakeCounts(database);
-        Volatile.Write(ref counts[slot], counts[slot] + difference);
-    }
-
-    internal void SwapKeyCounts(int slot, int first, int second)
-    {
-        int[] a = _keyCounts[first] ?? MakeCounts(first), b = _keyCounts[second] ?? MakeCounts(second);
-        (a[slot], b[slot]) = (b[slot], a[slot]);
-    }
+    public int KeyCount(int database, int slot) => Keys[database, slot];
 
     /// <summary>The time before which nothing in the slot expires; a hint that is never too late.</summary>
     internal long EarliestExpiryMs(int slot) => Volatile.Read(ref _earliestExpiryMs[slot]);
@@ -113,12 +102,6 @@ public sealed class SlotTable(int databases)
     }
 
     internal void SetEarliestExpiry(int slot, long expiresAtMs) => Volatile.Write(ref _earliestExpiryMs[slot], expiresAtMs);
-
-    private int[] MakeCounts(int database)
-    {
-        var made = new int[KeySlot.Count];
-        return Interlocked.CompareExchange(ref _keyCounts[database], made, null) ?? made;
-    }
 
     private static long[] NewExpiries()
     {

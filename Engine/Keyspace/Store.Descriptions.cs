@@ -93,25 +93,22 @@ public sealed partial class Store
         {
             long keys = Slots.KeyCount(database);
             if (keys == 0) continue;
-            long expiring = 0;
-            for (int number = 0; number < KeySlot.Count; number++) expiring += Slots[number]?.KeyspaceIfAny(database)?.ExpiringCount ?? 0;
-            yield return (database, keys, expiring);
+            yield return (database, keys, Slots.ExpiringKeys.Sum(database));
         }
     }
 
     /// <summary>Sums over all slots on this silo, read while they go on changing.</summary>
-    public (long Bytes, long Hits, long Misses, long Changes) SumSlots()
+    public (long Bytes, long Hits, long Misses) SumSlots()
     {
-        long bytes = 0, hits = 0, misses = 0, changes = 0;
+        long bytes = 0, hits = 0, misses = 0;
         for (int number = 0; number < KeySlot.Count; number++)
         {
             if (Slots[number] is not { } slot) continue;
             bytes += slot.Bytes;
             hits += slot.Hits;
             misses += slot.Misses;
-            changes += slot.Changes;
         }
-        return (bytes, hits, misses, changes);
+        return (bytes, hits, misses);
     }
 
     /// <summary>Bytes that an entry takes, its place in the table included.</summary>

@@ -105,7 +105,7 @@ public sealed partial class Store : IDisposable
     public SnapshotTurn SnapshotTurn { get; } = new();
 
     /// <summary>What snapshots leave for one another.</summary>
-    internal SnapshotSpares SnapshotSpares { get; } = new();
+    internal SnapshotBuffers SnapshotBuffers { get; } = new();
 
     /// <summary>Bytes that the slots of this silo take; what maxmemory limits.</summary>
     public long UsedMemory => Slots.Memory.Bytes;

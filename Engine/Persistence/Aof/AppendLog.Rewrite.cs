@@ -93,14 +93,13 @@ public sealed partial class AppendLog
             _store.SnapshotTurn.Give();
             return false;
         }
-        Stack<KeyspaceSnapshot> marks = Snapshot.Prepare(_store);
         await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
         try
         {
             // The instant: what is changed up to here is in the snapshot, and what is changed from here on is in the next file.
             long position = _buffer.BeginPart();
             if (_state == AppendLogState.On) _writer.Limit(position);
-            rewrite.Snapshot = Snapshot.Begin(_store, rewrite.Target, () => _store.Options.RdbKeySaveDelay, marks);
+            rewrite.Snapshot = Snapshot.Begin(_store, rewrite.Target, () => _store.Options.RdbKeySaveDelay);
             if (_state == AppendLogState.WaitsForRewrite)
             {
                 _writer.Open(rewrite.NextFile!);

@@ -122,7 +122,7 @@ public sealed class DumpFile : IDisposable
         lock (_changing)
         {
             Saves++;
-            _exclusive = run = new Run(this, inBackground: false, isExclusive: true) { LogsDigest = logDigest };
+            _exclusive = run = new Run(this, inBackground: false, isExclusive: true, _store.Slots.CountChanges()) { LogsDigest = logDigest };
         }
         bool saved = Execute(run);
         lock (_changing) _exclusive = null;
@@ -249,7 +249,7 @@ public sealed class DumpFile : IDisposable
 
     private async Task<Run?> BeginRunAsync(bool inBackground)
     {
-        Stack<KeyspaceSnapshot> marks = Snapshot.Prepare(_store);
+        long changes = _store.Slots.CountChanges(); // not at the instant, for which everyone waits: then some that are saved count as not saved
         await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
         try
         {
@@ -258,7 +258,7 @@ public sealed class DumpFile : IDisposable
                 if (_running is not null) return null;
                 Saves++;
                 if (inBackground) _lastTrySeconds = NowSeconds;
-                var run = new Run(this, inBackground, isExclusive: false, marks);
+                var run = new Run(this, inBackground, isExclusive: false, changes);
                 Volatile.Write(ref _running, run);
                 _store.SnapshotTurn.Show(run.Snapshot);
                 return run;
@@ -417,18 +417,18 @@ public sealed class DumpFile : IDisposable
     /// <summary>One snapshot on its way to the file. Made while the silo gate is held exclusively.</summary>
     private sealed class Run
     {
-        public Run(DumpFile file, bool inBackground, bool isExclusive, Stack<KeyspaceSnapshot>? marks = null)
+        public Run(DumpFile file, bool inBackground, bool isExclusive, long changes)
         {
             Store store = file._store;
             Number = ++file._runs;
             IsExclusive = isExclusive;
             InBackground = inBackground;
             StartedSeconds = file.NowSeconds;
-            ChangesAtStart = store.Slots.CountChanges();
+            ChangesAtStart = changes;
             string name = isExclusive ? $"temp-{Environment.ProcessId}.rdb" : $"temp-{Environment.ProcessId}-{Number}.rdb";
             FinalPath = file.FilePath;
             Target = new(store, Path.Combine(store.Options.Dir, name));
-            Snapshot = Snapshot.Begin(store, Target, () => store.Options.RdbKeySaveDelay, marks);
+            Snapshot = Snapshot.Begin(store, Target, () => store.Options.RdbKeySaveDelay);
         }
 
         /// <summary>The later it began, the higher.</summary>

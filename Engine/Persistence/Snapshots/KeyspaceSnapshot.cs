@@ -7,7 +7,7 @@ namespace OrleansRedis.Engine;
 /// A snapshot's mark on a keyspace: which regions of it are written. A region is a range of hashes; how many there are is decided at the
 /// first look, so that each holds some hundred keys, or some hundred kB. State of the slot: under its gate.
 /// </summary>
-internal sealed class KeyspaceSnapshot
+internal sealed class KeyspaceSnapshot(Keyspace keyspace)
 {
     /// <summary>About so many keys are copied in one hold of the gate: some tens of µs.</summary>
     private const int KeysPerRegion = 256;
@@ -18,7 +18,6 @@ internal sealed class KeyspaceSnapshot
     /// <summary>A keyspace of fewer keys is written whole, if it is not large.</summary>
     private const int MostKeysWritten = 512;
 
-    private Keyspace _keyspace = null!;
     private Snapshot? _snapshot;        // null once it is taken off
     private uint _regions;              // 0 until the first look, which sees what there was at the instant
     private ulong[]? _written;          // a bit for each region; null if there is one
@@ -31,19 +30,22 @@ internal sealed class KeyspaceSnapshot
     /// <summary>The number that the database had at the instant.</summary>
     public int Database { get; private set; }
 
-    public Slot Slot => _keyspace.Slot;
-
     /// <summary>The next mark on the same keyspace, of another snapshot.</summary>
     public KeyspaceSnapshot? Next { get; private set; }
 
     /// <summary>Bytes of the keyspace, if it was flushed.</summary>
     public long FlushedBytes { get; private set; }
 
-    /// <summary>Puts the mark on a keyspace. As little as can be, since everyone waits.</summary>
-    public void Put(Keyspace keyspace, Snapshot snapshot)
+    /// <summary>Whether it is this snapshot's, and on.</summary>
+    public bool IsOf(Snapshot snapshot) => ReferenceEquals(_snapshot, snapshot);
+
+    /// <summary>Puts the mark on; it may have been another snapshot's.</summary>
+    public void Put(Snapshot snapshot)
     {
-        _keyspace = keyspace;
+        Debug.Assert(_snapshot is null);
         _snapshot = snapshot;
+        _regions = _next = _left = 0;
+        _written = null;
         Database = keyspace.Database;
         Next = keyspace.Snapshots;
         keyspace.Snapshots = this;
@@ -55,38 +57,31 @@ internal sealed class KeyspaceSnapshot
         if (_snapshot is null) return;
         _snapshot = null;
         FlushedBytes = 0;
-        if (ReferenceEquals(_keyspace.Snapshots, this))
+        if (ReferenceEquals(keyspace.Snapshots, this))
         {
-            _keyspace.Snapshots = Next;
+            keyspace.Snapshots = Next;
         }
         else
         {
-            for (KeyspaceSnapshot? mark = _keyspace.Snapshots; mark is not null; mark = mark.Next)
+            for (KeyspaceSnapshot? mark = keyspace.Snapshots; mark is not null; mark = mark.Next)
             {
                 if (ReferenceEquals(mark.Next, this)) mark.Next = Next;
             }
         }
-        // Next stays, for whoever is walking along the marks.
-    }
-
-    /// <summary>Makes a mark that was taken off, and that nobody knows any more, like a new one.</summary>
-    public void Clear()
-    {
-        Debug.Assert(_snapshot is null);
-        _keyspace = null!;
-        _regions = _next = _left = 0;
-        _written = null;
-        Next = null;
+        keyspace.KeepSpare(this); // Next stays, for whoever is walking along the marks
     }
 
     /// <summary>A writer is about to change what lives at this hash.</summary>
     public void BeforeChange(uint hash) => _snapshot!.WriteFor(this, hash);
 
+    /// <summary>The snapshot will not find the keyspace in its place.</summary>
+    public void LeavesPlace() => _snapshot!.KeepTrackOf(keyspace);
+
     /// <summary>The keyspace is gone for everyone but the snapshot.</summary>
     public void Flushed() => _snapshot!.KeepFlushed(this);
 
     /// <summary>Notes that, and returns how many bytes are held for the snapshot alone.</summary>
-    public long NoteFlushed() => FlushedBytes = _keyspace.Bytes;
+    public long NoteFlushed() => FlushedBytes = keyspace.Bytes;
 
     public bool IsWritten(uint hash)
     {
@@ -110,8 +105,8 @@ internal sealed class KeyspaceSnapshot
     private void Divide()
     {
         if (_regions != 0) return;
-        long keys = _keyspace.Count, byCount = keys <= MostKeysWritten ? 1 : (keys + KeysPerRegion - 1) / KeysPerRegion;
-        long bySize = (_keyspace.EntryBytes + BytesPerRegion - 1) / BytesPerRegion;
+        long keys = keyspace.Count, byCount = keys <= MostKeysWritten ? 1 : (keys + KeysPerRegion - 1) / KeysPerRegion;
+        long bySize = (keyspace.EntryBytes + BytesPerRegion - 1) / BytesPerRegion;
         // More regions than keys would be of no use: keys that are large are alone in theirs by then, most of them.
         _left = _regions = (uint)Math.Clamp(Math.Min(Math.Max(byCount, bySize), 2 * keys), 1, int.MaxValue);
         if (_regions > 1) _written = new ulong[(_regions + 63) / 64];
@@ -126,13 +121,13 @@ internal sealed class KeyspaceSnapshot
         Debug.Assert(!IsRegionWritten(region));
         if (_written is null)
         {
-            foreach (object entry in _keyspace) chunk.Take(Database, entry);
+            foreach (object entry in keyspace) chunk.Take(Database, entry);
             return --_left == 0;
         }
         List<object> entries = t_entries ??= [];
         try
         {
-            _keyspace.Range(FirstHashOf(region), FirstHashOf(region + 1), entries);
+            keyspace.Range(FirstHashOf(region), FirstHashOf(region + 1), entries);
             foreach (object entry in CollectionsMarshal.AsSpan(entries)) chunk.Take(Database, entry);
         }
         finally

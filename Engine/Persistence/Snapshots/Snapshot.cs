@@ -7,9 +7,10 @@ namespace OrleansRedis.Engine;
 /// Writes out what some slots hold at one instant, while they go on being changed: no fork, and nobody is stopped for longer than it takes to
 /// write out a few hundred keys.
 /// <para>
-/// <b>How.</b> <see cref="Begin"/> is the instant. It gives every keyspace that has keys a <see cref="KeyspaceSnapshot"/>, which knows what of it
-/// is written: all or nothing of a small one, of a larger one which regions, a region being a range of hashes with some hundreds of keys.
-/// <see cref="Run"/>, on a thread of its own, goes through them all. Who wants to change a key first writes out the region in which the key
+/// <b>How.</b> <see cref="Begin"/> is the instant, and takes no longer with many keys than with few: it is a number that counts up (<see cref="SnapshotInstants"/>). A keyspace
+/// that has keys gets a <see cref="KeyspaceSnapshot"/> when somebody comes who notices that it has not heard of that number: whoever is about to change it, or the saver.
+/// This mark knows what is written: all or nothing of a small keyspace, of a larger one which regions, a region being a range of hashes with some hundreds of keys.
+/// <see cref="Run"/>, on a thread of its own, goes through all slots. Who wants to change a key first writes out the region in which the key
 /// lives, is to live, or lived, unless that is done (<see cref="Keyspace.BeforeChange(ReadOnlySpan{byte})"/>). So what is written of a region is what it held at the instant,
 /// whoever wrote it, and each is written once. Under the gate small keys are only copied (see <see cref="SnapshotChunk"/>); bringing them into the file's form is up to the
 /// saver, with no gate held.
@@ -23,8 +24,8 @@ namespace OrleansRedis.Engine;
 /// <para>
 /// <b>The races, one by one.</b>
 /// <list type="bullet">
-/// <item><em>The beginning</em>: the silo gate is held exclusively, so no command is half done, and no
-/// one sees only some of the marks.</item>
+/// <item><em>The beginning</em>: the silo gate is held exclusively, so no command is half done, and every
+/// later one sees the new number.</item>
 /// <item><em>A writer and the saver at the same region</em>: both hold the slot's gate.</item>
 /// <item><em>The end</em>: a writer enqueues its chunk in the same hold of the gate in which it marks the region as written. The saver, who
 /// ends a keyspace under its gate, finds all chunks of it in the queue, and empties the queue last.</item>
@@ -32,17 +33,20 @@ namespace OrleansRedis.Engine;
 /// <see cref="CommandContext.KeyspaceOf(ReadOnlySpan{byte})"/>, the gates being held, before anything in it changes.</item>
 /// <item><em>Changes without a command</em>: expiry of keys and fields, eviction and PFCOUNT's cache do it themselves. Clients served in the wake of
 /// another one's command run their own, and that is a command.</item>
-/// <item><em>SWAPDB</em>: marks hang on the keyspace and remember the number that its database had.</item>
-/// <item><em>FLUSHDB, FLUSHALL, DEBUG RELOAD</em>: the slot gets a new keyspace, without marks; nobody changes the old one any more, which the
-/// saver still holds. (FLUSHALL also ends a BGSAVE, as in Redis; that is not up to this class.)</item>
-/// <item><em>A slot withdrawn</em>: closed under its gate, so nobody changes it any more, and the saver still holds its keyspaces.</item>
-/// <item><em>A database first used, or a slot published, after the instant</em>: has no marks, and was empty at the instant.</item>
+/// <item><em>SWAPDB</em>: the saver could pass both keyspaces by. So they get their marks first, which remember the number that their database had, and the saver is told of
+/// them (<see cref="_strays"/>); it looks there last.</item>
+/// <item><em>FLUSHDB, FLUSHALL, DEBUG RELOAD</em>: the slot gets a new keyspace, without marks; nobody changes the old one any more, of which the
+/// saver is told as well. (FLUSHALL also ends a BGSAVE, as in Redis; that is not up to this class.)</item>
+/// <item><em>A slot withdrawn</em>: closed under its gate, so nobody changes it any more, and the saver is told of its keyspaces. That is done without the silo gate, so at the very
+/// instant it counts as gone before.</item>
+/// <item><em>A keyspace made, or a slot published, after the instant</em>: begins with the latest number, so it gets no mark. A slot that is not published yet
+/// hears of no instant.</item>
 /// <item><em>A table that is resized between two holds</em>: a region is a range of hashes, wherever in the table it lies (see
 /// <see cref="ByteTable{TKeyOf}"/>).</item>
-/// <item><em>Abort</em>: <see cref="_over"/> is set; who meets a mark of a snapshot that is over takes it off. The saver takes off the others.</item>
+/// <item><em>Abort</em>: <see cref="_over"/> is set; who meets a mark of a snapshot that is over takes it off, and nobody puts one on. Then the saver goes to every gate once more
+/// and takes off the others.</item>
 /// <item><em>Two snapshots at once</em>: a keyspace has a list of marks, each of which stands for itself.</item>
-/// <item><em>A mark used again</em> (<see cref="SnapshotSpares"/>): it was off when the saver held its slot's gate, so no writer has come across it since; and one that had, and took
-/// it off itself, had let go of the gate. The next snapshot gets it when this one's saver has ended.</item>
+/// <item><em>A mark used again</em>: it belongs to its keyspace, and is state of the slot like that. Nobody remembers a mark from one hold of the gate to the next.</item>
 /// </list>
 /// </para>
 /// <para>
@@ -65,10 +69,10 @@ internal sealed class Snapshot
     private const int MostSpare = 1024;
 
     private readonly SiloGate _siloGate;
-    private readonly SnapshotSpares _spares;
+    private readonly SlotTable _slots;
     private readonly ISnapshotTarget _target;
-    private readonly List<KeyspaceSnapshot> _marks = []; // the saver's own
-    private readonly Stack<KeyspaceSnapshot> _unusedMarks;
+    private readonly List<DatabaseCount> _databases = []; // those that had keys
+    private readonly ConcurrentQueue<Keyspace> _strays = new(); // that are not where the saver looks
     private readonly ConcurrentBag<byte[]> _buffers;
     private readonly ConcurrentQueue<(SnapshotChunk Chunk, long Length)> _queue = new();
     private readonly ConcurrentBag<SnapshotChunk> _spare = [];
@@ -83,14 +87,16 @@ internal sealed class Snapshot
     private long _keysWritten;
     private long _copiedBytes;
 
-    private Snapshot(Store store, ISnapshotTarget target, Stack<KeyspaceSnapshot> marks)
+    private Snapshot(Store store, ISnapshotTarget target)
     {
         _siloGate = store.SiloGate;
-        _spares = store.SnapshotSpares;
-        _buffers = _spares.Buffers;
+        _slots = store.Slots;
+        _buffers = store.SnapshotBuffers.Take();
         _target = target;
-        _unusedMarks = marks;
     }
+
+    /// <summary>The number of its instant; 0 if it is one slot's.</summary>
+    public long Instant { get; private init; }
 
     /// <summary>How many keys there were at the instant.</summary>
     public long Keys { get; private set; }
@@ -116,73 +122,32 @@ internal sealed class Snapshot
     /// <summary>rdb-key-save-delay: microseconds that the saver waits after each key; if negative, a microsecond after so many keys.</summary>
     public Func<int>? KeyDelay { get; init; }
 
-    /// <summary>Gets what <see cref="Begin"/> will need, so that it takes less time and no collection of garbage falls into it. The caller holds no gate.</summary>
-    public static Stack<KeyspaceSnapshot> Prepare(Store store)
-    {
-        Stack<KeyspaceSnapshot> marks = store.SnapshotSpares.TakeMarks();
-        int needed = 0;
-        for (int database = 0; database < store.Slots.Databases; database++)
-        {
-            for (int number = 0; number < KeySlot.Count; number++)
-            {
-                if (store.Slots.KeyCount(database, number) != 0) needed++;
-            }
-        }
-        while (marks.Count < needed) marks.Push(new());
-        return marks;
-    }
-
     /// <summary>Fixes the instant for all slots on this silo. The caller holds the silo gate exclusively.</summary>
-    public static Snapshot Begin(Store store, ISnapshotTarget target, Func<int>? keyDelay = null, Stack<KeyspaceSnapshot>? prepared = null)
+    public static Snapshot Begin(Store store, ISnapshotTarget target, Func<int>? keyDelay = null)
     {
         SlotTable slots = store.Slots;
-        prepared ??= Prepare(store);
-        var snapshot = new Snapshot(store, target, prepared) { KeyDelay = keyDelay };
-        snapshot._marks.EnsureCapacity(prepared.Count);
-        var counts = new List<DatabaseCount>();
-        var block = new Keyspace[64];
-        // By database, as redis-server writes its files.
+        var snapshot = new Snapshot(store, target) { Instant = slots.Instants.Latest + 1, KeyDelay = keyDelay };
         for (int database = 0; database < slots.Databases; database++)
         {
-            long keys = 0, expiring = 0;
-            for (int number = 0; number < KeySlot.Count;)
-            {
-                // In blocks and steps, so that the processor waits for the memory of many keyspaces at once, instead of for one after the other.
-                int found = 0;
-                for (; number < KeySlot.Count && found < block.Length; number++)
-                {
-                    if (slots.KeyCount(database, number) != 0 && slots[number]?.KeyspaceIfAny(database) is { } keyspace) block[found++] = keyspace;
-                }
-                foreach (Keyspace keyspace in block.AsSpan(0, found))
-                {
-                    keys += keyspace.Count;
-                    expiring += keyspace.ExpiringCount;
-                }
-                foreach (Keyspace keyspace in block.AsSpan(0, found))
-                {
-                    if (keyspace.Count == 0) continue;
-                    if (!prepared.TryPop(out KeyspaceSnapshot? mark)) mark = new(); // keys that have come since
-                    mark.Put(keyspace, snapshot);
-                    snapshot._marks.Add(mark);
-                }
-            }
-            if (keys != 0) counts.Add(new(database, keys, expiring));
+            long keys = slots.Keys.Sum(database);
+            if (keys == 0) continue;
+            snapshot._databases.Add(new(database, keys, slots.ExpiringKeys.Sum(database)));
             snapshot.Keys += keys;
         }
-        target.Expect(counts);
+        target.Expect(snapshot._databases);
+        slots.Instants.Add(snapshot);
         return snapshot;
     }
 
     /// <summary>Fixes the instant for one slot. The caller holds its gate.</summary>
     public static Snapshot BeginSlot(Store store, Slot slot, ISnapshotTarget target)
     {
-        var snapshot = new Snapshot(store, target, new());
+        var snapshot = new Snapshot(store, target);
         for (int database = 0; database < store.Slots.Databases; database++)
         {
             if (slot.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
-            var mark = new KeyspaceSnapshot();
-            mark.Put(keyspace, snapshot);
-            snapshot._marks.Add(mark);
+            keyspace.AddMark(snapshot);
+            snapshot._strays.Enqueue(keyspace);
             snapshot.Keys += keyspace.Count;
         }
         return snapshot;
@@ -204,55 +169,27 @@ internal sealed class Snapshot
     {
         if (open is not null) Try(open);
         SnapshotChunk chunk = Rent();
-        var turns = new BackgroundThread.Turns();
-        int at = 0;
-        for (; at < _marks.Count && !_over; at++)
+        BackgroundThread.Turns? turns = exclusive ? null : new();
+        // By database, as redis-server writes its files.
+        foreach (DatabaseCount count in _databases)
         {
-            KeyspaceSnapshot mark = _marks[at];
-            bool finished = false;
-            while (!finished && !_over)
+            for (int number = 0; number < KeySlot.Count && !_over; number++)
             {
-                int keys = chunk.Keys;
-                Enter(mark, exclusive, out int stripe);
-                try
-                {
-                    finished = mark.WriteNext(chunk);
-                    if (finished) TakeOff(mark);
-                }
-                catch (Exception failure)
-                {
-                    Fail(failure);
-                }
-                finally
-                {
-                    Exit(mark, exclusive, stripe);
-                }
-                keys = chunk.Keys - keys;
-                Interlocked.Add(ref _keysWritten, keys);
-                if (chunk.Length >= ChunkBytes)
-                {
-                    Complete(chunk);
-                    chunk = AppendAndEmpty(chunk);
-                    Settle();
-                }
-                EmptyQueue(exclusive ? null : turns);
-                if (keys > 0) Delay(keys);
-                if (!exclusive) turns.Pause(); // whoever waits for this processor waits no longer than a turn
+                if (_slots[number] is { } slot && slot.KeyspaceIfAny(count.Database) is not null) Write(slot, count.Database, null, exclusive, turns, ref chunk);
             }
-            if (finished) Retire(mark);
-            else break;
         }
+        while (!_over && _strays.TryDequeue(out Keyspace? stray)) Write(stray.Slot, stray.Database, stray, exclusive, turns, ref chunk);
         Complete(chunk);
         Append(chunk);
-        EmptyQueue(exclusive ? null : turns);
+        EmptyQueue(turns);
         bool complete = !_over;
         _over = true;
-        for (; at < _marks.Count; at++) TakeOff(_marks[at], exclusive);
+        _slots.Instants.Remove(this);
+        if (!complete) TakeOffAll(exclusive);
         lock (_appending) _queue.Clear(); // and no writer is in the target any more
-        LeaveSpares();
+        while (_spare.TryTake(out SnapshotChunk? spare)) spare.LeaveBuffer(_buffers);
         if (_failure is not null) throw new IOException(_failure.Message, _failure);
         if (!complete) throw new OperationCanceledException("The snapshot was aborted.");
-        Debug.Assert(KeysWritten == Keys, "Every key of the instant is written once.");
     }
 
     /// <summary>A writer is about to change what lives at this hash; under the slot's gate.</summary>
@@ -295,18 +232,71 @@ internal sealed class Snapshot
         else Hold(ref _flushedBytes, mark.NoteFlushed());
     }
 
-    private void Enter(KeyspaceSnapshot mark, bool exclusive, out int stripe)
+    /// <summary>A keyspace with this snapshot's mark will not be where the saver looks; under the slot's gate.</summary>
+    internal void KeepTrackOf(Keyspace keyspace) => _strays.Enqueue(keyspace);
+
+    /// <summary>Writes what is left of a keyspace: a stray, or whichever is at this place.</summary>
+    private void Write(Slot slot, int database, Keyspace? stray, bool exclusive, BackgroundThread.Turns? turns, ref SnapshotChunk chunk)
+    {
+        bool finished = false;
+        while (!finished && !_over)
+        {
+            int keys = chunk.Keys;
+            Enter(slot, exclusive, out int stripe);
+            try
+            {
+                finished = Find(slot, database, stray) is not { } mark || WriteNext(mark, chunk);
+            }
+            catch (Exception failure)
+            {
+                Fail(failure);
+            }
+            finally
+            {
+                Exit(slot, exclusive, stripe);
+            }
+            keys = chunk.Keys - keys;
+            Interlocked.Add(ref _keysWritten, keys);
+            if (chunk.Length >= ChunkBytes)
+            {
+                Complete(chunk);
+                chunk = AppendAndEmpty(chunk);
+                Settle();
+            }
+            EmptyQueue(turns);
+            if (keys > 0) Delay(keys);
+            turns?.Pause(); // whoever waits for this processor waits no longer than a turn
+        }
+    }
+
+    /// <summary>This snapshot's mark on a stray, or on the keyspace that is at this place, if there is one; under the slot's gate.</summary>
+    private KeyspaceSnapshot? Find(Slot slot, int database, Keyspace? stray)
+    {
+        if (stray is not null) return stray.MarkOf(this);
+        if (!slot.IsOpen || slot.KeyspaceIfAny(database) is not { } keyspace) return null;
+        keyspace.HearOfInstants();
+        return keyspace.MarkOf(this);
+    }
+
+    private bool WriteNext(KeyspaceSnapshot mark, SnapshotChunk chunk)
+    {
+        bool finished = mark.WriteNext(chunk);
+        if (finished) TakeOff(mark);
+        return finished;
+    }
+
+    private void Enter(Slot slot, bool exclusive, out int stripe)
     {
         stripe = 0;
         if (exclusive) return;
         while (!_siloGate.TryEnterShared(out stripe)) _siloGate.WhenShared().Wait();
-        mark.Slot.Gate.Enter();
+        slot.Gate.Enter();
     }
 
-    private void Exit(KeyspaceSnapshot mark, bool exclusive, int stripe)
+    private void Exit(Slot slot, bool exclusive, int stripe)
     {
         if (exclusive) return;
-        mark.Slot.Gate.Exit();
+        slot.Gate.Exit();
         _siloGate.ExitShared(stripe);
     }
 
@@ -316,25 +306,25 @@ internal sealed class Snapshot
         mark.TakeOff();
     }
 
-    private void TakeOff(KeyspaceSnapshot mark, bool exclusive)
+    /// <summary>Takes off the marks that are left. Every gate is entered, so that nobody is about to put one on who has not seen that it is over.</summary>
+    private void TakeOffAll(bool exclusive)
     {
-        Enter(mark, exclusive, out int stripe);
-        TakeOff(mark);
-        Exit(mark, exclusive, stripe);
-        Retire(mark);
+        foreach (DatabaseCount count in _databases)
+        {
+            for (int number = 0; number < KeySlot.Count; number++)
+            {
+                if (_slots[number] is { } slot) TakeOff(slot, count.Database, null, exclusive);
+            }
+        }
+        while (_strays.TryDequeue(out Keyspace? stray)) TakeOff(stray.Slot, stray.Database, stray, exclusive);
     }
 
-    /// <summary>A mark was off when the saver had its slot's gate, so nobody else will come across it. Nor is its keyspace needed any more, which may have been flushed.</summary>
-    private void Retire(KeyspaceSnapshot mark)
+    private void TakeOff(Slot slot, int database, Keyspace? keyspace, bool exclusive)
     {
-        mark.Clear();
-        _unusedMarks.Push(mark);
-    }
-
-    private void LeaveSpares()
-    {
-        _spares.GiveMarks(_unusedMarks);
-        while (_spare.TryTake(out SnapshotChunk? chunk)) chunk.LeaveBuffer(_buffers);
+        Enter(slot, exclusive, out int stripe);
+        keyspace ??= slot.KeyspaceIfAny(database);
+        if (keyspace?.MarkOf(this) is { } mark) TakeOff(mark);
+        Exit(slot, exclusive, stripe);
     }
 
     private void Append(SnapshotChunk chunk)

@@ -1,0 +1,50 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// How many there are of something, by database and slot: plain arrays, quick to sum up. An element is written under its slot's gate; anyone may read.
+/// </summary>
+internal sealed class SlotCounts(int databases)
+{
+    private readonly int[]?[] _counts = new int[]?[databases]; // a database's array is made when it is needed
+
+    /// <summary>The count of a slot.</summary>
+    public int this[int database, int slot] => Volatile.Read(ref _counts[database]) is { } counts ? Volatile.Read(ref counts[slot]) : 0;
+
+    /// <summary>The sum over all slots.</summary>
+    public long Sum(int database)
+    {
+        if (Volatile.Read(ref _counts[database]) is not { } counts) return 0;
+        long sum = 0;
+        foreach (int count in counts) sum += count;
+        return sum;
+    }
+
+    public void Add(int database, int slot, int difference)
+    {
+        int[] counts = Of(database);
+        Volatile.Write(ref counts[slot], counts[slot] + difference);
+    }
+
+    public void Swap(int slot, int first, int second)
+    {
+        int[] a = Of(first), b = Of(second);
+        (a[slot], b[slot]) = (b[slot], a[slot]);
+    }
+
+    /// <summary>Sets those of a slot to 0.</summary>
+    public void Clear(int slot)
+    {
+        foreach (int[]? counts in _counts)
+        {
+            if (counts is not null) counts[slot] = 0;
+        }
+    }
+
+    private int[] Of(int database) => Volatile.Read(ref _counts[database]) ?? Make(database);
+
+    private int[] Make(int database)
+    {
+        var made = new int[KeySlot.Count];
+        return Interlocked.CompareExchange(ref _counts[database], made, null) ?? made;
+    }
+}
