@@ -55,8 +55,8 @@ internal sealed class LoopGroup
         EventLoop? to = Array.Find(_loops, other => other == loop || CanTakeAll(other, load));
         if (to != loop) return (to, 1);
         // A second thread helps with what a processor has time for, and takes from the clients here what they need to keep the first one busy. Where the
-        // kernel's part dominates, it also adds to that.
-        if (own < Saturated || load.IdleProcessors < (load.IsMostlyKernel ? 0.75 : 0.25)) return default;
+        // kernel's part dominates, it also adds to that. A thread that has more to do only because it waits for a processor needs no second one beside it.
+        if (load.Ran < Saturated || load.IdleProcessors < (load.IsMostlyKernel ? 0.75 : 0.25)) return default;
         to = _loops.MinBy(other => other.Load)!;
         float difference = own - to.Load;
         return difference < 0.2f ? default : (to, difference / own / 2);
