@@ -19,6 +19,15 @@ internal sealed class SlotCounts(int databases)
         return sum;
     }
 
+    /// <summary>The slots that have any: a bit for each.</summary>
+    public ulong[] Slots(int database)
+    {
+        var slots = new ulong[KeySlot.Count / 64];
+        if (Volatile.Read(ref _counts[database]) is not { } counts) return slots;
+        for (int i = 0; i < counts.Length; i++) slots[i / 64] |= (counts[i] != 0 ? 1UL : 0) << (i % 64);
+        return slots;
+    }
+
     public void Add(int database, int slot, int difference)
     {
         int[] counts = Of(database);

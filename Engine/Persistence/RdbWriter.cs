@@ -21,6 +21,9 @@ internal sealed class RdbWriter(bool compress)
     private byte[] _compressed = [];
     private int _length;
 
+    /// <summary>Bytes of memory that it holds.</summary>
+    public int Capacity => _buffer.Length + _compressed.Length;
+
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
 
     /// <summary>The version of the format that what was written needs: <see cref="RdbVersion.Usual"/>, unless something newer was used.</summary>

@@ -430,7 +430,7 @@ public sealed class SnapshotTests
         public void Append(SnapshotChunk chunk)
         {
             Assert.Equal(1, Interlocked.Increment(ref _inside));
-            LargestAppend = Math.Max(LargestAppend, chunk.Length);
+            LargestAppend = Math.Max(LargestAppend, chunk.HeldBytes);
             OnAppend?.Invoke();
             if (Failure is not null) throw Failure;
             if (Hesitation?.Next(10) == 0) Thread.Sleep(1);
@@ -457,7 +457,7 @@ public sealed class SnapshotTests
 
             protected override int WrittenLength => _text.Length;
 
-            public override bool IsLarge => _text.Capacity > 1 << 20;
+            protected override int Room => _text.Capacity;
 
             public override void Clear()
             {

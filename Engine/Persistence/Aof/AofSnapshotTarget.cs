@@ -95,7 +95,7 @@ internal sealed class AofSnapshotTarget(Store store, string path) : ISnapshotFil
 
         public override ReadOnlySpan<byte> Written => _bytes.Written;
 
-        public override bool IsLarge => _bytes.Length > 1 << 20;
+        protected override int Room => _bytes.Capacity;
 
         public override void Clear()
         {

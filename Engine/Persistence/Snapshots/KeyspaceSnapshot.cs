@@ -23,6 +23,7 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
     private ulong[]? _written;          // a bit for each region; null if there is one
     private uint _next;                 // all regions before it are written
     private uint _left;
+    private bool _isStray;
 
     [ThreadStatic]
     private static List<object>? t_entries;
@@ -46,6 +47,7 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
         _snapshot = snapshot;
         _regions = _next = _left = 0;
         _written = null;
+        _isStray = false;
         Database = keyspace.Database;
         Next = keyspace.Snapshots;
         keyspace.Snapshots = this;
@@ -75,7 +77,11 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
     public void BeforeChange(uint hash) => _snapshot!.WriteFor(this, hash);
 
     /// <summary>The snapshot will not find the keyspace in its place.</summary>
-    public void LeavesPlace() => _snapshot!.KeepTrackOf(keyspace);
+    public void LeavesPlace()
+    {
+        if (!_isStray) _snapshot!.KeepTrackOf(keyspace);
+        _isStray = true;
+    }
 
     /// <summary>The keyspace is gone for everyone but the snapshot.</summary>
     public void Flushed() => _snapshot!.KeepFlushed(this);
@@ -121,12 +127,14 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
         Debug.Assert(!IsRegionWritten(region));
         if (_written is null)
         {
+            chunk.Foresee(keyspace.EntryBytes);
             foreach (object entry in keyspace) chunk.Take(Database, entry);
             return --_left == 0;
         }
         List<object> entries = t_entries ??= [];
         try
         {
+            chunk.Foresee(keyspace.EntryBytes / _regions * 5 / 4);
             keyspace.Range(FirstHashOf(region), FirstHashOf(region + 1), entries);
             foreach (object entry in CollectionsMarshal.AsSpan(entries)) chunk.Take(Database, entry);
         }

@@ -7,7 +7,7 @@ internal sealed class RdbChunk(ServerOptions options, long nowMs) : SnapshotChun
 
     public override ReadOnlySpan<byte> Written => Bytes.Written;
 
-    public override bool IsLarge => Bytes.Written.Length > 1 << 20;
+    protected override int Room => Bytes.Capacity;
 
     public override void Clear()
     {

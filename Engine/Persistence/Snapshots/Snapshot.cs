@@ -59,28 +59,28 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal sealed class Snapshot
 {
-    /// <summary>How many bytes may wait in the queue.</summary>
-    internal const long MostQueuedBytes = 8 << 20;
+    /// <summary>How many bytes of memory may wait in the queue.</summary>
+    internal const long MostQueuedBytes = 16 << 20;
 
     /// <summary>The saver gives a chunk to the target when it is this large.</summary>
     private const int ChunkBytes = 64 * 1024;
 
-    /// <summary>So many chunks are kept for being used again.</summary>
-    private const int MostSpare = 1024;
+    /// <summary>Chunks with so many bytes of memory are kept for being used again.</summary>
+    private const long MostSpareBytes = MostQueuedBytes;
 
     private readonly SiloGate _siloGate;
     private readonly SlotTable _slots;
     private readonly ISnapshotTarget _target;
-    private readonly List<DatabaseCount> _databases = []; // those that had keys
+    private readonly List<(int Database, ulong[] Slots)> _places = []; // where there were keys, a bit for each slot
     private readonly ConcurrentQueue<Keyspace> _strays = new(); // that are not where the saver looks
     private readonly ConcurrentBag<byte[]> _buffers;
-    private readonly ConcurrentQueue<(SnapshotChunk Chunk, long Length)> _queue = new();
+    private readonly ConcurrentQueue<(SnapshotChunk Chunk, long Bytes)> _queue = new();
     private readonly ConcurrentBag<SnapshotChunk> _spare = [];
     private readonly Lock _appending = new();
     private volatile bool _over;
     private Exception? _failure;
     private SnapshotChunk? _form; // under _appending: what copies are written to, so that a chunk in the queue is one array and not two
-    private int _spareCount;
+    private long _spareBytes;
     private long _queuedBytes;
     private long _flushedBytes;
     private long _mostHeldBytes;
@@ -127,14 +127,16 @@ internal sealed class Snapshot
     {
         SlotTable slots = store.Slots;
         var snapshot = new Snapshot(store, target) { Instant = slots.Instants.Latest + 1, KeyDelay = keyDelay };
+        var counts = new List<DatabaseCount>();
         for (int database = 0; database < slots.Databases; database++)
         {
             long keys = slots.Keys.Sum(database);
             if (keys == 0) continue;
-            snapshot._databases.Add(new(database, keys, slots.ExpiringKeys.Sum(database)));
+            counts.Add(new(database, keys, slots.ExpiringKeys.Sum(database)));
+            snapshot._places.Add((database, slots.Keys.Slots(database)));
             snapshot.Keys += keys;
         }
-        target.Expect(snapshot._databases);
+        target.Expect(counts);
         slots.Instants.Add(snapshot);
         return snapshot;
     }
@@ -170,13 +172,10 @@ internal sealed class Snapshot
         if (open is not null) Try(open);
         SnapshotChunk chunk = Rent();
         BackgroundThread.Turns? turns = exclusive ? null : new();
-        // By database, as redis-server writes its files.
-        foreach (DatabaseCount count in _databases)
+        foreach ((Slot slot, int database) in Places())
         {
-            for (int number = 0; number < KeySlot.Count && !_over; number++)
-            {
-                if (_slots[number] is { } slot && slot.KeyspaceIfAny(count.Database) is not null) Write(slot, count.Database, null, exclusive, turns, ref chunk);
-            }
+            Write(slot, database, null, exclusive, turns, ref chunk);
+            if (_over) break;
         }
         while (!_over && _strays.TryDequeue(out Keyspace? stray)) Write(stray.Slot, stray.Database, stray, exclusive, turns, ref chunk);
         Complete(chunk);
@@ -219,9 +218,9 @@ internal sealed class Snapshot
             Return(chunk);
             return;
         }
-        long length = chunk.Length;
-        Hold(ref _queuedBytes, length);
-        _queue.Enqueue((chunk, length));
+        long bytes = chunk.HeldBytes;
+        Hold(ref _queuedBytes, bytes);
+        _queue.Enqueue((chunk, bytes));
         if (Volatile.Read(ref _queuedBytes) > MostQueuedBytes) ReduceQueue(MostQueuedBytes);
     }
 
@@ -234,6 +233,18 @@ internal sealed class Snapshot
 
     /// <summary>A keyspace with this snapshot's mark will not be where the saver looks; under the slot's gate.</summary>
     internal void KeepTrackOf(Keyspace keyspace) => _strays.Enqueue(keyspace);
+
+    /// <summary>Where there were keys, by database, as redis-server writes its files; without the slots that have gone.</summary>
+    private IEnumerable<(Slot Slot, int Database)> Places()
+    {
+        foreach ((int database, ulong[] slots) in _places)
+        {
+            for (int number = 0; number < KeySlot.Count; number++)
+            {
+                if ((slots[number / 64] & (1UL << (number % 64))) != 0 && _slots[number] is { } slot) yield return (slot, database);
+            }
+        }
+    }
 
     /// <summary>Writes what is left of a keyspace: a stray, or whichever is at this place.</summary>
     private void Write(Slot slot, int database, Keyspace? stray, bool exclusive, BackgroundThread.Turns? turns, ref SnapshotChunk chunk)
@@ -309,13 +320,7 @@ internal sealed class Snapshot
     /// <summary>Takes off the marks that are left. Every gate is entered, so that nobody is about to put one on who has not seen that it is over.</summary>
     private void TakeOffAll(bool exclusive)
     {
-        foreach (DatabaseCount count in _databases)
-        {
-            for (int number = 0; number < KeySlot.Count; number++)
-            {
-                if (_slots[number] is { } slot) TakeOff(slot, count.Database, null, exclusive);
-            }
-        }
+        foreach ((Slot slot, int database) in Places()) TakeOff(slot, database, null, exclusive);
         while (_strays.TryDequeue(out Keyspace? stray)) TakeOff(stray.Slot, stray.Database, stray, exclusive);
     }
 
@@ -373,7 +378,7 @@ internal sealed class Snapshot
     /// <summary>Gives the next queued chunk to the target; false if there is none.</summary>
     private bool AppendQueued()
     {
-        (SnapshotChunk Chunk, long Length) next;
+        (SnapshotChunk Chunk, long Bytes) next;
         lock (_appending) // around both, so that nobody finds the queue empty and the target not up to date
         {
             if (!_queue.TryDequeue(out next)) return false;
@@ -389,7 +394,7 @@ internal sealed class Snapshot
                 Append(next.Chunk);
             }
         }
-        Interlocked.Add(ref _queuedBytes, -next.Length);
+        Interlocked.Add(ref _queuedBytes, -next.Bytes);
         Return(next.Chunk);
         return true;
     }
@@ -457,15 +462,15 @@ internal sealed class Snapshot
             chunk.TakeBuffer(_buffers);
             return chunk;
         }
-        Interlocked.Decrement(ref _spareCount);
+        Interlocked.Add(ref _spareBytes, -chunk.HeldBytes);
         return chunk;
     }
 
     private void Return(SnapshotChunk chunk)
     {
-        if (chunk.IsLarge || Volatile.Read(ref _spareCount) >= MostSpare) return;
+        if (chunk.IsLarge || Volatile.Read(ref _spareBytes) + chunk.HeldBytes > MostSpareBytes) return;
         chunk.Clear();
-        Interlocked.Increment(ref _spareCount);
+        Interlocked.Add(ref _spareBytes, chunk.HeldBytes);
         _spare.Add(chunk);
     }
 

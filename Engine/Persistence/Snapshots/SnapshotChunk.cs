@@ -16,10 +16,11 @@ internal abstract class SnapshotChunk
     /// <summary>Blobs of up to so many bytes are written by way of arrays that are kept for that.</summary>
     private const int LongestScratch = 256;
 
-    private const int SmallestBuffer = 8 * 1024;
+    private const int RoomUnit = 1024, MostForeseen = 64 * 1024, Large = 1 << 20;
 
     private byte[] _copies = [];    // database, length, bytes of each blob: one array, since thousands of chunks may wait in the queue
     private int _copiedBytes;
+    private int _foreseenBytes;
     private int _database = -1;
 
     [ThreadStatic]
@@ -34,17 +35,26 @@ internal abstract class SnapshotChunk
     /// <summary>How long <see cref="Written"/> is.</summary>
     protected virtual int WrittenLength => Written.Length;
 
+    /// <summary>How long the array behind <see cref="Written"/> is.</summary>
+    protected abstract int Room { get; }
+
     /// <summary>How many keys it holds.</summary>
     public int Keys { get; private set; }
 
     /// <summary>How much memory these keys took where they were.</summary>
     public long MemoryBytes { get; private set; }
 
-    /// <summary>Whether so much memory hangs on it that it had better not be kept.</summary>
-    public abstract bool IsLarge { get; }
+    /// <summary>How much memory hangs on it.</summary>
+    public long HeldBytes => _copies.Length + Room;
+
+    /// <summary>Whether that is so much that it had better not be kept.</summary>
+    public bool IsLarge => HeldBytes > Large;
 
     /// <summary>Whether nothing has been written but only copied yet.</summary>
     public bool IsOnlyCopied => WrittenLength == 0;
+
+    /// <summary>No more than so many bytes will probably be copied next.</summary>
+    public void Foresee(long bytes) => _foreseenBytes = (int)Math.Min(bytes, MostForeseen);
 
     /// <summary>Takes a key of a database as it is now; under its slot's gate.</summary>
     public void Take(int database, object entry)
@@ -87,10 +97,10 @@ internal abstract class SnapshotChunk
         if (buffers.TryTake(out byte[]? buffer)) _copies = buffer;
     }
 
-    /// <summary>The chunk is not used any more, and others may have its array, if that is a usual one.</summary>
+    /// <summary>The chunk is not used any more, and others may have its array.</summary>
     public void LeaveBuffer(ConcurrentBag<byte[]> buffers)
     {
-        if (_copies.Length == SmallestBuffer) buffers.Add(_copies);
+        if (_copies.Length != 0) buffers.Add(_copies);
         _copies = [];
     }
 
@@ -109,11 +119,19 @@ internal abstract class SnapshotChunk
     private void Copy(int database, byte[] blob)
     {
         int end = _copiedBytes + 8 + blob.Length;
-        if (end > _copies.Length) Array.Resize(ref _copies, Math.Max(end, Math.Max(SmallestBuffer, _copies.Length * 2)));
+        if (end > _copies.Length) MakeRoom(end);
         BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes), database);
         BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes + 4), blob.Length);
         blob.CopyTo(_copies.AsSpan(_copiedBytes + 8));
         _copiedBytes = end;
+    }
+
+    private void MakeRoom(int end)
+    {
+        int wanted = Math.Max(end, Math.Max(_copiedBytes + _foreseenBytes, _copies.Length * 2));
+        byte[] larger = GC.AllocateUninitializedArray<byte>((wanted + RoomUnit - 1) & -RoomUnit);
+        _copies.AsSpan(0, _copiedBytes).CopyTo(larger);
+        _copies = larger;
     }
 }
 
