@@ -10,6 +10,7 @@ namespace OrleansRedis.Engine;
 internal static partial class BackgroundThread
 {
     private const int Process = 0; // PRIO_PROCESS, which for Linux is a thread
+    private const int ThreadTime = 3; // CLOCK_THREAD_CPUTIME_ID
     private const int Niceness = 10;
 
     /// <summary>Has a thread of its own do this work. Does not wait until that has started, as starting it would: on a busy machine for milliseconds.</summary>
@@ -29,6 +30,22 @@ internal static partial class BackgroundThread
     [LibraryImport("libc", EntryPoint = "setpriority")]
     private static partial int SetPriority(int which, int who, int priority);
 
+    [LibraryImport("libc", EntryPoint = "clock_gettime")]
+    [SuppressGCTransition]
+    private static partial int GetTime(int clock, out TimeSpecification time);
+
+    /// <summary>How long this thread has had a processor.</summary>
+    private static TimeSpan TimeRun()
+    {
+        if (!OperatingSystem.IsLinux() || GetTime(ThreadTime, out TimeSpecification time) != 0) return Stopwatch.GetElapsedTime(0);
+        return TimeSpan.FromTicks((time.Seconds * TimeSpan.TicksPerSecond) + (time.Nanoseconds / TimeSpan.NanosecondsPerTick));
+    }
+
+    private readonly struct TimeSpecification
+    {
+        public readonly long Seconds, Nanoseconds;
+    }
+
     /// <summary>
     /// A thread's turns at its processor. After each it leaves it alone for as long as it has had it. Being nice is not enough: the system takes a processor with a nice
     /// thread on it for nearly idle, and yet moves nobody there from the one on which two others take turns of some milliseconds.
@@ -37,15 +54,20 @@ internal static partial class BackgroundThread
     {
         private static readonly TimeSpan s_length = TimeSpan.FromMicroseconds(250);
 
-        private long _began = Stopwatch.GetTimestamp();
+        private long _looked = Stopwatch.GetTimestamp();
+        private TimeSpan _runBefore = TimeRun();
 
-        /// <summary>To be called now and then: waits, if a turn is over.</summary>
+        /// <summary>To be called now and then: waits, if a turn is over. On a busy machine others may have had most of the time.</summary>
         public void Pause()
         {
-            if (Stopwatch.GetElapsedTime(_began) < s_length) return;
-            if (OperatingSystem.IsLinux()) _ = Sleep((uint)s_length.TotalMicroseconds);
-            else Thread.Yield();
-            _began = Stopwatch.GetTimestamp();
+            if (Stopwatch.GetElapsedTime(_looked) < s_length) return;
+            if (TimeRun() - _runBefore >= s_length)
+            {
+                if (OperatingSystem.IsLinux()) _ = Sleep((uint)s_length.TotalMicroseconds);
+                else Thread.Yield();
+                _runBefore = TimeRun();
+            }
+            _looked = Stopwatch.GetTimestamp();
         }
     }
 }
