@@ -171,6 +171,53 @@ public sealed class SnapshotTests
         AssertSame(expected, target.Contents());
     }
 
+    /// <summary>The saver comes to a slot's place some time after the instant; what it finds there may be a slot that had another place then.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Does_not_hold_keys_of_a_slot_that_is_published_later(bool filledMeanwhile)
+    {
+        using var redis = new EngineHarness();
+        redis.Run("SET", "{there}1", "1");
+        redis.Run("SET", "{comes}1", "1");
+        Dictionary<string, string> expected = Contents(redis.Store);
+        SlotTable slots = redis.Store.Slots;
+        int number = KeySlot.Of("comes"u8);
+        Slot comes = slots.Create(number, epoch: 2);
+        if (!filledMeanwhile) comes.Keyspace(0).Add(StringEntry.Create("{comes}2"u8, "2"u8, Expiry.Never));
+        var target = new MemoryTarget();
+        Snapshot snapshot = await BeginAsync(redis, target);
+        if (filledMeanwhile) comes.Keyspace(0).Add(StringEntry.Create("{comes}2"u8, "2"u8, Expiry.Never));
+        comes.Keyspace(0).BeforeChange("{comes}2"u8);
+        slots.Withdraw(slots[number]!);
+        slots.Publish(comes);
+        redis.Run("APPEND", "{comes}2", "x");
+        snapshot.Run();
+        AssertSame(expected, target.Contents());
+        AssertNoMarks(redis.Store);
+    }
+
+    /// <summary>A keyspace that the saver has yet to come to may be put where it has been.</summary>
+    [Fact]
+    public async Task Holds_keys_that_are_swapped_to_where_the_saver_has_been()
+    {
+        using var redis = new EngineHarness(options => options.Databases = Databases);
+        Fill(redis, 300, "");
+        Dictionary<string, string> expected = Contents(redis.Store);
+        int swaps = 0;
+        var target = new MemoryTarget();
+        target.OnAppend = () =>
+        {
+            // The saver holds no gate here.
+            for (; swaps < 5; swaps++) redis.NewClient().Run("SWAPDB", "0", $"{1 + (swaps % 2)}");
+        };
+        Snapshot snapshot = await BeginAsync(redis, target);
+        await Task.Run(() => snapshot.Run());
+        Assert.Equal(5, swaps);
+        AssertSame(expected, target.Contents());
+        AssertNoMarks(redis.Store);
+    }
+
     [Fact]
     public async Task Aborted_leaves_nothing_behind()
     {
