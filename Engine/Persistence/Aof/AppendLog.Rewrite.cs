@@ -109,6 +109,7 @@ public sealed partial class AppendLog
         catch
         {
             _writer.Limit(long.MaxValue);
+            rewrite.Snapshot?.Abort();
             rewrite.Target.Dispose();
             rewrite.NextFile?.Dispose();
             _store.SnapshotTurn.Give();

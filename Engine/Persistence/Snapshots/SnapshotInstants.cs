@@ -19,7 +19,8 @@ internal sealed class SnapshotInstants
     /// <summary>Now is this snapshot's instant, whose number is the next. The caller holds the silo gate exclusively.</summary>
     public void Add(Snapshot snapshot)
     {
-        lock (_changing) Volatile.Write(ref _underWay, [.. _underWay, snapshot]);
+        // Without those that are over: one that was given up before its saver began is removed by nobody else.
+        lock (_changing) Volatile.Write(ref _underWay, [.. _underWay.Where(other => !other.IsOver), snapshot]);
         Volatile.Write(ref _latest, snapshot.Instant);
     }
 
