@@ -8,6 +8,7 @@ namespace OrleansRedis.Tests.Differential;
 internal static class Comparison
 {
     private const string SmallerThanDeleted = "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
+    private const int ShortestWithExponent = 7; // digits after the point, with which 7.2 may write an exponent
     private const long ClockToleranceMs = 5000, ClockToleranceSeconds = 5;
 
     public static bool Same(RespArgument[] command, RespValue redis, RespValue ours, Leeway leeway)
@@ -111,7 +112,7 @@ internal static class Comparison
             return reply;
         string text = reply.Text;
         int point = text.IndexOf('.', StringComparison.Ordinal);
-        bool meant = text.Contains('e', StringComparison.Ordinal) || (point >= 0 && text.Length - point > 8);
+        bool meant = text.Contains('e', StringComparison.Ordinal) || (point >= 0 && text.Length - point > ShortestWithExponent);
         if (!meant || !double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value))
             return reply;
         Span<byte> spelled = stackalloc byte[Engine.Numbers.LongestDouble];
