@@ -29,6 +29,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
 
     private readonly List<(IConnectionListener Listener, Task Accepting)> _listeners = [];
     private IConnectionListenerFactory? _transport;
+    private int _serving; // connections that were accepted and not refused, from that moment on
 
     private ServerOptions Options => server.Options;
 
@@ -40,7 +41,10 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     {
         await BindTcpAsync(cancellation).ConfigureAwait(false);
         if (Options.UnixSocket.Length != 0) await BindUnixAsync(cancellation).ConfigureAwait(false);
+        var limit = new ClientLimit(server);
+        limit.Reduce();
         server.Store.Configuration.OnChange(["port", "bind"], RebindAsync);
+        server.Store.Configuration.OnChange(["maxclients"], limit.CheckAsync);
     }
 
     /// <summary>Stops listening; connections that are there stay.</summary>
@@ -159,6 +163,13 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
             {
                 ConnectionContext? connection = await listener.AcceptAsync().ConfigureAwait(false);
                 if (connection is null) return; // unbound
+                // Who is refused goes before the next one comes: many at once could take all the files that the process may have open.
+                if (Refusal(connection) is { } refusal)
+                {
+                    await RefuseAsync(connection, refusal).ConfigureAwait(false);
+                    continue;
+                }
+                Interlocked.Increment(ref _serving);
                 _ = Task.Run(() => ServeAsync(connection));
             }
             catch (Exception e) when (e is SocketException or IOException)
@@ -170,19 +181,33 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         }
     }
 
+    /// <summary>Completes when the socket is closed, which is up to the connection's loop.</summary>
+    private async Task RefuseAsync(ConnectionContext connection, string refusal)
+    {
+        server.Clients.CountRejected();
+        var closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using CancellationTokenRegistration closing = connection.ConnectionClosed.Register(closed.SetResult);
+        await using (connection.ConfigureAwait(false))
+        {
+            try
+            {
+                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(refusal)).ConfigureAwait(false);
+                await connection.Transport.Output.CompleteAsync().ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                Log.ConnectionFailed(server.Logger, e, 0);
+            }
+        }
+        await closed.Task.WaitAsync(TimeSpan.FromSeconds(1)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
     private async Task ServeAsync(ConnectionContext connection)
     {
         await using (connection.ConfigureAwait(false))
         {
             try
             {
-                if (Refusal(connection) is { } refusal)
-                {
-                    server.Clients.CountRejected();
-                    await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(refusal)).ConfigureAwait(false);
-                    await connection.Transport.Output.CompleteAsync().ConfigureAwait(false);
-                    return;
-                }
                 SetKeepalive(connection);
                 await new ClientConnection(server, connection).RunAsync().ConfigureAwait(false);
             }
@@ -191,11 +216,12 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
                 Log.ConnectionFailed(server.Logger, e, 0);
             }
         }
+        Interlocked.Decrement(ref _serving);
     }
 
     private string? Refusal(ConnectionContext connection)
     {
-        if (server.Clients.Count >= Options.MaxClients) return "-ERR max number of clients reached\r\n";
+        if (Volatile.Read(ref _serving) >= Options.MaxClients) return "-ERR max number of clients reached\r\n";
         bool local = connection.RemoteEndPoint is not IPEndPoint remote || IPAddress.IsLoopback(remote.Address);
         return local || !Options.ProtectedMode || Options.RequirePass.Length != 0 ? null : Denied;
     }

@@ -41,6 +41,17 @@ internal static unsafe partial class Libc
         return ResourceUsage(Thread, usage) < 0 ? default : ((usage[0] * 1e3) + (usage[1] / 1e3), (usage[2] * 1e3) + (usage[3] / 1e3));
     }
 
+    /// <summary>How many files the process may have open; <see cref="long.MaxValue"/> if there is no limit, or none is known.</summary>
+    internal static long OpenFileLimit()
+    {
+        const int OpenFiles = 7;
+        ulong* limits = stackalloc ulong[2]; // struct rlimit: the one that counts, and up to where it may be raised; the runtime has done that
+        return OperatingSystem.IsLinux() && ResourceLimit(OpenFiles, limits) == 0 && limits[0] < long.MaxValue ? (long)limits[0] : long.MaxValue;
+    }
+
+    [LibraryImport("libc", EntryPoint = "getrlimit")]
+    private static partial int ResourceLimit(int resource, ulong* limits);
+
     [LibraryImport("libc", EntryPoint = "getrusage")]
     private static partial int ResourceUsage(int who, long* usage);
 

@@ -48,6 +48,30 @@ public sealed class ConfigurationProcessTests
     }
 
     [Fact]
+    public async Task No_more_clients_are_let_in_than_the_process_can_have_files_open()
+    {
+        await using RedisProcess server = await RedisProcess.StartWithOpenFilesAsync(400);
+        Assert.Contains(server.Log, line => line.Contains("You requested maxclients of 10000 requiring at least ", StringComparison.Ordinal));
+        Assert.Contains(server.Log, line => line.Contains("Current maximum open files is 400. maxclients has been reduced to ", StringComparison.Ordinal));
+        await using RespConnection redis = await server.ConnectAsync();
+        int most = int.Parse((await redis.LineAsync("CONFIG GET maxclients"))[1].Text, System.Globalization.CultureInfo.InvariantCulture);
+        Assert.InRange(most, 50, 272);
+        Assert.StartsWith("-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle the specified number of clients, try with ",
+            (await redis.LineAsync("CONFIG SET maxclients 500")).ToString());
+        List<RespConnection> clients = [];
+        for (int i = 1; i < 600; i++)
+        {
+            RespConnection client = await server.ConnectAsync();
+            clients.Add(client);
+            if (i < most) Assert.Equal("+PONG", (await client.LineAsync("PING")).ToString());
+            else Assert.Equal("-ERR max number of clients reached", (await client.ReadAsync()).ToString());
+        }
+        Assert.Equal("+PONG", (await redis.LineAsync("PING")).ToString());
+        foreach (RespConnection client in clients) await client.DisposeAsync();
+        Assert.DoesNotContain(server.Log, line => line.Contains("Could not accept", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task Shutdown_ends_the_process()
     {
         await using RedisProcess server = await RedisProcess.StartAsync();

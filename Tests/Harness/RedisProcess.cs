@@ -45,20 +45,26 @@ public sealed partial class RedisProcess : IAsyncDisposable
             left.Signal(SigKill);
     };
 
-    private RedisProcess(ServerKind kind, int port, string directory, bool ownsDirectory, string[] directives)
+    private RedisProcess(ServerKind kind, int port, string directory, bool ownsDirectory, string[] directives, int? openFiles = null)
     {
         Kind = kind;
         Port = port;
         Directory = directory;
         UnixSocket = Path.Combine(directory, "redis.sock");
         this.ownsDirectory = ownsDirectory;
-        ProcessStartInfo start = new(kind == ServerKind.Redis ? "redis-server" : OurServer)
+        string program = kind == ServerKind.Redis ? "redis-server" : OurServer;
+        ProcessStartInfo start = new(openFiles is null ? program : "prlimit")
         {
             WorkingDirectory = directory,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             RedirectStandardInput = true,
         };
+        if (openFiles is { } limit)
+        {
+            start.ArgumentList.Add($"--nofile={limit}");
+            start.ArgumentList.Add(program);
+        }
         foreach (string word in (string[])["--port", Text(port), "--unixsocket", UnixSocket, "--dir", directory, "--save", "", "--enable-debug-command", "yes"])
             start.ArgumentList.Add(word);
         if (kind == ServerKind.OrleansRedis)
@@ -148,6 +154,15 @@ public sealed partial class RedisProcess : IAsyncDisposable
         server.Launch();
         await server.WaitForExitAsync(readyTimeout);
         return (server.ExitCode, string.Join('\n', server.Log));
+    }
+
+    /// <summary>Starts our server as a process that may have so many files open.</summary>
+    public static async Task<RedisProcess> StartWithOpenFilesAsync(int openFiles)
+    {
+        RedisProcess server = new(ServerKind.OrleansRedis, FreePort(), NewDirectory(), ownsDirectory: true, [], openFiles);
+        server.Launch();
+        await server.ready.Task.WaitAsync(readyTimeout);
+        return server;
     }
 
     /// <summary>Starts our server in a directory and waits only until it can be connected to, which it can while it loads.</summary>
