@@ -45,6 +45,9 @@ internal sealed class RdbFileWriter
     /// <summary>How many bytes the file has so far, those still in the buffer included.</summary>
     public long Length => _flushed + _buffered;
 
+    /// <summary>How many bytes the stream has been given. Any thread may ask.</summary>
+    public long Given => Volatile.Read(ref _flushed);
+
     private bool MayRaiseVersion { get; }
 
     private bool Compresses { get; }

@@ -171,7 +171,7 @@ public sealed class SnapshotTests
         AssertSame(expected, target.Contents());
     }
 
-    /// <summary>The saver comes to a slot's place some time after the instant; what it finds there may be a slot that had another place then.</summary>
+    /// <summary>The saver comes to a slot's place some time after the instant; what it finds there may be a slot that was not there then.</summary>
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -289,6 +289,19 @@ public sealed class SnapshotTests
         redis.Run("APPEND", "{huge}1", "x");
         Assert.InRange(snapshot.KeysWritten, 1, 5);
         snapshot.Run();
+    }
+
+    [Fact]
+    public async Task Aborted_at_a_keyspace_that_has_left_its_place_leaves_nothing_behind()
+    {
+        using var redis = new EngineHarness(options => options.Databases = Databases);
+        for (int i = 0; i < 20_000; i++) redis.Run("SET", $"{{huge}}{i}", new string('v', 100));
+        var target = new MemoryTarget();
+        Snapshot snapshot = await BeginAsync(redis, target);
+        redis.Run("SWAPDB", "0", "2");
+        target.OnAppend = snapshot.Abort;
+        Assert.Throws<OperationCanceledException>(() => snapshot.Run());
+        AssertNoMarks(redis.Store);
     }
 
     private static async Task AbortOneAsync(EngineHarness redis, int appends)

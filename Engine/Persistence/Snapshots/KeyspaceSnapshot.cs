@@ -23,7 +23,7 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
     private ulong[]? _written;          // a bit for each region; null if there is one
     private uint _next;                 // all regions before it are written
     private uint _left;
-    private bool _isStray;
+    private bool _isStray;              // the saver has been told of the keyspace
 
     [ThreadStatic]
     private static List<object>? t_entries;

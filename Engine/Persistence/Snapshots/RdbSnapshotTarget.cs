@@ -36,7 +36,7 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
     public void Settle()
     {
         bool wanted = isAofBase ? store.Options.AofRewriteIncrementalFsync : store.Options.RdbSaveIncrementalFsync;
-        if (wanted && Volatile.Read(ref _file) is { } file) _writeBehind.Grown(file.SafeFileHandle, RandomAccess.GetLength(file.SafeFileHandle));
+        if (wanted && Volatile.Read(ref _writer) is { } writer) _writeBehind.Grown(_file!.SafeFileHandle, writer.Given);
     }
 
     /// <summary>Makes the file, with what stands at its beginning, unless that has been done.</summary>
@@ -113,8 +113,8 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
             throw new IOException(
                 $"Failed opening the temp RDB file {System.IO.Path.GetFileName(path)} (in server root dir {System.IO.Path.GetDirectoryName(path)}) for saving: {AtomicFile.Reason(failure)}", failure);
         }
-        Volatile.Write(ref _file, file);
-        _writer = new(file, store.Options);
+        _file = file;
+        Volatile.Write(ref _writer, new(file, store.Options));
         _writer.Begin(_nowMs, _usedMemory, isAofBase, store.Functions.Codes);
         foreach (DatabaseCount count in _databases) _writer.Resize(count.Database, count.Keys, count.Expiring);
         return _writer;

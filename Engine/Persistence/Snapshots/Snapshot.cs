@@ -71,6 +71,7 @@ internal sealed class Snapshot
     private readonly SiloGate _siloGate;
     private readonly SlotTable _slots;
     private readonly ISnapshotTarget _target;
+    private readonly Action _settle;
     private readonly List<(int Database, ulong[] Slots)> _places = []; // where there were keys, a bit for each slot
     private readonly ConcurrentQueue<Keyspace> _strays = new(); // that are not where the saver looks
     private readonly ConcurrentBag<byte[]> _buffers;
@@ -93,6 +94,7 @@ internal sealed class Snapshot
         _slots = store.Slots;
         _buffers = store.SnapshotBuffers.Take();
         _target = target;
+        _settle = target.Settle;
     }
 
     /// <summary>The number of its instant; 0 if it is one slot's.</summary>
@@ -172,19 +174,22 @@ internal sealed class Snapshot
         if (open is not null) Try(open);
         SnapshotChunk chunk = Rent();
         BackgroundThread.Turns? turns = exclusive ? null : new();
-        foreach ((Slot slot, int database) in Places())
+        foreach (Place place in Places())
         {
-            Write(slot, database, null, exclusive, turns, ref chunk);
+            Write(place, exclusive, turns, ref chunk);
             if (_over) break;
         }
-        while (!_over && _strays.TryDequeue(out Keyspace? stray)) Write(stray.Slot, stray.Database, stray, exclusive, turns, ref chunk);
         Complete(chunk);
         Append(chunk);
         EmptyQueue(turns);
         bool complete = !_over;
         _over = true;
         _slots.Instants.Remove(this);
-        if (!complete) TakeOffAll(exclusive);
+        if (!complete)
+        {
+            // Every gate is entered, so that nobody is about to put a mark on who has not seen that it is over.
+            foreach (Place place in Places()) TakeOff(place, exclusive);
+        }
         lock (_appending) _queue.Clear(); // and no writer is in the target any more
         while (_spare.TryTake(out SnapshotChunk? spare)) spare.LeaveBuffer(_buffers);
         if (_failure is not null) throw new IOException(_failure.Message, _failure);
@@ -234,29 +239,33 @@ internal sealed class Snapshot
     /// <summary>A keyspace with this snapshot's mark will not be where the saver looks; under the slot's gate.</summary>
     internal void KeepTrackOf(Keyspace keyspace) => _strays.Enqueue(keyspace);
 
-    /// <summary>Where there were keys, by database, as redis-server writes its files; without the slots that have gone.</summary>
-    private IEnumerable<(Slot Slot, int Database)> Places()
+    /// <summary>
+    /// Where marks may be: where there were keys, by database, as redis-server writes its files, in slots that have not gone; and then, until none is left, the strays. Who goes no
+    /// further than one of these finds it again.
+    /// </summary>
+    private IEnumerable<Place> Places()
     {
         foreach ((int database, ulong[] slots) in _places)
         {
             for (int number = 0; number < KeySlot.Count; number++)
             {
-                if ((slots[number / 64] & (1UL << (number % 64))) != 0 && _slots[number] is { } slot) yield return (slot, database);
+                if ((slots[number / 64] & (1UL << (number % 64))) != 0 && _slots[number] is { } slot) yield return new(slot, database, Stray: null);
             }
         }
+        for (; _strays.TryPeek(out Keyspace? stray); _strays.TryDequeue(out _)) yield return new(stray.Slot, stray.Database, stray);
     }
 
-    /// <summary>Writes what is left of a keyspace: a stray, or whichever is at this place.</summary>
-    private void Write(Slot slot, int database, Keyspace? stray, bool exclusive, BackgroundThread.Turns? turns, ref SnapshotChunk chunk)
+    /// <summary>Writes what is left of a keyspace.</summary>
+    private void Write(Place place, bool exclusive, BackgroundThread.Turns? turns, ref SnapshotChunk chunk)
     {
         bool finished = false;
         while (!finished && !_over)
         {
             int keys = chunk.Keys;
-            Enter(slot, exclusive, out int stripe);
+            Enter(place.Slot, exclusive, out int stripe);
             try
             {
-                finished = Find(slot, database, stray) is not { } mark || WriteNext(mark, chunk);
+                finished = Find(place) is not { } mark || WriteNext(mark, chunk);
             }
             catch (Exception failure)
             {
@@ -264,7 +273,7 @@ internal sealed class Snapshot
             }
             finally
             {
-                Exit(slot, exclusive, stripe);
+                Exit(place.Slot, exclusive, stripe);
             }
             keys = chunk.Keys - keys;
             Interlocked.Add(ref _keysWritten, keys);
@@ -272,7 +281,7 @@ internal sealed class Snapshot
             {
                 Complete(chunk);
                 chunk = AppendAndEmpty(chunk);
-                Settle();
+                Try(_settle);
             }
             EmptyQueue(turns);
             if (keys > 0) Delay(keys);
@@ -280,11 +289,11 @@ internal sealed class Snapshot
         }
     }
 
-    /// <summary>This snapshot's mark on a stray, or on the keyspace that is at this place, if there is one; under the slot's gate.</summary>
-    private KeyspaceSnapshot? Find(Slot slot, int database, Keyspace? stray)
+    /// <summary>This snapshot's mark there, if there is one; under the slot's gate.</summary>
+    private KeyspaceSnapshot? Find(Place place)
     {
-        if (stray is not null) return stray.MarkOf(this);
-        if (!slot.IsOpen || slot.KeyspaceIfAny(database) is not { } keyspace) return null;
+        if (place.Stray is not null) return place.Stray.MarkOf(this);
+        if (!place.Slot.IsOpen || place.Slot.KeyspaceIfAny(place.Database) is not { } keyspace) return null;
         keyspace.HearOfInstants();
         return keyspace.MarkOf(this);
     }
@@ -317,19 +326,11 @@ internal sealed class Snapshot
         mark.TakeOff();
     }
 
-    /// <summary>Takes off the marks that are left. Every gate is entered, so that nobody is about to put one on who has not seen that it is over.</summary>
-    private void TakeOffAll(bool exclusive)
+    private void TakeOff(Place place, bool exclusive)
     {
-        foreach ((Slot slot, int database) in Places()) TakeOff(slot, database, null, exclusive);
-        while (_strays.TryDequeue(out Keyspace? stray)) TakeOff(stray.Slot, stray.Database, stray, exclusive);
-    }
-
-    private void TakeOff(Slot slot, int database, Keyspace? keyspace, bool exclusive)
-    {
-        Enter(slot, exclusive, out int stripe);
-        keyspace ??= slot.KeyspaceIfAny(database);
-        if (keyspace?.MarkOf(this) is { } mark) TakeOff(mark);
-        Exit(slot, exclusive, stripe);
+        Enter(place.Slot, exclusive, out int stripe);
+        if (Find(place) is { } mark) TakeOff(mark);
+        Exit(place.Slot, exclusive, stripe);
     }
 
     private void Append(SnapshotChunk chunk)
@@ -362,7 +363,7 @@ internal sealed class Snapshot
     {
         while (Volatile.Read(ref _queuedBytes) > 0 && AppendQueued())
         {
-            Settle();
+            Try(_settle);
             turns?.Pause();
         }
     }
@@ -405,18 +406,6 @@ internal sealed class Snapshot
         try
         {
             chunk.Complete(into);
-        }
-        catch (Exception failure)
-        {
-            Fail(failure);
-        }
-    }
-
-    private void Settle()
-    {
-        try
-        {
-            _target.Settle();
         }
         catch (Exception failure)
         {
@@ -488,4 +477,7 @@ internal sealed class Snapshot
             else Thread.Yield();
         }
     }
+
+    /// <summary>A keyspace: a stray, or whichever belongs to this database of this slot.</summary>
+    private readonly record struct Place(Slot Slot, int Database, Keyspace? Stray);
 }
