@@ -6,7 +6,7 @@ namespace OrleansRedis.Grains;
 /// Runs commands that come from grain calls. What a connection of the gateway does on its I/O thread is done here in a grain's turn,
 /// through the same gates; what must be waited for is awaited with none held.
 /// </summary>
-internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFactory grains)
+public sealed class CommandRunner(Store store, CommandTable commands, SlotHost host)
 {
     /// <summary>Runs one command and returns its reply as RESP3, once the log is durable if replies wait for that.</summary>
     public async Task<byte[]> RunAsync(int database, ReadOnlyMemory<byte>[] arguments)
@@ -77,8 +77,11 @@ internal sealed class CommandRunner(Store store, CommandTable commands, IGrainFa
                     await store.WhenFree(attempt);
                     continue;
                 case Outcome.SlotNotHere:
-                    await grains.GetGrain<IHashSlotGrain>(attempt.Slot).LocateAsync();
-                    if (store.Slots[attempt.Slot] is not null) continue;
+                    if (host.Owns(attempt.Slot))
+                    {
+                        await host.OpenAsync(attempt.Slot);
+                        continue;
+                    }
                     reply.Error("CLUSTERDOWN Hash slot not served"u8);
                     return reply.Written.ToArray();
                 case Outcome.NeedsExclusive:

@@ -1,26 +1,20 @@
 using Microsoft.Extensions.DependencyInjection;
-using Orleans.Configuration;
-using OrleansRedis.Engine;
-using OrleansRedis.Grains.Storage;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Orleans.Runtime.Hosting;
 
 namespace OrleansRedis.Grains;
 
-/// <summary>Adds the slots to a silo.</summary>
+/// <summary>Adds the slots' grains to a silo.</summary>
 public static class SiloBuilderExtensions
 {
     /// <summary>
-    /// Registers what slot grains need: the store that they publish their slots in, where those are stored, and their placement. <see cref="StoredSlots"/> is to
-    /// be started before the silo and stopped after it.
+    /// Registers the grains through which Orleans clients reach the slots. The container must have a <see cref="SlotHost"/>, which opens
+    /// the slots, and a <see cref="CommandRunner"/>; an <see cref="ISlotMap"/>, too, unless this silo owns every slot.
     /// </summary>
-    public static ISiloBuilder AddHashSlots(this ISiloBuilder silo, Store store, ISlotStorage storage) => silo.ConfigureServices(services =>
+    public static ISiloBuilder AddHashSlots(this ISiloBuilder silo) => silo.ConfigureServices(services =>
     {
-        services.AddSingleton(store);
-        services.AddSingleton(new CommandTable(typeof(Store).Assembly));
-        services.AddSingleton<CommandRunner>();
-        services.AddSingleton(storage);
-        services.AddSingleton<StoredSlots>();
-        // A slot with very much data takes longer to be recovered, or its last changes to be stored by a database in trouble, than Orleans would wait.
-        services.Configure<GrainCollectionOptions>(grains => grains.ActivationTimeout = grains.DeactivationTimeout = TimeSpan.FromMinutes(10));
+        services.TryAddSingleton<ISlotMap, SoleSlotMap>();
+        services.AddGrainDirectory(SlotDirectory.Name, static (provider, _) => new SlotDirectory(provider.GetRequiredService<ISlotMap>()));
         services.AddPlacementDirector<SlotPlacementStrategy, SlotPlacementDirector>();
     });
 }

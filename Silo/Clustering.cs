@@ -10,20 +10,25 @@ internal static class Clustering
     private const int UsualSiloPort = 11111;
     private const int UsualGatewayPort = 30000;
 
-    /// <summary>Replaces ports that are to be chosen by ports that are free now, so that two servers on one machine do not get into each other's way.</summary>
-    public static void ChoosePorts(ServerOptions options)
+    /// <summary>
+    /// Adds the cluster's identity, the ports (which it returns), and the membership. A port of 0 becomes Orleans's
+    /// usual one or, if that is taken, one that is free now; if somebody else takes it before the silo does, the silo's start fails, and
+    /// the next attempt chooses anew.
+    /// </summary>
+    public static (int SiloPort, int GatewayPort) AddClustering(this ISiloBuilder silo, ServerOptions options)
     {
-        if (options.OrleansSiloPort == 0) options.OrleansSiloPort = Choose(UsualSiloPort);
-        if (options.OrleansGatewayPort == 0) options.OrleansGatewayPort = Choose(UsualGatewayPort);
+        int siloPort = options.OrleansSiloPort != 0 ? options.OrleansSiloPort : Choose(UsualSiloPort);
+        int gatewayPort = options.OrleansGatewayPort != 0 ? options.OrleansGatewayPort : Choose(UsualGatewayPort);
+        switch (options.OrleansClustering)
+        {
+            case OrleansClustering.Localhost:
+                silo.UseLocalhostClustering(siloPort, gatewayPort, serviceId: options.OrleansServiceId, clusterId: options.OrleansClusterId);
+                break;
+            default:
+                throw new NotSupportedException($"orleans-clustering {options.OrleansClustering} is not known.");
+        }
+        return (siloPort, gatewayPort);
     }
-
-    /// <summary>Adds the cluster's identity, the ports, and the membership.</summary>
-    public static ISiloBuilder AddClustering(this ISiloBuilder silo, ServerOptions options) => options.OrleansClustering switch
-    {
-        OrleansClustering.Localhost => silo.UseLocalhostClustering(
-            options.OrleansSiloPort, options.OrleansGatewayPort, serviceId: options.OrleansServiceId, clusterId: options.OrleansClusterId),
-        _ => throw new NotSupportedException($"orleans-clustering {options.OrleansClustering} is not known."),
-    };
 
     private static int Choose(int usual)
     {

@@ -35,7 +35,6 @@ IoThreads.Configure(configuration.Options);
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
 ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
-Clustering.ChoosePorts(options);
 using var store = new Store(configuration, TimeProvider.System);
 ISlotStorage storage;
 try
@@ -48,18 +47,26 @@ catch (ArgumentException e)
     return 1;
 }
 store.Restrict(Restrictions.Loading);
-builder.Services.AddHostedService<StorageHost>();
-builder.UseOrleans(silo => silo.AddHashSlots(store, storage).AddClustering(options));
+builder.Services.AddSingleton(store);
+builder.Services.AddSingleton(options);
+builder.Services.AddSingleton(storage);
+builder.Services.AddSingleton(new CommandTable(typeof(Store).Assembly));
+builder.Services.AddSingleton<StoredSlots>();
+builder.Services.AddSingleton<SlotHost>();
+builder.Services.AddSingleton<CommandRunner>();
 builder.Services.AddSingleton<ISlotRouter, SlotRouter>();
 builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();
 builder.Services.AddSingleton<IHostLifetime, Signals>();
-// Hosted services start in this order and stop in the other: the slots' store and the silo (added above), its slots, the data in them. The door for clients
-// is open from the beginning, and the first to be closed.
-builder.Services.AddHostedService<SlotActivation>();
+builder.Services.AddSingleton<OrleansHost>();
+// Hosted services start in this order and stop in the other: the slots' store, the slots, the data in them, and the silo, which answers
+// grain calls. The door for clients is open from the beginning, and the first to be closed.
+builder.Services.AddHostedService<StorageHost>();
+builder.Services.AddHostedService<SlotsHost>();
 builder.Services.AddHostedService<DataHost>();
 builder.Services.AddHostedService<ActiveExpiryHost>();
 builder.Services.AddHostedService<RedisHost>();
+builder.Services.AddHostedService(services => services.GetRequiredService<OrleansHost>());
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
 
 IHost host = builder.Build();
@@ -76,7 +83,7 @@ try
 {
     await host.StartAsync();
     await host.WaitForShutdownAsync();
-    return 0;
+    return host.Services.GetRequiredService<OrleansHost>().HasFailed ? 1 : 0;
 }
 catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
 {

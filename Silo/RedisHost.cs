@@ -39,7 +39,6 @@ internal sealed class RedisHost(RedisServer server, RedisListener listener, Stor
     {
         if (!_isOpen) await OpenAsync(cancellationToken);
         SiloLog.Started(logger, ServerVersion.Product, ServerVersion.Own, ServerVersion.Redis, Environment.ProcessId, Stopwatch.GetElapsedTime(Began).TotalSeconds);
-        SiloLog.OrleansListening(logger, Options.OrleansGatewayPort);
         SiloLog.Ready(logger);
     }
 

@@ -16,21 +16,21 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
         ? Console.Out
         : new StreamWriter(Path.Combine(options.Dir, options.LogFile), append: true) { AutoFlush = true };
 
-    public ILogger CreateLogger(string categoryName) => new Category(this, isOurs: categoryName.StartsWith("OrleansRedis", StringComparison.Ordinal));
+    public ILogger CreateLogger(string categoryName) => new Category(this, isOurs: categoryName.StartsWith("OrleansRedis", StringComparison.Ordinal),
+        isWatchdog: categoryName == "Orleans.Runtime.Watchdog");
 
     public void Dispose()
     {
         if (options.LogFile.Length != 0) _output.Dispose();
     }
 
-    private bool IsEnabled(LogLevel level, bool isOurs) => options.LogLevel switch
+    private bool IsEnabled(LogLevel level) => options.LogLevel switch
     {
         RedisLogLevel.Nothing => false,
-        RedisLogLevel.Debug => level >= LogLevel.Debug,
-        RedisLogLevel.Verbose => level >= (isOurs ? LogLevel.Debug : LogLevel.Information),
-        // At the usual level the operator hears of what Redis would say, and of Orleans's troubles.
-        RedisLogLevel.Notice => level >= (isOurs ? LogLevel.Information : LogLevel.Warning),
-        _ => level >= (isOurs ? LogLevel.Warning : LogLevel.Error),
+        RedisLogLevel.Debug => true,
+        RedisLogLevel.Verbose => level >= LogLevel.Debug,
+        RedisLogLevel.Notice => level >= LogLevel.Information,
+        _ => level >= LogLevel.Warning,
     };
 
     private void Write(LogLevel level, string message, Exception? exception)
@@ -43,15 +43,21 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
             _ => '#',
         };
         string time = DateTime.Now.ToString("dd MMM yyyy HH:mm:ss.fff", CultureInfo.InvariantCulture);
-        string line = $"{Environment.ProcessId}:M {time} {mark} {message}";
+        // A message of several lines stays recognizable as one: only its first line begins like an entry.
+        string line = $"{Environment.ProcessId}:M {time} {mark} {message.TrimEnd().ReplaceLineEndings("\n    ")}";
         lock (_writing)
         {
             _output.WriteLine(line);
-            if (exception is not null) _output.WriteLine(exception);
+            if (exception is not null) _output.WriteLine("    " + exception.ToString().ReplaceLineEndings("\n    "));
         }
     }
 
-    private sealed class Category(RedisLog log, bool isOurs) : ILogger
+    /// <summary>
+    /// Where lines come from. Ours say what Redis would say. Of Orleans's and the framework's, the operator hears of trouble; what they
+    /// tell of their ordinary work is for <c>loglevel debug</c>, and so is what only looks like trouble: a start or a wait that was
+    /// called off because the server ends, and the watchdog's remarks about processor time, which it makes at every start.
+    /// </summary>
+    private sealed class Category(RedisLog log, bool isOurs, bool isWatchdog) : ILogger
     {
         /// <summary>What the generic host says when a hosted service throws while it starts.</summary>
         private static readonly EventId s_startFailed = new(11, "HostedServiceStartupFaulted");
@@ -59,13 +65,17 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => log.IsEnabled(logLevel, isOurs);
+        public bool IsEnabled(LogLevel logLevel) => (isOurs || logLevel >= LogLevel.Information) && log.IsEnabled(LevelOf(logLevel, null));
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             if (eventId == s_startFailed) return; // Program says why, without a stack trace
-            if (IsEnabled(logLevel)) log.Write(logLevel, formatter(state, exception), exception);
+            LogLevel level = LevelOf(logLevel, exception);
+            if (IsEnabled(logLevel) && log.IsEnabled(level)) log.Write(level, formatter(state, exception), exception);
         }
+
+        private LogLevel LevelOf(LogLevel level, Exception? exception) =>
+            isOurs || (level >= LogLevel.Warning && !isWatchdog && exception is not OperationCanceledException) ? level : LogLevel.Trace;
     }
 }
 

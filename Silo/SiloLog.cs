@@ -11,14 +11,11 @@ internal static partial class SiloLog
     [LoggerMessage(LogLevel.Information, "Listening on {EndPoint}")]
     public static partial void Listening(ILogger logger, string endPoint);
 
-    [LoggerMessage(LogLevel.Information, "Orleans clients find the grains at port {Port}")]
-    public static partial void OrleansListening(ILogger logger, int port);
-
     [LoggerMessage(LogLevel.Information, "Ready to accept connections")]
     public static partial void Ready(ILogger logger);
 
-    [LoggerMessage(LogLevel.Information, "{Count} hash slots active after {Milliseconds} ms")]
-    public static partial void SlotsActive(ILogger logger, int count, long milliseconds);
+    [LoggerMessage(LogLevel.Information, "{Count} hash slots open after {Milliseconds} ms")]
+    public static partial void SlotsOpen(ILogger logger, int count, long milliseconds);
 
     [LoggerMessage(LogLevel.Warning, "Redis is now ready to exit, bye bye...")]
     public static partial void Bye(ILogger logger);

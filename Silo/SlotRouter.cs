@@ -4,12 +4,13 @@ using OrleansRedis.Grains;
 
 namespace OrleansRedis.Silo;
 
-/// <summary>Asks a slot's grain where the slot is; that activates it if it is active nowhere.</summary>
-internal sealed class SlotRouter(Store store, IGrainFactory grains) : ISlotRouter
+/// <summary>Has a slot of this silo's that is not open opened.</summary>
+internal sealed class SlotRouter(Store store, SlotHost slots) : ISlotRouter
 {
     public async ValueTask<bool> EnsureHereAsync(int slot, CancellationToken cancellation)
     {
-        await grains.GetGrain<IHashSlotGrain>(slot).LocateAsync().WaitAsync(cancellation).ConfigureAwait(false);
-        return store.Slots[slot] is not null;
+        if (!slots.Owns(slot)) return store.Slots[slot] is not null;
+        await slots.OpenAsync(slot).WaitAsync(cancellation).ConfigureAwait(false);
+        return true;
     }
 }

@@ -1,37 +1,31 @@
 using Orleans.Concurrency;
+using Orleans.GrainDirectory;
 using OrleansRedis.Engine;
-using OrleansRedis.Grains.Storage;
 
 namespace OrleansRedis.Grains;
 
 /// <summary>
-/// Owns a slot: while it is active here, the slot is published in this silo's <see cref="SlotTable"/> and every other way in
-/// (connections, background jobs) goes through the slot's gate. So do its own turns, which is why it may be reentrant.
+/// A slot as the world of grains addresses it. It owns nothing: the slot is opened and closed by the silo's <see cref="SlotHost"/>,
+/// whether anybody calls its grain or not, and every way in (connections, background jobs, the turns of this grain) goes through the
+/// slot's gate. That is why the grain may be reentrant, and why it does not matter when it is activated or collected.
 /// </summary>
 [Reentrant]
-[CollectionAgeLimit(AlwaysActive = true)]
 [SlotPlacement]
-internal sealed class HashSlotGrain(Store store, StoredSlots slots, CommandRunner runner, ILocalSiloDetails silo) : Grain, IHashSlotGrain
+[GrainDirectory(SlotDirectory.Name)]
+internal sealed class HashSlotGrain(SlotHost host, CommandRunner runner, ILocalSiloDetails silo) : Grain, IHashSlotGrain
 {
-    private Slot? _slot;
+    private int _number;
 
-    public override async Task OnActivateAsync(CancellationToken cancellationToken)
+    public override Task OnActivateAsync(CancellationToken cancellationToken)
     {
-        int number = checked((int)this.GetPrimaryKeyLong());
-        if ((uint)number >= KeySlot.Count) throw new InvalidOperationException($"There is no slot {number}: they are numbered from 0 to {KeySlot.Count - 1}.");
-        _slot = await slots.OpenAsync(number, OnLost, cancellationToken);
-        store.Slots.Publish(_slot);
+        long number = this.GetPrimaryKeyLong();
+        if ((ulong)number >= KeySlot.Count)
+            throw new InvalidOperationException($"There is no hash slot {number}: they are numbered from 0 to {KeySlot.Count - 1}.");
+        _number = (int)number;
+        return Task.CompletedTask;
     }
 
-    public override async Task OnDeactivateAsync(DeactivationReason reason, CancellationToken cancellationToken)
-    {
-        if (_slot is not null) await slots.CloseAsync(_slot, cancellationToken);
-    }
-
-    public Task<SlotLocation> LocateAsync() => Task.FromResult(new SlotLocation(silo.SiloAddress, _slot!.Epoch));
+    public async Task<SlotLocation> LocateAsync() => new(silo.SiloAddress, (await host.OpenAsync(_number)).Epoch);
 
     public Task<byte[]> ExecuteAsync(int database, ReadOnlyMemory<byte>[] arguments) => runner.RunAsync(database, arguments);
-
-    /// <summary>Whoever has the slot now is asked anew, and it is activated again wherever it belongs.</summary>
-    private void OnLost() => GrainContext.Deactivate(new(DeactivationReasonCode.ApplicationRequested, "The slot has been claimed by someone else."));
 }

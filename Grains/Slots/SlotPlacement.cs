@@ -3,7 +3,7 @@ using Orleans.Runtime.Placement;
 
 namespace OrleansRedis.Grains;
 
-/// <summary>Places slot grains so that every silo gets one contiguous range of slots of equal size.</summary>
+/// <summary>Places slot grains where the slot map says.</summary>
 [AttributeUsage(AttributeTargets.Class)]
 public sealed class SlotPlacementAttribute() : PlacementAttribute(new SlotPlacementStrategy());
 
@@ -11,15 +11,21 @@ public sealed class SlotPlacementAttribute() : PlacementAttribute(new SlotPlacem
 [GenerateSerializer, Immutable, Alias("OrleansRedis.SlotPlacement")]
 public sealed class SlotPlacementStrategy : PlacementStrategy;
 
-/// <summary>Finds the silo for a slot that is active nowhere: silos in the order of their addresses share the slots in the order of their numbers.</summary>
-internal sealed class SlotPlacementDirector : IPlacementDirector
+/// <summary>
+/// Places a slot's grain on the slot's owner. <see cref="SlotDirectory"/> answers first as a rule; this is asked when the silo that it
+/// named has just been declared dead, or when the grain is no slot's.
+/// </summary>
+internal sealed class SlotPlacementDirector(ISlotMap map) : IPlacementDirector
 {
     public Task<SiloAddress> OnAddActivation(PlacementStrategy strategy, PlacementTarget target, IPlacementContext context)
     {
-        SiloAddress[] silos = [.. context.GetCompatibleSilos(target)];
-        if (silos.Length == 1) return Task.FromResult(silos[0]);
-        Array.Sort(silos);
+        SiloAddress[] silos = context.GetCompatibleSilos(target);
         long slot = target.GrainIdentity.GetIntegerKey();
-        return Task.FromResult(silos[(int)(slot * silos.Length / HashSlot.Count)]);
+        // A grain of this type for a number that is no slot's must be told so by someone.
+        if ((ulong)slot >= HashSlot.Count) return Task.FromResult(silos[0]);
+        SiloAddress owner = map.OwnerOf((int)slot) ?? throw new OrleansException($"Hash slot {slot} has no owner at present.");
+        return Array.IndexOf(silos, owner) >= 0
+            ? Task.FromResult(owner)
+            : throw new OrleansException($"Hash slot {slot} belongs to silo {owner}, which is not there.");
     }
 }

@@ -4,16 +4,13 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// Claims slots and brings them to where their stored state says they were. Grains ask for one slot each; who asks at about the same time is served together, so that activating
-/// all slots of a silo takes some tens of statements, not tens of thousands.
+/// Claims slots and brings them to where their stored state says they were: in groups, so that opening all slots of a silo takes some
+/// tens of statements, not tens of thousands.
 /// </summary>
 internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTable commands)
 {
     /// <summary>So many slots are claimed and read together.</summary>
     private const int GroupLength = 1024;
-
-    /// <summary>So long it is waited for others who ask.</summary>
-    private static readonly TimeSpan s_gather = TimeSpan.FromMilliseconds(2);
 
     /// <summary>So long a store that cannot be reached is tried again before those who ask are told.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10), s_retry = TimeSpan.FromMilliseconds(250);
@@ -21,8 +18,6 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
     private static readonly int s_mostWorkers = Math.Clamp(Environment.ProcessorCount, 2, 8);
 
     private readonly Lock _lock = new();
-    private readonly SortedList<int, List<TaskCompletionSource<Slot>>> _asked = [];
-    private int _workers;
 
     /// <summary>Hears of every slot recovered, with the bytes that its snapshot and its log have.</summary>
     public Action<SlotClaim, long, long>? Recovered { get; set; }
@@ -37,75 +32,44 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
         private set;
     }
 
-    /// <summary>A new claim's slot, with everything that is stored of it; not published yet.</summary>
-    public Task<Slot> OpenAsync(int slot)
+    /// <summary>Claims slots and reads everything that is stored of them, in groups; see <see cref="StoredSlots.OpenAsync"/>.</summary>
+    public Task OpenAsync(IReadOnlyList<int> numbers, Action<Slot> opened, Action<int, Exception> failed, CancellationToken cancellation)
     {
-        var opened = new TaskCompletionSource<Slot>(TaskCreationOptions.RunContinuationsAsynchronously);
-        bool start;
-        lock (_lock)
+        var workers = new ParallelOptions { MaxDegreeOfParallelism = s_mostWorkers, CancellationToken = cancellation };
+        return Parallel.ForEachAsync(numbers.Order().Chunk(GroupLength), workers, async (group, _) =>
         {
-            if (!_asked.TryGetValue(slot, out List<TaskCompletionSource<Slot>>? others)) _asked.Add(slot, others = []);
-            others.Add(opened);
-            start = _workers < s_mostWorkers && (_workers == 0 || _asked.Count > GroupLength);
-            if (start) _workers++;
-        }
-        if (start) _ = Task.Run(WorkAsync);
-        return opened.Task;
+            await RecoverAsync([.. group.Select(number => new Recovering(number))], opened, failed).ConfigureAwait(false);
+        });
     }
 
-    private async Task WorkAsync()
-    {
-        while (true)
-        {
-            bool few;
-            lock (_lock) few = _asked.Count < GroupLength;
-            if (few) await Task.Delay(s_gather).ConfigureAwait(false);
-            var group = new List<Recovering>();
-            lock (_lock)
-            {
-                if (_asked.Count == 0)
-                {
-                    _workers--;
-                    return;
-                }
-                // From the end, since that is where it costs nothing to remove them. One slot that is asked for twice is opened twice, one after the other.
-                for (int at = _asked.Count - 1; at >= 0 && group.Count < GroupLength; at--)
-                {
-                    List<TaskCompletionSource<Slot>> waiting = _asked.GetValueAtIndex(at);
-                    group.Add(new(_asked.GetKeyAtIndex(at), waiting[0]));
-                    waiting.RemoveAt(0);
-                    if (waiting.Count == 0) _asked.RemoveAt(at);
-                }
-            }
-            group.Reverse();
-            await RecoverAsync(group).ConfigureAwait(false);
-        }
-    }
-
-    private async Task RecoverAsync(List<Recovering> group)
+    private async Task RecoverAsync(List<Recovering> group, Action<Slot> opened, Action<int, Exception> failed)
     {
         long started = Stopwatch.GetTimestamp();
         using var replay = new SlotReplay(store, commands);
-        while (group.Count != 0)
+        while (true)
         {
             try
             {
                 await ReadAsync(group, replay).ConfigureAwait(false);
-                foreach (Recovering slot in group) Finish(slot);
-                return;
+                break;
             }
             catch (Exception failure)
             {
                 foreach (Recovering slot in group) slot.Abandon(store);
-                // Someone else may have claimed a slot meanwhile; it is claimed again then, as its grain has been placed here.
+                // Someone else may have claimed a slot meanwhile; it is claimed again then, as it is this silo's by the slot map.
                 bool mayPass = failure is SlotStorageException or StaleEpochException;
                 if (!mayPass || Stopwatch.GetElapsedTime(started) > s_patience)
                 {
-                    foreach (Recovering slot in group) slot.Opened.SetException(failure);
+                    foreach (Recovering slot in group) failed(slot.Number, failure);
                     return;
                 }
                 await Task.Delay(s_retry).ConfigureAwait(false);
             }
+        }
+        foreach (Recovering slot in group)
+        {
+            if (slot.Failure is null) opened(Finish(slot));
+            else failed(slot.Number, slot.Failure);
         }
     }
 
@@ -157,25 +121,18 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
         }
     }
 
-    private void Finish(Recovering recovering)
+    private Slot Finish(Recovering recovering)
     {
-        if (recovering.Failure is not null)
-        {
-            recovering.Opened.SetException(recovering.Failure);
-            return;
-        }
         Slot slot = recovering.Slot!;
         SlotReplay.Finish(slot);
         lock (_lock) Counts = (Counts.Slots + 1, Counts.SnapshotBytes + recovering.SnapshotBytes, Counts.LogBytes + recovering.LogBytes, Counts.Effects + recovering.Effects);
         Recovered?.Invoke(new(slot.Number, slot.Epoch), recovering.SnapshotBytes, recovering.LogBytes);
-        recovering.Opened.SetResult(slot);
+        return slot;
     }
 
-    private sealed class Recovering(int number, TaskCompletionSource<Slot> opened)
+    private sealed class Recovering(int number)
     {
         public int Number => number;
-
-        public TaskCompletionSource<Slot> Opened => opened;
 
         public Slot? Slot { get; set; }
 

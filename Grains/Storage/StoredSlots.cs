@@ -4,7 +4,7 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Grains.Storage;
 
-/// <summary>This silo's slots and the store that they come from and go to: opens slots for their grains, and logs what they do.</summary>
+/// <summary>This silo's slots and the store that they come from and go to: opens slots for their host, and logs what they do.</summary>
 public sealed class StoredSlots : IAsyncDisposable
 {
     /// <summary>So long a store that cannot be reached at the start is tried again.</summary>
@@ -73,37 +73,24 @@ public sealed class StoredSlots : IAsyncDisposable
         if (_journal is not null) await _journal.StopAsync(cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>Claims a slot and recovers it; to be published by the caller.</summary>
-    /// <param name="number">The slot.</param>
-    /// <param name="onLost">Called, from any thread, when someone else has claimed it since, and it has been withdrawn for that.</param>
-    /// <param name="cancellation">Stops waiting. The slot is then given up.</param>
-    public async Task<Slot> OpenAsync(int number, Action onLost, CancellationToken cancellation)
+    /// <summary>Claims slots and recovers them; to be published by the caller. A slot that fails does not keep the others from being opened.</summary>
+    /// <param name="numbers">The slots, each once.</param>
+    /// <param name="opened">Gets each slot that is open, from any thread.</param>
+    /// <param name="failed">Gets each slot that could not be opened, and why, from any thread.</param>
+    /// <param name="cancellation">Stops before the next group of slots; those left get neither answer.</param>
+    public async Task OpenAsync(IReadOnlyList<int> numbers, Action<Slot> opened, Action<int, Exception> failed, CancellationToken cancellation)
     {
-        if (_recovery is null)
+        if (_recovery is not null)
         {
-            SlotClaim claim = (await Storage.ClaimAsync([number], cancellation).ConfigureAwait(false))[0];
-            return _store.Slots.Create(claim.Slot, claim.Epoch); // the silo loads its files into all slots together, later
+            await _recovery.OpenAsync(numbers, opened, failed, cancellation).ConfigureAwait(false);
+            return;
         }
-        Task<Slot> opening = _recovery.OpenAsync(number);
-        try
-        {
-            Slot slot = await opening.WaitAsync(cancellation).ConfigureAwait(false);
-            _journal?.OnLost(number, onLost);
-            return slot;
-        }
-        catch (OperationCanceledException)
-        {
-            _ = opening.ContinueWith(opened => SlotReplay.Abandon(_store, opened.Result), CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion, TaskScheduler.Default);
-            throw;
-        }
+        // The silo loads its files into all slots together, later.
+        foreach (SlotClaim claim in await Storage.ClaimAsync(numbers, cancellation).ConfigureAwait(false)) opened(_store.Slots.Create(claim.Slot, claim.Epoch));
     }
 
-    /// <summary>Withdraws a slot, and completes when everything it did is stored.</summary>
-    public async Task CloseAsync(Slot slot, CancellationToken cancellation)
-    {
-        _store.Slots.Withdraw(slot);
-        if (_journal is not null) await _journal.FlushAsync(cancellation).ConfigureAwait(false);
-    }
+    /// <summary>Completes when everything that slots have done so far is stored, or is lost.</summary>
+    public Task FlushAsync(CancellationToken cancellation) => _journal?.FlushAsync(cancellation) ?? Task.CompletedTask;
 
     private IEnumerable<(string Name, string Value)> Describe()
     {

@@ -26,6 +26,7 @@ public sealed class GrainClientFixture : IAsyncLifetime
         GatewayPort = RedisProcess.FreePort();
         _server = await RedisProcess.StartAsync("--orleans-gateway-port", GatewayPort.ToString(CultureInfo.InvariantCulture));
         Resp = await RespConnection.ConnectAsync("127.0.0.1", _server.Port);
+        await _server.WaitForLogAsync("Orleans clients find the grains"); // the silo starts beside the rest, and takes a little longer
         HostApplicationBuilder builder = Host.CreateApplicationBuilder();
         builder.UseOrleansClient(orleans => orleans.UseLocalhostClustering(GatewayPort, serviceId: "orleansredis", clusterId: "orleansredis"));
         _host = builder.Build();

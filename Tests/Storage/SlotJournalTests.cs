@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Grains;
 using OrleansRedis.Grains.Storage;
 using OrleansRedis.Tests.Harness;
 using OrleansRedis.Tests.Persistence;
@@ -60,7 +61,8 @@ public sealed class SlotJournalTests
         var store = new Engine.Store(new ServerOptions { Save = new() }, clock);
         await using var slots = new StoredSlots(store, storage, EngineHarness.Commands);
         await slots.StartAsync(default);
-        store.Slots.Publish(await slots.OpenAsync(SlotOfA, () => { }, default));
+        using var host = new SlotHost(store, slots);
+        await host.TakeAsync([SlotOfA], default);
         Run(store, "SET", A, "1", "PX", "1000");
         Run(store, "INCR", A);
         Run(store, "PERSIST", A);
@@ -69,7 +71,8 @@ public sealed class SlotJournalTests
         var later = new Engine.Store(new ServerOptions { Save = new() }, clock);
         await using var recovered = new StoredSlots(later, storage, EngineHarness.Commands);
         await recovered.StartAsync(default);
-        later.Slots.Publish(await recovered.OpenAsync(SlotOfA, () => { }, default));
+        using var laterHost = new SlotHost(later, recovered);
+        await laterHost.TakeAsync([SlotOfA], default);
         Assert.Equal("2", Run(later, "GET", A));
         store.Dispose();
         later.Dispose();
@@ -144,7 +147,7 @@ public sealed class SlotJournalTests
         await owner.RunStoredAsync("INCR", A);
         await Assert.ThrowsAsync<IOException>(() => zombie.RunStoredAsync("SET", A, "zombie"));
         Assert.Null(zombie.Store.Slots[SlotOfA]);
-        Assert.Equal([SlotOfA], zombie.Lost);
+        Assert.NotNull(zombie.Store.Slots[SlotOfB]);
         // Others are not concerned, and go on.
         Assert.Equal(2L, await zombie.RunStoredAsync("INCR", B));
         Assert.Equal("2", await owner.RunStoredAsync("GET", A));
@@ -168,7 +171,7 @@ public sealed class SlotJournalTests
         await blocking;
         Assert.Equal(2L, await before);
         foreach (Task task in (Task[])[lost, with]) await Assert.ThrowsAsync<IOException>(() => task);
-        Assert.Equal(s_slots.Order(), zombie.Lost.Order());
+        Assert.All(s_slots, slot => Assert.Null(zombie.Store.Slots[slot]));
         await using StoredSilo next = await StoredSilo.StartAsync(storage, s_slots);
         Assert.Equal(["1", "2", "2"], ((object?[])next.Run("MGET", A, B, C)!));
     }
@@ -198,12 +201,13 @@ public sealed class SlotJournalTests
     }
 
     [Fact]
-    public async Task Closing_a_slot_stores_its_last_effects_at_once()
+    public async Task Closing_the_slots_stores_their_last_effects_at_once()
     {
         await using var storage = new FaultyStorage();
         await using StoredSilo silo = await StoredSilo.StartAsync(storage, s_slots, options => options.AppendFsync = AppendFsync.No);
         silo.Run("SET", A, "last");
-        await silo.Slots.CloseAsync(silo.Store.Slots[SlotOfA]!, default);
+        await silo.Host.CloseAllAsync(default);
+        Assert.Null(silo.Store.Slots[SlotOfA]);
         await using StoredSilo next = await StoredSilo.StartAsync(storage, [SlotOfA]);
         Assert.Equal("last", next.Run("GET", A));
     }
@@ -286,7 +290,7 @@ public sealed class SlotJournalTests
         await storage.AppendAsync([new(SlotOfA, claim.Epoch, 1, 2, System.Text.Encoding.ASCII.GetBytes(record))], default);
         await using StoredSilo silo = await StoredSilo.StartAsync(storage, [SlotOfB]);
         long before = silo.Store.UsedMemory;
-        await Assert.ThrowsAsync<InvalidDataException>(() => silo.OpenAsync(SlotOfA));
+        await Assert.ThrowsAsync<InvalidDataException>(() => silo.Host.TakeAsync([SlotOfA], default));
         Assert.Equal(before, silo.Store.UsedMemory);
         Assert.Equal(0, silo.Store.Slots.KeyCount(0));
         Assert.Contains(silo.Log, line => line.Contains($"Slot {SlotOfA} cannot be recovered"));

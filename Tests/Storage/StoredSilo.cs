@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Grains;
 using OrleansRedis.Grains.Storage;
 using Store = OrleansRedis.Engine.Store;
 
@@ -16,6 +17,7 @@ internal sealed class StoredSilo : IAsyncDisposable
         configure?.Invoke(options);
         Store = new Store(options, TimeProvider.System);
         Slots = new StoredSlots(Store, storage, EngineHarness.Commands);
+        Host = new SlotHost(Store, Slots);
         Store.Log.Writer = (_, line) =>
         {
             lock (Log) Log.Add(line);
@@ -26,29 +28,19 @@ internal sealed class StoredSilo : IAsyncDisposable
 
     public StoredSlots Slots { get; }
 
+    public SlotHost Host { get; }
+
     public SlotJournal Journal => Slots.Journal!;
 
     public List<string> Log { get; } = [];
-
-    /// <summary>Slots of which the journal said that they are lost.</summary>
-    public List<int> Lost { get; } = [];
 
     /// <summary>Begins, and opens and publishes slots; all if none is named.</summary>
     public static async Task<StoredSilo> StartAsync(ISlotStorage storage, int[]? slots = null, Action<ServerOptions>? configure = null)
     {
         var silo = new StoredSilo(storage, configure);
         await silo.Slots.StartAsync(default);
-        await Task.WhenAll((slots ?? [.. Enumerable.Range(0, KeySlot.Count)]).Select(silo.OpenAsync));
+        await silo.Host.TakeAsync(slots ?? [.. Enumerable.Range(0, KeySlot.Count)], default);
         return silo;
-    }
-
-    public async Task OpenAsync(int number)
-    {
-        Slot slot = await Slots.OpenAsync(number, () =>
-        {
-            lock (Lost) Lost.Add(number);
-        }, default);
-        Store.Slots.Publish(slot);
     }
 
     /// <summary>Runs a command as a connection does, but does not wait for it to be stored.</summary>
@@ -80,6 +72,7 @@ internal sealed class StoredSilo : IAsyncDisposable
     {
         using var soon = new CancellationTokenSource(TimeSpan.FromMilliseconds(200));
         await Slots.StopAsync(soon.Token);
+        Host.Dispose();
         if (Slots.Journal is not null) await Slots.Journal.DisposeAsync(); // the storage is the test's
         Store.Dispose();
     }

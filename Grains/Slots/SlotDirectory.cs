@@ -1,0 +1,44 @@
+using Orleans.GrainDirectory;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Grains;
+
+/// <summary>
+/// The grain directory of slot grains: the slot map itself. Nothing is registered anywhere, so nothing has to be moved, repaired or
+/// forgotten when silos come and go: a slot's grain is on the slot's owner, whether it has been activated there yet or not.
+/// <para>
+/// Orleans asks three things of a directory. Where is a grain: with the owner. May this activation be the one: yes on the owner, where
+/// the silo's own table of activations lets a grain have only one; anywhere else the answer is the owner's address, to which Orleans
+/// then forwards what has arrived. And forgetting an activation changes nothing, since none is remembered.
+/// </para>
+/// </summary>
+internal sealed class SlotDirectory(ISlotMap map) : IGrainDirectory
+{
+    /// <summary>The name by which <see cref="HashSlotGrain"/> chooses this directory.</summary>
+    public const string Name = "OrleansRedis.SlotMap";
+
+    /// <inheritdoc/>
+    public Task<GrainAddress?> Register(GrainAddress address)
+    {
+        GrainAddress? owner = AddressOf(address.GrainId);
+        return Task.FromResult<GrainAddress?>(owner is null || owner.SiloAddress!.Equals(address.SiloAddress) ? address : owner);
+    }
+
+    /// <inheritdoc/>
+    public Task<GrainAddress?> Lookup(GrainId grainId) => Task.FromResult(AddressOf(grainId));
+
+    /// <inheritdoc/>
+    public Task Unregister(GrainAddress address) => Task.CompletedTask;
+
+    /// <inheritdoc/>
+    public Task UnregisterSilos(List<SiloAddress> siloAddresses) => Task.CompletedTask;
+
+    /// <summary>Null for a number that is no slot's, too: its grain is then placed anywhere, and refuses to be activated.</summary>
+    private GrainAddress? AddressOf(GrainId grain)
+    {
+        long slot = grain.GetIntegerKey();
+        if ((ulong)slot >= KeySlot.Count || map.OwnerOf((int)slot) is not { } owner) return null;
+        // A silo finds its activation by the grain's ID, and makes one if there is none; the activation's own ID is not looked at.
+        return new() { GrainId = grain, SiloAddress = owner, ActivationId = ActivationId.GetDeterministic(grain) };
+    }
+}
