@@ -80,5 +80,15 @@ internal readonly struct KeyEntry : IKeyOf
         return Math.Min(value.ExpiresAtMs, value.InnerExpiresAtMs);
     }
 
-    private static long SlowEarliestExpiryMs(byte[] blob) => Math.Min(Blob.ExpiresAtMs(blob), HashEntry.EarliestExpiryMs(blob));
+    private static long SlowEarliestExpiryMs(byte[] blob) => Math.Min(Blob.ExpiresAtMs(blob), EarliestFieldExpiryMs(blob));
+
+    /// <summary>The earliest time at which a field of a hash in a blob expires: the fields are in the order of their expiry, each followed by its value and that time, which is 0 for none.</summary>
+    public static long EarliestFieldExpiryMs(byte[] blob)
+    {
+        if (Blob.KindOf(blob) != BlobKind.HashListpackEx) return Expiry.Never;
+        Listpack listpack = Listpack.In(blob);
+        if (listpack.IsEmpty) return Expiry.Never;
+        long time = listpack[listpack.Next(listpack.Next(listpack.First))].Integer;
+        return time > 0 ? time : Expiry.Never;
+    }
 }
