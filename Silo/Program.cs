@@ -36,7 +36,8 @@ HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { Disa
 ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
 Clustering.ChoosePorts(options);
-using var store = new Store(configuration, TimeProvider.System);
+using var store = new Store(options, TimeProvider.System);
+using var files = new ServerFiles(store, configuration);
 ISlotStorage storage;
 try
 {
@@ -50,6 +51,7 @@ catch (ArgumentException e)
 store.Restrict(Restrictions.Loading);
 builder.Services.AddHostedService<StorageHost>();
 builder.UseOrleans(silo => silo.AddHashSlots(store, storage).AddClustering(options));
+builder.Services.AddSingleton(files);
 builder.Services.AddSingleton<ISlotRouter, SlotRouter>();
 builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();

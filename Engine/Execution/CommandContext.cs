@@ -37,6 +37,9 @@ public ref partial struct CommandContext
 
     public Store Store { get; }
 
+    /// <summary>What the server keeps in files, for commands about it; where there is no server there are no such commands.</summary>
+    public readonly ServerFiles Files => Store.Files ?? throw new InvalidOperationException("This store has no server.");
+
     public Session Session { get; }
 
     public RespWriter Reply { get; }
@@ -208,7 +211,7 @@ public ref partial struct CommandContext
     }
 
     /// <summary>Whether an entry met on a walk through a keyspace has expired.</summary>
-    internal readonly bool IsDue(object entry) => KeyEntry.ExpiresAtMs(entry) <= NowMs && !Store.ExpiryPaused;
+    internal readonly bool IsDue(object entry) => KeyEntry.ExpiresAtMs(entry) <= NowMs && !Store.IgnoresExpiry;
 
     /// <summary>Deletes an expired key met on a walk through a keyspace, with its effect and event.</summary>
     internal readonly void ExpireMet(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => Store.Expire(keyspace, key, Effects);
@@ -216,7 +219,7 @@ public ref partial struct CommandContext
     /// <summary>An expired key is deleted, and so are the expired fields of a hash, with their effects and events. True if the key is gone.</summary>
     private readonly bool ExpireIfDue(in Entry entry)
     {
-        if (KeyEntry.EarliestExpiryMs(entry.Object) > NowMs || Store.ExpiryPaused) return false;
+        if (KeyEntry.EarliestExpiryMs(entry.Object) > NowMs || Store.IgnoresExpiry) return false;
         return Expire(entry);
     }
 

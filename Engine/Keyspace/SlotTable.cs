@@ -29,6 +29,9 @@ public sealed class SlotTable(int databases)
     /// <summary>The instants that snapshots of all slots have fixed.</summary>
     internal SnapshotInstants Instants { get; } = new();
 
+    /// <summary>What snapshots leave for one another.</summary>
+    internal SnapshotBuffers SnapshotBuffers { get; } = new();
+
     /// <summary>How many slots are published here now.</summary>
     public int PublishedCount => Volatile.Read(ref _publishedCount);
 

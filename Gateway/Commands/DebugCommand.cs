@@ -149,7 +149,7 @@ internal static class DebugCommand
 
     private static void RewriteAll(ref CommandContext call)
     {
-        ServerConfiguration configuration = call.Store.Configuration;
+        ServerConfiguration configuration = call.Files.Configuration;
         call.Continuation = async reply =>
         {
             string? error = await Task.Run(() => configuration.Rewrite(everything: true)).ConfigureAwait(false);
@@ -191,10 +191,10 @@ internal static class DebugCommand
                 return;
             }
         }
-        Store store = call.Store;
+        ServerFiles files = call.Files;
         call.Continuation = async reply =>
         {
-            if (await store.ReloadAsync(save, flush, merge).ConfigureAwait(false) is { } error) reply.Error(error);
+            if (await files.ReloadAsync(save, flush, merge).ConfigureAwait(false) is { } error) reply.Error(error);
             else reply.Ok();
         };
     }
@@ -202,27 +202,27 @@ internal static class DebugCommand
     private static void AofFlushSleep(ref CommandContext call)
     {
         if (!call.TryInt32(2, out int microseconds, 0)) return;
-        call.Store.Aof.FlushSleepMicroseconds = microseconds;
+        call.Files.Aof.FlushSleepMicroseconds = microseconds;
         call.Reply.Ok();
     }
 
     private static void FailSnapshot(ref CommandContext call)
     {
-        Store store = call.Store;
+        ServerFiles files = call.Files;
         call.Continuation = async reply =>
         {
-            await store.Dump.FailAsync().ConfigureAwait(false);
-            await store.Aof.FailRewriteAsync().ConfigureAwait(false);
+            await files.Dump.FailAsync().ConfigureAwait(false);
+            await files.Aof.FailRewriteAsync().ConfigureAwait(false);
             reply.Ok();
         };
     }
 
     private static void LoadAof(ref CommandContext call)
     {
-        Store store = call.Store;
+        ServerFiles files = call.Files;
         call.Continuation = async reply =>
         {
-            if (await store.LoadLogAsync().ConfigureAwait(false) is { } error) reply.Error(error);
+            if (await files.LoadLogAsync().ConfigureAwait(false) is { } error) reply.Error(error);
             else reply.Ok();
         };
     }

@@ -209,11 +209,11 @@ public sealed class AofRewriteTests
     public void It_waits_while_a_snapshot_is_saved_and_for_the_end_of_a_transaction()
     {
         using var redis = new AofHarness();
-        Assert.True(redis.Store.SnapshotTurn.TryTake(SnapshotPurpose.Dump));
+        Assert.True(redis.Files.SnapshotTurn.TryTake(SnapshotPurpose.Dump));
         Assert.Equal("Background append only file rewriting scheduled", redis.Run("BGREWRITEAOF"));
         redis.Log.Tick();
         Assert.Equal(0, redis.Log.Rewrites);
-        redis.Store.SnapshotTurn.Give();
+        redis.Files.SnapshotTurn.Give();
         redis.Log.Tick();
         redis.AwaitRewrite();
         Assert.Equal(1, redis.Log.Rewrites);
@@ -236,7 +236,7 @@ public sealed class AofRewriteTests
         redis.Run("SET", "more", "1", "PX", "100000");
         string digest = redis.Store.DigestOfAll();
         string[] commands = redis.Commands();
-        Assert.Null(await redis.Store.LoadLogAsync());
+        Assert.Null(await redis.Files.LoadLogAsync());
         Assert.Equal(digest, redis.Store.DigestOfAll());
         Assert.Equal(commands, redis.Commands());
         Assert.Equal(Restrictions.None, redis.Store.Restrictions);

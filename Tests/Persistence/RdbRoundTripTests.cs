@@ -127,7 +127,7 @@ public sealed class RdbRoundTripTests
         redis.Run("RPUSH", "other", "stays");
         redis.Run("SET", "k", "changed");
         Assert.Throws<RdbFileException>(() => RdbFiles.Load(redis, file));
-        var loader = new RdbLoader(redis.Store) { ReplacesKeys = true };
+        RdbLoader loader = redis.Files.CreateLoader(replacesKeys: true);
         loader.Load(new MemoryStream(file));
         Assert.Equal("in the file", redis.Run("GET", "k"));
         Assert.Equal(2L, redis.Run("DBSIZE"));

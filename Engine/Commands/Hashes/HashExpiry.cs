@@ -154,7 +154,7 @@ internal static class HashExpiry
         ServerOptions options = call.Store.Options;
         object hash = entry.Object;
         int changed = 0, deleted = 0;
-        bool past = expiresAtMs <= call.NowMs && !call.Store.ExpiryPaused;
+        bool past = expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry;
         for (int i = first, n = 0; i < call.Count; i += step, n++)
         {
             ReadOnlySpan<byte> field = call[i];

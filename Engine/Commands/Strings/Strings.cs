@@ -59,7 +59,7 @@ internal static class Strings
         if (time != 0 && !unit.TryRead(ref call, time, out expiresAtMs)) return;
         ReplyValue(ref call, entry);
         ReadOnlySpan<byte> key = call[1];
-        if (time != 0 && unit.IsAbsolute && expiresAtMs <= call.NowMs && !call.Store.ExpiryPaused)
+        if (time != 0 && unit.IsAbsolute && expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry)
         {
             Delete(ref call, entry.Keyspace, key);
         }

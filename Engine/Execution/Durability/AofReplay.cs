@@ -29,6 +29,7 @@ internal sealed class AofReplay
     private const int HeapBytesPerByte = 2;
 
     private readonly Store _store;
+    private readonly FunctionLibraries _functions;
     private readonly CommandTable _commands;
     private readonly Stream _file;
     private readonly string _name;
@@ -46,9 +47,10 @@ internal sealed class AofReplay
     private long _inTransactionFrom = -1;
     private int _errors;
 
-    public AofReplay(Store store, CommandTable commands, Stream file, string name, CancellationToken cancellation)
+    public AofReplay(ServerFiles files, CommandTable commands, Stream file, string name, CancellationToken cancellation)
     {
-        _store = store;
+        _store = files.Store;
+        _functions = files.Functions;
         _commands = commands;
         _file = file;
         _name = name;
@@ -133,7 +135,7 @@ internal sealed class AofReplay
         if (_commands.Resolve(request) is not { Method: not null } command || !command.AcceptsCount(request.Count))
         {
             if (!IsLibrary(request)) throw Unknown(request);
-            _store.Functions.Add(request[request.Count - 1].ToArray());
+            _functions.Add(request[request.Count - 1].ToArray());
             _arguments.Count = first;
             _read += length;
             return;
