@@ -73,7 +73,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteMemory()
     {
-        long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = Store.SumSlots().Bytes;
+        long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = Store.Slots.Sum().Bytes;
         long system = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Field("used_memory", used);
         Field("used_memory_human", MemorySize.Human(used));
@@ -158,7 +158,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
     private void WriteStats()
     {
         CommandStatistics commands = server.CommandStatistics;
-        (_, long hits, long misses) = Store.SumSlots();
+        (_, long hits, long misses) = Store.Slots.Sum();
         Field("total_connections_received", server.Clients.Accepted);
         Field("total_commands_processed", commands.Calls);
         Field("instantaneous_ops_per_sec", (long)server.Housekeeping.Commands.PerSecond);
@@ -223,7 +223,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteKeyspace()
     {
-        foreach ((int database, long keys, long expiring) in Store.CountKeys()) Field($"db{database}", $"keys={keys},expires={expiring}");
+        foreach ((int database, long keys, long expiring) in Store.Slots.CountKeys()) Field($"db{database}", $"keys={keys},expires={expiring}");
     }
 
     private void Field(string name, string value) => _text.Append(name).Append(':').Append(value).Append("\r\n");

@@ -83,9 +83,6 @@ public ref partial struct CommandContext
     /// <summary>Whether <see cref="Enter"/> waits instead, as long as it takes: not on an I/O thread.</summary>
     internal bool IsPatient { get; set; }
 
-    /// <summary>How many changes the command has made to the data set so far; 0 means that nothing needs to be logged.</summary>
-    public readonly int Changes => _changes;
-
     /// <summary>An argument; 0 is the command's name.</summary>
     public readonly ReadOnlySpan<byte> this[int index]
     {

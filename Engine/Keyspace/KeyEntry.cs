@@ -67,6 +67,9 @@ internal readonly struct KeyEntry : IKeyOf
     /// <summary>Bytes that the entry takes in memory, without its share of the table.</summary>
     public static long Bytes(object entry) => entry is byte[] blob ? Blob.AllocatedBytes(blob.Length) : Unsafe.As<Value>(entry).Bytes;
 
+    /// <summary>The same, with the cell of the table that holds it.</summary>
+    public static long BytesWithCell(object entry) => IntPtr.Size + Bytes(entry);
+
     /// <summary>The earliest time at which the key, or something inside it, expires.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static long EarliestExpiryMs(object entry)
