@@ -6,9 +6,11 @@ namespace OrleansRedis.Gateway;
 /// <summary>What the connections of one silo share: the store, the commands, the clients, and what INFO tells of them.</summary>
 public sealed class RedisServer : IDisposable
 {
-    public RedisServer(Store store, ISlotRouter router, ILoggerFactory loggers)
+    public RedisServer(ServerFiles files, ISlotRouter router, ILoggerFactory loggers)
     {
+        Store store = files.Store;
         Store = store;
+        Files = files;
         Router = router;
         Loggers = loggers;
         Logger = loggers.CreateLogger("OrleansRedis.Gateway");
@@ -23,6 +25,9 @@ public sealed class RedisServer : IDisposable
     }
 
     public Store Store { get; }
+
+    /// <summary>What the server keeps in files.</summary>
+    public ServerFiles Files { get; }
 
     public ServerOptions Options => Store.Options;
 

@@ -19,6 +19,8 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private Store Store => server.Store;
 
+    private ServerFiles Files => server.Files;
+
     /// <summary>The sections of these names; none means "default".</summary>
     public string Show(HashSet<string> wanted)
     {
@@ -56,7 +58,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("hz", server.Options.Hz);
         Field("configured_hz", server.Options.Hz);
         Field("executable", Environment.ProcessPath ?? "");
-        Field("config_file", Store.Configuration.FilePath ?? "");
+        Field("config_file", Files.Configuration.FilePath ?? "");
     }
 
     private void WriteClients()
@@ -71,7 +73,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteMemory()
     {
-        long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = Store.SumSlots().Bytes;
+        long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = Store.Slots.Sum().Bytes;
         long system = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Field("used_memory", used);
         Field("used_memory_human", MemorySize.Human(used));
@@ -85,10 +87,10 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("total_system_memory_human", MemorySize.Human(system));
         Field("maxmemory", server.Options.MaxMemory);
         Field("maxmemory_human", MemorySize.Human(server.Options.MaxMemory));
-        Field("maxmemory_policy", Store.Configuration.Get(["maxmemory-policy"])[0].Value);
+        Field("maxmemory_policy", Files.Configuration.Get(["maxmemory-policy"])[0].Value);
         Field("mem_fragmentation_ratio", Invariant($"{(managed == 0 ? 0 : (double)resident / managed):F2}"));
         Field("mem_fragmentation_bytes", resident - managed);
-        Field("mem_aof_buffer", Store.Aof.BufferBytes);
+        Field("mem_aof_buffer", Files.Aof.BufferBytes);
         Field("mem_clients_normal", server.Clients.All.Sum(client => client.BufferBytes));
         Field("mem_allocator", $"dotnet-{Environment.Version}");
         Field("gc_collections", GC.CollectionCount(0));
@@ -99,8 +101,8 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WritePersistence()
     {
-        DumpFile dump = Store.Dump;
-        SnapshotStatus snapshot = Store.SnapshotTurn.Status;
+        DumpFile dump = Files.Dump;
+        SnapshotStatus snapshot = Files.SnapshotTurn.Status;
         Field("loading", (Store.Restrictions & Restrictions.Loading) != 0 ? 1 : 0);
         Field("async_loading", 0);
         Field("current_cow_peak", snapshot.CopiedBytes);
@@ -119,9 +121,9 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("rdb_current_bgsave_time_sec", dump.CurrentTookSeconds);
         Field("rdb_saves", dump.Saves);
         Field("rdb_last_cow_size", dump.LastCopiedBytes);
-        Field("rdb_last_load_keys_expired", Store.LastLoadKeysExpired);
-        Field("rdb_last_load_keys_loaded", Store.LastLoadKeysLoaded);
-        AppendLog aof = Store.Aof;
+        Field("rdb_last_load_keys_expired", Files.LastLoadKeysExpired);
+        Field("rdb_last_load_keys_loaded", Files.LastLoadKeysLoaded);
+        AppendLog aof = Files.Aof;
         Field("aof_enabled", aof.State == AppendLogState.Off ? 0 : 1);
         Field("aof_rewrite_in_progress", aof.IsRewriting ? 1 : 0);
         Field("aof_rewrite_scheduled", aof.IsRewriteScheduled ? 1 : 0);
@@ -145,7 +147,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
             Field("aof_delayed_fsync", aof.DelayedSyncs);
         }
         foreach ((string name, string value) in Store.Durability?.Statistics ?? []) Field(name, value);
-        if (Store.LoadProgress is not { } progress) return;
+        if (Files.LoadProgress is not { } progress) return;
         Field("loading_start_time", progress.StartedSeconds);
         Field("loading_total_bytes", progress.TotalBytes);
         Field("loading_loaded_bytes", progress.LoadedBytes);
@@ -156,7 +158,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
     private void WriteStats()
     {
         CommandStatistics commands = server.CommandStatistics;
-        (_, long hits, long misses) = Store.SumSlots();
+        (_, long hits, long misses) = Store.Slots.Sum();
         Field("total_connections_received", server.Clients.Accepted);
         Field("total_commands_processed", commands.Calls);
         Field("instantaneous_ops_per_sec", (long)server.Housekeeping.Commands.PerSecond);
@@ -221,7 +223,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteKeyspace()
     {
-        foreach ((int database, long keys, long expiring) in Store.CountKeys()) Field($"db{database}", $"keys={keys},expires={expiring}");
+        foreach ((int database, long keys, long expiring) in Store.Slots.CountKeys()) Field($"db{database}", $"keys={keys},expires={expiring}");
     }
 
     private void Field(string name, string value) => _text.Append(name).Append(':').Append(value).Append("\r\n");

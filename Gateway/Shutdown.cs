@@ -15,6 +15,8 @@ public sealed class Shutdown(RedisServer server)
 
     private Store Store => server.Store;
 
+    private ServerFiles Files => server.Files;
+
     /// <summary>DEBUG PAUSE-CRON: what a signal asks for waits.</summary>
     public bool IsPaused
     {
@@ -41,7 +43,7 @@ public sealed class Shutdown(RedisServer server)
             if (_signal is not null && name == "SIGINT")
             {
                 Store.Log.Warning("You insist... exiting now.");
-                Store.Dump.DeleteTemporaryFiles();
+                Files.Dump.DeleteTemporaryFiles();
                 return false;
             }
             Store.Log.Warning(isLoading ? "Received shutdown signal during loading, scheduling shutdown." : $"Received {name} scheduling shutdown...");
@@ -108,27 +110,27 @@ public sealed class Shutdown(RedisServer server)
     {
         while (true)
         {
-            if (Store.Dump.IsSaving)
+            if (Files.Dump.IsSaving)
             {
                 Store.Log.Warning("There is a child saving an .rdb. Killing it!");
-                await Store.Dump.AbortAsync().ConfigureAwait(false);
+                await Files.Dump.AbortAsync().ConfigureAwait(false);
             }
-            if (!await Store.Aof.PrepareToEndAsync(force).ConfigureAwait(false)) return false;
+            if (!await Files.Aof.PrepareToEndAsync(force).ConfigureAwait(false)) return false;
             await Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
-            if (!Store.Dump.IsSaving && !Store.Aof.IsRewriting) break;
+            if (!Files.Dump.IsSaving && !Files.Aof.IsRewriting) break;
             Store.SiloGate.ExitExclusive(); // a save point, or a rewrite, was quicker
         }
         try
         {
-            if (Store.Aof.State != AppendLogState.Off)
+            if (Files.Aof.State != AppendLogState.Off)
             {
                 Store.Log.Notice("Calling fsync() on the AOF file.");
-                if (!Store.Aof.Flush()) Store.Log.Warning($"Fail to fsync the AOF file: {Store.Aof.WriteError}");
+                if (!Files.Aof.Flush()) Store.Log.Warning($"Fail to fsync the AOF file: {Files.Aof.WriteError}");
             }
             if (saves)
             {
                 Store.Log.Notice("Saving the final RDB snapshot before exiting.");
-                if (!Store.Dump.SaveExclusively(logDigest: true))
+                if (!Files.Dump.SaveExclusively(logDigest: true))
                 {
                     Store.Log.Warning(force ? "Error trying to save the DB. Exit anyway." : "Error trying to save the DB, can't exit.");
                     if (!force) return false;

@@ -7,21 +7,21 @@ namespace OrleansRedis.Silo;
 /// <summary>
 /// Loads the data once the slots are there, unless they have come with it from where they are stored one by one, and then lets commands in that need it.
 /// </summary>
-internal sealed class DataHost(Store store, StoredSlots slots) : IHostedService
+internal sealed class DataHost(ServerFiles files, StoredSlots slots) : IHostedService
 {
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        if (slots.Storage.Scope == StorageScope.Silo) await Task.Run(() => store.LoadFromDisk(cancellationToken), cancellationToken);
-        await Task.Run(store.Aof.Open, cancellationToken);
-        store.Lift(Restrictions.Loading);
-        store.Dump.Start();
-        store.Aof.Start();
+        if (slots.Storage.Scope == StorageScope.Silo) await Task.Run(() => files.Load(cancellationToken), cancellationToken);
+        await Task.Run(files.Aof.Open, cancellationToken);
+        files.Store.Lift(Restrictions.Loading);
+        files.Dump.Start();
+        files.Aof.Start();
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        store.Dump.Dispose();
-        await store.Dump.AbortAsync();
-        await store.Aof.CloseAsync();
+        files.Dump.Dispose();
+        await files.Dump.AbortAsync();
+        await files.Aof.CloseAsync();
     }
 }

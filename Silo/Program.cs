@@ -35,7 +35,8 @@ IoThreads.Configure(configuration.Options);
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
 ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
-using var store = new Store(configuration, TimeProvider.System);
+using var store = new Store(options, TimeProvider.System);
+using var files = new ServerFiles(store, configuration);
 ISlotStorage storage;
 try
 {
@@ -48,6 +49,7 @@ catch (ArgumentException e)
 }
 store.Restrict(Restrictions.Loading);
 builder.Services.AddSingleton(store);
+builder.Services.AddSingleton(files);
 builder.Services.AddSingleton(options);
 builder.Services.AddSingleton(storage);
 builder.Services.AddSingleton(new CommandTable(typeof(Store).Assembly));

@@ -21,7 +21,7 @@ internal sealed class RedisHost(RedisServer server, RedisListener listener, Stor
 
     private ServerOptions Options => server.Options;
 
-    private bool HasDataToLoad => slots.Storage.Scope == StorageScope.Slot || server.Store.HasFilesToLoad;
+    private bool HasDataToLoad => slots.Storage.Scope == StorageScope.Slot || server.Files.HasFilesToLoad;
 
     public Task StartingAsync(CancellationToken cancellationToken) => HasDataToLoad ? OpenAsync(cancellationToken) : Task.CompletedTask;
 

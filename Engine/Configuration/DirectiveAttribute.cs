@@ -43,9 +43,6 @@ public sealed class DirectiveAttribute(string name) : Attribute
     /// <summary>CONFIG SET may change it only if enable-protected-configs says so.</summary>
     public bool Protected { get; init; }
 
-    /// <summary>Its value is a secret that is kept out of logs.</summary>
-    public bool Sensitive { get; init; }
-
     /// <summary>It is for tests of this server only: patterns of CONFIG GET do not show it.</summary>
     public bool Hidden { get; init; }
 

@@ -14,9 +14,6 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     /// <summary>The file they were read from, in full; null if there was none.</summary>
     public string? FilePath { get; private set; }
 
-    /// <summary>Whether the server restarts into the same: it has read nothing from the standard input.</summary>
-    public bool HasReadStandardInput { get; private set; }
-
     /// <summary>
     /// Reads redis-server's command line: <c>[file] [-] [--directive value …]</c>, where "-" is the standard input. What comes later overrides.
     /// Throws <see cref="ConfigurationException"/>, whose message is meant for the standard error.
@@ -25,7 +22,6 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     {
         var text = new StringBuilder();
         string? path = null;
-        bool standardInput = false;
         int i = 0;
         if (i < arguments.Length && arguments[i].Length > 0 && arguments[i][0] != '-')
         {
@@ -35,11 +31,10 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
         if (i < arguments.Length && arguments[i] == "-")
         {
             i++;
-            standardInput = true;
             text.Append('\n').Append(ConfigurationFile.Read("-"));
         }
         if (i < arguments.Length) text.Append('\n').Append(ConfigurationFile.FromArguments(arguments[i..]));
-        var configuration = new ServerConfiguration(new()) { FilePath = path, HasReadStandardInput = standardInput };
+        var configuration = new ServerConfiguration(new()) { FilePath = path };
         ConfigurationFile.Apply(text.ToString(), configuration.Options);
         return configuration;
     }

@@ -76,7 +76,7 @@ public sealed class ServerOptions
     // Security.
 
     /// <summary>requirepass: the default user's password; empty for none.</summary>
-    [Directive("requirepass", Sensitive = true)]
+    [Directive("requirepass")]
     public string RequirePass { get; set; } = "";
 
     /// <summary>enable-debug-command: who may use DEBUG.</summary>
@@ -340,7 +340,7 @@ public sealed class ServerOptions
     public OrleansStorage OrleansStorage { get; set; }
 
     /// <summary>orleans-storage-connection-string: how that store is reached; empty for one that needs nothing.</summary>
-    [Directive("orleans-storage-connection-string", Immutable = true, Sensitive = true)]
+    [Directive("orleans-storage-connection-string", Immutable = true)]
     public string OrleansStorageConnectionString { get; set; } = "";
 }
 

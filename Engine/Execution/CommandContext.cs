@@ -37,6 +37,9 @@ public ref partial struct CommandContext
 
     public Store Store { get; }
 
+    /// <summary>What the server keeps in files, for commands about it; where there is no server there are no such commands.</summary>
+    public readonly ServerFiles Files => Store.Files ?? throw new InvalidOperationException("This store has no server.");
+
     public Session Session { get; }
 
     public RespWriter Reply { get; }
@@ -79,9 +82,6 @@ public ref partial struct CommandContext
 
     /// <summary>Whether <see cref="Enter"/> waits instead, as long as it takes: not on an I/O thread.</summary>
     internal bool IsPatient { get; set; }
-
-    /// <summary>How many changes the command has made to the data set so far; 0 means that nothing needs to be logged.</summary>
-    public readonly int Changes => _changes;
 
     /// <summary>An argument; 0 is the command's name.</summary>
     public readonly ReadOnlySpan<byte> this[int index]
@@ -208,7 +208,7 @@ public ref partial struct CommandContext
     }
 
     /// <summary>Whether an entry met on a walk through a keyspace has expired.</summary>
-    internal readonly bool IsDue(object entry) => KeyEntry.ExpiresAtMs(entry) <= NowMs && !Store.ExpiryPaused;
+    internal readonly bool IsDue(object entry) => KeyEntry.ExpiresAtMs(entry) <= NowMs && !Store.IgnoresExpiry;
 
     /// <summary>Deletes an expired key met on a walk through a keyspace, with its effect and event.</summary>
     internal readonly void ExpireMet(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => Store.Expire(keyspace, key, Effects);
@@ -216,7 +216,7 @@ public ref partial struct CommandContext
     /// <summary>An expired key is deleted, and so are the expired fields of a hash, with their effects and events. True if the key is gone.</summary>
     private readonly bool ExpireIfDue(in Entry entry)
     {
-        if (KeyEntry.EarliestExpiryMs(entry.Object) > NowMs || Store.ExpiryPaused) return false;
+        if (KeyEntry.EarliestExpiryMs(entry.Object) > NowMs || Store.IgnoresExpiry) return false;
         return Expire(entry);
     }
 

@@ -98,7 +98,7 @@ public sealed partial class Store
     /// </summary>
     private bool ExpireFields(in CommandContext call, Slot slot)
     {
-        if (ExpiryPaused || KeepsExpired || slot.KeyspaceIfAny(call.Session.Database) is not { } keyspace) return true;
+        if (IgnoresExpiry || KeepsExpired || slot.KeyspaceIfAny(call.Session.Database) is not { } keyspace) return true;
         Entry entry = keyspace.Find(call.Request[call.Command.HashKey]);
         if (entry.IsMissing || entry.Object is not HashValue hash || hash.ExpiresAtMs <= call.NowMs || hash.InnerExpiresAtMs > call.NowMs) return true;
         EffectUnit unit = t_fieldEffects ??= new();

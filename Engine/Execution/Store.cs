@@ -34,7 +34,7 @@ public readonly record struct Attempt(Outcome Outcome, int Slot = -1);
 /// A silo's share of the data: its slots, the gates to them, and the running of commands inside those gates. The same for every
 /// way in. Callers hold <see cref="SiloGate"/> shared (or exclusively) around every call.
 /// </summary>
-public sealed partial class Store : IDisposable
+public sealed partial class Store : ILogOwner, IDisposable
 {
     /// <summary>In the place of a slot's number: the gate of those who roam.</summary>
     private const int Roaming = -1;
@@ -48,26 +48,13 @@ public sealed partial class Store : IDisposable
     private static List<int>? t_slots;
 
     public Store(ServerOptions options, TimeProvider time)
-        : this(new ServerConfiguration(options), time)
     {
-    }
-
-    /// <param name="configuration">The directives, with the file they came from.</param>
-    /// <param name="time">The clock.</param>
-    public Store(ServerConfiguration configuration, TimeProvider time)
-    {
-        Configuration = configuration;
-        Options = configuration.Options;
+        Options = options;
         Clock = new(time);
         Slots = new(Options.Databases);
         ActiveExpiry = new(this);
         Eviction = new(this);
-        Dump = new(this);
-        Aof = new(this);
     }
-
-    /// <summary>The directives, as CONFIG reads and changes them.</summary>
-    public ServerConfiguration Configuration { get; }
 
     public ServerOptions Options { get; }
 
@@ -80,8 +67,8 @@ public sealed partial class Store : IDisposable
     /// <summary>What the operator is told.</summary>
     public ServerLog Log { get; } = new();
 
-    /// <summary>Function libraries, as files hold them.</summary>
-    public FunctionLibraries Functions { get; } = new();
+    /// <summary>What the server keeps in files; null if there is no server, but only slots.</summary>
+    public ServerFiles? Files { get; internal set; }
 
     /// <summary>The log that replies may have to wait for, and whose errors refuse writes; null while nothing is logged.</summary>
     public IDurability? Durability { get; set; }
@@ -95,18 +82,6 @@ public sealed partial class Store : IDisposable
     /// <summary>Keeps memory below maxmemory.</summary>
     public Eviction Eviction { get; }
 
-    /// <summary>dump.rdb.</summary>
-    public DumpFile Dump { get; }
-
-    /// <summary>The append-only log.</summary>
-    public AppendLog Aof { get; }
-
-    /// <summary>Who is making a snapshot of all slots.</summary>
-    public SnapshotTurn SnapshotTurn { get; } = new();
-
-    /// <summary>What snapshots leave for one another.</summary>
-    internal SnapshotBuffers SnapshotBuffers { get; } = new();
-
     /// <summary>Bytes that the slots of this silo take; what maxmemory limits.</summary>
     public long UsedMemory => Slots.Memory.Bytes;
 
@@ -119,8 +94,8 @@ public sealed partial class Store : IDisposable
     /// <summary>CONFIG RESETSTAT has been asked for; whoever else counts begins anew.</summary>
     public event Action? StatisticsReset;
 
-    /// <summary>DEBUG SET-ACTIVE-EXPIRE and the like do not stop lazy expiry; a paused clock (CLIENT PAUSE, a replica) does.</summary>
-    internal bool ExpiryPaused { get; set; }
+    /// <summary>Nothing expires here by itself: what has expired is said by the effects that are applied (a log that is replayed, a replica).</summary>
+    internal bool IgnoresExpiry { get; set; }
 
     /// <summary>Runs a command, taking the gates it needs, if they are to be had without waiting.</summary>
     public Attempt Execute(ref CommandContext call)
@@ -168,13 +143,19 @@ public sealed partial class Store : IDisposable
     /// <summary>How many keys it is worth foreseeing at once.</summary>
     public const int MostForeseen = Foresight.Most;
 
-    public void Dispose()
+    /// <summary>Empties all databases; the caller holds the silo gate exclusively.</summary>
+    internal void Empty()
     {
-        Dump.Dispose();
-        Aof.Dispose();
-        SiloGate.Dispose();
-        Configuration.Dispose();
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            for (int database = 0; database < Slots.Databases; database++)
+            {
+                if (Slots.KeyCount(database, number) != 0 && Slots[number] is { } slot) WatchedDatabases.Empty(slot, database);
+            }
+        }
     }
+
+    public void Dispose() => SiloGate.Dispose();
 
     /// <summary>Runs a command while the silo gate is held exclusively.</summary>
     public void ExecuteExclusively(ref CommandContext call)

@@ -42,7 +42,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     private readonly uint _unmixer = 1;
 
     /// <param name="expectedCount">How many entries to make room for.</param>
-    /// <param name="commonOrder">The order, and so the cursors of scans, are to be those of every such table with the same secret (see <see cref="KeyHash.UseSecret"/>).</param>
+    /// <param name="commonOrder">The order, and so the cursors of scans, are to be those of every such table in this process.</param>
     public ByteTable(int expectedCount = 0, bool commonOrder = false)
     {
         _cells = Cells.Create(LengthFor(expectedCount));

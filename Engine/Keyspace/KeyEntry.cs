@@ -67,6 +67,9 @@ internal readonly struct KeyEntry : IKeyOf
     /// <summary>Bytes that the entry takes in memory, without its share of the table.</summary>
     public static long Bytes(object entry) => entry is byte[] blob ? Blob.AllocatedBytes(blob.Length) : Unsafe.As<Value>(entry).Bytes;
 
+    /// <summary>The same, with the cell of the table that holds it.</summary>
+    public static long BytesWithCell(object entry) => IntPtr.Size + Bytes(entry);
+
     /// <summary>The earliest time at which the key, or something inside it, expires.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static long EarliestExpiryMs(object entry)
@@ -80,5 +83,15 @@ internal readonly struct KeyEntry : IKeyOf
         return Math.Min(value.ExpiresAtMs, value.InnerExpiresAtMs);
     }
 
-    private static long SlowEarliestExpiryMs(byte[] blob) => Math.Min(Blob.ExpiresAtMs(blob), HashEntry.EarliestExpiryMs(blob));
+    private static long SlowEarliestExpiryMs(byte[] blob) => Math.Min(Blob.ExpiresAtMs(blob), EarliestFieldExpiryMs(blob));
+
+    /// <summary>The earliest time at which a field of a hash in a blob expires: the fields are in the order of their expiry, each followed by its value and that time, which is 0 for none.</summary>
+    public static long EarliestFieldExpiryMs(byte[] blob)
+    {
+        if (Blob.KindOf(blob) != BlobKind.HashListpackEx) return Expiry.Never;
+        Listpack listpack = Listpack.In(blob);
+        if (listpack.IsEmpty) return Expiry.Never;
+        long time = listpack[listpack.Next(listpack.Next(listpack.First))].Integer;
+        return time > 0 ? time : Expiry.Never;
+    }
 }

@@ -40,19 +40,16 @@ internal sealed class KeyWatchers
         foreach (IKeyWatcher watcher in watchers) watcher.KeyChanged(database, key);
     }
 
-    /// <summary>The queue of those that wait for a key; made if there is none.</summary>
-    public BlockedKey BlockedKey(Slot slot, int database, ReadOnlySpan<byte> key)
+    /// <summary>The first watcher of a key that is of this kind; null if there is none.</summary>
+    public T? Find<T>(int database, ReadOnlySpan<byte> key)
+        where T : class, IKeyWatcher
     {
-        if (_bySpan.TryGetValue(new(database, key), out List<IKeyWatcher>? watchers))
+        if (!_bySpan.TryGetValue(new(database, key), out List<IKeyWatcher>? watchers)) return null;
+        foreach (IKeyWatcher watcher in watchers)
         {
-            foreach (IKeyWatcher watcher in watchers)
-            {
-                if (watcher is BlockedKey blocked) return blocked;
-            }
+            if (watcher is T found) return found;
         }
-        var made = new BlockedKey(slot, database, key.ToArray());
-        Add(database, key, made);
-        return made;
+        return null;
     }
 
     /// <summary>The slot is about to leave this silo.</summary>

@@ -112,7 +112,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     public new void Add(object entry)
     {
         base.Add(entry);
-        Count1(entry, +1);
+        CountEntry(entry, +1);
     }
 
     /// <summary>Adds an entry whose key has this hash; false if the key is there.</summary>
@@ -120,7 +120,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     {
         if (!Unsafe.IsNullRef(ref Find(KeyEntry.KeyOf(entry), hash))) return false;
         base.Add(entry, hash);
-        Count1(entry, +1);
+        CountEntry(entry, +1);
         return true;
     }
 
@@ -136,7 +136,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     public new object? Remove(ReadOnlySpan<byte> key)
     {
         object? entry = base.Remove(key);
-        if (entry is not null) Count1(entry, -1);
+        if (entry is not null) CountEntry(entry, -1);
         return entry;
     }
 
@@ -191,12 +191,8 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         return true;
     }
 
-    /// <summary>This keyspace under another database's number, for SWAPDB.</summary>
-    internal Keyspace As(int database)
-    {
-        Database = database;
-        return this;
-    }
+    /// <summary>The keyspace becomes another database's, for SWAPDB.</summary>
+    internal void Renumber(int database) => Database = database;
 
     internal void Replaced(object old, object entry)
     {
@@ -213,7 +209,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         if (after != Expiry.Never) NoteExpiry(after);
     }
 
-    private void Count1(object entry, int sign)
+    private void CountEntry(object entry, int sign)
     {
         long bytes = sign > 0 ? Counted(entry) : -CountedBefore(entry);
         EntryBytes += bytes;

@@ -90,8 +90,8 @@ public sealed class Slot
         Keyspace a = Keyspace(first), b = Keyspace(second);
         a.LeavesPlace();
         b.LeavesPlace();
-        Put(b.As(first), first);
-        Put(a.As(second), second);
+        Put(b, first);
+        Put(a, second);
         _table.Keys.Swap(Number, first, second);
         _table.ExpiringKeys.Swap(Number, first, second);
     }
@@ -139,6 +139,7 @@ public sealed class Slot
 
     private void Put(Keyspace keyspace, int database)
     {
+        keyspace.Renumber(database);
         if (database == 0) _first = keyspace;
         else _others![database] = keyspace;
     }

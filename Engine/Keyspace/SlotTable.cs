@@ -29,6 +29,9 @@ public sealed class SlotTable(int databases)
     /// <summary>The instants that snapshots of all slots have fixed.</summary>
     internal SnapshotInstants Instants { get; } = new();
 
+    /// <summary>What snapshots leave for one another.</summary>
+    internal SnapshotBuffers SnapshotBuffers { get; } = new();
+
     /// <summary>How many slots are published here now.</summary>
     public int PublishedCount => Volatile.Read(ref _publishedCount);
 
@@ -37,6 +40,31 @@ public sealed class SlotTable(int databases)
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => _slots[number];
+    }
+
+    /// <summary>Every database's keys and keys with a time of expiry on this silo, for INFO; databases without keys are left out.</summary>
+    public IEnumerable<(int Database, long Keys, long Expiring)> CountKeys()
+    {
+        for (int database = 0; database < Databases; database++)
+        {
+            long keys = KeyCount(database);
+            if (keys == 0) continue;
+            yield return (database, keys, ExpiringKeys.Sum(database));
+        }
+    }
+
+    /// <summary>Sums over all slots on this silo, read while they go on changing.</summary>
+    public (long Bytes, long Hits, long Misses) Sum()
+    {
+        long bytes = 0, hits = 0, misses = 0;
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (this[number] is not { } slot) continue;
+            bytes += slot.Bytes;
+            hits += slot.Hits;
+            misses += slot.Misses;
+        }
+        return (bytes, hits, misses);
     }
 
     /// <summary>Makes an empty slot; nobody else sees it before <see cref="Publish"/>.</summary>

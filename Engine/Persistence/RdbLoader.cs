@@ -6,10 +6,10 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Loads RDB files into a store. Nobody else changes anything in it meanwhile: it is under <see cref="Restrictions.Loading"/>, or the caller holds the silo gate
+/// Loads RDB files into slots. Nobody else changes anything in it meanwhile: it is under <see cref="Restrictions.Loading"/>, or the caller holds the silo gate
 /// exclusively. Those who may look at keys all the same (DEBUG, WATCH) find each slot whole, under its gate. Neither effects nor events come of it. Of a file with more than a few keys one thread makes the entries and another adds them.
 /// </summary>
-internal sealed class RdbLoader(Store store) : IRdbSink
+internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock clock, ServerLog log, FunctionLibraries functions) : IRdbSink
 {
     /// <summary>How many batches of keys there are, being filled, waiting, or being added.</summary>
     private const int Batches = 8;
@@ -17,7 +17,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
     /// <summary>A file of short strings takes this many times its length in memory; others, less.</summary>
     private const int HeapBytesPerByte = 3;
 
-    private readonly long _startedAtMs = store.Clock.NowMs;
+    private readonly long _startedAtMs = clock.NowMs;
     private readonly BlockingCollection<Batch> _free = [];
     private readonly BlockingCollection<Batch> _full = [];
     private RdbFileReader? _reader;
@@ -57,7 +57,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
     /// <exception cref="RdbFileException">It is damaged, of a newer version, or holds what cannot be loaded. Much of what comes before that has been loaded.</exception>
     public long Load(Stream source)
     {
-        _reader = new(source, this, store.Options);
+        _reader = new(source, this, options);
         using var heap = new LoadingHeap(source.CanSeek ? (source.Length - source.Position) * HeapBytesPerByte : 0);
         _heap = heap;
         try
@@ -82,27 +82,27 @@ internal sealed class RdbLoader(Store store) : IRdbSink
         switch (field)
         {
             case ['%', ..]:
-                store.Log.Notice($"RDB '{field}': {text}");
+                log.Notice($"RDB '{field}': {text}");
                 break;
             case "redis-ver":
-                store.Log.Notice($"Loading RDB produced by version {text}");
+                log.Notice($"Loading RDB produced by version {text}");
                 break;
             case "ctime":
-                store.Log.Notice($"RDB age {Math.Max(0, (_startedAtMs / 1000) - number)} seconds");
+                log.Notice($"RDB age {Math.Max(0, (_startedAtMs / 1000) - number)} seconds");
                 break;
             case "used-mem":
-                store.Log.Notice(string.Create(CultureInfo.InvariantCulture, $"RDB memory usage when created {number / (1024.0 * 1024):F2} Mb"));
+                log.Notice(string.Create(CultureInfo.InvariantCulture, $"RDB memory usage when created {number / (1024.0 * 1024):F2} Mb"));
                 break;
             case "aof-preamble" when number != 0:
-                store.Log.Notice("RDB has an AOF tail");
+                log.Notice("RDB has an AOF tail");
                 break;
             case "aof-base" when number != 0:
-                store.Log.Notice("RDB is base AOF");
+                log.Notice("RDB is base AOF");
                 break;
         }
     }
 
-    void IRdbSink.Library(byte[] code) => store.Functions.Add(code);
+    void IRdbSink.Library(byte[] code) => functions.Add(code);
 
     void IRdbSink.ModuleAux(string module)
     {
@@ -121,7 +121,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
     {
         HandOver();
         // Some more than the average, as most slots do not have just that.
-        int average = keys / Math.Max(1, store.Slots.PublishedCount);
+        int average = keys / Math.Max(1, slots.PublishedCount);
         _keysPerSlot = average < 8 ? 0 : average + (int)Math.Sqrt(average);
         _batch.For(_database, _keysPerSlot);
     }
@@ -133,7 +133,6 @@ internal sealed class RdbLoader(Store store) : IRdbSink
             KeysExpired++;
             return;
         }
-        ServerOptions options = store.Options;
         uint clock = options.UsesLfu
             ? frequency >= 0 ? Access.FromFrequency((byte)frequency, _startedAtMs) : Access.Initial(options, _startedAtMs)
             : idleSeconds >= 0 ? Access.FromIdleSeconds(idleSeconds, _startedAtMs) : Access.Initial(options, _startedAtMs);
@@ -146,7 +145,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
 
     void IRdbSink.Nothing(ReadOnlySpan<byte> key, RdbType type, long expiresAtMs)
     {
-        if (EmptyKeysSkipped++ < 10) store.Log.Notice($"rdbLoadObject skipping empty key: {Encoding.UTF8.GetString(key)}");
+        if (EmptyKeysSkipped++ < 10) log.Notice($"rdbLoadObject skipping empty key: {Encoding.UTF8.GetString(key)}");
     }
 
     void IRdbSink.End(bool hasChecksum)
@@ -162,7 +161,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
         {
             Add(_batch);
         }
-        if (!hasChecksum && _reader!.Version >= RdbFileReader.OldestWithChecksum) store.Log.Notice("RDB file was saved with checksum disabled: no check performed.");
+        if (!hasChecksum && _reader!.Version >= RdbFileReader.OldestWithChecksum) log.Notice("RDB file was saved with checksum disabled: no check performed.");
     }
 
     /// <summary>Gives the batch to the other thread, and takes an empty one.</summary>
@@ -170,7 +169,7 @@ internal sealed class RdbLoader(Store store) : IRdbSink
     {
         if (_batch.Count == 0) return;
         Cancellation.ThrowIfCancellationRequested();
-        if (store.Options.KeyLoadDelay is not 0 and int delay) Delay(_batch.Count, delay);
+        if (options.KeyLoadDelay is not 0 and int delay) Delay(_batch.Count, delay);
         if (_adder is null)
         {
             for (int i = 1; i < Batches; i++) _free.Add(new());
@@ -211,9 +210,9 @@ internal sealed class RdbLoader(Store store) : IRdbSink
         for (int i = 0; i < batch.Count; i++)
         {
             // Slot, keyspace and cell are three cache misses for each key; side by side they take half the time of all this.
-            if (i % Foresight.Most == 0) Foresight.Follow(store.Slots, batch.Database, batch.Keys.AsSpan(i, Math.Min(Foresight.Most, batch.Count - i)));
+            if (i % Foresight.Most == 0) Foresight.Follow(slots, batch.Database, batch.Keys.AsSpan(i, Math.Min(Foresight.Most, batch.Count - i)));
             ref ForeseenKey key = ref batch.Keys[i];
-            Slot slot = store.Slots[key.Slot] ?? throw new InvalidOperationException($"A key of slot {key.Slot}, which is not on this silo, is in the file.");
+            Slot slot = slots[key.Slot] ?? throw new InvalidOperationException($"A key of slot {key.Slot}, which is not on this silo, is in the file.");
             slot.Gate.Enter();
             try
             {

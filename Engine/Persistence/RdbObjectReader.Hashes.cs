@@ -86,7 +86,7 @@ internal readonly ref partial struct RdbObjectReader
         for (int at = listpack.First; at >= 0; at = listpack.Next(at))
         {
             at = listpack.Next(listpack.Next(at));
-            if (!listpack[at].IsInteger || listpack[at].Integer is < 0 or > HashExpiry.LatestMs) throw new RdbFormatException(Failure);
+            if (!listpack[at].IsInteger || listpack[at].Integer is < 0 or > HashField.LatestExpiryMs) throw new RdbFormatException(Failure);
             long expiresAtMs = listpack[at].Integer == 0 ? Expiry.Never : listpack[at].Integer;
             inOrder &= expiresAtMs >= before;
             before = expiresAtMs;
@@ -108,7 +108,7 @@ internal readonly ref partial struct RdbObjectReader
     {
         // Expiries are relative to the earliest, and one more, since 0 is for none. Before the release they were absolute.
         long earliest = type == RdbType.HashMetadata ? _reader.Milliseconds() : 1;
-        if (earliest is < 0 or > HashExpiry.LatestMs) throw new RdbFormatException("Hash read invalid minExpire value");
+        if (earliest is < 0 or > HashField.LatestExpiryMs) throw new RdbFormatException("Hash read invalid minExpire value");
         long count = _reader.Count();
         if (count == 0) return null;
         byte[] room = [];
@@ -116,7 +116,7 @@ internal readonly ref partial struct RdbObjectReader
         for (long done = 0; done < count; done++)
         {
             ulong expiry = _reader.Length();
-            if (expiry > (ulong)(HashExpiry.LatestMs - earliest + 1)) throw new RdbFormatException($"invalid expireAt time: {expiry}");
+            if (expiry > (ulong)(HashField.LatestExpiryMs - earliest + 1)) throw new RdbFormatException($"invalid expireAt time: {expiry}");
             long expiresAtMs = expiry == 0 ? Expiry.Never : earliest + (long)expiry - 1;
             ReadOnlySpan<byte> field = _reader.String(ref room), value = _reader.StringSpan();
             if (hash is byte[] && (field.Length > _options.HashMaxListpackValue || value.Length > _options.HashMaxListpackValue)) hash = HashEntry.ToTable(hash, (int)count);

@@ -42,9 +42,6 @@ public static class GlobPattern
         }
     }
 
-    /// <summary>Whether a pattern can match nothing but itself.</summary>
-    public static bool IsLiteral(ReadOnlySpan<byte> pattern) => pattern.IndexOfAny("*?[\\"u8) < 0;
-
     /// <summary>Whether the pattern is the one that KEYS and SCAN take for "everything", the empty key included.</summary>
     public static bool IsAll(ReadOnlySpan<byte> pattern) => pattern is [(byte)'*'];
 

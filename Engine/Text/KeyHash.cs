@@ -10,20 +10,8 @@ namespace OrleansRedis.Engine;
 /// </summary>
 public static class KeyHash
 {
-    private static ulong s_secret0 = RandomWord();
-    private static ulong s_secret1 = RandomWord();
-
-    /// <summary>
-    /// Sets the secret. SCAN cursors are positions in hash order, so silos between which slots move must share it.
-    /// To be called before the first table is made.
-    /// </summary>
-    public static void UseSecret(ReadOnlySpan<byte> secret)
-    {
-        Span<byte> digest = stackalloc byte[32];
-        SHA256.HashData(secret, digest);
-        s_secret0 = BinaryPrimitives.ReadUInt64LittleEndian(digest) | 1;
-        s_secret1 = BinaryPrimitives.ReadUInt64LittleEndian(digest[8..]) | 1;
-    }
+    private static readonly ulong s_secret0 = RandomWord();
+    private static readonly ulong s_secret1 = RandomWord();
 
     /// <summary>The 32-bit hash of <paramref name="key"/>.</summary>
     public static uint Of(ReadOnlySpan<byte> key)

@@ -213,16 +213,13 @@ public sealed class RespWriter
         _length += bytes.Length;
     }
 
-    /// <summary>Room for at least <paramref name="length"/> bytes, to be filled directly; <see cref="Advance"/> says how many were.</summary>
+    /// <summary>Room for at least <paramref name="length"/> bytes, to be filled directly.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Span<byte> Reserve(int length)
+    private Span<byte> Reserve(int length)
     {
         if (_buffer.Length - _length < length) Grow(length);
         return _buffer.AsSpan(_length);
     }
-
-    /// <summary>Counts bytes that were put into <see cref="Reserve"/>'s span.</summary>
-    public void Advance(int length) => _length += length;
 
     private void Line(byte marker, ReadOnlySpan<byte> text)
     {

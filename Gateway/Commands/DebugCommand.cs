@@ -22,7 +22,7 @@ internal static class DebugCommand
         if (subcommand.Is("HELP"u8) && call.Count == 2) Help(ref call);
         else if (subcommand.Is("AOF-FLUSH-SLEEP"u8) && call.Count == 3) AofFlushSleep(ref call);
         else if (subcommand.Is("CONFIG-REWRITE-FORCE-ALL"u8) && call.Count == 2) RewriteAll(ref call);
-        else if (subcommand.Is("DIGEST"u8) && call.Count == 2) call.Reply.SimpleString(Encoding.ASCII.GetBytes(call.Store.DigestOfAll()));
+        else if (subcommand.Is("DIGEST"u8) && call.Count == 2) call.Reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfAll(call.Store.Slots)));
         else if (subcommand.Is("DIGEST-VALUE"u8)) DigestValues(ref call);
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
@@ -138,7 +138,7 @@ internal static class DebugCommand
     private static void DigestValues(ref CommandContext call)
     {
         call.Reply.Array(call.Count - 2);
-        for (int i = 2; i < call.Count; i++) call.Reply.SimpleString(Encoding.ASCII.GetBytes(call.Store.DigestOf(call[i], call.Session.Database)));
+        for (int i = 2; i < call.Count; i++) call.Reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfKey(call.Store.Slots, call[i], call.Session.Database)));
     }
 
     private static void WriteLog(ref CommandContext call, ClientConnection client)
@@ -149,7 +149,7 @@ internal static class DebugCommand
 
     private static void RewriteAll(ref CommandContext call)
     {
-        ServerConfiguration configuration = call.Store.Configuration;
+        ServerConfiguration configuration = call.Files.Configuration;
         call.Continuation = async reply =>
         {
             string? error = await Task.Run(() => configuration.Rewrite(everything: true)).ConfigureAwait(false);
@@ -160,7 +160,7 @@ internal static class DebugCommand
 
     private static void Object(ref CommandContext call)
     {
-        string? description = call.Store.DescribeEntry(call[2], call.Session.Database, call.NowMs);
+        string? description = DebugObject.Describe(call.Store, call[2], call.Session.Database, call.NowMs);
         if (description is null) call.Reply.Error(Errors.NoSuchKey);
         else call.Reply.SimpleString(Encoding.ASCII.GetBytes(description));
     }
@@ -191,10 +191,10 @@ internal static class DebugCommand
                 return;
             }
         }
-        Store store = call.Store;
+        ServerFiles files = call.Files;
         call.Continuation = async reply =>
         {
-            if (await store.ReloadAsync(save, flush, merge).ConfigureAwait(false) is { } error) reply.Error(error);
+            if (await files.ReloadAsync(save, flush, merge).ConfigureAwait(false) is { } error) reply.Error(error);
             else reply.Ok();
         };
     }
@@ -202,27 +202,27 @@ internal static class DebugCommand
     private static void AofFlushSleep(ref CommandContext call)
     {
         if (!call.TryInt32(2, out int microseconds, 0)) return;
-        call.Store.Aof.FlushSleepMicroseconds = microseconds;
+        call.Files.Aof.FlushSleepMicroseconds = microseconds;
         call.Reply.Ok();
     }
 
     private static void FailSnapshot(ref CommandContext call)
     {
-        Store store = call.Store;
+        ServerFiles files = call.Files;
         call.Continuation = async reply =>
         {
-            await store.Dump.FailAsync().ConfigureAwait(false);
-            await store.Aof.FailRewriteAsync().ConfigureAwait(false);
+            await files.Dump.FailAsync().ConfigureAwait(false);
+            await files.Aof.FailRewriteAsync().ConfigureAwait(false);
             reply.Ok();
         };
     }
 
     private static void LoadAof(ref CommandContext call)
     {
-        Store store = call.Store;
+        ServerFiles files = call.Files;
         call.Continuation = async reply =>
         {
-            if (await store.LoadLogAsync().ConfigureAwait(false) is { } error) reply.Error(error);
+            if (await files.LoadLogAsync().ConfigureAwait(false) is { } error) reply.Error(error);
             else reply.Ok();
         };
     }

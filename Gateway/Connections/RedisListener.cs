@@ -43,8 +43,8 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         if (Options.UnixSocket.Length != 0) await BindUnixAsync(cancellation).ConfigureAwait(false);
         var limit = new ClientLimit(server);
         limit.Reduce();
-        server.Store.Configuration.OnChange(["port", "bind"], RebindAsync);
-        server.Store.Configuration.OnChange(["maxclients"], limit.CheckAsync);
+        server.Files.Configuration.OnChange(["port", "bind"], RebindAsync);
+        server.Files.Configuration.OnChange(["maxclients"], limit.CheckAsync);
     }
 
     /// <summary>Stops listening; connections that are there stay.</summary>

@@ -128,7 +128,7 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
         try
         {
             if (store.Slots[number] is not { } slot) return;
-            large = LargeSlotSnapshot.Begin(store, slot);
+            large = LargeSlotSnapshot.Begin(store.SiloGate, store.Slots, slot, store.Options, store.Clock.NowMs);
             epoch = slot.Epoch;
         }
         finally

@@ -26,6 +26,7 @@ internal sealed class EngineHarness : IDisposable
         var options = new ServerOptions { Save = new() };
         configure?.Invoke(options);
         Store = new Store(options, Time);
+        Files = new ServerFiles(Store, new ServerConfiguration(options));
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
         Store.Effects.Add(_recorder);
         Store.Effects.KeyEvents = _recorder;
@@ -38,6 +39,8 @@ internal sealed class EngineHarness : IDisposable
     public FakeTime Time { get; } = new();
 
     public Store Store { get; }
+
+    public ServerFiles Files { get; }
 
     public long NowMs => Time.NowMs;
 
@@ -70,7 +73,7 @@ internal sealed class EngineHarness : IDisposable
     {
         var copy = new EngineHarness();
         copy.Time.Advance(NowMs - copy.NowMs);
-        copy.Store.ExpiryPaused = true; // what expires is said by the effects
+        copy.Store.IgnoresExpiry = true; // what expires is said by the effects
         foreach (RecordedEffect effect in _recorder.Effects)
         {
             if (effect.IsShare) continue; // together the shares are the command
@@ -79,11 +82,15 @@ internal sealed class EngineHarness : IDisposable
             if (reply is RespError) throw new InvalidOperationException($"The effect '{effect}' replied {reply}.");
         }
         copy._default.Session.Database = 0;
-        copy.Store.ExpiryPaused = false;
+        copy.Store.IgnoresExpiry = false;
         return copy;
     }
 
-    public void Dispose() => Store.Dispose();
+    public void Dispose()
+    {
+        Files.Dispose();
+        Store.Dispose();
+    }
 
     private sealed class Recorder : IEffectConsumer, IKeyEventConsumer
     {

@@ -65,7 +65,7 @@ public sealed class AofRepliesTests : IDisposable
         await SlowDiskAsync(other);
         _gate.Reset();
         Task<RespValue> write = other.CallAsync("SET", "large", new string('y', 100_000));
-        await Eventually.TrueAsync(() => server.Store.Aof.Appended > 200_000, () => "not appended");
+        await Eventually.TrueAsync(() => server.Files.Aof.Appended > 200_000, () => "not appended");
         Task<RespValue[]> reads = redis.PipelineAsync([.. Enumerable.Repeat((RespArgument[])["GET", "large"], 40)]);
         await WaitsAsync(reads);
         await WaitsAsync(write);
@@ -124,7 +124,7 @@ public sealed class AofRepliesTests : IDisposable
         {
             await Task.Delay(5);
             await redis.CallAsync("SET", "a", "1");
-            if (server.Store.Aof.UnwrittenLength == 0) early++;
+            if (server.Files.Aof.UnwrittenLength == 0) early++;
         }
         Assert.InRange(early, 45, 50);
     }
@@ -153,11 +153,11 @@ public sealed class AofRepliesTests : IDisposable
 
     private Task<InProcessServer> StartAsync(AppendFsync policy = AppendFsync.Always) => InProcessServer.StartAsync(
         options => (options.AppendOnly, options.AppendFsync) = (true, policy),
-        store =>
+        files =>
         {
-            store.Aof.OpenFile = (path, empty) => _file = new FaultyFile(LogFile.Open(path, empty)) { SyncGate = _gate };
-            store.Aof.Load(CancellationToken.None);
-            store.Aof.Open();
-            store.Aof.Start();
+            files.Aof.OpenFile = (path, empty) => _file = new FaultyFile(LogFile.Open(path, empty)) { SyncGate = _gate };
+            files.Aof.Load(CancellationToken.None);
+            files.Aof.Open();
+            files.Aof.Start();
         });
 }

@@ -18,18 +18,21 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
         configure?.Invoke(options);
         Store = new Store(options, TimeProvider.System);
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
-        Server = new RedisServer(Store, this, NullLoggerFactory.Instance);
+        Files = new ServerFiles(Store, new ServerConfiguration(options));
+        Server = new RedisServer(Files, this, NullLoggerFactory.Instance);
         _listener = new RedisListener(Server);
     }
 
     public Store Store { get; }
 
+    public ServerFiles Files { get; }
+
     public RedisServer Server { get; }
 
-    public static async Task<InProcessServer> StartAsync(Action<ServerOptions>? configure = null, Action<Store>? prepare = null)
+    public static async Task<InProcessServer> StartAsync(Action<ServerOptions>? configure = null, Action<ServerFiles>? prepare = null)
     {
         var server = new InProcessServer(configure);
-        prepare?.Invoke(server.Store);
+        prepare?.Invoke(server.Files);
         await server._listener.StartAsync(CancellationToken.None);
         return server;
     }
@@ -49,6 +52,7 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
         await _listener.DisposeAsync();
         foreach (ClientConnection client in Server.Clients.All) client.Kill();
         Server.Dispose();
+        Files.Dispose();
         Store.Dispose();
         _directory.Delete(recursive: true);
     }

@@ -33,7 +33,9 @@ internal sealed class AofHarness : IDisposable
 
     public Store Store => Engine.Store;
 
-    public AppendLog Log => Store.Aof;
+    public ServerFiles Files => Engine.Files;
+
+    public AppendLog Log => Files.Aof;
 
     public string DirectoryPath { get; }
 

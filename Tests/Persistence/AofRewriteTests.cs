@@ -16,7 +16,7 @@ public sealed class AofRewriteTests
         foreach (string[] command in RdbDataSet.Commands()) Assert.False(redis.Run(command) is RespError);
         redis.Run("HSET", "fields", "a", "1", "b", "2");
         redis.Run("HPEXPIREAT", "fields", "4102444800000", "FIELDS", "1", "a");
-        string digest = redis.Store.DigestOfAll();
+        string digest = KeyspaceDigest.OfAll(redis.Store.Slots);
         redis.Run("BGREWRITEAOF");
         redis.AwaitRewrite();
         Assert.Equal($"file appendonly.aof.2.base.{(asRdb ? "rdb" : "aof")} seq 2 type b\nfile appendonly.aof.2.incr.aof seq 2 type i\n", redis.Manifest);
@@ -24,7 +24,7 @@ public sealed class AofRewriteTests
         Assert.Contains("Background AOF rewrite finished successfully", redis.Lines);
         redis.Close();
         using AofHarness again = redis.Restart();
-        Assert.Equal(digest, again.Store.DigestOfAll());
+        Assert.Equal(digest, KeyspaceDigest.OfAll(again.Store.Slots));
         Assert.Equal(4102444800000L, ((object?[])again.Run("HPEXPIRETIME", "fields", "FIELDS", "1", "a")!)[0]);
         string[] checkedLog = [Path.Combine(redis.LogPath, "appendonly.aof.manifest")];
         using var output = new StringWriter();
@@ -61,11 +61,11 @@ public sealed class AofRewriteTests
         }
         await stop.CancelAsync();
         await Task.WhenAll(writers);
-        string digest = redis.Store.DigestOfAll();
+        string digest = KeyspaceDigest.OfAll(redis.Store.Slots);
         Assert.EndsWith("file appendonly.aof.6.incr.aof seq 6 type i\n", redis.Manifest, StringComparison.Ordinal);
         redis.Close();
         using AofHarness again = redis.Restart();
-        Assert.Equal(digest, again.Store.DigestOfAll());
+        Assert.Equal(digest, KeyspaceDigest.OfAll(again.Store.Slots));
     }
 
     [Fact]
@@ -209,11 +209,11 @@ public sealed class AofRewriteTests
     public void It_waits_while_a_snapshot_is_saved_and_for_the_end_of_a_transaction()
     {
         using var redis = new AofHarness();
-        Assert.True(redis.Store.SnapshotTurn.TryTake(SnapshotPurpose.Dump));
+        Assert.True(redis.Files.SnapshotTurn.TryTake(SnapshotPurpose.Dump));
         Assert.Equal("Background append only file rewriting scheduled", redis.Run("BGREWRITEAOF"));
         redis.Log.Tick();
         Assert.Equal(0, redis.Log.Rewrites);
-        redis.Store.SnapshotTurn.Give();
+        redis.Files.SnapshotTurn.Give();
         redis.Log.Tick();
         redis.AwaitRewrite();
         Assert.Equal(1, redis.Log.Rewrites);
@@ -234,10 +234,10 @@ public sealed class AofRewriteTests
         redis.Run("BGREWRITEAOF");
         redis.AwaitRewrite();
         redis.Run("SET", "more", "1", "PX", "100000");
-        string digest = redis.Store.DigestOfAll();
+        string digest = KeyspaceDigest.OfAll(redis.Store.Slots);
         string[] commands = redis.Commands();
-        Assert.Null(await redis.Store.LoadLogAsync());
-        Assert.Equal(digest, redis.Store.DigestOfAll());
+        Assert.Null(await redis.Files.LoadLogAsync());
+        Assert.Equal(digest, KeyspaceDigest.OfAll(redis.Store.Slots));
         Assert.Equal(commands, redis.Commands());
         Assert.Equal(Restrictions.None, redis.Store.Restrictions);
         redis.Run("SET", "and", "more");

@@ -24,16 +24,16 @@ public sealed class DumpFileTests : IDisposable
     {
         EngineHarness redis = NewEngine();
         foreach (string[] command in RdbDataSet.Commands()) redis.Run(command);
-        Assert.True(redis.Store.Dump.Changes > 0);
+        Assert.True(redis.Files.Dump.Changes > 0);
         Assert.Equal("OK", redis.Run("SAVE"));
-        Assert.Equal(0, redis.Store.Dump.Changes);
+        Assert.Equal(0, redis.Files.Dump.Changes);
         Assert.Equal(redis.NowMs / 1000, redis.Run("LASTSAVE"));
         Assert.Equal([DumpPath], Directory.GetFiles(_directory));
         EngineHarness other = NewEngine();
-        other.Store.LoadFromDisk(CancellationToken.None);
-        Assert.Equal(redis.Store.DigestOfAll(), other.Store.DigestOfAll());
-        Assert.Equal(redis.Store.CountKeys(), other.Store.CountKeys());
-        Assert.Equal(0, other.Store.Dump.Changes);
+        other.Files.Load(CancellationToken.None);
+        Assert.Equal(KeyspaceDigest.OfAll(redis.Store.Slots), KeyspaceDigest.OfAll(other.Store.Slots));
+        Assert.Equal(redis.Store.Slots.CountKeys(), other.Store.Slots.CountKeys());
+        Assert.Equal(0, other.Files.Dump.Changes);
         Assert.Contains(_log, line => line.StartsWith("Done loading RDB, keys loaded: ", StringComparison.Ordinal));
     }
 
@@ -41,7 +41,7 @@ public sealed class DumpFileTests : IDisposable
     public void Without_a_file_there_is_no_data()
     {
         EngineHarness redis = NewEngine();
-        redis.Store.LoadFromDisk(CancellationToken.None);
+        redis.Files.Load(CancellationToken.None);
         Assert.Equal(0L, redis.Run("DBSIZE"));
         Assert.DoesNotContain(_log, line => line.Contains("loaded"));
     }
@@ -55,9 +55,9 @@ public sealed class DumpFileTests : IDisposable
         redis.Run("SAVE");
         EngineHarness other = NewEngine();
         other.Time.Advance(200);
-        other.Store.LoadFromDisk(CancellationToken.None);
+        other.Files.Load(CancellationToken.None);
         Assert.Equal(1L, other.Run("DBSIZE"));
-        Assert.Equal((1, 1), (other.Store.LastLoadKeysLoaded, other.Store.LastLoadKeysExpired));
+        Assert.Equal((1, 1), (other.Files.LastLoadKeysLoaded, other.Files.LastLoadKeysExpired));
     }
 
     [Theory]
@@ -72,7 +72,7 @@ public sealed class DumpFileTests : IDisposable
         byte[] bytes = File.ReadAllBytes(DumpPath);
         bytes[position < 0 ? bytes.Length + position : position] ^= 0x55;
         File.WriteAllBytes(DumpPath, bytes);
-        string message = Assert.Throws<LoadException>(() => NewEngine().Store.LoadFromDisk(CancellationToken.None)).Message;
+        string message = Assert.Throws<LoadException>(() => NewEngine().Files.Load(CancellationToken.None)).Message;
         Assert.StartsWith($"Fatal error loading the DB: {DumpPath} cannot be loaded beyond byte ", message);
         Assert.Contains($"orleansredis-check-rdb {DumpPath}", message);
     }
@@ -81,10 +81,10 @@ public sealed class DumpFileTests : IDisposable
     public async Task Save_points_save()
     {
         EngineHarness redis = NewEngine(options => options.Save = new(new(10, 5), new(100, 1)));
-        redis.Store.Dump.Start();
+        redis.Files.Dump.Start();
         for (int i = 0; i < 5; i++) redis.Run("SET", $"{i}", "1");
         redis.Time.Advance(10_000);
-        Assert.False(redis.Store.Dump.IsSaving);
+        Assert.False(redis.Files.Dump.IsSaving);
         redis.Time.Advance(1500);
         await SavedAsync(redis, 1);
         Assert.Contains("5 changes in 10 seconds. Saving...", _log);
@@ -92,7 +92,7 @@ public sealed class DumpFileTests : IDisposable
         Assert.Contains(_log, line => line.StartsWith($"dump.rdb: {new FileInfo(DumpPath).Length} bytes, SHA-256 {Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(DumpPath)))}", StringComparison.Ordinal));
 
         redis.Time.Advance(200_000); // nothing has changed since
-        Assert.Equal(1, redis.Store.Dump.Saves);
+        Assert.Equal(1, redis.Files.Dump.Saves);
         redis.Run("SET", "one", "more");
         redis.Time.Advance(1500);
         await SavedAsync(redis, 2);
@@ -103,12 +103,12 @@ public sealed class DumpFileTests : IDisposable
     public async Task After_a_failure_writes_are_refused_until_a_snapshot_succeeds()
     {
         EngineHarness redis = NewEngine(options => options.Save = new(new SavePoint(10, 1)));
-        redis.Store.Dump.Start();
+        redis.Files.Dump.Start();
         Directory.CreateDirectory(DumpPath);
         redis.Run("SET", "a", "1");
         redis.Run("BGSAVE");
-        await Eventually.TrueAsync(() => !redis.Store.Dump.IsSaving);
-        Assert.True(redis.Store.Dump.LastFailed);
+        await Eventually.TrueAsync(() => !redis.Files.Dump.IsSaving);
+        Assert.True(redis.Files.Dump.LastFailed);
         Assert.Contains("Background saving error", _log);
         Assert.Contains(_log, line => line.StartsWith("Error moving temp DB file temp-", StringComparison.Ordinal));
         Assert.Empty(Directory.GetFiles(_directory));
@@ -127,7 +127,7 @@ public sealed class DumpFileTests : IDisposable
         Directory.Delete(DumpPath);
         redis.Time.Advance(30_000);
         await SavedAsync(redis, 2);
-        Assert.False(redis.Store.Dump.LastFailed);
+        Assert.False(redis.Files.Dump.LastFailed);
         Assert.Equal(Restrictions.None, redis.Store.Restrictions);
     }
 
@@ -141,28 +141,28 @@ public sealed class DumpFileTests : IDisposable
         Assert.Equal("ERR Background save already in progress", Error(redis.Run("BGSAVE", "SCHEDULE")));
         Assert.Equal("ERR Background save already in progress", Error(redis.Run("SAVE")));
         Assert.Equal("ERR syntax error", Error(redis.Run("BGSAVE", "NOW")));
-        SnapshotStatus status = redis.Store.SnapshotTurn.Status;
+        SnapshotStatus status = redis.Files.SnapshotTurn.Status;
         Assert.Equal(30, status.Keys);
         redis.Run(["DEL", .. Enumerable.Range(0, 30).Select(i => $"{i}")]);
-        Assert.True(redis.Store.SnapshotTurn.Status.CopiedBytes > 0);
+        Assert.True(redis.Files.SnapshotTurn.Status.CopiedBytes > 0);
         await SavedAsync(redis, 1);
-        Assert.Equal(default, redis.Store.SnapshotTurn.Status);
-        Assert.True(redis.Store.Dump.LastCopiedBytes > 0);
-        Assert.Equal(30, redis.Store.Dump.Changes); // those made meanwhile are not in the file
+        Assert.Equal(default, redis.Files.SnapshotTurn.Status);
+        Assert.True(redis.Files.Dump.LastCopiedBytes > 0);
+        Assert.Equal(30, redis.Files.Dump.Changes); // those made meanwhile are not in the file
     }
 
     [Fact]
     public async Task A_snapshot_that_cannot_be_made_now_can_be_scheduled()
     {
         EngineHarness redis = NewEngine();
-        redis.Store.Dump.Start();
+        redis.Files.Dump.Start();
         redis.Run("SET", "a", "1");
-        Assert.True(redis.Store.SnapshotTurn.TryTake(SnapshotPurpose.AofRewrite));
+        Assert.True(redis.Files.SnapshotTurn.TryTake(SnapshotPurpose.AofRewrite));
         Assert.StartsWith("ERR Another child process is active (AOF?)", Error(redis.Run("BGSAVE")));
         Assert.Equal("Background saving scheduled", redis.Run("BGSAVE", "SCHEDULE"));
         redis.Time.Advance(1000);
-        Assert.Equal(0, redis.Store.Dump.Saves);
-        redis.Store.SnapshotTurn.Give();
+        Assert.Equal(0, redis.Files.Dump.Saves);
+        redis.Files.SnapshotTurn.Give();
         redis.Time.Advance(1000);
         await SavedAsync(redis, 1);
 
@@ -174,7 +174,7 @@ public sealed class DumpFileTests : IDisposable
         redis.Time.Advance(1000);
         await SavedAsync(redis, 2);
         EngineHarness other = NewEngine();
-        other.Store.LoadFromDisk(CancellationToken.None);
+        other.Files.Load(CancellationToken.None);
         Assert.Equal(3L, other.Run("DBSIZE"));
     }
 
@@ -185,10 +185,10 @@ public sealed class DumpFileTests : IDisposable
         for (int i = 0; i < 30; i++) redis.Run("SET", $"{i}", "1");
         redis.Run("BGSAVE");
         redis.Run("FLUSHALL");
-        await Eventually.TrueAsync(() => !redis.Store.Dump.IsSaving);
+        await Eventually.TrueAsync(() => !redis.Files.Dump.IsSaving);
         Assert.Contains("Background saving aborted", _log);
-        Assert.False(redis.Store.Dump.LastFailed);
-        Assert.Equal(60, redis.Store.Dump.Changes);
+        Assert.False(redis.Files.Dump.LastFailed);
+        Assert.Equal(60, redis.Files.Dump.Changes);
         Assert.Empty(Directory.GetFiles(_directory));
     }
 
@@ -203,9 +203,9 @@ public sealed class DumpFileTests : IDisposable
         redis.Run("SET", "a", "1");
         redis.Run("BGSAVE");
         redis.Run("FLUSHALL");
-        await Eventually.TrueAsync(() => !redis.Store.Dump.IsSaving);
+        await Eventually.TrueAsync(() => !redis.Files.Dump.IsSaving);
         EngineHarness other = NewEngine();
-        other.Store.LoadFromDisk(CancellationToken.None);
+        other.Files.Load(CancellationToken.None);
         Assert.Equal(0L, other.Run("DBSIZE"));
         Assert.Contains("Done loading RDB, keys loaded: 0, keys expired: 0.", _log);
     }
@@ -219,11 +219,11 @@ public sealed class DumpFileTests : IDisposable
         redis.Store.Options.RdbKeySaveDelay = 0;
         for (int i = 0; i < 30; i++) redis.Run("SET", $"{i}", "late");
         await redis.Store.SiloGate.EnterExclusiveAsync();
-        Assert.True(redis.Store.Dump.SaveExclusively());
+        Assert.True(redis.Files.Dump.SaveExclusively());
         redis.Store.SiloGate.ExitExclusive();
-        await Eventually.TrueAsync(() => !redis.Store.Dump.IsSaving);
+        await Eventually.TrueAsync(() => !redis.Files.Dump.IsSaving);
         EngineHarness other = NewEngine();
-        other.Store.LoadFromDisk(CancellationToken.None);
+        other.Files.Load(CancellationToken.None);
         Assert.Equal("late", other.Run("GET", "7"));
         Assert.Equal([DumpPath], Directory.GetFiles(_directory));
     }
@@ -236,15 +236,15 @@ public sealed class DumpFileTests : IDisposable
         redis.Run("SAVE");
         redis.Run("SET", "a", "changed");
         redis.Run("SET", "b", "new");
-        Assert.Equal("ERR Error trying to load the RDB dump", await redis.Store.ReloadAsync(save: false, flush: false, merge: false));
-        Assert.Null(await redis.Store.ReloadAsync(save: false, flush: false, merge: true));
+        Assert.Equal("ERR Error trying to load the RDB dump", await redis.Files.ReloadAsync(save: false, flush: false, merge: false));
+        Assert.Null(await redis.Files.ReloadAsync(save: false, flush: false, merge: true));
         Assert.Equal("[saved, new]", Show(redis.Run("MGET", "a", "b")));
-        Assert.Null(await redis.Store.ReloadAsync(save: false, flush: true, merge: false));
+        Assert.Null(await redis.Files.ReloadAsync(save: false, flush: true, merge: false));
         Assert.Equal("[saved, ]", Show(redis.Run("MGET", "a", "b")));
         redis.Run("SET", "b", "new");
         EngineClient watcher = redis.NewClient();
         watcher.Run("WATCH", "a");
-        Assert.Null(await redis.Store.ReloadAsync(save: true, flush: true, merge: false));
+        Assert.Null(await redis.Files.ReloadAsync(save: true, flush: true, merge: false));
         Assert.Equal("[saved, new]", Show(redis.Run("MGET", "a", "b")));
         Assert.Equal(Restrictions.None, redis.Store.Restrictions);
         watcher.Run("MULTI");
@@ -255,7 +255,7 @@ public sealed class DumpFileTests : IDisposable
     public void What_killed_processes_have_left_is_deleted()
     {
         foreach (string name in (string[])["temp-999999999.rdb", "temp-999999999-3.rdb", "temp-mine.rdb", "temp-1.rdb"]) File.WriteAllText(Path.Combine(_directory, name), "");
-        NewEngine().Store.LoadFromDisk(CancellationToken.None);
+        NewEngine().Files.Load(CancellationToken.None);
         Assert.Equal(["temp-1.rdb", "temp-mine.rdb"], Directory.GetFiles(_directory).Select(Path.GetFileName).Order());
     }
 
@@ -354,13 +354,13 @@ public sealed class DumpFileTests : IDisposable
 
     private static async Task SavedAsync(EngineHarness redis, int times)
     {
-        await Eventually.TrueAsync(() => redis.Store.Dump.Saves == times, () => $"saved {redis.Store.Dump.Saves} times");
-        await Eventually.TrueAsync(() => !redis.Store.Dump.IsSaving);
-        Assert.False(redis.Store.Dump.LastFailed);
+        await Eventually.TrueAsync(() => redis.Files.Dump.Saves == times, () => $"saved {redis.Files.Dump.Saves} times");
+        await Eventually.TrueAsync(() => !redis.Files.Dump.IsSaving);
+        Assert.False(redis.Files.Dump.LastFailed);
     }
 
     private static async Task SetAsync(EngineHarness redis, string name, string value) =>
-        Assert.Null(await redis.Store.Configuration.SetAsync([(name, value)], isLocal: true));
+        Assert.Null(await redis.Files.Configuration.SetAsync([(name, value)], isLocal: true));
 
     private static string Error(object? reply) => Assert.IsType<RespError>(reply).ToString().TrimStart('-');
 

@@ -11,7 +11,7 @@ internal static class RdbFiles
     {
         using var stream = new MemoryStream();
         var file = new RdbFileWriter(stream, store.Options);
-        file.Begin(store.Clock.NowMs, store.UsedMemory, isAofBase: false, store.Functions.Codes);
+        file.Begin(store.Clock.NowMs, store.UsedMemory, isAofBase: false, store.Files!.Functions.Codes);
         for (int database = 0; database < store.Slots.Databases; database++)
         {
             if (store.Slots.KeyCount(database) > 0) file.Resize(database, store.Slots.KeyCount(database), 0);
@@ -35,7 +35,7 @@ internal static class RdbFiles
     /// <summary>Loads a file into an engine and returns what did it.</summary>
     public static RdbLoader Load(EngineHarness engine, byte[] file)
     {
-        var loader = new RdbLoader(engine.Store);
+        RdbLoader loader = engine.Files.CreateLoader();
         long length = loader.Load(new MemoryStream(file));
         if (length != file.Length) throw new InvalidOperationException($"{length} bytes of {file.Length} were read.");
         return loader;

@@ -75,7 +75,7 @@ public sealed class RdbOldFilesTests
     {
         using var redis = new EngineHarness();
         byte[] file = new RdbFileBuilder(10).Opcode(RdbOpcode.ExpireTimeMs).Milliseconds(redis.NowMs - 1).Key(RdbType.String, "past").Text("v").Build();
-        var loader = new RdbLoader(redis.Store) { KeepsExpired = true };
+        RdbLoader loader = redis.Files.CreateLoader(keepsExpired: true);
         loader.Load(new MemoryStream(file));
         Assert.Equal(1, loader.KeysLoaded);
     }
@@ -86,7 +86,7 @@ public sealed class RdbOldFilesTests
         using var redis = new EngineHarness();
         byte[] file = new RdbFileBuilder(10).Key(RdbType.String, "k").Text("v").Build();
         using var stream = new MemoryStream([.. "before"u8, .. file, .. "*1\r\n$4\r\nPING\r\n"u8]) { Position = 6 };
-        Assert.Equal(file.Length, new RdbLoader(redis.Store).Load(stream));
+        Assert.Equal(file.Length, redis.Files.CreateLoader().Load(stream));
         Assert.Equal(6 + file.Length, stream.Position);
     }
 
@@ -221,13 +221,13 @@ public sealed class RdbOldFilesTests
             .Opcode(RdbOpcode.SlotInfo).Length(1).Length(2).Length(3)
             .Key(RdbType.String, "k").Text("v"));
         Assert.Equal("7.4.0", loader.Aux["redis-ver"]);
-        Assert.Equal("#!lua name=l\ncode", Encoding.ASCII.GetString(Assert.Single(redis.Store.Functions.Codes)));
+        Assert.Equal("#!lua name=l\ncode", Encoding.ASCII.GetString(Assert.Single(redis.Files.Functions.Codes)));
         using var again = new EngineHarness();
         RdbFiles.Load(again, new RdbFileBuilder(12).Opcode(RdbOpcode.Function2).Text("#!lua name=l\nolder code").Build());
         RdbFiles.Load(again, RdbFiles.Save(redis.Store));
-        Assert.Equal(redis.Store.Functions.Codes[0], Assert.Single(again.Store.Functions.Codes));
+        Assert.Equal(redis.Files.Functions.Codes[0], Assert.Single(again.Files.Functions.Codes));
         redis.Run("FUNCTION", "FLUSH");
-        Assert.Empty(redis.Store.Functions.Codes);
+        Assert.Empty(redis.Files.Functions.Codes);
     }
 
     private static RdbLoader Load(EngineHarness redis, RdbFileBuilder file, int? expectedVersion = null)

@@ -37,7 +37,7 @@ public sealed class SnapshotTests
                 var target = new MemoryTarget { Hesitation = new Random(i) };
                 await redis.Store.SiloGate.EnterExclusiveAsync();
                 Dictionary<string, string> expected = Contents(redis.Store);
-                Snapshot snapshot = Snapshot.Begin(redis.Store, target);
+                Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, target);
                 redis.Store.SiloGate.ExitExclusive();
                 await Task.Run(() => snapshot.Run()).WaitAsync(TimeSpan.FromSeconds(60));
                 AssertSame(expected, target.Contents());
@@ -74,17 +74,17 @@ public sealed class SnapshotTests
         {
             for (int i = 0; i < 6; i++)
             {
-                using ISnapshotFile target = asCommands ? new AofSnapshotTarget(redis.Store, path) : new RdbSnapshotTarget(redis.Store, path, isAofBase: true);
+                using ISnapshotFile target = asCommands ? redis.Files.CreateCommands(path) : redis.Files.CreateRdb(path, isAofBase: true);
                 await redis.Store.SiloGate.EnterExclusiveAsync();
                 Dictionary<string, string> expected = Contents(redis.Store, DescribeValue);
-                Snapshot snapshot = Snapshot.Begin(redis.Store, target);
+                Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, target);
                 redis.Store.SiloGate.ExitExclusive();
                 await Task.Run(() => snapshot.Run()).WaitAsync(TimeSpan.FromSeconds(60));
                 target.Finish();
                 target.Dispose();
                 redis.TakeEffects();
                 using var other = new EngineHarness(options => options.Databases = Databases);
-                other.Store.ExpiryPaused = true;
+                other.Store.IgnoresExpiry = true;
                 if (asCommands) Replay(other, path);
                 else Load(other, path);
                 AssertSame(expected, Contents(other.Store, DescribeValue));
@@ -100,7 +100,7 @@ public sealed class SnapshotTests
         static void Load(EngineHarness into, string path)
         {
             using FileStream file = File.OpenRead(path);
-            new RdbLoader(into.Store) { KeepsExpired = true }.Load(file);
+            into.Files.CreateLoader(keepsExpired: true).Load(file);
         }
 
         static void Replay(EngineHarness into, string path)
@@ -326,7 +326,7 @@ public sealed class SnapshotTests
     private static async Task<Snapshot> BeginAsync(EngineHarness redis, MemoryTarget target)
     {
         await redis.Store.SiloGate.EnterExclusiveAsync();
-        Snapshot snapshot = Snapshot.Begin(redis.Store, target);
+        Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, target);
         redis.Store.SiloGate.ExitExclusive();
         return snapshot;
     }

@@ -66,7 +66,7 @@ internal sealed class StoredSilo : IAsyncDisposable
         return reply;
     }
 
-    public string Digest() => Store.DigestOfAll();
+    public string Digest() => KeyspaceDigest.OfAll(Store.Slots);
 
     public async ValueTask DisposeAsync()
     {

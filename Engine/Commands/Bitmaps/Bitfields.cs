@@ -123,7 +123,7 @@ internal static class Bitfields
         {
             int length = (int)Math.Min(Array.MaxLength, (lastBit >> 3) + 1);
             changed = entry.IsMissing || StringEntry.Length(entry.Object) < length;
-            room = StringEntry.Extend(ref call, entry, call[1], length);
+            room = StringWrites.Extend(ref call, entry, call[1], length);
         }
         ReadOnlySpan<byte> bytes = writes ? room : Bitmaps.BytesOf(entry, scratch);
         call.Reply.Array(operations.Count);

@@ -23,7 +23,7 @@ internal static class Bitmaps
         }
         if (!call.TryWrite(1, ValueType.String, out Entry entry)) return;
         int index = (int)(offset >> 3), former = entry.IsMissing ? -1 : StringEntry.Length(entry.Object);
-        Span<byte> bytes = StringEntry.Extend(ref call, entry, call[1], index + 1);
+        Span<byte> bytes = StringWrites.Extend(ref call, entry, call[1], index + 1);
         int mask = 0x80 >> (int)(offset & 7);
         bool was = (bytes[index] & mask) != 0, set = call[3][0] == '1';
         if (set) bytes[index] |= (byte)mask;

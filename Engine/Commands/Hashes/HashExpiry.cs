@@ -14,9 +14,6 @@ internal static class HashExpiry
     private const int Changed = 1;
     private const int Deleted = 2;
 
-    /// <summary>Redis keeps a field's expiry in 48 bits and lets clients use a quarter of that.</summary>
-    internal const long LatestMs = 0x0000_FFFF_FFFF_FFFF >> 2;
-
     internal enum Condition
     {
         None,
@@ -133,10 +130,10 @@ internal static class HashExpiry
             return false;
         }
         long start = relative ? call.NowMs : 0;
-        if (expiresAtMs <= (inSeconds ? LatestMs / 1000 : LatestMs))
+        if (expiresAtMs <= (inSeconds ? HashField.LatestExpiryMs / 1000 : HashField.LatestExpiryMs))
         {
             if (inSeconds) expiresAtMs *= 1000;
-            if (expiresAtMs <= LatestMs - start)
+            if (expiresAtMs <= HashField.LatestExpiryMs - start)
             {
                 expiresAtMs += start;
                 return true;
@@ -157,7 +154,7 @@ internal static class HashExpiry
         ServerOptions options = call.Store.Options;
         object hash = entry.Object;
         int changed = 0, deleted = 0;
-        bool past = expiresAtMs <= call.NowMs && !call.Store.ExpiryPaused;
+        bool past = expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry;
         for (int i = first, n = 0; i < call.Count; i += step, n++)
         {
             ReadOnlySpan<byte> field = call[i];

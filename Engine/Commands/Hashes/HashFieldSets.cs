@@ -112,7 +112,7 @@ internal static class HashFieldSets
         ServerOptions server = call.Store.Options;
         bool expires = (options & Options.Expires) != 0;
         long fieldExpiry = (options & Options.KeepTtl) != 0 ? HashEntry.KeepExpiry : Expiry.Never;
-        object hash = entry.IsMissing ? HashEntry.Create(ref call, first) : HashEntry.Prepare(entry.Object, ref call, first);
+        object hash = entry.IsMissing ? HashWrites.Create(ref call, first) : HashWrites.Prepare(entry.Object, ref call, first);
         for (int i = first; i < call.Count; i += 2) hash = HashEntry.Set(hash, call[i], call[i + 1], fieldExpiry, server, out _);
         Keyspace keyspace = entry.Keyspace;
         Hashes.Put(ref call, entry, hash);

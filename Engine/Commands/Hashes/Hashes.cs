@@ -227,7 +227,7 @@ internal static class Hashes
     {
         ServerOptions options = call.Store.Options;
         bool isMissing = entry.IsMissing;
-        object hash = isMissing ? HashEntry.Create(ref call, from) : HashEntry.Prepare(entry.Object, ref call, from);
+        object hash = isMissing ? HashWrites.Create(ref call, from) : HashWrites.Prepare(entry.Object, ref call, from);
         int added = 0;
         for (int i = from; i < call.Count; i += 2)
         {

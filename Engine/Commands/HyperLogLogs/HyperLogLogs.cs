@@ -18,7 +18,7 @@ internal static class HyperLogLogs
         ReadOnlySpan<byte> key = call[1];
         if (!entry.IsMissing && !HyperLogLog.IsSparse(Content(entry)))
         {
-            Span<byte> dense = StringEntry.Extend(ref call, entry, key, HyperLogLog.DenseLength);
+            Span<byte> dense = StringWrites.Extend(ref call, entry, key, HyperLogLog.DenseLength);
             for (int i = 2; i < call.Count; i++)
             {
                 int index = HyperLogLog.Locate(call[i], out int count);
@@ -81,7 +81,7 @@ internal static class HyperLogLogs
             }
             // The count is kept in the string, which so changes.
             entry.Keyspace.BeforeChange(call[1]);
-            HyperLogLog.SetCached(StringEntry.Extend(ref call, entry, call[1], 0), cardinality);
+            HyperLogLog.SetCached(StringWrites.Extend(ref call, entry, call[1], 0), cardinality);
             call.Modified(entry.Keyspace, call[1], KeyEvents.None, default);
             call.Effect(entry.Keyspace, "PFCOUNT"u8, call[1]);
         }
@@ -238,7 +238,7 @@ internal static class HyperLogLogs
         }
         if (StringEntry.Length(entry.Object) == bytes.Length)
         {
-            bytes.CopyTo(StringEntry.Extend(ref call, entry, key, bytes.Length));
+            bytes.CopyTo(StringWrites.Extend(ref call, entry, key, bytes.Length));
             return;
         }
         object made = StringEntry.CreateRaw(key, bytes, entry.ExpiresAtMs);

@@ -35,7 +35,7 @@ internal static class Databases
     {
         if (!TryReadMode(ref call)) return;
         Flush(ref call, 0, call.Store.Slots.Databases - 1);
-        call.Store.Dump.FlushedAll();
+        call.Store.Files?.Dump.FlushedAll();
     }
 
     /// <summary>SWAPDB index1 index2</summary>
@@ -59,36 +59,11 @@ internal static class Databases
         {
             if (slots.KeyCount(first, number) + slots.KeyCount(second, number) == 0) continue;
             if (slots[number] is not { } slot) continue;
-            List<byte[]>? inFirst = slot.Watchers is null ? null : WatchedThatChange(slot, first, second, call.NowMs);
-            List<byte[]>? inSecond = slot.Watchers is null ? null : WatchedThatChange(slot, second, first, call.NowMs);
-            slot.Swap(first, second);
+            WatchedDatabases.Swap(slot, first, second, call.NowMs);
             call.CountChanges(slot, changes);
-            Wake(slot, first, inFirst);
-            Wake(slot, second, inSecond);
             call.DatabaseEffect(slot, isFirst: changes == 1);
             changes = 0;
         }
-    }
-
-    /// <summary>Empties all databases; the caller holds the silo gate exclusively.</summary>
-    internal static void Empty(Store store)
-    {
-        for (int number = 0; number < KeySlot.Count; number++)
-        {
-            for (int database = 0; database < store.Slots.Databases; database++)
-            {
-                if (store.Slots.KeyCount(database, number) != 0 && store.Slots[number] is { } slot) Empty(slot, database);
-            }
-        }
-    }
-
-    /// <summary>Empties a database's share in a slot, which is not empty; returns how many keys that were.</summary>
-    private static int Empty(Slot slot, int database)
-    {
-        List<byte[]>? watched = slot.Watchers is null ? null : WatchedThatChange(slot, database, -1, nowMs: 0);
-        int removed = slot.Clear(database)!.Count;
-        Wake(slot, database, watched);
-        return removed;
     }
 
     /// <summary>Reads [ASYNC | SYNC]. They do not differ here, since the collector frees in the background either way.</summary>
@@ -123,7 +98,7 @@ internal static class Databases
             int removed = 0;
             for (int database = first; database <= last; database++)
             {
-                if (slots.KeyCount(database, number) != 0) removed += Empty(slot, database);
+                if (slots.KeyCount(database, number) != 0) removed += WatchedDatabases.Empty(slot, database);
             }
             if (removed == 0) continue;
             call.CountChanges(slot, removed);
@@ -134,32 +109,5 @@ internal static class Databases
         // Like Redis it says so even if there was nothing to remove.
         if (isFirst && any is not null) call.DatabaseEffect(any, isFirst: true);
         call.Reply.Ok();
-    }
-
-    /// <summary>
-    /// The watched keys of a database that are no longer what they were once it holds what another database holds (-1: nothing):
-    /// those that exist in either. One that was missing and would be expired there already stays missing.
-    /// </summary>
-    private static List<byte[]> WatchedThatChange(Slot slot, int database, int replacedWith, long nowMs)
-    {
-        var keys = new List<byte[]>();
-        foreach (byte[] key in slot.Watchers!.KeysOf(database))
-        {
-            if (Exists(slot, database, key, long.MinValue) || (replacedWith >= 0 && Exists(slot, replacedWith, key, nowMs))) keys.Add(key);
-        }
-        return keys;
-    }
-
-    private static bool Exists(Slot slot, int database, byte[] key, long nowMs)
-    {
-        if (slot.KeyspaceIfAny(database) is not { } keyspace) return false;
-        Entry entry = keyspace.Find(key);
-        return !entry.IsMissing && entry.ExpiresAtMs > nowMs;
-    }
-
-    private static void Wake(Slot slot, int database, List<byte[]>? keys)
-    {
-        if (keys is null) return;
-        foreach (byte[] key in keys) slot.Watchers!.Changed(database, key);
     }
 }

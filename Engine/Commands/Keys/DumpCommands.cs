@@ -88,7 +88,7 @@ internal static class DumpCommands
         }
         long expiresAtMs = ttl == 0 ? Expiry.Never : isAbsolute ? ttl : ttl > long.MaxValue - call.NowMs ? Expiry.Never : ttl + call.NowMs;
         bool removed = call.Remove(keyspace, key);
-        if (expiresAtMs <= call.NowMs && !call.Store.ExpiryPaused)
+        if (expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry)
         {
             if (removed)
             {

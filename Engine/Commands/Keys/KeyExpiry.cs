@@ -89,7 +89,7 @@ internal static class KeyExpiry
             return;
         }
         ReadOnlySpan<byte> key = call[1];
-        if (expiresAtMs <= call.NowMs && !call.Store.ExpiryPaused)
+        if (expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry)
         {
             Keyspace keyspace = entry.Keyspace;
             call.Remove(keyspace, key);

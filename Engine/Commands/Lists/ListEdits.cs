@@ -134,7 +134,7 @@ internal static class ListEdits
             listpack.Delete(CollectionsMarshal.AsSpan(positions));
             entry.Replace(listpack.Array);
         }
-        if (removed > 0) ListEntry.Removed(ref call, entry, call[1], "lrem"u8);
+        if (removed > 0) ListWrites.Removed(ref call, entry, call[1], "lrem"u8);
         call.Reply.Integer(removed);
     }
 
@@ -165,6 +165,6 @@ internal static class ListEdits
         }
         if (fromHead > 0) ListEntry.Remove(entry, atHead: true, fromHead);
         if (fromTail > 0) ListEntry.Remove(entry, atHead: false, fromTail);
-        ListEntry.Removed(ref call, entry, call[1], "ltrim"u8);
+        ListWrites.Removed(ref call, entry, call[1], "ltrim"u8);
     }
 }

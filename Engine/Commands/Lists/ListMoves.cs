@@ -74,11 +74,11 @@ internal static class ListMoves
         ReadOnlySpan<byte> sourceKey = call[1], destinationKey = call[2];
         Keyspace from = source.Keyspace, to = destination.Keyspace;
         ListEntry.Remove(source, fromHead, 1);
-        if (destination.IsMissing) ListEntry.Create(ref call, to, destinationKey, element);
+        if (destination.IsMissing) ListWrites.Create(ref call, to, destinationKey, element);
         else ListEntry.Push(call.Store.Options, destination, element, toHead);
         call.Modified(to.Find(destinationKey), KeyEvents.List, toHead ? "lpush"u8 : "rpush"u8);
         // The source is looked up again: adding the destination may have moved its cell.
-        ListEntry.Removed(ref call, from.Find(sourceKey), sourceKey, ListPops.EventOf(fromHead));
+        ListWrites.Removed(ref call, from.Find(sourceKey), sourceKey, ListPops.EventOf(fromHead));
         LogMove(ref call, from, to, element, fromHead, toHead);
     }
 

@@ -41,12 +41,12 @@ internal static class ListPushes
                 call.Reply.Integer(0);
                 return;
             }
-            ListEntry.Create(ref call, entry.Keyspace, call[1], 2, atHead);
+            ListWrites.Create(ref call, entry.Keyspace, call[1], 2, atHead);
             call.Modified(entry.Keyspace, call[1], KeyEvents.List, atHead ? "lpush"u8 : "rpush"u8);
             call.Reply.Integer(call.Count - 2);
             return;
         }
-        ListEntry.Push(ref call, entry, 2, atHead);
+        ListWrites.Push(ref call, entry, 2, atHead);
         call.Reply.Integer(ListEntry.Count(entry.Object));
         call.Modified(entry, KeyEvents.List, atHead ? "lpush"u8 : "rpush"u8);
     }

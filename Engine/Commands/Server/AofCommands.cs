@@ -8,8 +8,8 @@ internal static class AofCommands
         Summary = "Asynchronously rewrites the append-only file to disk.", Group = "server")]
     internal static void Bgrewriteaof(ref CommandContext call)
     {
-        AppendLog log = call.Store.Aof;
-        SnapshotTurn turn = call.Store.SnapshotTurn;
+        AppendLog log = call.Files.Aof;
+        SnapshotTurn turn = call.Files.SnapshotTurn;
         if (log.IsRewriting)
         {
             call.Reply.Error("ERR Background append only file rewriting already in progress"u8);

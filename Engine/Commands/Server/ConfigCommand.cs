@@ -16,7 +16,7 @@ internal static class ConfigCommand
     {
         var patterns = new List<string>();
         for (int i = 2; i < call.Count; i++) patterns.Add(Encoding.UTF8.GetString(call[i]));
-        List<(string Name, string Value)> found = call.Store.Configuration.Get(patterns);
+        List<(string Name, string Value)> found = call.Files.Configuration.Get(patterns);
         call.Reply.Map(found.Count);
         foreach ((string name, string value) in found)
         {
@@ -41,7 +41,7 @@ internal static class ConfigCommand
         var pairs = new List<(string, string)>();
         for (int i = 2; i < call.Count; i += 2) pairs.Add((Encoding.UTF8.GetString(call[i]), Encoding.UTF8.GetString(call[i + 1])));
         // What must happen outside (a port to listen on) may take a moment; most changes take effect at once.
-        Task<string?> setting = call.Store.Configuration.SetAsync(pairs, call.Session.IsLocal).AsTask();
+        Task<string?> setting = call.Files.Configuration.SetAsync(pairs, call.Session.IsLocal).AsTask();
         if (setting.IsCompletedSuccessfully) ReplyOkOr(setting.Result, call.Reply);
         else call.Continuation = async reply => ReplyOkOr(await setting.ConfigureAwait(false), reply);
     }
@@ -60,7 +60,7 @@ internal static class ConfigCommand
         Summary = "Persists the effective configuration to file.", Group = "server", Tips = "request_policy:all_nodes;response_policy:all_succeeded")]
     internal static void Rewrite(ref CommandContext call)
     {
-        ServerConfiguration configuration = call.Store.Configuration;
+        ServerConfiguration configuration = call.Files.Configuration;
         // Writing and syncing a file is not for the I/O thread.
         call.Continuation = async reply => ReplyOkOr(await Task.Run(() => configuration.Rewrite()).ConfigureAwait(false), reply);
     }

@@ -14,7 +14,7 @@ internal static class FunctionCommands
             call.Reply.Error("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"u8);
             return;
         }
-        call.Store.Functions.Clear();
+        call.Files.Functions.Clear();
         call.Reply.Ok();
     }
 }

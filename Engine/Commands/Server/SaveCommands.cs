@@ -10,7 +10,7 @@ internal static class SaveCommands
         Complexity = "O(N) where N is the total number of keys in all databases", Summary = "Synchronously saves the database(s) to disk.", Group = "server")]
     internal static void Save(ref CommandContext call)
     {
-        DumpFile dump = call.Store.Dump;
+        DumpFile dump = call.Files.Dump;
         call.Continuation = async reply =>
         {
             switch (await dump.SaveAsync().ConfigureAwait(false))
@@ -39,7 +39,7 @@ internal static class SaveCommands
             call.SyntaxError();
             return;
         }
-        DumpFile dump = call.Store.Dump;
+        DumpFile dump = call.Files.Dump;
         if (dump.IsSaving)
         {
             call.Reply.Error(AlreadyRunning);
@@ -58,7 +58,7 @@ internal static class SaveCommands
     /// <summary>LASTSAVE</summary>
     [Command("LASTSAVE", 1, CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Category.Admin | Category.Dangerous, Since = "1.0.0", Complexity = "O(1)",
         Summary = "Returns the Unix timestamp of the last successful save to disk.", Group = "server", Tips = "nondeterministic_output")]
-    internal static void Lastsave(ref CommandContext call) => call.Reply.Integer(call.Store.Dump.LastSaveSeconds);
+    internal static void Lastsave(ref CommandContext call) => call.Reply.Integer(call.Files.Dump.LastSaveSeconds);
 
     private static async Task BeginAsync(DumpFile dump, bool schedule, RespWriter reply)
     {

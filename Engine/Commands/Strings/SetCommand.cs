@@ -113,7 +113,7 @@ internal static class SetCommand
     private static void Assign(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> content, long expiresAtMs)
     {
         ReadOnlySpan<byte> key = call[1];
-        StringEntry.Set(ref call, entry, key, content, expiresAtMs);
+        StringWrites.Set(ref call, entry, key, content, expiresAtMs);
         call.Modified(entry.Keyspace, key, KeyEvents.String, "set"u8);
         // "SET key value" is its own effect; anything more is reduced to what it came to.
         if (call.Count == 3 && call.Command.NameBytes.Length == 3) return;

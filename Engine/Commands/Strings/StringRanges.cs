@@ -21,7 +21,7 @@ internal static class StringRanges
             int before = StringEntry.Length(entry.Object);
             if (!FitsIn(ref call, before, suffix.Length)) return;
             length += before;
-            suffix.CopyTo(StringEntry.Open(ref call, entry, key, length)[before..]);
+            suffix.CopyTo(StringWrites.Open(ref call, entry, key, length)[before..]);
         }
         call.Modified(entry.Keyspace, key, KeyEvents.String, "append"u8);
         call.Reply.Integer(length);
@@ -54,7 +54,7 @@ internal static class StringRanges
         {
             if (!FitsIn(ref call, offset, part.Length)) return;
             length = Math.Max(length, (int)offset + part.Length);
-            part.CopyTo(StringEntry.Open(ref call, entry, key, length)[(int)offset..]);
+            part.CopyTo(StringWrites.Open(ref call, entry, key, length)[(int)offset..]);
             call.Modified(entry.Keyspace, key, KeyEvents.String, "setrange"u8);
         }
         call.Reply.Integer(length);

@@ -59,7 +59,7 @@ internal static class Strings
         if (time != 0 && !unit.TryRead(ref call, time, out expiresAtMs)) return;
         ReplyValue(ref call, entry);
         ReadOnlySpan<byte> key = call[1];
-        if (time != 0 && unit.IsAbsolute && expiresAtMs <= call.NowMs && !call.Store.ExpiryPaused)
+        if (time != 0 && unit.IsAbsolute && expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry)
         {
             Delete(ref call, entry.Keyspace, key);
         }
@@ -142,7 +142,7 @@ internal static class Strings
         {
             ReadOnlySpan<byte> key = call[i];
             Entry entry = call.Write(i);
-            StringEntry.Set(ref call, entry, key, call[i + 1], Expiry.Never);
+            StringWrites.Set(ref call, entry, key, call[i + 1], Expiry.Never);
             call.Modified(entry.Keyspace, key, KeyEvents.String, "set"u8);
             // One effect per key: the keys' slots are logged apart.
             call.Effect(entry.Keyspace, "SET"u8, key, call[i + 1]);

@@ -28,6 +28,16 @@ internal sealed class BlockedKey(Slot slot, int database, byte[] key) : IKeyWatc
 
     public static bool AnyReady => t_ready is { Count: > 0 };
 
+    /// <summary>The queue of those that wait for a key; made if there is none.</summary>
+    public static BlockedKey Of(Slot slot, int database, ReadOnlySpan<byte> key)
+    {
+        KeyWatchers watchers = slot.Watchers ??= new();
+        if (watchers.Find<BlockedKey>(database, key) is { } found) return found;
+        var made = new BlockedKey(slot, database, key.ToArray());
+        watchers.Add(database, key, made);
+        return made;
+    }
+
     public void KeyChanged(int changedDatabase, ReadOnlySpan<byte> changedKey)
     {
         if (IsReady) return;

@@ -23,14 +23,6 @@ internal static class BlockingTimeout
         return TryFrom(ref call, ms <= long.MinValue ? long.MinValue : (long)ms, out deadlineMs);
     }
 
-    /// <summary>The same for an argument in whole milliseconds.</summary>
-    public static bool TryReadMilliseconds(ref CommandContext call, int argument, out long deadlineMs)
-    {
-        deadlineMs = Never;
-        if (!Numbers.TryParseInt64(call[argument], out long ms)) return Refuse(ref call, "ERR timeout is not an integer or out of range"u8);
-        return TryFrom(ref call, ms, out deadlineMs);
-    }
-
     private static bool TryFrom(ref CommandContext call, long ms, out long deadlineMs)
     {
         deadlineMs = Never;

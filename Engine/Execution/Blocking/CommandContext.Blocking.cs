@@ -33,7 +33,7 @@ public ref partial struct CommandContext
         {
             ReadOnlySpan<byte> key = Request[firstKey + i];
             Slot slot = KeyspaceOf(key).Slot;
-            BlockedKey blockedKey = (slot.Watchers ??= new()).BlockedKey(slot, Session.Database, key);
+            BlockedKey blockedKey = BlockedKey.Of(slot, Session.Database, key);
             if (!blockedKey.Waiting.Contains(blocked)) blocked.WaitFor(i, blockedKey);
         }
         blocked.Start();

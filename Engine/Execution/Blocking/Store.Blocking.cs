@@ -101,7 +101,7 @@ public sealed partial class Store
             BlockedCommand command = place.Value;
             LinkedListNode<BlockedCommand>? next = place.Next;
             Entry entry = keyspace.Find(key.Key);
-            bool present = !entry.IsMissing && (entry.ExpiresAtMs > Clock.NowMs || ExpiryPaused);
+            bool present = !entry.IsMissing && (entry.ExpiresAtMs > Clock.NowMs || IgnoresExpiry);
             if (!present && key.WaitingForDeletion == 0) return true;
             bool wanted = present && entry.Type == command.Type ? true : command.WantsDeletion;
             if (wanted && command.IsWaiting)

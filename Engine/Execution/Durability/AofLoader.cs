@@ -22,16 +22,16 @@ public enum AofLoadEnd
 /// <summary>
 /// Loads the files that a manifest names. Nobody else uses the store meanwhile, nothing expires, and no effects come of it: whoever loads sees to that.
 /// </summary>
-/// <param name="store">Where to.</param>
+/// <param name="server">Whose log it is, and so where to.</param>
 /// <param name="directory">Where from.</param>
 /// <param name="cancellation">Ends it with an <see cref="OperationCanceledException"/>.</param>
-internal sealed class AofLoader(Store store, AofDirectory directory, CancellationToken cancellation)
+internal sealed class AofLoader(ServerFiles server, AofDirectory directory, CancellationToken cancellation)
 {
     private readonly CommandTable _commands = new(typeof(Store).Assembly);
     private long _before;           // bytes of the files before this one
     private Func<long> _inThisFile = () => 0;
 
-    private ServerLog Log => store.Log;
+    private ServerLog Log => server.Store.Log;
 
     /// <summary>Loads them.</summary>
     /// <param name="manifest">Names them.</param>
@@ -47,16 +47,16 @@ internal sealed class AofLoader(Store store, AofDirectory directory, Cancellatio
                 ?? throw new LoadException($"Unable to obtain the AOF file {file.Name} length. stat: No such file or directory");
         }
         if (total == 0) return AofLoadEnd.Empty;
-        using var progress = new LoadProgress(store, total, () => Volatile.Read(ref _before) + _inThisFile());
+        using var progress = new LoadProgress(server.Store, total, () => Volatile.Read(ref _before) + _inThisFile());
         progress.Report();
-        store.LoadProgress = progress;
+        server.LoadProgress = progress;
         try
         {
             return Load(files);
         }
         finally
         {
-            store.LoadProgress = null;
+            server.LoadProgress = null;
         }
     }
 
@@ -84,7 +84,7 @@ internal sealed class AofLoader(Store store, AofDirectory directory, Cancellatio
             length = file.Length;
             if (length == 0) return AofReplayEnd.Empty;
             if (IsRdb(file)) LoadPreamble(file, name);
-            var replay = new AofReplay(store, _commands, file, name, cancellation);
+            var replay = new AofReplay(server, _commands, file, name, cancellation);
             _inThisFile = () => replay.Progress;
             AofReplayEnd end = replay.Run();
             if (end == AofReplayEnd.CutOff) CutOff(replay, file.Length, name, isLast);
@@ -106,11 +106,11 @@ internal sealed class AofLoader(Store store, AofDirectory directory, Cancellatio
         Log.Notice(isOldStyle ? "Reading RDB preamble from AOF file..." : "Reading RDB base file on AOF loading...");
         try
         {
-            var loader = new RdbLoader(store) { KeepsExpired = true, Cancellation = cancellation };
+            var loader = server.CreateLoader(keepsExpired: true, cancellation: cancellation);
             _inThisFile = () => loader.Progress;
             file.Position = loader.Load(file);
-            store.LastLoadKeysLoaded = loader.KeysLoaded;
-            store.LastLoadKeysExpired = loader.KeysExpired;
+            server.LastLoadKeysLoaded = loader.KeysLoaded;
+            server.LastLoadKeysExpired = loader.KeysExpired;
             string skipped = loader.EmptyKeysSkipped == 0 ? "" : $", empty keys skipped: {loader.EmptyKeysSkipped}";
             Log.Notice($"Done loading RDB, keys loaded: {loader.KeysLoaded}, keys expired: {loader.KeysExpired}{skipped}.");
         }
@@ -133,7 +133,7 @@ internal sealed class AofLoader(Store store, AofDirectory directory, Cancellatio
         if (replay.IsInTransaction) Log.Warning($"Revert incomplete MULTI/EXEC transaction in AOF file {name}");
         if (!isLast)
             throw new LoadException(string.Create(CultureInfo.InvariantCulture, $"Fatal error: the truncated file is not the last file ({name} ends within a command that begins at byte {replay.SoundUpTo})"));
-        if (!store.Options.AofLoadTruncated)
+        if (!server.Store.Options.AofLoadTruncated)
         {
             throw new LoadException(string.Create(CultureInfo.InvariantCulture, $"Unexpected end of file reading the append only file {name} at byte {length}; the last whole command ends at {replay.SoundUpTo}. You can: ")
                 + $"1) Make a backup of your AOF file, then use orleansredis-check-aof --fix {directory.PathOf(directory.ManifestName)}. "

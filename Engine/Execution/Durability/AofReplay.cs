@@ -29,6 +29,7 @@ internal sealed class AofReplay
     private const int HeapBytesPerByte = 2;
 
     private readonly Store _store;
+    private readonly FunctionLibraries _functions;
     private readonly CommandTable _commands;
     private readonly Stream _file;
     private readonly string _name;
@@ -46,9 +47,10 @@ internal sealed class AofReplay
     private long _inTransactionFrom = -1;
     private int _errors;
 
-    public AofReplay(Store store, CommandTable commands, Stream file, string name, CancellationToken cancellation)
+    public AofReplay(ServerFiles files, CommandTable commands, Stream file, string name, CancellationToken cancellation)
     {
-        _store = store;
+        _store = files.Store;
+        _functions = files.Functions;
         _commands = commands;
         _file = file;
         _name = name;
@@ -93,7 +95,7 @@ internal sealed class AofReplay
                     break;
                 case AofFrame.Malformed:
                     RunPending();
-                    throw new AofDamageException(_name, ReadOffset + length, SoundUpTo, "that is no command");
+                    throw new AofDamageException(_name, ReadOffset + length, "that is no command");
                 default:
                     heap.Check();
                     if (Fill(length)) continue;
@@ -133,7 +135,7 @@ internal sealed class AofReplay
         if (_commands.Resolve(request) is not { Method: not null } command || !command.AcceptsCount(request.Count))
         {
             if (!IsLibrary(request)) throw Unknown(request);
-            _store.Functions.Add(request[request.Count - 1].ToArray());
+            _functions.Add(request[request.Count - 1].ToArray());
             _arguments.Count = first;
             _read += length;
             return;
@@ -150,7 +152,7 @@ internal sealed class AofReplay
                 RunPending();
                 return;
             case "multi" or "exec":
-                throw new AofDamageException(_name, offset, IsInTransaction ? SoundUpTo : offset, $"{command.Name.ToUpperInvariant()} is not expected there");
+                throw new AofDamageException(_name, offset, $"{command.Name.ToUpperInvariant()} is not expected there");
         }
         _pending.Add(new(command, first, request.Count, offset));
         if (IsInTransaction) return;
@@ -209,7 +211,7 @@ internal sealed class AofReplay
     private void RunAlone(ref CommandContext call, Attempt attempt, Pending pending, ref int stripe)
     {
         if (attempt.Outcome == Outcome.SlotNotHere)
-            throw new AofDamageException(_name, pending.Offset, pending.Offset, $"it is for a key of slot {attempt.Slot}, which is not on this silo");
+            throw new AofDamageException(_name, pending.Offset, $"it is for a key of slot {attempt.Slot}, which is not on this silo");
         _store.SiloGate.ExitShared(stripe);
         _store.SiloGate.EnterExclusiveAsync().AsTask().GetAwaiter().GetResult();
         try
@@ -227,7 +229,7 @@ internal sealed class AofReplay
     private void Refused(Pending pending)
     {
         string error = Encoding.UTF8.GetString(_reply.Written[1..^2]);
-        if (pending.Command.Name == "select") throw new AofDamageException(_name, pending.Offset, pending.Offset, $"{error}; see the directive 'databases'");
+        if (pending.Command.Name == "select") throw new AofDamageException(_name, pending.Offset, $"{error}; see the directive 'databases'");
         if (++_errors > MostErrorsLogged) return;
         _store.Log.Warning(string.Create(CultureInfo.InvariantCulture,
             $"The command '{pending.Command.Name}' at byte {pending.Offset} of the append only file {_name} could not be applied: {error}"));
@@ -272,13 +274,10 @@ internal sealed class AofReplay
 /// <summary>A file of the log holds what no log holds. The message is what is to be logged.</summary>
 /// <param name="file">Which file.</param>
 /// <param name="offset">Where in it.</param>
-/// <param name="soundUpTo">Up to where everything is in order.</param>
 /// <param name="reason">What is wrong.</param>
-internal sealed class AofDamageException(string file, long offset, long soundUpTo, string reason) : Exception(reason)
+internal sealed class AofDamageException(string file, long offset, string reason) : Exception(reason)
 {
     public string File { get; } = file;
 
     public long Offset { get; } = offset;
-
-    public long SoundUpTo { get; } = soundUpTo;
 }

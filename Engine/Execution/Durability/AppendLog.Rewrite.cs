@@ -66,7 +66,7 @@ public sealed partial class AppendLog
     /// <summary>Begins a rewrite, with <see cref="_changing"/> held. It has begun when this returns.</summary>
     private async Task<bool> TryBeginRewriteAsync()
     {
-        if (!_store.SnapshotTurn.TryTake(SnapshotPurpose.AofRewrite))
+        if (!_files.SnapshotTurn.TryTake(SnapshotPurpose.AofRewrite))
         {
             _isScheduled = true; // somebody else was quicker
             return true;
@@ -90,7 +90,7 @@ public sealed partial class AppendLog
             rewrite.Target?.Dispose();
             _directory.Delete(_directory.TemporaryBaseName);
             LastRewriteSucceeded = false;
-            _store.SnapshotTurn.Give();
+            _files.SnapshotTurn.Give();
             return false;
         }
         await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
@@ -99,7 +99,7 @@ public sealed partial class AppendLog
             // The instant: what is changed up to here is in the snapshot, and what is changed from here on is in the next file.
             long position = _buffer.BeginPart();
             if (_state == AppendLogState.On) _writer.Limit(position);
-            rewrite.Snapshot = Snapshot.Begin(_store, rewrite.Target, () => _store.Options.RdbKeySaveDelay);
+            rewrite.Snapshot = Snapshot.Begin(_store.SiloGate, _store.Slots, rewrite.Target, () => _store.Options.RdbKeySaveDelay);
             if (_state == AppendLogState.WaitsForRewrite)
             {
                 _writer.Open(rewrite.NextFile!);
@@ -112,14 +112,14 @@ public sealed partial class AppendLog
             rewrite.Snapshot?.Abort();
             rewrite.Target.Dispose();
             rewrite.NextFile?.Dispose();
-            _store.SnapshotTurn.Give();
+            _files.SnapshotTurn.Give();
             throw;
         }
         finally
         {
             _store.SiloGate.ExitExclusive();
         }
-        _store.SnapshotTurn.Show(rewrite.Snapshot);
+        _files.SnapshotTurn.Show(rewrite.Snapshot);
         _isScheduled = false;
         Rewrites++;
         _store.Log.Notice($"Background append only file rewriting started by pid {Environment.ProcessId}");
@@ -214,9 +214,9 @@ public sealed partial class AppendLog
             ConsecutiveFailures = failure is null ? 0 : ConsecutiveFailures + 1;
         }
         if (failure is not null && rewrite.State == AppendLogState.WaitsForRewrite) DropTemporaryIncrement();
-        _store.SnapshotTurn.Show(null);
+        _files.SnapshotTurn.Show(null);
         _rewrite = null;
-        _store.SnapshotTurn.Give();
+        _files.SnapshotTurn.Give();
         CountLengths();
         if (failure is not null) return;
         _lengthAtRewrite = Length;
@@ -305,7 +305,7 @@ public sealed partial class AppendLog
 
     private void RewriteIfDue()
     {
-        if (_store.SnapshotTurn.Current != SnapshotPurpose.None || (_store.Restrictions & Restrictions.Loading) != 0) return;
+        if (_files.SnapshotTurn.Current != SnapshotPurpose.None || (_store.Restrictions & Restrictions.Loading) != 0) return;
         ServerOptions options = _store.Options;
         bool due = _isScheduled || _writer.IsDamaged;
         if (due)
@@ -349,7 +349,7 @@ public sealed partial class AppendLog
     private ISnapshotFile CreateTarget(bool isRdb)
     {
         string path = _directory.PathOf(_directory.TemporaryBaseName);
-        return isRdb ? new RdbSnapshotTarget(_store, path, isAofBase: true) : new AofSnapshotTarget(_store, path);
+        return isRdb ? _files.CreateRdb(path, isAofBase: true) : _files.CreateCommands(path);
     }
 
     /// <summary>Writes a base at the server's start, when nobody else is there.</summary>
@@ -359,7 +359,7 @@ public sealed partial class AppendLog
         try
         {
             using ISnapshotFile target = CreateTarget(isRdb);
-            Snapshot.Begin(_store, target).Run(exclusive: true);
+            Snapshot.Begin(_store.SiloGate, _store.Slots, target).Run(exclusive: true);
             target.Finish();
         }
         catch (IOException failure) when (failure is not LogFileException)

@@ -18,6 +18,7 @@ public enum AppendLogState
 /// </summary>
 public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDisposable
 {
+    private readonly ServerFiles _files;
     private readonly Store _store;
     private readonly AofDirectory _directory;
     private readonly LogBuffer _buffer;
@@ -31,14 +32,16 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
     private int _ticking;
     private long _lastSecond;
 
-    internal AppendLog(Store store)
+    internal AppendLog(ServerFiles files)
     {
+        Store store = files.Store;
+        _files = files;
         _store = store;
         _directory = new(store.Options);
         _buffer = new(store.Options, store.Clock);
-        _writer = new(store, _buffer) { IsDiskBusy = () => store.SnapshotTurn.Current != SnapshotPurpose.None };
-        store.Configuration.OnChange(["appendonly"], ApplyAppendOnlyAsync);
-        store.Configuration.OnChange(["aof-disable-auto-gc"], ApplyAutoGcAsync);
+        _writer = new(store, _buffer) { IsDiskBusy = () => files.SnapshotTurn.Current != SnapshotPurpose.None };
+        files.Configuration.OnChange(["appendonly"], ApplyAppendOnlyAsync);
+        files.Configuration.OnChange(["aof-disable-auto-gc"], ApplyAutoGcAsync);
         store.StatisticsReset += () => _writer.DelayedSyncs = 0;
     }
 
@@ -128,15 +131,15 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
         {
             throw new LoadException(failure.Message);
         }
-        bool wasPaused = _store.ExpiryPaused;
-        _store.ExpiryPaused = true; // the log says what expired, and when
+        bool wasPaused = _store.IgnoresExpiry;
+        _store.IgnoresExpiry = true; // the log says what expired, and when
         try
         {
-            return new AofLoader(_store, _directory, cancellation).Load(_manifest);
+            return new AofLoader(_files, _directory, cancellation).Load(_manifest);
         }
         finally
         {
-            _store.ExpiryPaused = wasPaused;
+            _store.IgnoresExpiry = wasPaused;
             CountLengths();
         }
     }
@@ -364,7 +367,7 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
     private async Task<string?> SwitchOnAsync()
     {
         SetState(AppendLogState.WaitsForRewrite);
-        if (_store.SnapshotTurn.Current == SnapshotPurpose.Dump)
+        if (_files.SnapshotTurn.Current == SnapshotPurpose.Dump)
         {
             _isScheduled = true;
             _store.Log.Warning("AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible.");

@@ -26,6 +26,7 @@ public sealed class DumpFile : IDisposable
     /// <summary>After a failure, save points wait so long.</summary>
     private const int RetrySeconds = 5;
 
+    private readonly ServerFiles _files;
     private readonly Store _store;
     private readonly Lock _changing = new(); // guards everything below that is not volatile
     private Run? _running;
@@ -40,11 +41,12 @@ public sealed class DumpFile : IDisposable
     private long _publishedRun;
     private long _lastTickSeconds;
 
-    internal DumpFile(Store store)
+    internal DumpFile(ServerFiles files)
     {
-        _store = store;
+        _files = files;
+        _store = files.Store;
         LastSaveSeconds = NowSeconds;
-        store.Configuration.OnChange(["save", "stop-writes-on-bgsave-error"], () =>
+        files.Configuration.OnChange(["save", "stop-writes-on-bgsave-error"], () =>
         {
             lock (_changing) UpdateRestriction();
             return new((string?)null);
@@ -93,11 +95,11 @@ public sealed class DumpFile : IDisposable
     /// <summary>BGSAVE: fixes the instant and writes in the background. No gate is held by the caller.</summary>
     public async Task<SaveStart> BeginAsync()
     {
-        if (!_store.SnapshotTurn.TryTake(SnapshotPurpose.Dump)) return _store.SnapshotTurn.Current == SnapshotPurpose.AofRewrite ? SaveStart.OtherRunning : SaveStart.AlreadyRunning;
+        if (!_files.SnapshotTurn.TryTake(SnapshotPurpose.Dump)) return _files.SnapshotTurn.Current == SnapshotPurpose.AofRewrite ? SaveStart.OtherRunning : SaveStart.AlreadyRunning;
         Run? run = await BeginRunAsync(inBackground: true).ConfigureAwait(false);
         if (run is null)
         {
-            _store.SnapshotTurn.Give();
+            _files.SnapshotTurn.Give();
             return SaveStart.AlreadyRunning;
         }
         _store.Log.Notice($"Background saving started by pid {Environment.ProcessId}");
@@ -166,13 +168,13 @@ public sealed class DumpFile : IDisposable
     internal bool Load(bool replacesKeys, CancellationToken cancellation)
     {
         string path = FilePath;
-        var loader = new RdbLoader(_store) { ReplacesKeys = replacesKeys, Cancellation = cancellation };
+        var loader = _files.CreateLoader(replacesKeys: replacesKeys, cancellation: cancellation);
         try
         {
             using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
             using var progress = new LoadProgress(_store, file.Length, () => loader.Progress);
             progress.Report();
-            _store.LoadProgress = progress;
+            _files.LoadProgress = progress;
             loader.Load(file);
         }
         catch (FileNotFoundException)
@@ -192,10 +194,10 @@ public sealed class DumpFile : IDisposable
         }
         finally
         {
-            _store.LoadProgress = null;
+            _files.LoadProgress = null;
         }
-        _store.LastLoadKeysLoaded = loader.KeysLoaded;
-        _store.LastLoadKeysExpired = loader.KeysExpired;
+        _files.LastLoadKeysLoaded = loader.KeysLoaded;
+        _files.LastLoadKeysExpired = loader.KeysExpired;
         string skipped = loader.EmptyKeysSkipped == 0 ? "" : $", empty keys skipped: {loader.EmptyKeysSkipped}";
         _store.Log.Notice($"Done loading RDB, keys loaded: {loader.KeysLoaded}, keys expired: {loader.KeysExpired}{skipped}.");
         return true;
@@ -260,7 +262,7 @@ public sealed class DumpFile : IDisposable
                 if (inBackground) _lastTrySeconds = NowSeconds;
                 var run = new Run(this, inBackground, isExclusive: false, changes);
                 Volatile.Write(ref _running, run);
-                _store.SnapshotTurn.Show(run.Snapshot);
+                _files.SnapshotTurn.Show(run.Snapshot);
                 return run;
             }
         }
@@ -341,12 +343,12 @@ public sealed class DumpFile : IDisposable
             if (ReferenceEquals(_running, run))
             {
                 Volatile.Write(ref _running, null);
-                _store.SnapshotTurn.Show(null);
+                _files.SnapshotTurn.Show(null);
             }
         }
         if (run.InBackground)
         {
-            _store.SnapshotTurn.Give();
+            _files.SnapshotTurn.Give();
             if (saved) _store.Log.Notice("Background saving terminated with success");
             else _store.Log.Warning(run.IsAborted ? "Background saving aborted" : "Background saving error");
         }
@@ -374,7 +376,7 @@ public sealed class DumpFile : IDisposable
     /// <summary>Ten times a second: a snapshot that is scheduled, or that a save point asks for.</summary>
     private void Tick()
     {
-        if (IsSaving || _store.SnapshotTurn.Current != SnapshotPurpose.None || (_store.Restrictions & Restrictions.Loading) != 0) return;
+        if (IsSaving || _files.SnapshotTurn.Current != SnapshotPurpose.None || (_store.Restrictions & Restrictions.Loading) != 0) return;
         long now = NowSeconds;
         lock (_changing)
         {
@@ -427,8 +429,8 @@ public sealed class DumpFile : IDisposable
             ChangesAtStart = changes;
             string name = isExclusive ? $"temp-{Environment.ProcessId}.rdb" : $"temp-{Environment.ProcessId}-{Number}.rdb";
             FinalPath = file.FilePath;
-            Target = new(store, Path.Combine(store.Options.Dir, name));
-            Snapshot = Snapshot.Begin(store, Target, () => store.Options.RdbKeySaveDelay);
+            Target = file._files.CreateRdb(Path.Combine(store.Options.Dir, name));
+            Snapshot = Snapshot.Begin(store.SiloGate, store.Slots, Target, () => store.Options.RdbKeySaveDelay);
         }
 
         /// <summary>The later it began, the higher.</summary>

@@ -21,7 +21,7 @@ public sealed class SlotReplay : IDisposable
     {
         _silo = silo;
         _commands = commands;
-        _scratch = new(silo.Options, silo.Clock.Time) { ExpiryPaused = true };
+        _scratch = new(silo.Options, silo.Clock.Time) { IgnoresExpiry = true };
     }
 
     /// <summary>Loads a piece of a slot's snapshot.</summary>

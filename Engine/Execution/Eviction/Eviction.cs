@@ -36,11 +36,12 @@ public sealed class Eviction
         _store = store;
         _time = store.Clock.Time;
         _sampler = new(store);
-        store.Configuration.OnChange(["maxmemory", "maxmemory-policy"], () =>
-        {
-            if (IsOver) StartInBackground();
-            return new((string?)null);
-        });
+    }
+
+    /// <summary>maxmemory or the policy has changed: what is too much now goes in the background.</summary>
+    internal void LimitChanged()
+    {
+        if (IsOver) StartInBackground();
     }
 
     /// <summary>Completes when no work in the background is under way.</summary>

@@ -64,7 +64,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
     /// <summary>One cycle: visits every slot with something due, or as many as the budget allows. One at a time.</summary>
     internal async ValueTask RunCycleAsync()
     {
-        if (!Enabled || _store.ExpiryPaused || _store.KeepsExpired) return;
+        if (!Enabled || _store.IgnoresExpiry || _store.KeepsExpired) return;
         long nowMs = _store.Clock.NowMs, start = _time.GetTimestamp();
         TimeSpan budget = TimeSpan.FromSeconds(_share / _store.Options.Hz);
         _looked = _expired = 0;

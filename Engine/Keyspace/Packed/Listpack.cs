@@ -203,7 +203,7 @@ internal struct Listpack
     /// <inheritdoc cref="Replace(int, ReadOnlySpan{byte})"/>
     public void Replace(int position, long value) => Splice(position, Skip(position) - position, value, 0);
 
-    /// <summary>Removes the element there and those behind it, up to <paramref name="count"/>. What follows is at this position then; see <see cref="IsEnd"/>.</summary>
+    /// <summary>Removes the element there and those behind it, up to <paramref name="count"/>. What follows, or the end, is at this position then.</summary>
     public void Delete(int position, int count = 1)
     {
         int end = position, deleted = 0;
@@ -256,9 +256,6 @@ internal struct Listpack
         copy.Recount();
         return copy;
     }
-
-    /// <summary>Whether a position is the one behind the last element.</summary>
-    public readonly bool IsEnd(int position) => Array[position] == End;
 
     /// <summary>Makes sure that elements of this many more bytes fit in place.</summary>
     public void EnsureRoom(int elementBytes)

@@ -88,11 +88,11 @@ internal sealed class Snapshot
     private long _keysWritten;
     private long _copiedBytes;
 
-    private Snapshot(Store store, ISnapshotTarget target)
+    private Snapshot(SiloGate siloGate, SlotTable slots, ISnapshotTarget target)
     {
-        _siloGate = store.SiloGate;
-        _slots = store.Slots;
-        _buffers = store.SnapshotBuffers.Take();
+        _siloGate = siloGate;
+        _slots = slots;
+        _buffers = slots.SnapshotBuffers.Take();
         _target = target;
         _settle = target.Settle;
     }
@@ -125,10 +125,9 @@ internal sealed class Snapshot
     public Func<int>? KeyDelay { get; init; }
 
     /// <summary>Fixes the instant for all slots on this silo. The caller holds the silo gate exclusively.</summary>
-    public static Snapshot Begin(Store store, ISnapshotTarget target, Func<int>? keyDelay = null)
+    public static Snapshot Begin(SiloGate siloGate, SlotTable slots, ISnapshotTarget target, Func<int>? keyDelay = null)
     {
-        SlotTable slots = store.Slots;
-        var snapshot = new Snapshot(store, target) { Instant = slots.Instants.Latest + 1, KeyDelay = keyDelay };
+        var snapshot = new Snapshot(siloGate, slots, target) { Instant = slots.Instants.Latest + 1, KeyDelay = keyDelay };
         var counts = new List<DatabaseCount>();
         for (int database = 0; database < slots.Databases; database++)
         {
@@ -144,10 +143,10 @@ internal sealed class Snapshot
     }
 
     /// <summary>Fixes the instant for one slot. The caller holds its gate.</summary>
-    public static Snapshot BeginSlot(Store store, Slot slot, ISnapshotTarget target)
+    public static Snapshot BeginSlot(SiloGate siloGate, SlotTable slots, Slot slot, ISnapshotTarget target)
     {
-        var snapshot = new Snapshot(store, target);
-        for (int database = 0; database < store.Slots.Databases; database++)
+        var snapshot = new Snapshot(siloGate, slots, target);
+        for (int database = 0; database < slots.Databases; database++)
         {
             if (slot.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
             keyspace.AddMark(snapshot);

@@ -4,7 +4,7 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>A snapshot as commands: a log's base with aof-use-rdb-preamble no.</summary>
-internal sealed class AofSnapshotTarget(Store store, string path) : ISnapshotFile
+internal sealed class AofSnapshotTarget(ServerOptions options, Clock clock, FunctionLibraries functions, string path) : ISnapshotFile
 {
     private readonly FileStream _file = Open(path);
     private readonly WriteBehind _writeBehind = new();
@@ -25,7 +25,7 @@ internal sealed class AofSnapshotTarget(Store store, string path) : ISnapshotFil
 
     public void Settle()
     {
-        if (store.Options.AofRewriteIncrementalFsync) _writeBehind.Grown(_file.SafeFileHandle, Volatile.Read(ref _length));
+        if (options.AofRewriteIncrementalFsync) _writeBehind.Grown(_file.SafeFileHandle, Volatile.Read(ref _length));
     }
 
     public void Finish()
@@ -40,9 +40,9 @@ internal sealed class AofSnapshotTarget(Store store, string path) : ISnapshotFil
     {
         if (_hasBegun) return;
         _hasBegun = true;
-        if (store.Options.AofTimestampEnabled) Write(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"#TS:{store.Clock.NowMs / 1000}\r\n")));
+        if (options.AofTimestampEnabled) Write(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"#TS:{clock.NowMs / 1000}\r\n")));
         var libraries = new RespWriter();
-        foreach (byte[] code in store.Functions.Codes)
+        foreach (byte[] code in functions.Codes)
         {
             libraries.Array(3);
             libraries.BulkString("FUNCTION"u8);

@@ -31,7 +31,7 @@ internal sealed class LogWriter : IDisposable
     private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(0.2);
     private static readonly TimeSpan s_errorLogInterval = TimeSpan.FromSeconds(30);
 
-    private readonly Store _store;
+    private readonly ILogOwner _store;
     private readonly TimeProvider _time;
     private readonly LogBuffer _buffer;
     private readonly SemaphoreSlim _sync = new(1, 1);     // one fsync at a time, as a failure is reported to one of them only; taken before _io
@@ -60,7 +60,7 @@ internal sealed class LogWriter : IDisposable
     private volatile bool _syncing;                       // in the background
     private volatile bool _stops;
 
-    public LogWriter(Store store, LogBuffer buffer)
+    public LogWriter(ILogOwner store, LogBuffer buffer)
     {
         _store = store;
         _time = store.Clock.Time;

@@ -3,10 +3,16 @@ using System.Security.Cryptography;
 namespace OrleansRedis.Engine;
 
 /// <summary>A snapshot as an RDB file: a new file, which whoever made this object gives its name when it is complete.</summary>
-internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase = false) : ISnapshotFile
+/// <param name="options">How to write it.</param>
+/// <param name="nowMs">The time that it tells.</param>
+/// <param name="usedMemory">The memory that it tells.</param>
+/// <param name="functions">The libraries that it begins with.</param>
+/// <param name="log">Hears of a file that cannot be deleted.</param>
+/// <param name="path">Where to.</param>
+/// <param name="isAofBase">Whether it is an append-only log's base.</param>
+internal sealed class RdbSnapshotTarget(
+    ServerOptions options, long nowMs, long usedMemory, FunctionLibraries functions, ServerLog log, string path, bool isAofBase = false) : ISnapshotFile
 {
-    private readonly long _nowMs = store.Clock.NowMs;
-    private readonly long _usedMemory = store.UsedMemory;
     private readonly Lock _opening = new();
     private readonly WriteBehind _writeBehind = new();
     private IReadOnlyList<DatabaseCount> _databases = [];
@@ -23,7 +29,7 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
     public void Expect(IReadOnlyList<DatabaseCount> databases) => _databases = databases;
 
     /// <inheritdoc/>
-    public SnapshotChunk CreateChunk() => new RdbChunk(store.Options, _nowMs);
+    public SnapshotChunk CreateChunk() => new RdbChunk(options, nowMs);
 
     /// <inheritdoc/>
     public void Append(SnapshotChunk chunk)
@@ -35,7 +41,7 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
     /// <inheritdoc/>
     public void Settle()
     {
-        bool wanted = isAofBase ? store.Options.AofRewriteIncrementalFsync : store.Options.RdbSaveIncrementalFsync;
+        bool wanted = isAofBase ? options.AofRewriteIncrementalFsync : options.RdbSaveIncrementalFsync;
         if (wanted && Volatile.Read(ref _writer) is { } writer) _writeBehind.Grown(_file!.SafeFileHandle, writer.Given);
     }
 
@@ -78,7 +84,7 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
-            store.Log.Warning($"Could not delete the temp RDB file {path}: {AtomicFile.Reason(failure)}");
+            log.Warning($"Could not delete the temp RDB file {path}: {AtomicFile.Reason(failure)}");
         }
     }
 
@@ -114,8 +120,8 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
                 $"Failed opening the temp RDB file {System.IO.Path.GetFileName(path)} (in server root dir {System.IO.Path.GetDirectoryName(path)}) for saving: {AtomicFile.Reason(failure)}", failure);
         }
         _file = file;
-        Volatile.Write(ref _writer, new(file, store.Options));
-        _writer.Begin(_nowMs, _usedMemory, isAofBase, store.Functions.Codes);
+        Volatile.Write(ref _writer, new(file, options));
+        _writer.Begin(nowMs, usedMemory, isAofBase, functions.Codes);
         foreach (DatabaseCount count in _databases) _writer.Resize(count.Database, count.Keys, count.Expiring);
         return _writer;
     }

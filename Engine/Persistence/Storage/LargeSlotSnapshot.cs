@@ -15,16 +15,16 @@ public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
     private readonly Channel<byte[]> _pieces = Channel.CreateUnbounded<byte[]>(new() { SingleReader = true });
     private readonly Lock _changing = new();
     private readonly ManualResetEventSlim _room = new(initialState: true); // set and reset under _changing
-    private readonly Store _store;
+    private readonly ServerOptions _options;
     private readonly long _nowMs;
     private Snapshot? _snapshot;
     private long _ahead;
     private bool _disposed;
 
-    private LargeSlotSnapshot(Store store)
+    private LargeSlotSnapshot(ServerOptions options, long nowMs)
     {
-        _store = store;
-        _nowMs = store.Clock.NowMs;
+        _options = options;
+        _nowMs = nowMs;
     }
 
     /// <summary>The position of the instant in the slot's history.</summary>
@@ -34,15 +34,15 @@ public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
     public long Length { get; private set; }
 
     /// <summary>Fixes the instant. The caller holds the silo gate shared, and not the slot's gate. Null if the slot has been withdrawn.</summary>
-    public static LargeSlotSnapshot? Begin(Store store, Slot slot)
+    public static LargeSlotSnapshot? Begin(SiloGate siloGate, SlotTable slots, Slot slot, ServerOptions options, long nowMs)
     {
-        var begun = new LargeSlotSnapshot(store);
+        var begun = new LargeSlotSnapshot(options, nowMs);
         slot.Gate.Enter();
         try
         {
             if (!slot.IsOpen) return null;
             begun.UpTo = new(slot.Epoch, slot.Sequence);
-            begun._snapshot = Snapshot.BeginSlot(store, slot, begun);
+            begun._snapshot = Snapshot.BeginSlot(siloGate, slots, slot, begun);
         }
         finally
         {
@@ -79,7 +79,7 @@ public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
     {
     }
 
-    SnapshotChunk ISnapshotTarget.CreateChunk() => new RdbChunk(_store.Options, _nowMs);
+    SnapshotChunk ISnapshotTarget.CreateChunk() => new RdbChunk(_options, _nowMs);
 
     void ISnapshotTarget.Append(SnapshotChunk chunk)
     {

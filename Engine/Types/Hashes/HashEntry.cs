@@ -42,13 +42,8 @@ internal static class HashEntry
     }
 
     /// <summary>When the first of its fields expires, or <see cref="Expiry.Never"/>.</summary>
-    public static long EarliestExpiryMs(object hash)
-    {
-        if (hash is not byte[] blob) return Unsafe.As<HashValue>(hash).InnerExpiresAtMs;
-        if (Blob.KindOf(blob) != BlobKind.HashListpackEx) return Expiry.Never;
-        Listpack listpack = Listpack.In(blob);
-        return listpack.IsEmpty ? Expiry.Never : HashItem.At(listpack, listpack.First, withExpiry: true).ExpiresAtMs;
-    }
+    public static long EarliestExpiryMs(object hash) =>
+        hash is byte[] blob ? KeyEntry.EarliestFieldExpiryMs(blob) : Unsafe.As<HashValue>(hash).InnerExpiresAtMs;
 
     /// <summary>Makes an empty hash that fields taking this many bytes as elements of a listpack (see <see cref="Listpack.SizeOf(ReadOnlySpan{byte})"/>) fit into exactly.</summary>
     public static byte[] CreateListpack(ReadOnlySpan<byte> key, int elementBytes)
@@ -58,7 +53,7 @@ internal static class HashEntry
         return blob;
     }
 
-    /// <summary>Gives a field this value and expiry (or <see cref="KeepExpiry"/>). Whether the value is short enough for a listpack is for <see cref="Prepare"/> to see to.</summary>
+    /// <summary>Gives a field this value and expiry (or <see cref="KeepExpiry"/>). Whether the value is short enough for a listpack is up to the caller.</summary>
     public static object Set(object hash, ReadOnlySpan<byte> field, ReadOnlySpan<byte> value, long expiresAtMs, ServerOptions options, out bool isNew)
     {
         if (hash is not byte[] blob)
@@ -110,23 +105,6 @@ internal static class HashEntry
         return listpack.Array;
     }
 
-    /// <summary>Turns a hash into a table beforehand if the fields and values in these arguments, which it is about to get, are too many or too long for a listpack.</summary>
-    public static object Prepare(object hash, ref CommandContext call, int from)
-    {
-        if (hash is not byte[]) return hash;
-        return FitListpack(ref call, from) ? hash : ToTable(hash, (call.Count - from) / 2);
-    }
-
-    /// <summary>Makes an empty hash for a key that is missing, with exact room for the fields and values in these arguments.</summary>
-    public static object Create(ref CommandContext call, int from)
-    {
-        ReadOnlySpan<byte> key = call[1];
-        if (!FitListpack(ref call, from)) return new HashValue(key.ToArray(), (call.Count - from) / 2);
-        int bytes = 0;
-        for (int i = from; i < call.Count; i++) bytes += Listpack.SizeOf(call[i]);
-        return CreateListpack(key, bytes);
-    }
-
     /// <summary>Gives the spare room of a blob back.</summary>
     public static object Trim(object hash)
     {
@@ -149,17 +127,6 @@ internal static class HashEntry
         Span<byte> field = stackalloc byte[ListpackElement.ScratchLength], value = stackalloc byte[ListpackElement.ScratchLength];
         foreach (HashItem item in new HashItems(blob)) table.Set(item.Field.AsSpan(field), item.Value.AsSpan(value), item.ExpiresAtMs);
         return table;
-    }
-
-    private static bool FitListpack(ref CommandContext call, int from)
-    {
-        ServerOptions options = call.Store.Options;
-        if ((call.Count - from) / 2 > options.HashMaxListpackEntries) return false;
-        for (int i = from; i < call.Count; i++)
-        {
-            if (call[i].Length > options.HashMaxListpackValue) return false;
-        }
-        return true;
     }
 
     /// <summary>A blob that can hold times of expiry.</summary>

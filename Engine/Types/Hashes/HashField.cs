@@ -13,6 +13,9 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal readonly struct HashField : IKeyOf
 {
+    /// <summary>Redis keeps a field's expiry in 48 bits and lets clients use a quarter of that.</summary>
+    public const long LatestExpiryMs = 0x0000_FFFF_FFFF_FFFF >> 2;
+
     private const byte HasExpiry = 0x80;
     private const int LongField = 63;
 

@@ -37,9 +37,6 @@ internal ref struct ListCursor
     /// <summary>The element that the last MoveNext reached.</summary>
     public readonly ListpackElement Current => _position >= 0 ? _listpack[_position] : ListpackElement.Of(_node!.Content);
 
-    /// <summary>The node it is in; null if the list is a blob.</summary>
-    public readonly QuicklistNode? Node => _node;
-
     /// <summary>Steps to the next element in the cursor's direction; false behind the last.</summary>
     public bool MoveNext()
     {

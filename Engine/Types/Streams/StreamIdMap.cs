@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>A running sum of bytes that several parts of one value add to.</summary>
@@ -46,8 +44,6 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
         int index = chunk.IndexOf(id);
         return index < 0 ? null : chunk.Values[index];
     }
-
-    public bool TryFind(StreamId id, [NotNullWhen(true)] out T? value) => (value = Find(id)) is not null;
 
     /// <summary>Adds a value under an ID that is absent.</summary>
     public void Add(StreamId id, T value)

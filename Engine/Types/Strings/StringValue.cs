@@ -23,14 +23,6 @@ internal sealed class StringValue(byte[] key, byte[] bytes, int length) : Value(
 
     public override Value Clone(byte[] key) => new StringValue(key, Span.ToArray(), Length) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };
 
-    /// <summary>Replaces the content.</summary>
-    public void Set(ReadOnlySpan<byte> content)
-    {
-        if (content.Length > _bytes.Length || content.Length < _bytes.Length / 2) _bytes = content.ToArray();
-        else content.CopyTo(_bytes);
-        Length = content.Length;
-    }
-
     /// <summary>Makes the string at least this long, new bytes being zero, and returns all of it. It grows by doubling up to 1 MB, then by 1 MB, as Redis's do.</summary>
     public Span<byte> Extend(int length)
     {

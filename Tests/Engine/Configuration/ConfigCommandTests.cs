@@ -62,7 +62,7 @@ public sealed class ConfigCommandTests : IDisposable
     public void A_change_that_cannot_take_effect_is_taken_back_with_all_others()
     {
         var portsSeen = new List<int>();
-        _redis.Store.Configuration.OnChange(["port", "bind"], async () =>
+        _redis.Files.Configuration.OnChange(["port", "bind"], async () =>
         {
             await Task.Yield();
             portsSeen.Add(_redis.Store.Options.Port);

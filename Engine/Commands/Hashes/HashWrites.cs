@@ -1,0 +1,33 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>The representation that a hash is to have for the fields and values in a command's arguments; see <see cref="HashEntry"/>.</summary>
+internal static class HashWrites
+{
+    /// <summary>Turns a hash into a table beforehand if the fields and values in these arguments, which it is about to get, are too many or too long for a listpack.</summary>
+    public static object Prepare(object hash, ref CommandContext call, int from)
+    {
+        if (hash is not byte[]) return hash;
+        return FitListpack(ref call, from) ? hash : HashEntry.ToTable(hash, (call.Count - from) / 2);
+    }
+
+    /// <summary>Makes an empty hash for a key that is missing, with exact room for the fields and values in these arguments.</summary>
+    public static object Create(ref CommandContext call, int from)
+    {
+        ReadOnlySpan<byte> key = call[1];
+        if (!FitListpack(ref call, from)) return new HashValue(key.ToArray(), (call.Count - from) / 2);
+        int bytes = 0;
+        for (int i = from; i < call.Count; i++) bytes += Listpack.SizeOf(call[i]);
+        return HashEntry.CreateListpack(key, bytes);
+    }
+
+    private static bool FitListpack(ref CommandContext call, int from)
+    {
+        ServerOptions options = call.Store.Options;
+        if ((call.Count - from) / 2 > options.HashMaxListpackEntries) return false;
+        for (int i = from; i < call.Count; i++)
+        {
+            if (call[i].Length > options.HashMaxListpackValue) return false;
+        }
+        return true;
+    }
+}

@@ -1,0 +1,88 @@
+using System.Runtime.CompilerServices;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>What commands do to a key that is to hold a list, in either of the representations of <see cref="ListEntry"/>.</summary>
+internal static class ListWrites
+{
+    /// <summary>Adds a key, known to be missing, that is a list of the arguments from <paramref name="first"/> on, each pushed at the end given.</summary>
+    public static void Create(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, int first, bool atHead)
+    {
+        int size = Listpack.EmptyLength;
+        long bytes = Listpack.EmptyLength;
+        for (int i = first; i < call.Count; i++)
+        {
+            bytes += call[i].Length;
+            size += Listpack.SizeOf(call[i]);
+        }
+        ServerOptions options = call.Store.Options;
+        if (ListLimits.Exceeds(options.ListMaxListpackSize, bytes, call.Count - first))
+        {
+            var list = new Quicklist(options.ListMaxListpackSize, options.ListCompressDepth);
+            for (int i = first; i < call.Count; i++) ListEntry.Push(list, call[i], atHead);
+            call.Add(keyspace, new ListValue(key.ToArray(), list));
+            return;
+        }
+        byte[] blob = Blob.Create(BlobKind.ListListpack, key, size, Expiry.Never, out _);
+        Listpack listpack = Listpack.In(blob);
+        listpack.Clear();
+        for (int i = first; i < call.Count; i++) ListEntry.Push(ref listpack, call[i], atHead);
+        call.Add(keyspace, listpack.Array);
+    }
+
+    /// <summary>Adds a key, known to be missing, that is a list of one element.</summary>
+    public static void Create(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, ReadOnlySpan<byte> element)
+    {
+        ServerOptions options = call.Store.Options;
+        if (ListLimits.Exceeds(options.ListMaxListpackSize, Listpack.EmptyLength + element.Length, 1))
+        {
+            var list = new Quicklist(options.ListMaxListpackSize, options.ListCompressDepth);
+            list.PushTail(element);
+            call.Add(keyspace, new ListValue(key.ToArray(), list));
+            return;
+        }
+        byte[] blob = Blob.Create(BlobKind.ListListpack, key, Listpack.EmptyLength + Listpack.SizeOf(element), Expiry.Never, out _);
+        Listpack listpack = Listpack.In(blob);
+        listpack.Clear();
+        listpack.Append(element);
+        call.Add(keyspace, listpack.Array);
+    }
+
+    /// <summary>Pushes the arguments from <paramref name="first"/> on to a list that is there.</summary>
+    public static void Push(ref CommandContext call, in Entry entry, int first, bool atHead)
+    {
+        if (entry.IsBlob)
+        {
+            long bytes = 0;
+            for (int i = first; i < call.Count; i++) bytes += call[i].Length;
+            ListEntry.MakeRoomFor(call.Store.Options, entry, bytes, call.Count - first);
+        }
+        if (entry.IsBlob)
+        {
+            Listpack listpack = Listpack.In(entry.Blob);
+            for (int i = first; i < call.Count; i++) ListEntry.Push(ref listpack, call[i], atHead);
+            entry.Replace(listpack.Array);
+            return;
+        }
+        Quicklist list = Unsafe.As<ListValue>(entry.Value).Elements;
+        for (int i = first; i < call.Count; i++) ListEntry.Push(list, call[i], atHead);
+    }
+
+    /// <summary>
+    /// After elements were removed from a list: counts and publishes the change; an empty list goes, a small one becomes a listpack.
+    /// The entry is no longer valid if the list was empty.
+    /// </summary>
+    public static void Removed(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName)
+    {
+        Keyspace keyspace = entry.Keyspace;
+        if (ListEntry.Count(entry.Object) == 0)
+        {
+            call.Modified(keyspace, key, KeyEvents.List, eventName);
+            call.Remove(keyspace, key);
+            call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
+            return;
+        }
+        ListEntry.ShrinkIfSmall(call.Store.Options, entry);
+        call.Modified(entry, KeyEvents.List, eventName);
+    }
+}

@@ -1,0 +1,23 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>What stands in the way of clients' commands on this silo.</summary>
+[Flags]
+public enum Restrictions
+{
+    None = 0,
+
+    /// <summary>The data is being loaded: only commands with the flag Loading run.</summary>
+    Loading = 1 << 0,
+
+    /// <summary>Snapshots fail and stop-writes-on-bgsave-error is on: commands that may write are refused.</summary>
+    SnapshotFails = 1 << 1,
+
+    /// <summary>The append log cannot be written: commands that may write are refused, and nothing expires meanwhile.</summary>
+    LogFails = 1 << 2,
+
+    /// <summary>More is waiting to be written to the append log than may be: commands that may write wait.</summary>
+    LogIsFull = 1 << 3,
+
+    /// <summary>The server is about to end, its data saved: nothing runs any more, and connections are closed.</summary>
+    Stopping = 1 << 4,
+}

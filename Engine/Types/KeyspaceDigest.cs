@@ -1,0 +1,64 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>Digests of what slots hold, equal for equal data however it is held: DEBUG DIGEST and DEBUG DIGEST-VALUE.</summary>
+public static class KeyspaceDigest
+{
+    /// <summary>
+    /// DEBUG DIGEST-VALUE: the digest of what a key holds, expired or not, in hexadecimal; zeros if it is missing.
+    /// The caller holds the silo gate shared, and no slot's gate.
+    /// </summary>
+    public static string OfKey(SlotTable slots, ReadOnlySpan<byte> key, int database)
+    {
+        var digest = new ValueDigest();
+        if (slots[KeySlot.Of(key)] is { } slot)
+        {
+            slot.Gate.Enter();
+            try
+            {
+                Entry entry = slot.KeyspaceIfAny(database) is { } keyspace ? keyspace.Find(key) : default;
+                if (!entry.IsMissing) digest.MixEntry(entry.Object);
+            }
+            finally
+            {
+                slot.Gate.Exit();
+            }
+        }
+        return Convert.ToHexStringLower(digest.Bytes);
+    }
+
+    /// <summary>DEBUG DIGEST: the digest of all keys here, one slot after the other, in hexadecimal. The gates are held as for <see cref="OfKey"/>.</summary>
+    public static string OfAll(SlotTable slots)
+    {
+        var all = new ValueDigest();
+        for (int database = 0; database < slots.Databases; database++)
+        {
+            if (slots.KeyCount(database) == 0) continue;
+            all.Mix(database);
+            for (int number = 0; number < KeySlot.Count; number++)
+            {
+                if (slots.KeyCount(database, number) > 0 && slots[number] is { } slot) MixSlot(all, slot, database);
+            }
+        }
+        return Convert.ToHexStringLower(all.Bytes);
+    }
+
+    private static void MixSlot(ValueDigest all, Slot slot, int database)
+    {
+        slot.Gate.Enter();
+        try
+        {
+            if (slot.KeyspaceIfAny(database) is not { } keyspace) return;
+            foreach (object entry in keyspace)
+            {
+                var digest = new ValueDigest();
+                digest.Mix(KeyEntry.KeyOf(entry));
+                digest.MixEntry(entry);
+                all.Xor(digest.Bytes);
+            }
+        }
+        finally
+        {
+            slot.Gate.Exit();
+        }
+    }
+}
