@@ -15,8 +15,7 @@ public static class SiloBuilderExtensions
     public static ISiloBuilder AddHashSlots(this ISiloBuilder silo, Store store, ISlotStorage storage) => silo.ConfigureServices(services =>
     {
         services.AddSingleton(store);
-        services.AddSingleton(new CommandTable(typeof(Store).Assembly));
-        services.AddSingleton<CommandRunner>();
+        services.AddSingleton(store.Commands);
         services.AddSingleton(storage);
         services.AddSingleton<StoredSlots>();
         // A slot with very much data takes longer to be recovered, or its last changes to be stored by a database in trouble, than Orleans would wait.

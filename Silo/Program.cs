@@ -36,7 +36,9 @@ HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { Disa
 ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
 Clustering.ChoosePorts(options);
-using var store = new Store(configuration, TimeProvider.System);
+// Made once: everybody counts by the numbers that it gives the commands.
+var commands = new CommandTable(typeof(Store).Assembly, typeof(RedisServer).Assembly);
+using var store = new Store(configuration, TimeProvider.System, commands);
 ISlotStorage storage;
 try
 {
@@ -51,6 +53,7 @@ store.Restrict(Restrictions.Loading);
 builder.Services.AddHostedService<StorageHost>();
 builder.UseOrleans(silo => silo.AddHashSlots(store, storage).AddClustering(options));
 builder.Services.AddSingleton<ISlotRouter, SlotRouter>();
+builder.Services.AddSingleton<CommandRunner>();
 builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();
 builder.Services.AddSingleton<IHostLifetime, Signals>();

@@ -34,7 +34,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool IsOpenTo(CommandInfo? command, int count, Session session) =>
         command is { Method: not null } && command.AcceptsCount(count) && session.IsAuthenticated
-        && store.Restrictions == Restrictions.None && store.Options.MaxMemory == 0 && session.Transaction is not { IsOpen: true };
+        && store.Restrictions == Restrictions.None && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver) && session.Transaction is not { IsOpen: true };
 
     /// <summary>Decides about a request.</summary>
     /// <param name="command">The command that it names; null if there is none.</param>
@@ -58,7 +58,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
             wait = () => pause.HoldAsync(over);
             return Verdict.Waits;
         }
-        if (store.Options.MaxMemory != 0 && store.Eviction.Refuses(command!, session))
+        if (store.Eviction.Refuses(command!, session))
             return Refuse(command, session, "OOM command not allowed when used memory > 'maxmemory'.", reply, ref wait);
         if ((restrictions & Restrictions.LogIsFull) != 0 && (session.FlagsOf(command!) & CommandFlags.Write) != 0)
         {

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>
@@ -16,6 +18,7 @@ public sealed class CommandObserver(CommandTable commands) : IDisposable
     /// <param name="command">The command.</param>
     /// <param name="ticks">For how many <see cref="System.Diagnostics.Stopwatch"/> ticks.</param>
     /// <param name="reply">What it has replied; nothing yet, if it waits.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Ran(CommandStatistics.Stripe mine, CommandInfo command, long ticks, ReadOnlySpan<byte> reply)
     {
         bool failed = IsError(reply);

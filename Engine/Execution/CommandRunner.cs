@@ -4,7 +4,7 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// The one way to run a command on this silo. A connection tries each of its commands on the spot, within the batch that has come in, and leaves to
-/// <see cref="FinishAsync"/> what does not get through there; everybody else calls <see cref="RunAsync"/>.
+/// <see cref="FinishAsync"/> what does not get through there; everybody else calls <see cref="RunAsync(Session, OwnedRequest, RespWriter, CancellationToken)"/>.
 /// </summary>
 public sealed class CommandRunner : IDisposable
 {
@@ -46,6 +46,18 @@ public sealed class CommandRunner : IDisposable
         if (log is null || IsError(reply, mark)) return;
         if (!log.RepliesWait) log.BeforeReply();
         else if (log.Appended is var position && log.Committed < position) await log.WhenCommitted(since, position).ConfigureAwait(false);
+    }
+
+    /// <summary>Runs one command for a caller who has no connection (a grain call), and returns its reply as RESP3.</summary>
+    /// <param name="database">The logical database.</param>
+    /// <param name="arguments">The command and its arguments.</param>
+    public async Task<byte[]> RunAsync(int database, ReadOnlyMemory<byte>[] arguments)
+    {
+        var reply = new RespWriter { Resp3 = true };
+        if (arguments.Length == 0) reply.Error("ERR no command"u8);
+        else if ((uint)database >= (uint)Store.Options.Databases) reply.Error("ERR DB index is out of range"u8);
+        else await RunAsync(new Session { Database = database, IsOneCall = true }, OwnedRequest.Of(arguments), reply).ConfigureAwait(false);
+        return reply.Written.ToArray();
     }
 
     /// <summary>Takes a request to its end. Returns how it was admitted in the end; no gate is held before and after.</summary>

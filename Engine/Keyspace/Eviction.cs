@@ -52,7 +52,8 @@ public sealed class Eviction
         set => _sampler.Random = value;
     }
 
-    private bool IsOver => _store.Options.MaxMemory is not 0 and long most && _store.UsedMemory > most;
+    /// <summary>Whether there is a limit, and more memory taken than that.</summary>
+    internal bool IsOver => _store.Options.MaxMemory is not 0 and long most && _store.UsedMemory > most;
 
     private static bool IsVolatile(MaxMemoryPolicy policy) =>
         policy is MaxMemoryPolicy.VolatileLru or MaxMemoryPolicy.VolatileLfu or MaxMemoryPolicy.VolatileRandom or MaxMemoryPolicy.VolatileTtl;

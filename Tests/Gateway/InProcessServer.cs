@@ -10,15 +10,19 @@ namespace OrleansRedis.Tests.Gateway;
 internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("orleansredis");
+    private static readonly CommandTable s_commands = new(typeof(Store).Assembly, typeof(RedisServer).Assembly);
+
+    private readonly CommandRunner _runner;
     private readonly RedisListener _listener;
 
     private InProcessServer(Action<ServerOptions>? configure)
     {
         var options = new ServerOptions { Port = 0, Save = new(), Dir = _directory.FullName, UnixSocket = Path.Combine(_directory.FullName, "socket") };
         configure?.Invoke(options);
-        Store = new Store(options, TimeProvider.System);
+        Store = new Store(options, TimeProvider.System, s_commands);
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
-        Server = new RedisServer(Store, this, NullLoggerFactory.Instance);
+        _runner = new CommandRunner(Store, this);
+        Server = new RedisServer(_runner, NullLoggerFactory.Instance);
         _listener = new RedisListener(Server);
     }
 
@@ -42,13 +46,16 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
     /// <summary>Whether no key of any slot is watched or waited for.</summary>
     public bool NobodyWatches => Enumerable.Range(0, KeySlot.Count).All(number => Store.Slots[number]!.Watchers?.IsEmpty != false);
 
-    public ValueTask<bool> EnsureHereAsync(int slot, CancellationToken cancellation) => new(false);
+    public SlotRoute Locate(int slot) => new(Store.Slots[slot] is null ? SlotPlace.Nowhere : SlotPlace.Here);
+
+    public ValueTask<SlotRoute> ResolveAsync(int slot, CancellationToken cancellation) => new(Locate(slot));
 
     public async ValueTask DisposeAsync()
     {
         await _listener.DisposeAsync();
         foreach (ClientConnection client in Server.Clients.All) client.Kill();
         Server.Dispose();
+        _runner.Dispose();
         Store.Dispose();
         _directory.Delete(recursive: true);
     }

@@ -57,7 +57,7 @@ public sealed class SlotJournalTests
     {
         await using var storage = new MemorySlotStorage();
         var clock = new FakeTime();
-        var store = new Engine.Store(new ServerOptions { Save = new() }, clock);
+        var store = new Engine.Store(new ServerOptions { Save = new() }, clock, EngineHarness.Commands);
         await using var slots = new StoredSlots(store, storage, EngineHarness.Commands);
         await slots.StartAsync(default);
         store.Slots.Publish(await slots.OpenAsync(SlotOfA, () => { }, default));
@@ -66,7 +66,7 @@ public sealed class SlotJournalTests
         Run(store, "PERSIST", A);
         await slots.Journal!.FlushAsync(default);
         clock.Advance(5000);
-        var later = new Engine.Store(new ServerOptions { Save = new() }, clock);
+        var later = new Engine.Store(new ServerOptions { Save = new() }, clock, EngineHarness.Commands);
         await using var recovered = new StoredSlots(later, storage, EngineHarness.Commands);
         await recovered.StartAsync(default);
         later.Slots.Publish(await recovered.OpenAsync(SlotOfA, () => { }, default));
