@@ -13,8 +13,7 @@ namespace OrleansRedis.Benchmarks;
 public class EngineBenchmarks : IDisposable
 {
     private const int Keys = 1 << 16;
-    private readonly Store store = new(new ServerOptions(), TimeProvider.System);
-    private readonly CommandTable commands = new(typeof(Store).Assembly);
+    private readonly Store store = new(new ServerOptions(), TimeProvider.System, new CommandTable(typeof(Store).Assembly));
     private readonly Session session = new();
     private readonly RespWriter reply = new();
     private OwnedRequest[] gets = [], sets = [], increments = [];
@@ -55,7 +54,7 @@ public class EngineBenchmarks : IDisposable
     {
         Request request = owned.Request;
         reply.Clear();
-        CommandContext call = new(store, session, reply) { Command = commands.Resolve(request)!, Request = request, NowMs = 1_800_000_000_000 };
+        CommandContext call = new(store, session, reply) { Command = store.Commands.Resolve(request)!, Request = request, NowMs = 1_800_000_000_000 };
         store.Execute(ref call);
         return reply.Length;
     }

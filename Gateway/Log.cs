@@ -5,9 +5,6 @@ namespace OrleansRedis.Gateway;
 /// <summary>What the gateway tells its operator.</summary>
 internal static partial class Log
 {
-    [LoggerMessage(LogLevel.Error, "Command {Command} of client {Client} failed. The client got an error; please report this.")]
-    public static partial void CommandFailed(ILogger logger, Exception exception, string command, long client);
-
     [LoggerMessage(LogLevel.Warning, "Closing client {Client}: it sent {Bytes} bytes of a request, more than client-query-buffer-limit.")]
     public static partial void QueryBufferLimit(ILogger logger, long client, int bytes);
 

@@ -6,50 +6,44 @@ namespace OrleansRedis.Gateway;
 /// <summary>What the connections of one silo share: the store, the commands, the clients, and what INFO tells of them.</summary>
 public sealed class RedisServer : IDisposable
 {
-    public RedisServer(ServerFiles files, ISlotRouter router, ILoggerFactory loggers)
+    public RedisServer(ServerFiles files, CommandRunner runner, ILoggerFactory loggers)
     {
-        Store store = files.Store;
-        Store = store;
         Files = files;
-        Router = router;
+        Runner = runner;
         Loggers = loggers;
         Logger = loggers.CreateLogger("OrleansRedis.Gateway");
-        Commands = new(typeof(Store).Assembly, typeof(RedisServer).Assembly);
-        CommandStatistics = new(Commands);
-        Pause = new(store);
-        StartedAt = store.Clock.Time.GetUtcNow();
+        StartedAt = Store.Clock.Time.GetUtcNow();
         Housekeeping = new(this);
         Shutdown = new(this);
-        store.StatisticsReset += ResetStatistics;
-        store.NestedCommandRan = CountNested;
+        Store.StatisticsReset += Clients.ResetStatistics;
     }
 
-    public Store Store { get; }
+    /// <summary>Runs the commands.</summary>
+    public CommandRunner Runner { get; }
+
+    public Store Store => Runner.Store;
 
     /// <summary>What the server keeps in files.</summary>
     public ServerFiles Files { get; }
 
     public ServerOptions Options => Store.Options;
 
-    /// <summary>Where slots are that are not here.</summary>
-    public ISlotRouter Router { get; }
-
     public ILoggerFactory Loggers { get; }
 
     /// <summary>The gateway's own log.</summary>
     public ILogger Logger { get; }
 
-    public CommandTable Commands { get; }
+    public CommandTable Commands => Store.Commands;
 
-    public CommandStatistics CommandStatistics { get; }
+    public CommandStatistics CommandStatistics => Runner.Observer.Statistics;
 
     /// <summary>The error replies sent, by code.</summary>
-    public ErrorStatistics ErrorStatistics { get; } = new();
+    public ErrorStatistics ErrorStatistics => Runner.Observer.Errors;
 
     public ClientRegistry Clients { get; } = new();
 
     /// <summary>CLIENT PAUSE.</summary>
-    public ClientPause Pause { get; }
+    public ClientPause Pause => Runner.Pause;
 
     /// <summary>What is done at regular times.</summary>
     public Housekeeping Housekeeping { get; }
@@ -70,25 +64,9 @@ public sealed class RedisServer : IDisposable
 
     public void Dispose()
     {
-        Store.StatisticsReset -= ResetStatistics;
+        Store.StatisticsReset -= Clients.ResetStatistics;
         Housekeeping.Dispose();
-        Pause.Dispose();
-        CommandStatistics.Dispose();
     }
 
     private static string RandomName() => Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(20));
-
-    private void CountNested(CommandInfo command, long ticks, ReadOnlySpan<byte> reply)
-    {
-        bool failed = !reply.IsEmpty && reply[0] == '-';
-        CommandStatistics.Mine.CountCall(command, ticks, failed);
-        if (failed) ErrorStatistics.Count(reply);
-    }
-
-    private void ResetStatistics()
-    {
-        CommandStatistics.Reset();
-        ErrorStatistics.Reset();
-        Clients.ResetStatistics();
-    }
 }

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Orleans.Runtime.Hosting;
+using OrleansRedis.Engine;
 
 namespace OrleansRedis.Grains;
 

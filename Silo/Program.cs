@@ -35,7 +35,9 @@ IoThreads.Configure(configuration.Options);
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
 ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
-using var store = new Store(options, TimeProvider.System);
+// Made once: everybody counts by the numbers that it gives the commands.
+var commands = new CommandTable(typeof(Store).Assembly, typeof(RedisServer).Assembly);
+using var store = new Store(options, TimeProvider.System, commands);
 using var files = new ServerFiles(store, configuration);
 ISlotStorage storage;
 try
@@ -52,11 +54,11 @@ builder.Services.AddSingleton(store);
 builder.Services.AddSingleton(files);
 builder.Services.AddSingleton(options);
 builder.Services.AddSingleton(storage);
-builder.Services.AddSingleton(new CommandTable(typeof(Store).Assembly));
+builder.Services.AddSingleton(commands);
 builder.Services.AddSingleton<StoredSlots>();
 builder.Services.AddSingleton<SlotHost>();
+builder.Services.AddSingleton<ISlotRouter>(services => new SlotRouter(services.GetRequiredService<SlotHost>()));
 builder.Services.AddSingleton<CommandRunner>();
-builder.Services.AddSingleton<ISlotRouter, SlotRouter>();
 builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();
 builder.Services.AddSingleton<IHostLifetime, Signals>();

@@ -80,6 +80,12 @@ public ref partial struct CommandContext
     /// </summary>
     internal int BusySlot { get; private set; }
 
+    /// <summary>
+    /// A slot that <see cref="TryReach"/> found not to be here; negative if there is none. The command is over then, having changed nothing but what
+    /// had expired, and is begun anew when that slot has come, if it does.
+    /// </summary>
+    internal int MissingSlot { get; private set; }
+
     /// <summary>Whether <see cref="Enter"/> waits instead, as long as it takes: not on an I/O thread.</summary>
     internal bool IsPatient { get; set; }
 
@@ -127,6 +133,18 @@ public ref partial struct CommandContext
         // A command that may change the key must first have snapshots under way get what it is.
         if (Command.Is(CommandFlags.Write)) keyspace.BeforeChange(key);
         return keyspace;
+    }
+
+    /// <summary>
+    /// To be asked before a key is looked up that the command has not declared, and before it has changed anything. False if the key's slot is not
+    /// on this silo: then the command ends at once, whatever it has written as its reply.
+    /// </summary>
+    internal bool TryReach(scoped ReadOnlySpan<byte> key)
+    {
+        int number = KeySlot.Of(key);
+        if (Store.TryReach(number, Hold)) return true;
+        MissingSlot = number;
+        return false;
     }
 
     /// <summary>Looks a key up to read it: an expired one is missing, use is noted, hits and misses are counted.</summary>
@@ -396,7 +414,7 @@ public ref partial struct CommandContext
     internal void BeginCommand(Hold hold, Slot? slot)
     {
         Hold = hold;
-        BusySlot = -1;
+        BusySlot = MissingSlot = -1;
         _slot = slot;
         _changes = 0;
         _effectsGiven = false;
@@ -468,6 +486,6 @@ public ref partial struct CommandContext
             only = only < 0 || number == only ? number : int.MaxValue;
         }
         if (only is < 0 or int.MaxValue) throw new InvalidOperationException($"{Command.Name} changed keys of several slots but gave no effects of its own.");
-        return Store.Slots[only] ?? throw new SlotNotHereException(only);
+        return Store.HeldSlot(only, Hold);
     }
 }

@@ -21,6 +21,9 @@ public static class Errors
 
     public static ReadOnlySpan<byte> Overflow => "ERR increment or decrement would overflow"u8;
 
+    /// <summary>A key's slot is neither on this silo nor on any that is known.</summary>
+    public static ReadOnlySpan<byte> SlotNotServed => "CLUSTERDOWN Hash slot not served"u8;
+
     /// <summary>While the data is being loaded.</summary>
     public const string Loading = "LOADING Redis is loading the dataset in memory";
 

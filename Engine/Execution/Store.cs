@@ -14,7 +14,7 @@ public enum Outcome : byte
     /// <summary>A slot is not on this silo. Nothing happened; <see cref="Attempt.Slot"/> says which.</summary>
     SlotNotHere,
 
-    /// <summary>The command runs alone. Nothing happened; leave the silo gate, take it exclusively and try again.</summary>
+    /// <summary>The command runs alone. Nothing happened; leave the silo gate, take it exclusively and call <see cref="Store.ExecuteExclusively"/>.</summary>
     NeedsExclusive,
 
     /// <summary>
@@ -23,9 +23,6 @@ public enum Outcome : byte
     /// </summary>
     Long,
 }
-
-/// <summary>A command has run as part of another one, for so many <see cref="System.Diagnostics.Stopwatch"/> ticks, and this is its reply.</summary>
-public delegate void NestedCommandObserver(CommandInfo command, long ticks, ReadOnlySpan<byte> reply);
 
 /// <summary>How an attempt ended, and what stood in its way.</summary>
 public readonly record struct Attempt(Outcome Outcome, int Slot = -1);
@@ -47,8 +44,12 @@ public sealed partial class Store : ILogOwner, IDisposable
     [ThreadStatic]
     private static List<int>? t_slots;
 
-    public Store(ServerOptions options, TimeProvider time)
+    /// <param name="options">The directives.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="commands">The process's commands.</param>
+    public Store(ServerOptions options, TimeProvider time, CommandTable commands)
     {
+        Commands = commands;
         Options = options;
         Clock = new(time);
         Slots = new(Options.Databases);
@@ -59,6 +60,9 @@ public sealed partial class Store : ILogOwner, IDisposable
     public ServerOptions Options { get; }
 
     public Clock Clock { get; }
+
+    /// <summary>All commands that can be run here.</summary>
+    public CommandTable Commands { get; }
 
     public SlotTable Slots { get; }
 
@@ -88,8 +92,8 @@ public sealed partial class Store : ILogOwner, IDisposable
     /// <summary>Counters for INFO.</summary>
     public StoreStatistics Statistics { get; } = new();
 
-    /// <summary>Hears of the commands that run as parts of another one (EXEC), to count them; null for nobody.</summary>
-    public NestedCommandObserver? NestedCommandRan { get; set; }
+    /// <summary>Hears of the commands that run as parts of another one (EXEC); null for nobody. All others the <see cref="CommandRunner"/> tells it of.</summary>
+    public CommandObserver? Observer { get; set; }
 
     /// <summary>CONFIG RESETSTAT has been asked for; whoever else counts begins anew.</summary>
     public event Action? StatisticsReset;
@@ -117,13 +121,6 @@ public sealed partial class Store : ILogOwner, IDisposable
         }
         return RunInSlots(ref call);
     }
-
-    /// <summary>
-    /// To be asked before a client's command is queued or run, with the silo gate held shared and no slot's gate: makes room if maxmemory is
-    /// exceeded. True if that failed and the command is refused for it, with the error written.
-    /// </summary>
-    public bool RefusesForMemory(CommandInfo command, Session session, RespWriter reply) =>
-        Options.MaxMemory != 0 && Eviction.Refuses(command, session, reply);
 
     /// <summary>Finds out the slot and hash of the key that a request will look up, if it is for a command of one key.</summary>
     public static ForeseenKey Foresee(CommandInfo? command, in Request request)
@@ -158,9 +155,26 @@ public sealed partial class Store : ILogOwner, IDisposable
     public void Dispose() => SiloGate.Dispose();
 
     /// <summary>Runs a command while the silo gate is held exclusively.</summary>
-    public void ExecuteExclusively(ref CommandContext call)
+    public Attempt ExecuteExclusively(ref CommandContext call)
     {
+        List<int> slots = t_slots ??= [];
+        slots.Clear();
+        if (call.Command.Is(CommandFlags.SessionKeys))
+        {
+            call.Session.Transaction?.CollectSlots(slots, withQueue: RunsQueue(call));
+        }
+        else
+        {
+            call.Command.LocateKeys(call.Request, slots);
+            foreach (ref int number in CollectionsMarshal.AsSpan(slots)) number = KeySlot.Of(call.Request[number]);
+        }
+        foreach (int number in slots)
+        {
+            if (Slots[number] is not { IsOpen: true }) return new(Outcome.SlotNotHere, number);
+        }
+        int mark = call.Reply.Length;
         Run(ref call, Hold.Everything, null);
+        return Ended(ref call, mark);
     }
 
     /// <summary>CONFIG RESETSTAT: all counters of INFO begin anew. Holds the silo gate shared, and no slot's gate.</summary>
@@ -258,6 +272,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         // A long command that names all it needs does not take the right to roam from everyone else for so long.
         bool roams = call.Command.Is(CommandFlags.UndeclaredKeys) && (!isLong || NamesPattern(call.Request));
         if (roams && !held.TryRoam(ref _roaming)) return new(Outcome.Busy, Roaming);
+        int mark = call.Reply.Length;
         try
         {
             foreach (int number in numbers)
@@ -279,19 +294,36 @@ public sealed partial class Store : ILogOwner, IDisposable
             held.Release(ref _roaming);
         }
         if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
-        return default;
+        return Ended(ref call, mark);
     }
 
-    /// <summary>The slot of a key that the running command reaches; who roams takes its gate now if he has not yet.</summary>
+    /// <summary>How a command has ended that may have met, on its way, a slot which is not here: then it has changed nothing.</summary>
+    private static Attempt Ended(ref CommandContext call, int mark)
+    {
+        if (call.MissingSlot < 0) return default;
+        call.Reply.TruncateTo(mark);
+        return new(Outcome.SlotNotHere, call.MissingSlot);
+    }
+
+    /// <summary>
+    /// Makes sure that the slot of a key which the running command has not declared may be touched: a command that roams takes its gate now, unless it
+    /// already holds it. False if the slot is not here.
+    /// </summary>
+    internal bool TryReach(int number, Hold hold)
+    {
+        if (Slots[number] is not { } slot) return false;
+        HeldSlots held = HeldSlots.Mine;
+        if (hold == Hold.Slots && held.Roams && !held.Has(slot)) held.Take(slot);
+        return slot.IsOpen;
+    }
+
+    /// <summary>The slot of a key that the running command reaches. It is here and its gate is held, as was seen to beforehand (<see cref="TryReach"/>).</summary>
     internal Slot HeldSlot(int number, Hold hold)
     {
-        Slot slot = Slots[number] ?? throw new SlotNotHereException(number);
-        if (hold == Hold.Everything) return slot;
-        HeldSlots held = HeldSlots.Mine;
-        if (hold == Hold.Slots && held.Has(slot)) return slot;
-        if (hold != Hold.Slots || !held.Roams) throw new InvalidOperationException($"Slot {number} is reached without its gate.");
-        held.Take(slot);
-        return slot.IsOpen ? slot : throw new SlotNotHereException(number);
+        Slot? slot = Slots[number];
+        if (slot is null || (hold != Hold.Everything && (hold != Hold.Slots || !HeldSlots.Mine.Has(slot))))
+            throw new InvalidOperationException($"Slot {number} is reached without its gate.");
+        return slot;
     }
 
     /// <summary>
@@ -331,10 +363,4 @@ public sealed partial class Store : ILogOwner, IDisposable
     {
         if (entry is Value value && value.FreeEffort > 64) Statistics.CountLazyFreed();
     }
-}
-
-/// <summary>A command reached a key whose slot is not on this silo, and could not say so beforehand.</summary>
-public sealed class SlotNotHereException(int slot) : Exception($"Slot {slot} is not on this silo.")
-{
-    public int Slot { get; } = slot;
 }

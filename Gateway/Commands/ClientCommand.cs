@@ -6,7 +6,7 @@ namespace OrleansRedis.Gateway;
 /// <summary>CLIENT: the connection it is called on, and the others.</summary>
 internal static class ClientCommand
 {
-    private const CommandFlags Flags = CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale;
+    private const CommandFlags Flags = CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NeedsConnection;
 
     /// <summary>CLIENT ID</summary>
     [Command("CLIENT|ID", 2, Flags, Category.Connection, Since = "5.0.0", Complexity = "O(1)",

@@ -7,7 +7,7 @@ namespace OrleansRedis.Gateway;
 internal static class ClientKill
 {
     /// <summary>CLIENT KILL ip:port | [ID client-id] [TYPE …] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes | no] [MAXAGE maxage]</summary>
-    [Command("CLIENT|KILL", -3, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale,
+    [Command("CLIENT|KILL", -3, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NeedsConnection,
         Category.Connection | Category.Dangerous, Since = "2.4.0", Complexity = "O(N) where N is the number of client connections",
         Summary = "Terminates open connections.",
         Syntax = "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] [USER username] [ADDR addr] [LADDR laddr] [SKIPME <YES | NO>] [MAXAGE maxage]>",

@@ -6,7 +6,8 @@ namespace OrleansRedis.Gateway;
 /// <summary>The commands that are about the connection itself.</summary>
 internal static class ConnectionCommands
 {
-    private const CommandFlags Handshake = CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.NoAuth | CommandFlags.AllowBusy;
+    private const CommandFlags Handshake = CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.NoAuth
+        | CommandFlags.AllowBusy | CommandFlags.NeedsConnection;
 
     /// <summary>PING [message]</summary>
     [Command("PING", -1, CommandFlags.Fast, Category.Connection, Since = "1.0.0", Complexity = "O(1)",
@@ -117,7 +118,7 @@ internal static class ConnectionCommands
     }
 
     /// <summary>RESET — the connection is as it was when it began.</summary>
-    [Command("RESET", 1, Handshake, Category.Connection, Since = "6.2.0", Complexity = "O(1)", Summary = "Resets the connection.")]
+    [Command("RESET", 1, Handshake | CommandFlags.NotQueued, Category.Connection, Since = "6.2.0", Complexity = "O(1)", Summary = "Resets the connection.")]
     internal static void Reset(ref CommandContext call)
     {
         var client = (ClientConnection)call.Session;
@@ -129,7 +130,7 @@ internal static class ConnectionCommands
     }
 
     /// <summary>QUIT</summary>
-    [Command("QUIT", -1, Handshake, Category.Connection, Since = "1.0.0", Complexity = "O(1)", Summary = "Closes the connection.",
+    [Command("QUIT", -1, Handshake | CommandFlags.NotQueued, Category.Connection, Since = "1.0.0", Complexity = "O(1)", Summary = "Closes the connection.",
         Deprecated = "7.2.0: just closing the connection")]
     internal static void Quit(ref CommandContext call)
     {

@@ -8,7 +8,9 @@ namespace OrleansRedis.Gateway;
 internal static class DebugCommand
 {
     /// <summary>DEBUG subcommand [argument ...]</summary>
-    [Command("DEBUG", -2, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.WholeKeyspace, Category.None, Since = "1.0.0",
+    [Command("DEBUG", -2,
+        CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.WholeKeyspace | CommandFlags.NeedsConnection,
+        Category.None, Since = "1.0.0",
         Complexity = "Depends on subcommand.", Summary = "A container for debugging commands.", Group = "server")]
     internal static void Debug(ref CommandContext call)
     {
@@ -258,7 +260,6 @@ internal static class DebugCommand
         ClientConnection client = ClientCommand.Me(call);
         call.Continuation = async reply =>
         {
-            Store store = client.Server.Store;
             CommandInfo set = client.Server.Commands.Find("SET"u8)!;
             var ignored = new RespWriter();
             for (int i = 0; i < count; i++)
@@ -266,38 +267,12 @@ internal static class DebugCommand
                 byte[] value = Encoding.ASCII.GetBytes($"value:{i}");
                 if (size != 0) Array.Resize(ref value, size);
                 OwnedRequest request = OwnedRequest.Of("SET"u8.ToArray(), Encoding.Latin1.GetBytes($"{prefix}:{i}"), value, "NX"u8.ToArray());
-                while (true)
-                {
-                    int stripe = await store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
-                    Attempt attempt;
-                    try
-                    {
-                        attempt = RunOne(store, client, set, request, ignored);
-                    }
-                    finally
-                    {
-                        store.SiloGate.ExitShared(stripe);
-                    }
-                    if (attempt.Outcome == Outcome.Done) break;
-                    if (attempt.Outcome == Outcome.Busy)
-                    {
-                        await store.WhenFree(attempt).ConfigureAwait(false);
-                    }
-                    else if (!await client.Server.Router.EnsureHereAsync(attempt.Slot, client.Disconnected).ConfigureAwait(false))
-                    {
-                        break; // another silo's; like Redis in cluster mode, keys are made where this server has their slots
-                    }
-                }
+                ignored.Clear();
+                // What is another silo's is left out: like Redis in cluster mode, keys are made where this server has their slots.
+                await client.Server.Runner.RunPartAsync(client, set, request, ignored, client.Disconnected).ConfigureAwait(false);
             }
             reply.Ok();
         };
-    }
-
-    private static Attempt RunOne(Store store, ClientConnection client, CommandInfo command, OwnedRequest request, RespWriter ignored)
-    {
-        ignored.Clear();
-        var call = new CommandContext(store, client, ignored) { Command = command, Request = request.Request, NowMs = store.Clock.NowMs };
-        return store.Execute(ref call);
     }
 
     /// <summary>One value of each type of RESP, as Redis's own tests of client libraries expect them.</summary>

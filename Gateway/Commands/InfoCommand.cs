@@ -7,7 +7,7 @@ namespace OrleansRedis.Gateway;
 internal static class InfoCommand
 {
     /// <summary>INFO [section [section ...]]</summary>
-    [Command("INFO", -1, CommandFlags.Loading | CommandFlags.Stale, Category.Dangerous, Since = "1.0.0", Complexity = "O(1)",
+    [Command("INFO", -1, CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NeedsConnection, Category.Dangerous, Since = "1.0.0", Complexity = "O(1)",
         Summary = "Returns information and statistics about the server.", Group = "server", Syntax = "[section [section ...]]",
         Tips = "nondeterministic_output;request_policy:all_shards;response_policy:special",
         History = "7.0.0: Added support for taking multiple section arguments.")]
@@ -19,7 +19,7 @@ internal static class InfoCommand
     }
 
     /// <summary>MEMORY STATS</summary>
-    [Command("MEMORY|STATS", 2, CommandFlags.None, Category.None, Since = "4.0.0", Complexity = "O(1)",
+    [Command("MEMORY|STATS", 2, CommandFlags.NeedsConnection, Category.None, Since = "4.0.0", Complexity = "O(1)",
         Summary = "Returns details about memory usage.", Group = "server", Tips = "nondeterministic_output;request_policy:all_shards;response_policy:special")]
     internal static void MemoryStats(ref CommandContext call)
     {
@@ -45,7 +45,7 @@ internal static class InfoCommand
     }
 
     /// <summary>MEMORY DOCTOR</summary>
-    [Command("MEMORY|DOCTOR", 2, CommandFlags.None, Category.None, Since = "4.0.0", Complexity = "O(1)",
+    [Command("MEMORY|DOCTOR", 2, CommandFlags.NeedsConnection, Category.None, Since = "4.0.0", Complexity = "O(1)",
         Summary = "Outputs a memory problems report.", Group = "server", Tips = "nondeterministic_output;request_policy:all_shards;response_policy:special")]
     internal static void MemoryDoctor(ref CommandContext call)
     {

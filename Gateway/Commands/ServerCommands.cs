@@ -27,7 +27,8 @@ internal static class ServerCommands
     }
 
     /// <summary>SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]</summary>
-    [Command("SHUTDOWN", -1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NoMulti | CommandFlags.AllowBusy,
+    [Command("SHUTDOWN", -1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NoMulti | CommandFlags.AllowBusy
+            | CommandFlags.NeedsConnection,
         Category.None, Since = "1.0.0", Group = "server",
         Complexity = "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
         Summary = "Synchronously saves the database(s) to disk and shuts down the Redis server.", Syntax = "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",

@@ -1,23 +1,17 @@
 using System.Diagnostics;
-using System.Text;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>Running requests: look the command up, check that it may run, run it inside its gates, count it.</summary>
+/// <summary>Running requests on the spot: look the command up, see that it may run, run it inside its gates, count it.</summary>
 public sealed partial class ClientConnection
 {
-    private static ReadOnlySpan<byte> SlotNotServed => "CLUSTERDOWN Hash slot not served"u8;
-
-    /// <summary>Whether the client may run more than AUTH and HELLO.</summary>
-    public bool IsAuthenticated { get; set; }
-
     /// <summary>CLIENT REPLY.</summary>
     public ReplyMode ReplyMode { get; set; }
 
     /// <summary>
     /// Runs the complete requests at the start of <paramref name="bytes"/> and returns how many bytes they took. It stops early if one must be
-    /// waited for: then <paramref name="wait"/> is to be awaited, with no gate held, before the rest (that request again, perhaps).
+    /// waited for: then <paramref name="wait"/> is to be awaited, with no gate held, before the rest.
     /// </summary>
     private int Drain(ReadOnlySpan<byte> bytes, out Func<Task>? wait)
     {
@@ -103,165 +97,80 @@ public sealed partial class ClientConnection
             call.Request = _requests.Request(ahead[i].Kept, bytes);
             if (call.Count == 0) continue; // an empty line
             call.SlotHint = keys[i].Slot;
-            if (!Run(ref call, ahead[i].Command, statistics, ref ticks, ref wait)) return i; // not taken; it will be read again
+            Run(ref call, ahead[i].Command, statistics, ref ticks, ref wait);
             if (_reply.Length > ChunkBytes) Send();
             if (wait is not null || CloseAfterReply || _killed) return i + 1;
         }
         return count;
     }
 
-    /// <summary>Runs one request. False if it was not run and must be tried again after the wait.</summary>
-    private bool Run(ref CommandContext call, CommandInfo? command, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
+    /// <summary>Runs one request, or has it run: then <paramref name="wait"/> is to be awaited.</summary>
+    private void Run(ref CommandContext call, CommandInfo? command, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
     {
+        CommandRunner runner = _server.Runner;
+        if (!runner.Admission.IsOpenTo(command, call.Count, this) && !Admit(command, call.Request, ref wait)) return;
         int mark = _reply.Length;
-        if (command is null || command.Method is null || !command.AcceptsCount(call.Count) || !IsAuthenticated)
-        {
-            if (!Admit(command, call.Request, statistics))
-            {
-                Transaction?.Poison();
-                AfterReply(mark);
-                return true;
-            }
-        }
-        if (_server.Pause.IsOn && _server.Pause.Holds(command!, this, out Task over))
-        {
-            wait = After(over);
-            return false;
-        }
-        if (_server.Store.RefusesForMemory(command!, this, _reply))
-        {
-            statistics.CountRejected(command!);
-            AfterReply(mark);
-            return true;
-        }
-        if (_server.Store.Restrictions != Restrictions.None && Restricted(command!, mark, statistics, ref wait) is { } isTaken) return isTaken;
         call.Command = command!;
         call.Continuation = null;
         LastCommand = command;
-        if (Transaction is { IsOpen: true } transaction && transaction.TryQueue(command!, call.Request, _reply))
-        {
-            AfterReply(mark);
-            return true;
-        }
         if (_waitsFor is { } log) Rely(log, command);
-        Attempt attempt;
+        Attempt attempt = default;
         try
         {
             attempt = _server.Store.Execute(ref call);
         }
         catch (Exception e)
         {
-            Fail(e, command!, mark);
-            attempt = default;
+            runner.Fail(e, command!, _reply, mark);
         }
-        switch (attempt.Outcome)
+        if (attempt.Outcome != Outcome.Done)
         {
-            case Outcome.Done:
-                long now = Stopwatch.GetTimestamp();
-                statistics.CountCall(command!, now - ticks, _reply.Length > mark && _reply.Written[mark] == '-');
-                ticks = now;
-                if (call.Continuation is not null) wait = Continue(call.Continuation, isReplied: _reply.Length > mark);
-                if (call.Continuation is null || _reply.Length > mark) AfterReply(mark);
+            wait = Finish(call.Request.ToOwned(), command, attempt);
+            return;
+        }
+        long now = Stopwatch.GetTimestamp();
+        runner.Observer.Ran(statistics, command!, now - ticks, _reply.Written[mark..]);
+        ticks = now;
+        bool isReplied = call.Continuation is null || _reply.Length > mark;
+        if (call.Continuation is not null) wait = Continue(command!, call.Continuation, isReplied);
+        if (isReplied) AfterReply(mark);
+    }
+
+    /// <summary>Asks whether a request may run that is not the usual case. False if it may not, or not now.</summary>
+    private bool Admit(CommandInfo? command, in Request request, ref Func<Task>? wait)
+    {
+        int mark = _reply.Length;
+        Verdict verdict = _server.Runner.Admission.Admit(command, request, this, _reply, out Func<Task>? before);
+        switch (verdict)
+        {
+            case Verdict.Admitted:
                 return true;
-            case Outcome.NeedsExclusive:
-                wait = RunExclusivelyLater(call.Request.ToOwned(), command!);
-                return true;
-            case Outcome.Long:
-                wait = RunLongLater(call.Request.ToOwned(), command!);
-                return true;
-            case Outcome.SlotNotHere when attempt.Slot == _unreachableSlot:
-                _unreachableSlot = -1;
-                _reply.Error(SlotNotServed);
-                AfterReply(mark);
-                return true;
+            case Verdict.Waits:
+                wait = Finish(request.ToOwned(), command, former: null);
+                return false;
+            case Verdict.Closed:
+                CloseAfterReply = true;
+                return false;
             default:
-                wait = Retry(attempt);
+                wait = before;
+                AfterReply(mark);
                 return false;
         }
     }
 
-    /// <summary>Stops a command if something is wrong on this silo: null if it may run; true if it was refused, false if it must wait and be tried again.</summary>
-    private bool? Restricted(CommandInfo command, int mark, CommandStatistics.Stripe statistics, ref Func<Task>? wait)
-    {
-        Store store = _server.Store;
-        if ((store.Restrictions & Restrictions.Stopping) != 0)
-        {
-            CloseAfterReply = true; // as if the process were gone
-            return true;
-        }
-        if (store.WaitsForLog(command, this))
-        {
-            wait = () => store.Durability?.WhenRoom() ?? Task.CompletedTask;
-            return false;
-        }
-        if (!store.RefusesForNow(command, this, _reply)) return null;
-        statistics.CountRejected(command);
-        AfterReply(mark);
-        if (command.Name == "exec" && Transaction is { } transaction) wait = () => transaction.CloseAsync(store);
-        return true;
-    }
-
     // Methods of their own, so that the closures are made only when something must be waited for.
-    private Func<Task> Continue(Func<RespWriter, Task> continuation, bool isReplied) => () => ContinueAsync(continuation, isReplied);
+    private Func<Task> Continue(CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied) =>
+        () => ContinueAsync(command, continuation, isReplied);
 
-    private Func<Task> After(Task over) => () => _server.Pause.HoldAsync(over);
+    private Func<Task> Finish(OwnedRequest request, CommandInfo? command, Attempt? former) => () => FinishAsync(request, command, former);
 
-    private Func<Task> RunExclusivelyLater(OwnedRequest request, CommandInfo command) => () => RunExclusivelyAsync(request, command);
-
-    private Func<Task> RunLongLater(OwnedRequest request, CommandInfo command) => () => RunLongAsync(request, command);
-
-    private Func<Task> Retry(Attempt attempt) => () =>
-        attempt.Outcome == Outcome.Busy ? _server.Store.WhenFree(attempt) : BringAsync(attempt.Slot);
-
-    /// <summary>What a reply is subject to once it is written: error counts and CLIENT REPLY.</summary>
+    /// <summary>What a reply is subject to once it is written: CLIENT REPLY.</summary>
     private void AfterReply(int mark)
     {
-        if (_reply.Length > mark && _reply.Written[mark] == '-') _server.ErrorStatistics.Count(_reply.Written[mark..]);
         if (ReplyMode == ReplyMode.On) return;
         _reply.TruncateTo(mark);
         if (ReplyMode == ReplyMode.SkipNext) ReplyMode = ReplyMode.Skip;
         else if (ReplyMode == ReplyMode.Skip) ReplyMode = ReplyMode.On;
-    }
-
-    /// <summary>Whether a request may run that is not the usual case: an authenticated client's well-formed request for a known command.</summary>
-    private bool Admit(CommandInfo? command, in Request request, CommandStatistics.Stripe statistics)
-    {
-        if (command is null)
-        {
-            _reply.Error(UnknownCommand(request));
-            return false;
-        }
-        if (command.Method is null)
-        {
-            // A container: without a subcommand it is short of arguments, with an unknown one it says so.
-            _reply.Error(request.Count < 2 ? Errors.WrongArity(command) : Errors.UnknownSubcommand(command.Name, request));
-            statistics.CountRejected(command);
-            return false;
-        }
-        if (!command.AcceptsCount(request.Count))
-        {
-            _reply.Error(Errors.WrongArity(command));
-            statistics.CountRejected(command);
-            return false;
-        }
-        if (IsAuthenticated || command.Is(CommandFlags.NoAuth)) return true;
-        if (_server.Options.RequirePass.Length == 0)
-        {
-            IsAuthenticated = true;
-            return true;
-        }
-        _reply.Error("NOAUTH Authentication required."u8);
-        statistics.CountRejected(command);
-        return false;
-    }
-
-    private static string UnknownCommand(in Request request)
-    {
-        var text = new StringBuilder("ERR unknown command '").Append(Errors.Quoted(request[0])).Append("', with args beginning with: ");
-        int start = text.Length;
-        for (int i = 1, room; i < request.Count && (room = 128 - (text.Length - start)) > 0; i++)
-            text.Append('\'').Append(Errors.Quoted(request[i], room)).Append("' ");
-        return text.ToString();
     }
 
     private void RefuseMalformed()
@@ -270,30 +179,4 @@ public sealed partial class ClientConnection
         _server.ErrorStatistics.Count("-ERR "u8);
         CloseAfterReply = true;
     }
-
-    private void Fail(Exception e, CommandInfo command, int mark)
-    {
-        Log.CommandFailed(_server.Logger, e, command.Name, Id);
-        _reply.TruncateTo(mark);
-        _reply.Error($"ERR internal error in '{command.Name}': {e.Message}");
-    }
-
-    private async Task ContinueAsync(Func<RespWriter, Task> continuation, bool isReplied)
-    {
-        if (_server.Store.Durability is { RepliesWait: true } log) Rely(log, LastCommand);
-        int mark = _reply.Length;
-        // A client that goes away while it is blocked must not be given anything any more.
-        using (Disconnected.UnsafeRegister(static client => ((ClientConnection)client!).Blocked?.TryEnd(BlockedEnd.Disconnected), this))
-            await continuation(_reply).ConfigureAwait(false);
-        if (isReplied) return;
-        // The call was counted when it began to wait.
-        if (_reply.Length > mark && _reply.Written[mark] == '-' && LastCommand is { } command) _server.CommandStatistics.Mine.CountFailure(command);
-        AfterReply(mark);
-    }
-
-    /// <summary>Gets a slot to this silo. The command is tried again; if the slot still is not here, the client gets an error.</summary>
-    private async Task BringAsync(int slot) =>
-        _unreachableSlot = await _server.Router.EnsureHereAsync(slot, Disconnected).ConfigureAwait(false) ? -1 : slot;
-
-    private int _unreachableSlot = -1;
 }

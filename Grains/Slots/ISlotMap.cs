@@ -1,17 +1,18 @@
 namespace OrleansRedis.Grains;
 
 /// <summary>
-/// Which silo owns each slot, as this silo knows it. Everything that Orleans decides about slot grains follows from it: where one is placed
-/// (<see cref="SlotPlacementDirector"/>) and where it is found (<see cref="SlotDirectory"/>).
+/// Which silo owns each slot, as this silo knows it. Everything that is decided about a slot that is not open here follows from it: where
+/// a command is sent (<see cref="SlotRouter"/>), where its grain is placed (<see cref="SlotPlacementDirector"/>) and found
+/// (<see cref="SlotDirectory"/>).
 /// </summary>
 public interface ISlotMap
 {
-    /// <summary>The slot's owner, or null while it has none.</summary>
-    SiloAddress? OwnerOf(int slot);
+    /// <summary>The slot's owner, and the epoch of its claim as far as it is known (0: not known); null while the slot has no owner.</summary>
+    SlotLocation? OwnerOf(int slot);
 }
 
 /// <summary>The map of a cluster of one: the silo owns every slot.</summary>
-internal sealed class SoleSlotMap(ILocalSiloDetails silo) : ISlotMap
+internal sealed class SoleSlotMap(ILocalSiloDetails silo, SlotHost slots) : ISlotMap
 {
-    public SiloAddress? OwnerOf(int slot) => silo.SiloAddress;
+    public SlotLocation? OwnerOf(int slot) => new(silo.SiloAddress, slots.EpochOf(slot));
 }

@@ -37,7 +37,7 @@ internal sealed class SlotDirectory(ISlotMap map) : IGrainDirectory
     private GrainAddress? AddressOf(GrainId grain)
     {
         long slot = grain.GetIntegerKey();
-        if ((ulong)slot >= KeySlot.Count || map.OwnerOf((int)slot) is not { } owner) return null;
+        if ((ulong)slot >= KeySlot.Count || map.OwnerOf((int)slot)?.Silo is not { } owner) return null;
         // A silo finds its activation by the grain's ID, and makes one if there is none; the activation's own ID is not looked at.
         return new() { GrainId = grain, SiloAddress = owner, ActivationId = ActivationId.GetDeterministic(grain) };
     }

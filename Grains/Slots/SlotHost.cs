@@ -29,6 +29,9 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
         lock (_lock) return _owned[slot];
     }
 
+    /// <summary>The epoch in which a slot is open here; 0 if it is not.</summary>
+    public long EpochOf(int slot) => store.Slots[slot]?.Epoch ?? 0;
+
     /// <summary>Takes slots over: they are this silo's from now on, and open when the task completes.</summary>
     /// <exception cref="InvalidDataException">What is stored of a slot is damaged.</exception>
     /// <exception cref="SlotStorageException">The store cannot be reached.</exception>

@@ -23,7 +23,7 @@ internal sealed class SlotPlacementDirector(ISlotMap map) : IPlacementDirector
         long slot = target.GrainIdentity.GetIntegerKey();
         // A grain of this type for a number that is no slot's must be told so by someone.
         if ((ulong)slot >= HashSlot.Count) return Task.FromResult(silos[0]);
-        SiloAddress owner = map.OwnerOf((int)slot) ?? throw new OrleansException($"Hash slot {slot} has no owner at present.");
+        SiloAddress owner = map.OwnerOf((int)slot)?.Silo ?? throw new OrleansException($"Hash slot {slot} has no owner at present.");
         return Array.IndexOf(silos, owner) >= 0
             ? Task.FromResult(owner)
             : throw new OrleansException($"Hash slot {slot} belongs to silo {owner}, which is not there.");

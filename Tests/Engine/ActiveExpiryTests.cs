@@ -114,7 +114,7 @@ public sealed class ActiveExpiryTests : IDisposable
     public async Task A_huge_slot_is_done_in_steps_and_keys_that_come_behind_it_are_not_forgotten()
     {
         var clock = new StepClock();
-        using var store = new Store(new ServerOptions(), clock);
+        using var store = new Store(new ServerOptions(), clock, EngineHarness.Commands);
         store.Slots.Publish(store.Slots.Create(0, 1));
         Keyspace keyspace = store.Slots[0]!.Keyspace(0);
         for (int i = 0; i < 20_000; i++) keyspace.Add(StringEntry.Create(BitConverter.GetBytes(i), "x"u8, clock.NowMs + (i % 2 == 0 ? 5 : 1_000_000)));

@@ -18,7 +18,7 @@ public class AllocationTests
     [InlineData("SETRANGE key:000000000001 3 x")]
     public void Runs_without_allocating(string line)
     {
-        using var store = new Store(new ServerOptions(), TimeProvider.System);
+        using var store = new Store(new ServerOptions(), TimeProvider.System, EngineHarness.Commands);
         for (int number = 0; number < KeySlot.Count; number++) store.Slots.Publish(store.Slots.Create(number, 1));
         var session = new Session();
         var reply = new RespWriter();

@@ -25,8 +25,9 @@ internal sealed class EngineHarness : IDisposable
     {
         var options = new ServerOptions { Save = new() };
         configure?.Invoke(options);
-        Store = new Store(options, Time);
+        Store = new Store(options, Time, s_commands);
         Files = new ServerFiles(Store, new ServerConfiguration(options));
+        Runner = new CommandRunner(Store, Router);
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
         Store.Effects.Add(_recorder);
         Store.Effects.KeyEvents = _recorder;
@@ -41,6 +42,12 @@ internal sealed class EngineHarness : IDisposable
     public Store Store { get; }
 
     public ServerFiles Files { get; }
+
+    /// <summary>Runs the commands of all clients.</summary>
+    public CommandRunner Runner { get; }
+
+    /// <summary>What is asked about slots that a test has withdrawn.</summary>
+    public HarnessRouter Router { get; } = new();
 
     public long NowMs => Time.NowMs;
 
@@ -88,6 +95,7 @@ internal sealed class EngineHarness : IDisposable
 
     public void Dispose()
     {
+        Runner.Dispose();
         Files.Dispose();
         Store.Dispose();
     }
@@ -169,8 +177,10 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
     public Outcome Try(params string[] arguments)
     {
         _reply.Clear();
-        OwnedRequest request = OwnedRequest.Of([.. arguments.Select(argument => (ReadOnlyMemory<byte>)Encoding.Latin1.GetBytes(argument))]);
-        return Attempt(request, default, out _).Outcome;
+        OwnedRequest request = Request(arguments);
+        CommandInfo command = EngineHarness.Commands.Resolve(request.Request)!;
+        var call = new CommandContext(redis.Store, Session, _reply) { Command = command, Request = request.Request, NowMs = redis.NowMs };
+        return redis.Store.Execute(ref call).Outcome;
     }
 
     /// <summary>Runs a command, waits for it if it blocks, and returns its parsed reply.</summary>
@@ -201,59 +211,25 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
         return reply;
     }
 
-    private async Task ExecuteAsync(string[] arguments)
+    /// <summary>Runs a command as a connection does, but does not wait for the log.</summary>
+    private Task ExecuteAsync(string[] arguments)
     {
-        OwnedRequest request = OwnedRequest.Of([.. arguments.Select(argument => (ReadOnlyMemory<byte>)Encoding.Latin1.GetBytes(argument))]);
         _reply.Clear();
-        while (true)
-        {
-            int stripe = await redis.Store.SiloGate.EnterSharedAsync();
-            Attempt attempt = Attempt(request, default, out Func<RespWriter, Task>? continuation);
-            redis.Store.SiloGate.ExitShared(stripe);
-            if (attempt.Outcome == Outcome.Long)
-            {
-                await redis.Store.SiloGate.EnterLongAsync();
-                attempt = Attempt(request, Outcome.Long, out continuation);
-                redis.Store.SiloGate.ExitLong();
-            }
-            switch (attempt.Outcome)
-            {
-                case Outcome.Busy:
-                    await redis.Store.WhenFree(attempt);
-                    continue;
-                case Outcome.SlotNotHere:
-                    throw new InvalidOperationException($"Slot {attempt.Slot} is not here.");
-                case Outcome.NeedsExclusive:
-                    await redis.Store.SiloGate.EnterExclusiveAsync();
-                    Attempt(request, Outcome.NeedsExclusive, out continuation);
-                    redis.Store.SiloGate.ExitExclusive();
-                    break;
-            }
-            if (continuation is not null) await continuation(_reply);
-            return;
-        }
+        OwnedRequest request = Request(arguments);
+        return redis.Runner.FinishAsync(Session, EngineHarness.Commands.Resolve(request.Request), request, former: null, _reply, CancellationToken.None);
     }
 
-    /// <summary>What the gateway does with a request before and while it runs.</summary>
-    private Attempt Attempt(OwnedRequest request, Outcome former, out Func<RespWriter, Task>? continuation)
-    {
-        continuation = null;
-        CommandInfo? command = EngineHarness.Commands.Resolve(request.Request);
-        if (command is null || !command.AcceptsCount(request.Count) || command.Method is null)
-        {
-            _reply.Error(command is null || command.Method is null
-                ? $"ERR unknown command '{Encoding.Latin1.GetString(request.Request[0])}'"
-                : Errors.WrongArity(command));
-            Session.Transaction?.Poison();
-            return default;
-        }
-        if (former == default && redis.Store.RefusesForMemory(command, Session, _reply)) return default;
-        if (Session.Transaction?.TryQueue(command, request.Request, _reply) == true) return default;
-        var call = new CommandContext(redis.Store, Session, _reply) { Command = command, Request = request.Request, NowMs = redis.NowMs };
-        Attempt attempt = default;
-        if (former == Outcome.NeedsExclusive) redis.Store.ExecuteExclusively(ref call);
-        else attempt = former == Outcome.Long ? redis.Store.ExecuteLong(ref call) : redis.Store.Execute(ref call);
-        continuation = call.Continuation;
-        return attempt;
-    }
+    private static OwnedRequest Request(string[] arguments) =>
+        OwnedRequest.Of([.. arguments.Select(argument => (ReadOnlyMemory<byte>)Encoding.Latin1.GetBytes(argument))]);
+}
+
+/// <summary>Says where slots are that a test has withdrawn: nowhere, unless the test brings them.</summary>
+internal sealed class HarnessRouter : ISlotRouter
+{
+    /// <summary>Called with the slot's number when a command has met it; true if it is here then.</summary>
+    public Func<int, bool> Bring { get; set; } = _ => false;
+
+    public SlotRoute Locate(int slot) => default;
+
+    public ValueTask<SlotRoute> ResolveAsync(int slot, CancellationToken cancellation) => new(new SlotRoute(Bring(slot) ? SlotPlace.Here : SlotPlace.Nowhere));
 }

@@ -10,16 +10,20 @@ namespace OrleansRedis.Tests.Gateway;
 internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("orleansredis");
+    private static readonly CommandTable s_commands = new(typeof(Store).Assembly, typeof(RedisServer).Assembly);
+
+    private readonly CommandRunner _runner;
     private readonly RedisListener _listener;
 
     private InProcessServer(Action<ServerOptions>? configure)
     {
         var options = new ServerOptions { Port = 0, Save = new(), Dir = _directory.FullName, UnixSocket = Path.Combine(_directory.FullName, "socket") };
         configure?.Invoke(options);
-        Store = new Store(options, TimeProvider.System);
+        Store = new Store(options, TimeProvider.System, s_commands);
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
         Files = new ServerFiles(Store, new ServerConfiguration(options));
-        Server = new RedisServer(Files, this, NullLoggerFactory.Instance);
+        _runner = new CommandRunner(Store, this);
+        Server = new RedisServer(Files, _runner, NullLoggerFactory.Instance);
         _listener = new RedisListener(Server);
     }
 
@@ -45,13 +49,16 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
     /// <summary>Whether no key of any slot is watched or waited for.</summary>
     public bool NobodyWatches => Enumerable.Range(0, KeySlot.Count).All(number => Store.Slots[number]!.Watchers?.IsEmpty != false);
 
-    public ValueTask<bool> EnsureHereAsync(int slot, CancellationToken cancellation) => new(false);
+    public SlotRoute Locate(int slot) => new(Store.Slots[slot] is null ? SlotPlace.Nowhere : SlotPlace.Here);
+
+    public ValueTask<SlotRoute> ResolveAsync(int slot, CancellationToken cancellation) => new(Locate(slot));
 
     public async ValueTask DisposeAsync()
     {
         await _listener.DisposeAsync();
         foreach (ClientConnection client in Server.Clients.All) client.Kill();
         Server.Dispose();
+        _runner.Dispose();
         Files.Dispose();
         Store.Dispose();
         _directory.Delete(recursive: true);

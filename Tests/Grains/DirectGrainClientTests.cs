@@ -131,6 +131,48 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
     }
 
     [Fact]
+    public async Task A_pause_holds_grain_calls_that_write()
+    {
+        await _resp.CallAsync("CLIENT", "PAUSE", "60000", "WRITE");
+        try
+        {
+            Task<bool> set = _redis.StringSetAsync("key", "value");
+            Assert.False(await _redis.ExistsAsync("key"));
+            await Eventually.TrueAsync(
+                async () => (await _resp.CallAsync("INFO", "clients")).Text.Contains("blocked_clients:1\r\n", StringComparison.Ordinal), () => "the call is not held");
+            Assert.False(set.IsCompleted);
+            await _resp.CallAsync("CLIENT", "UNPAUSE");
+            Assert.True(await set);
+        }
+        finally
+        {
+            await _resp.CallAsync("CLIENT", "UNPAUSE");
+        }
+    }
+
+    [Fact]
+    public async Task Grain_calls_are_counted()
+    {
+        await _redis.StringSetAsync("text", "no number");
+        await _resp.CallAsync("CONFIG", "RESETSTAT");
+        await Assert.ThrowsAsync<RedisErrorException>(() => _redis.IncrementAsync("text"));
+        await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("INCRBY", "text"));
+        await _redis.ExecuteAsync("GETRANGE", "text", 0, 1);
+        string info = (await _resp.CallAsync("INFO", "everything")).Text;
+        Assert.Contains("rejected_calls=0,failed_calls=1\r\n", info, StringComparison.Ordinal);
+        Assert.Contains("rejected_calls=1,failed_calls=0\r\n", info, StringComparison.Ordinal);
+        Assert.Contains("cmdstat_getrange:calls=1,", info, StringComparison.Ordinal);
+        Assert.Contains("errorstat_ERR:count=2\r\n", info, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_command_of_the_gateway_that_is_about_no_connection_can_be_called()
+    {
+        Assert.Equal(2, (await _redis.ExecuteAsync("TIME")).Items.Count);
+        Assert.Contains("needs a connection", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("INFO"))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_grain_call_that_takes_long_is_answered_like_any_other()
     {
         const int Many = 60_000;

@@ -82,7 +82,7 @@ public sealed class OrleansInTroubleTests
         await using var stored = new StoredSlots(server.Store, storage, EngineHarness.Commands);
         using var slots = new SlotHost(server.Store, stored);
         using var orleans = new OrleansHost(
-            server.Server, slots, new(server.Store, EngineHarness.Commands, slots), NullLoggerFactory.Instance, NullLogger<OrleansHost>.Instance);
+            server.Server, slots, server.Server.Runner, NullLoggerFactory.Instance, NullLogger<OrleansHost>.Instance);
         await orleans.StartAsync(default);
         await Eventually.TrueAsync(() => orleans.Services is not null, timeout: s_long);
         await using RespConnection redis = await server.ConnectAsync();

@@ -23,7 +23,7 @@ internal sealed class SlotCluster : IAsyncDisposable
         builder.Options.ConfigureFileLogging = false;
         builder.ConfigureSilo((options, silo) =>
         {
-            Node node = _nodes[options.SiloName] = new(StorageName);
+            Node node = _nodes[options.SiloName] = new(StorageName, Map);
             silo.Services.AddSingleton(node.Host);
             silo.Services.AddSingleton(node.Runner);
             silo.Services.AddSingleton<ISlotMap>(Map);
@@ -80,12 +80,13 @@ internal sealed class SlotCluster : IAsyncDisposable
     /// <summary>What is a silo's without Orleans.</summary>
     internal sealed class Node : IAsyncDisposable
     {
-        public Node(string storageName)
+        public Node(string storageName, ISlotMap map)
         {
-            Store = new Store(new ServerOptions { Save = new(), AppendFsync = AppendFsync.Always }, TimeProvider.System);
+            Store = new Store(new ServerOptions { Save = new(), AppendFsync = AppendFsync.Always }, TimeProvider.System, EngineHarness.Commands);
             Stored = new StoredSlots(Store, new MemorySlotStorage(storageName), EngineHarness.Commands);
             Host = new SlotHost(Store, Stored);
-            Runner = new CommandRunner(Store, EngineHarness.Commands, Host);
+            Router = new SlotRouter(Host, map);
+            Runner = new CommandRunner(Store, Router);
             Stored.StartAsync(default).GetAwaiter().GetResult(); // nothing is waited for: the store is in memory
         }
 
@@ -95,11 +96,14 @@ internal sealed class SlotCluster : IAsyncDisposable
 
         public SlotHost Host { get; }
 
+        public SlotRouter Router { get; }
+
         public CommandRunner Runner { get; }
 
         public async ValueTask DisposeAsync()
         {
             await Stored.StopAsync(default);
+            Runner.Dispose();
             Host.Dispose();
             await Stored.DisposeAsync();
             Store.Dispose();
@@ -117,6 +121,6 @@ internal sealed class SlotCluster : IAsyncDisposable
             set => Volatile.Write(ref _owners[slot], value);
         }
 
-        public SiloAddress? OwnerOf(int slot) => this[slot];
+        public SlotLocation? OwnerOf(int slot) => this[slot] is { } silo ? new(silo, 0) : null;
     }
 }

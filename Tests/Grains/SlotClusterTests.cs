@@ -128,6 +128,21 @@ public sealed class SlotClusterTests
     }
 
     [Fact]
+    public async Task A_router_tells_which_silo_has_a_slot_and_in_which_epoch()
+    {
+        await using SlotCluster cluster = await SlotCluster.StartAsync(2);
+        SlotRouter first = cluster[cluster.Silo(0)].Router;
+        Assert.Equal(new(SlotPlace.Here, Epoch: 1), first.Locate(0));
+        SiloAddress second = cluster.Silo(1).SiloAddress;
+        Assert.Equal(new(SlotPlace.Elsewhere, second.ToParsableString(), second.Endpoint), first.Locate(SlotOfKey));
+        Assert.Equal(first.Locate(SlotOfKey), await first.ResolveAsync(SlotOfKey, default));
+        cluster.Map[SlotOfKey] = null;
+        Assert.Equal(SlotPlace.Nowhere, first.Locate(SlotOfKey).Place);
+        // A command that needs what is elsewhere is refused until there is a way to send it there.
+        Assert.Equal("-CLUSTERDOWN Hash slot not served\r\n"u8.ToArray(), await cluster[cluster.Silo(0)].Runner.RunAsync(0, ["GET"u8.ToArray(), "foo"u8.ToArray()]));
+    }
+
+    [Fact]
     public async Task There_is_no_slot_beyond_the_last_one()
     {
         await using SlotCluster cluster = await SlotCluster.StartAsync(1);

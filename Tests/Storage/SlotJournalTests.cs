@@ -58,7 +58,7 @@ public sealed class SlotJournalTests
     {
         await using var storage = new MemorySlotStorage();
         var clock = new FakeTime();
-        var store = new Engine.Store(new ServerOptions { Save = new() }, clock);
+        var store = new Engine.Store(new ServerOptions { Save = new() }, clock, EngineHarness.Commands);
         await using var slots = new StoredSlots(store, storage, EngineHarness.Commands);
         await slots.StartAsync(default);
         using var host = new SlotHost(store, slots);
@@ -68,7 +68,7 @@ public sealed class SlotJournalTests
         Run(store, "PERSIST", A);
         await slots.Journal!.FlushAsync(default);
         clock.Advance(5000);
-        var later = new Engine.Store(new ServerOptions { Save = new() }, clock);
+        var later = new Engine.Store(new ServerOptions { Save = new() }, clock, EngineHarness.Commands);
         await using var recovered = new StoredSlots(later, storage, EngineHarness.Commands);
         await recovered.StartAsync(default);
         using var laterHost = new SlotHost(later, recovered);

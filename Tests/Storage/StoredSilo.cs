@@ -10,12 +10,14 @@ internal sealed class StoredSilo : IAsyncDisposable
 {
     private readonly RespWriter _reply = new();
     private readonly Session _session = new();
+    private readonly CommandRunner _runner;
 
     private StoredSilo(ISlotStorage storage, Action<ServerOptions>? configure)
     {
         var options = new ServerOptions { Save = new(), AppendFsync = AppendFsync.Always };
         configure?.Invoke(options);
-        Store = new Store(options, TimeProvider.System);
+        Store = new Store(options, TimeProvider.System, EngineHarness.Commands);
+        _runner = new CommandRunner(Store, new HarnessRouter());
         Slots = new StoredSlots(Store, storage, EngineHarness.Commands);
         Host = new SlotHost(Store, Slots);
         Store.Log.Writer = (_, line) =>
@@ -49,8 +51,7 @@ internal sealed class StoredSilo : IAsyncDisposable
         OwnedRequest request = OwnedRequest.Of([.. words.Select(word => (ReadOnlyMemory<byte>)System.Text.Encoding.Latin1.GetBytes(word))]);
         _reply.Clear();
         var call = new CommandContext(Store, _session, _reply) { Command = EngineHarness.Commands.Resolve(request.Request)!, Request = request.Request, NowMs = Store.Clock.NowMs };
-        if (Store.Restrictions != Restrictions.None && Store.RefusesForNow(call.Command, _session, _reply)) return new Replies(_reply.Written).Next();
-        if (_session.Transaction?.TryQueue(call.Command, call.Request, _reply) == true) return "QUEUED";
+        if (_runner.Admission.Admit(call.Command, call.Request, _session, _reply, out _) != Verdict.Admitted) return new Replies(_reply.Written).Next();
         Attempt attempt = Store.Execute(ref call);
         if (attempt.Outcome == Outcome.NeedsExclusive) Store.ExecuteExclusively(ref call);
         else if (attempt.Outcome != Outcome.Done) return attempt.ToString();

@@ -39,6 +39,7 @@ internal static class Sort
         if (sorts)
         {
             if (!TryWeigh(ref call, elements, by, alpha)) return;
+            if (call.MissingSlot >= 0) return;
             var order = new Order(alpha, by != 0, options.Descending);
             // Stable, so that equal weights are always in one order.
             elements = [.. elements.Order(order)];
@@ -87,6 +88,7 @@ internal static class Sort
         {
             byte[]? weight = element.Bytes;
             if (by != 0) TryLookUp(ref call, call[by], element.Bytes, out weight);
+            if (call.MissingSlot >= 0) return true;
             if (alpha)
             {
                 element.Weight = weight;
@@ -135,6 +137,7 @@ internal static class Sort
             suffix = suffix[..arrow];
         }
         byte[] key = [.. pattern[..star], .. element, .. suffix];
+        if (!call.TryReach(key)) return false;
         Entry entry = call.Read(key);
         if (entry.IsMissing) return false;
         if (field.IsEmpty)
@@ -158,6 +161,7 @@ internal static class Sort
             foreach (int get in options.GetArguments)
             {
                 if (TryLookUp(ref call, call[get], element.Bytes, out byte[]? value)) call.Reply.BulkString(value);
+                else if (call.MissingSlot >= 0) return;
                 else call.Reply.Null();
             }
         }
@@ -173,6 +177,7 @@ internal static class Sort
             foreach (int get in options.GetArguments)
             {
                 TryLookUp(ref call, call[get], element.Bytes, out byte[]? value);
+                if (call.MissingSlot >= 0) return;
                 list.PushTail(value); // an element without a value is stored as an empty string
             }
         }

@@ -4,7 +4,7 @@ namespace OrleansRedis.Engine;
 internal static class Transactions
 {
     /// <summary>MULTI</summary>
-    [Command("MULTI", 1, CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy, Category.Transaction,
+    [Command("MULTI", 1, CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.NotQueued, Category.Transaction,
         Since = "1.2.0", Complexity = "O(1)", Summary = "Starts a transaction.")]
     internal static void Multi(ref CommandContext call)
     {
@@ -19,7 +19,9 @@ internal static class Transactions
     }
 
     /// <summary>EXEC — runs what was queued as one, unless a watched key has changed or a command could not be queued.</summary>
-    [Command("EXEC", 1, CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.SkipSlowlog | CommandFlags.SessionKeys, Category.Transaction,
+    [Command("EXEC", 1,
+        CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.SkipSlowlog | CommandFlags.SessionKeys
+            | CommandFlags.NotQueued | CommandFlags.RunsQueue, Category.Transaction,
         Effort = Effort.Queued, Since = "1.2.0", Complexity = "Depends on commands in the transaction", Summary = "Executes all commands in a transaction.")]
     internal static void Exec(ref CommandContext call)
     {
@@ -44,7 +46,8 @@ internal static class Transactions
 
     /// <summary>DISCARD</summary>
     [Command("DISCARD", 1,
-        CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.SessionKeys, Category.Transaction,
+        CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.SessionKeys
+            | CommandFlags.NotQueued, Category.Transaction,
         Since = "2.0.0", Complexity = "O(N), when N is the number of queued commands", Summary = "Discards a transaction.")]
     internal static void Discard(ref CommandContext call)
     {
@@ -59,7 +62,8 @@ internal static class Transactions
     }
 
     /// <summary>WATCH key [key ...]</summary>
-    [Command("WATCH", -2, CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy, Category.Transaction,
+    [Command("WATCH", -2,
+        CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.NotQueued, Category.Transaction,
         Keys = "RO 1..-1", Since = "2.2.0", Complexity = "O(1) for every key.",
         Summary = "Monitors changes to keys to determine the execution of a transaction.", Syntax = "key [key ...]")]
     internal static void Watch(ref CommandContext call)

@@ -80,7 +80,7 @@ public sealed partial class Store
             foreach (BlockedKey key in keys)
             {
                 // A slot that has left meanwhile has told its waiters so.
-                if (TryHold(key.Slot.Number) && ReferenceEquals(Slots[key.Slot.Number], key.Slot)) BlockedKey.Ready.Add(key);
+                if (TryHold(key.Slot.Number, Hold.Slots) && ReferenceEquals(Slots[key.Slot.Number], key.Slot)) BlockedKey.Ready.Add(key);
             }
             ServeReady(Hold.Slots, null);
         }
@@ -117,7 +117,7 @@ public sealed partial class Store
     private void Resume(BlockedCommand command, Hold hold)
     {
         if (!command.TryClaim()) return;
-        if (hold == Hold.Slots && !Array.TrueForAll(command.Slots, TryHold))
+        if (hold != Hold.Slot && !Array.TrueForAll(command.Slots, number => TryHold(number, hold)))
         {
             command.Unclaim();
             command.TryEnd(BlockedEnd.Moved);
@@ -165,10 +165,11 @@ public sealed partial class Store
     };
 
     /// <summary>Makes sure that a slot's gate is held, if the slot is here; who does not roam holds what he needs already (<see cref="Reaches"/>).</summary>
-    private bool TryHold(int number)
+    private bool TryHold(int number, Hold hold)
     {
         Slot? slot = Slots[number];
         if (slot is null) return false;
+        if (hold == Hold.Everything) return slot.IsOpen;
         HeldSlots held = HeldSlots.Mine;
         if (held.Has(slot)) return true;
         if (!held.Roams) return false;

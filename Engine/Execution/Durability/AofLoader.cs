@@ -27,7 +27,6 @@ public enum AofLoadEnd
 /// <param name="cancellation">Ends it with an <see cref="OperationCanceledException"/>.</param>
 internal sealed class AofLoader(ServerFiles server, AofDirectory directory, CancellationToken cancellation)
 {
-    private readonly CommandTable _commands = new(typeof(Store).Assembly);
     private long _before;           // bytes of the files before this one
     private Func<long> _inThisFile = () => 0;
 
@@ -84,7 +83,7 @@ internal sealed class AofLoader(ServerFiles server, AofDirectory directory, Canc
             length = file.Length;
             if (length == 0) return AofReplayEnd.Empty;
             if (IsRdb(file)) LoadPreamble(file, name);
-            var replay = new AofReplay(server, _commands, file, name, cancellation);
+            var replay = new AofReplay(server, server.Store.Commands, file, name, cancellation);
             _inThisFile = () => replay.Progress;
             AofReplayEnd end = replay.Run();
             if (end == AofReplayEnd.CutOff) CutOff(replay, file.Length, name, isLast);

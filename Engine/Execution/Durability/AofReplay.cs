@@ -132,7 +132,7 @@ internal sealed class AofReplay
     {
         var request = new Request(_buffer.AsSpan(_start), _arguments.Slice(first, _arguments.Count - first), []);
         long offset = ReadOffset;
-        if (_commands.Resolve(request) is not { Method: not null } command || !command.AcceptsCount(request.Count))
+        if (_commands.Resolve(request) is not { Method: not null } command || command.Is(CommandFlags.NeedsConnection) || !command.AcceptsCount(request.Count))
         {
             if (!IsLibrary(request)) throw Unknown(request);
             _functions.Add(request[request.Count - 1].ToArray());
@@ -210,19 +210,22 @@ internal sealed class AofReplay
     /// <summary>Runs a command that would run alone, or take long, or finds a gate taken.</summary>
     private void RunAlone(ref CommandContext call, Attempt attempt, Pending pending, ref int stripe)
     {
+        if (attempt.Outcome != Outcome.SlotNotHere)
+        {
+            _store.SiloGate.ExitShared(stripe);
+            _store.SiloGate.EnterExclusiveAsync().AsTask().GetAwaiter().GetResult();
+            try
+            {
+                attempt = _store.ExecuteExclusively(ref call);
+            }
+            finally
+            {
+                _store.SiloGate.ExitExclusive();
+                stripe = _store.SiloGate.EnterSharedAsync().AsTask().GetAwaiter().GetResult();
+            }
+        }
         if (attempt.Outcome == Outcome.SlotNotHere)
             throw new AofDamageException(_name, pending.Offset, $"it is for a key of slot {attempt.Slot}, which is not on this silo");
-        _store.SiloGate.ExitShared(stripe);
-        _store.SiloGate.EnterExclusiveAsync().AsTask().GetAwaiter().GetResult();
-        try
-        {
-            _store.ExecuteExclusively(ref call);
-        }
-        finally
-        {
-            _store.SiloGate.ExitExclusive();
-            stripe = _store.SiloGate.EnterSharedAsync().AsTask().GetAwaiter().GetResult();
-        }
     }
 
     /// <summary>Only what succeeded was logged, so a command that fails now finds other data than it did then.</summary>

@@ -21,7 +21,7 @@ public sealed class SlotReplay : IDisposable
     {
         _silo = silo;
         _commands = commands;
-        _scratch = new(silo.Options, silo.Clock.Time) { IgnoresExpiry = true };
+        _scratch = new(silo.Options, silo.Clock.Time, commands) { IgnoresExpiry = true };
     }
 
     /// <summary>Loads a piece of a slot's snapshot.</summary>
@@ -93,7 +93,8 @@ public sealed class SlotReplay : IDisposable
             slot.Swap(first, second);
             return;
         }
-        if (_commands.Resolve(request) is not { Method: not null } command || !command.AcceptsCount(request.Count)) throw Failed(request, "no such command");
+        if (_commands.Resolve(request) is not { Method: not null } command || command.Is(CommandFlags.NeedsConnection) || !command.AcceptsCount(request.Count))
+            throw Failed(request, "no such command");
         _reply.Clear();
         var call = new CommandContext(_scratch, _session, _reply) { Command = command, Request = request, NowMs = nowMs, MayBlock = false };
         call.BeginCommand(Hold.Slot, slot);

@@ -53,34 +53,19 @@ public sealed class Eviction
         set => _sampler.Random = value;
     }
 
-    private static ReadOnlySpan<byte> Refusal => "OOM command not allowed when used memory > 'maxmemory'."u8;
-
-    private bool IsOver => _store.Options.MaxMemory is not 0 and long most && _store.UsedMemory > most;
+    /// <summary>Whether there is a limit, and more memory taken than that.</summary>
+    internal bool IsOver => _store.Options.MaxMemory is not 0 and long most && _store.UsedMemory > most;
 
     private static bool IsVolatile(MaxMemoryPolicy policy) =>
         policy is MaxMemoryPolicy.VolatileLru or MaxMemoryPolicy.VolatileLfu or MaxMemoryPolicy.VolatileRandom or MaxMemoryPolicy.VolatileTtl;
 
-    /// <summary>Makes room. True if there is none and the command must not run; the error is then in the reply, and the transaction spoilt.</summary>
-    internal bool Refuses(CommandInfo command, Session session, RespWriter reply)
+    /// <summary>Makes room, with the silo gate held and no slot's gate. True if there is none and the command must not run.</summary>
+    internal bool Refuses(CommandInfo command, Session session)
     {
         if (!IsOver || MakeRoom() != Progress.Failed) return false;
-        Transaction? transaction = session.Transaction is { IsOpen: true } open ? open : null;
-        bool executes = command.Name == "exec" && transaction is not null;
-        // A queue takes memory whatever is in it; only what ends the transaction is let through.
-        bool denied = command.Is(CommandFlags.DenyOom)
-            || (executes ? (transaction!.QueuedFlags & CommandFlags.DenyOom) != 0
-                : transaction is not null && command.Name is not ("discard" or "quit" or "reset"));
-        if (!denied) return false;
-        if (executes)
-        {
-            transaction!.Unwatch();
-            transaction.Close();
-            reply.Error("EXECABORT Transaction discarded because of: OOM command not allowed when used memory > 'maxmemory'."u8);
-            return true;
-        }
-        transaction?.Poison();
-        reply.Error(Refusal);
-        return true;
+        if ((session.FlagsOf(command) & CommandFlags.DenyOom) != 0) return true;
+        // A queue takes memory whatever is in it.
+        return session.Transaction is { IsOpen: true } && !command.Is(CommandFlags.NotQueued);
     }
 
     private Progress MakeRoom()

@@ -29,7 +29,13 @@ public ref partial struct CommandContext
             int mark = Reply.Length;
             long started = Stopwatch.GetTimestamp();
             queued.Command.Method!(ref nested);
-            Store.NestedCommandRan?.Invoke(queued.Command, Stopwatch.GetTimestamp() - started, Reply.Written[mark..]);
+            if (nested.MissingSlot >= 0)
+            {
+                // What was queued before it has happened, so the whole cannot be begun anew: like any command that fails, it fails alone.
+                Reply.TruncateTo(mark);
+                Reply.Error(Errors.SlotNotServed);
+            }
+            Store.Observer?.Ran(queued.Command, Stopwatch.GetTimestamp() - started, Reply.Written[mark..]);
             nested.EndWithin();
             _changes += nested._changes;
             if (nested.Continuation is not null) (later ??= []).Add((Reply.Length - begin, nested.Continuation));

@@ -12,7 +12,7 @@ public sealed partial class Store
     private Attempt RunForSession(ref CommandContext call, bool isLong = false)
     {
         if (call.Session.Transaction is not { } transaction) return RunWithout(ref call);
-        bool runsQueue = call.Command.Name == "exec" && transaction is { IsOpen: true, IsPoisoned: false };
+        bool runsQueue = RunsQueue(call);
         if (runsQueue && (transaction.QueuedFlags & Unconfined) != 0) return new(Outcome.NeedsExclusive);
         if (transaction.WatchedCount == 0 && !runsQueue) return RunWithout(ref call);
 
@@ -25,6 +25,10 @@ public sealed partial class Store
         // Everything in one slot is the usual case with hash tags.
         return numbers[0] == numbers[^1] && !isLong ? RunInSlot(ref call, numbers[0]) : RunInSlots(ref call, numbers, isLong);
     }
+
+    /// <summary>Whether the command is EXEC and will run what was queued.</summary>
+    private static bool RunsQueue(in CommandContext call) =>
+        call.Command.Is(CommandFlags.RunsQueue) && call.Session.Transaction is { IsOpen: true, IsPoisoned: false };
 
     /// <summary>The slot that holds all keys of a request; null if there are none, or several, or some that it does not name.</summary>
     internal Slot? OnlySlotOf(CommandInfo command, in Request request)

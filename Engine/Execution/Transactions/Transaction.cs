@@ -34,22 +34,8 @@ public sealed class Transaction : IKeyWatcher
     /// <summary>How many keys are watched.</summary>
     public int WatchedCount => _watched.Count;
 
-    /// <summary>After MULTI: queues a command that is well-formed and allowed, or refuses it, and replies so. False if it is to run now.</summary>
-    public bool TryQueue(CommandInfo command, in Request request, RespWriter reply)
-    {
-        if (!IsOpen || command.Name is "exec" or "discard" or "multi" or "watch" or "quit" or "reset") return false;
-        if (command.Is(CommandFlags.NoMulti))
-        {
-            reply.Error("ERR Command not allowed inside a transaction"u8);
-            Poison();
-            return true;
-        }
-        Enqueue(command, request);
-        reply.SimpleString("QUEUED"u8);
-        return true;
-    }
-
-    private void Enqueue(CommandInfo command, in Request request)
+    /// <summary>After MULTI: keeps a command, which has been admitted, for EXEC.</summary>
+    internal void Enqueue(CommandInfo command, in Request request)
     {
         // A transaction that will be refused need not keep what it refuses.
         if (IsPoisoned || _changed) return;
@@ -113,7 +99,11 @@ public sealed class Transaction : IKeyWatcher
     /// <summary>Watches nothing any more; the gates of all watched keys are held.</summary>
     internal void Unwatch()
     {
-        foreach (WatchedKey watched in _watched) watched.Slot.Watchers?.Remove(watched.Database, watched.Key, this);
+        foreach (WatchedKey watched in _watched)
+        {
+            // Nobody will ask a slot that has left this silo who watches it, and its gate is not held.
+            if (watched.Slot.IsOpen) watched.Slot.Watchers?.Remove(watched.Database, watched.Key, this);
+        }
         _watched.Clear();
         _changed = false;
     }
@@ -126,17 +116,23 @@ public sealed class Transaction : IKeyWatcher
     {
         foreach (WatchedKey watched in _watched)
         {
-            if (!watched.Existed || watched.Slot.KeyspaceIfAny(watched.Database) is not { } keyspace) continue;
+            if (!watched.Existed || !watched.Slot.IsOpen || watched.Slot.KeyspaceIfAny(watched.Database) is not { } keyspace) continue;
             Entry entry = keyspace.Find(watched.Key);
             if (!entry.IsMissing && entry.ExpiresAtMs <= nowMs) return true;
         }
         return false;
     }
 
-    /// <summary>Adds the slots of the watched keys and, if asked for, of all keys of the queued commands.</summary>
+    /// <summary>
+    /// Adds the slots of the watched keys and, if asked for, of all keys of the queued commands. A watched slot that has left this silo is
+    /// not among them: it has told the transaction so (<see cref="IsChanged"/>), and DISCARD must not need it.
+    /// </summary>
     internal void CollectSlots(List<int> slots, bool withQueue)
     {
-        foreach (WatchedKey watched in _watched) slots.Add(watched.Slot.Number);
+        foreach (WatchedKey watched in _watched)
+        {
+            if (watched.Slot.IsOpen) slots.Add(watched.Slot.Number);
+        }
         if (!withQueue) return;
         foreach (QueuedCommand queued in _queue)
         {

@@ -1,6 +1,4 @@
-using OrleansRedis.Engine;
-
-namespace OrleansRedis.Gateway;
+namespace OrleansRedis.Engine;
 
 /// <summary>CLIENT PAUSE: for some time clients' commands are not run but kept, all of them or those that may change something.</summary>
 public sealed class ClientPause(Store store) : IDisposable
@@ -14,13 +12,11 @@ public sealed class ClientPause(Store store) : IDisposable
     /// <summary>How many clients wait for its end; INFO counts them among the blocked ones.</summary>
     public int HeldCount => Volatile.Read(ref _held);
 
-    /// <summary>Whether this command must wait, and for what. EXEC does what was queued.</summary>
+    /// <summary>Whether this command must wait, and for what.</summary>
     public bool Holds(CommandInfo command, Session session, out Task over)
     {
         State? state = _state;
-        CommandFlags flags = command.Flags;
-        if (command.Name == "exec" && session.Transaction is { IsOpen: true } transaction) flags |= transaction.QueuedFlags;
-        if (state is null || (!state.All && (flags & (CommandFlags.Write | CommandFlags.MayReplicate)) == 0))
+        if (state is null || (!state.All && (session.FlagsOf(command) & (CommandFlags.Write | CommandFlags.MayReplicate)) == 0))
         {
             over = Task.CompletedTask;
             return false;
@@ -37,9 +33,6 @@ public sealed class ClientPause(Store store) : IDisposable
         Interlocked.Decrement(ref _held);
     }
 
-    /// <summary>Whether any pause is in force.</summary>
-    public bool IsOn => _state is not null;
-
     /// <summary>Pauses until a time; while a pause is on it can only become longer and stricter.</summary>
     public void Begin(long untilMs, bool all)
     {
@@ -49,7 +42,7 @@ public sealed class ClientPause(Store store) : IDisposable
                 ? new(Math.Max(old.UntilMs, untilMs), old.All || all, old.Over)
                 : new(untilMs, all, new(TaskCreationOptions.RunContinuationsAsynchronously));
             _state = state;
-            store.KeepsExpired = true; // what expires meanwhile is a change too
+            store.Restrict(Restrictions.Paused);
             Schedule(state.UntilMs);
         }
     }
@@ -62,7 +55,7 @@ public sealed class ClientPause(Store store) : IDisposable
         {
             ended = _state;
             _state = null;
-            store.KeepsExpired = false;
+            store.Lift(Restrictions.Paused);
             _timer?.Dispose();
             _timer = null;
         }

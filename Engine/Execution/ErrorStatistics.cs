@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text;
 
-namespace OrleansRedis.Gateway;
+namespace OrleansRedis.Engine;
 
 /// <summary>How many error replies were sent, by their code (ERR, WRONGTYPE…), for INFO errorstats.</summary>
 public sealed class ErrorStatistics

@@ -1,0 +1,132 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>What becomes of a request before it runs.</summary>
+public enum Verdict : byte
+{
+    /// <summary>It may run now.</summary>
+    Admitted,
+
+    /// <summary>It is refused; the error is in the reply, and counted.</summary>
+    Refused,
+
+    /// <summary>It was said between MULTI and EXEC, and is queued; the reply says so.</summary>
+    Queued,
+
+    /// <summary>It must wait, and is to be admitted anew after that.</summary>
+    Waits,
+
+    /// <summary>The server is about to end: nothing is replied, and the connection is closed.</summary>
+    Closed,
+}
+
+/// <summary>
+/// Everything that may stop a command before it runs, in one list, for whoever wants to run one. The silo gate is held, and no slot's gate.
+/// </summary>
+public sealed class Admission(Store store, ClientPause pause, CommandObserver observer)
+{
+    /// <summary>
+    /// Whether nothing stands in a request's way, which is the usual case and quickly told. If this is false, <see cref="Admit"/> is to be asked.
+    /// Only for a client's connection.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool IsOpenTo(CommandInfo? command, int count, Session session) =>
+        command is { Method: not null } && command.AcceptsCount(count) && session.IsAuthenticated
+        && store.Restrictions == Restrictions.None && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver) && session.Transaction is not { IsOpen: true };
+
+    /// <summary>Decides about a request.</summary>
+    /// <param name="command">The command that it names; null if there is none.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="session">Who wants it run.</param>
+    /// <param name="reply">Where an error goes, or "QUEUED".</param>
+    /// <param name="wait">If not null, to be awaited with no gate held: before the request is admitted anew, or else before the session's next one.</param>
+    public Verdict Admit(CommandInfo? command, in Request request, Session session, RespWriter reply, out Func<Task>? wait)
+    {
+        wait = null;
+        if (Unfit(command, request, session) is { } unfit) return Refuse(command, session, unfit, reply, ref wait);
+        if (!IsAuthenticated(command!, session)) return Refuse(command, session, "NOAUTH Authentication required.", reply, ref wait);
+        Transaction? transaction = session.Transaction is { IsOpen: true } open ? open : null;
+        if (transaction is not null && command!.Is(CommandFlags.NoMulti))
+            return Refuse(command, session, "ERR Command not allowed inside a transaction", reply, ref wait);
+        Restrictions restrictions = store.Restrictions;
+        if ((restrictions & Restrictions.Stopping) != 0)
+            return session.IsOneCall ? Refuse(command, session, "ERR Server is shutting down", reply, ref wait) : Verdict.Closed;
+        if ((restrictions & Restrictions.Paused) != 0 && pause.Holds(command!, session, out Task over))
+        {
+            wait = () => pause.HoldAsync(over);
+            return Verdict.Waits;
+        }
+        if (store.Eviction.Refuses(command!, session))
+            return Refuse(command, session, "OOM command not allowed when used memory > 'maxmemory'.", reply, ref wait);
+        if ((restrictions & Restrictions.LogIsFull) != 0 && (session.FlagsOf(command!) & CommandFlags.Write) != 0)
+        {
+            wait = () => store.Durability?.WhenRoom() ?? Task.CompletedTask;
+            return Verdict.Waits;
+        }
+        if (Restricted(restrictions, command!, session) is { } restricted) return Refuse(command, session, restricted, reply, ref wait);
+        if (transaction is null || command!.Is(CommandFlags.NotQueued)) return Verdict.Admitted;
+        transaction.Enqueue(command!, request);
+        reply.SimpleString("QUEUED"u8);
+        return Verdict.Queued;
+    }
+
+    /// <summary>Why a request can never be run as it is; null if it can.</summary>
+    private static string? Unfit(CommandInfo? command, in Request request, Session session)
+    {
+        if (command is null) return UnknownCommand(request);
+        // A container: without a subcommand it is short of arguments, with an unknown one it says so.
+        if (command.Method is null) return request.Count < 2 ? Errors.WrongArity(command) : Errors.UnknownSubcommand(command.Name, request);
+        if (!command.AcceptsCount(request.Count)) return Errors.WrongArity(command);
+        bool isAboutSession = command.Is(CommandFlags.NeedsConnection) || (command.Categories & (Category.Connection | Category.Transaction)) != 0;
+        return isAboutSession && session.IsOneCall ? $"ERR '{command.Name}' needs a connection" : null;
+    }
+
+    private static string UnknownCommand(in Request request)
+    {
+        var text = new StringBuilder("ERR unknown command '").Append(Errors.Quoted(request[0])).Append("', with args beginning with: ");
+        int start = text.Length;
+        for (int i = 1, room; i < request.Count && (room = 128 - (text.Length - start)) > 0; i++)
+            text.Append('\'').Append(Errors.Quoted(request[i], room)).Append("' ");
+        return text.ToString();
+    }
+
+    private bool IsAuthenticated(CommandInfo command, Session session)
+    {
+        if (session.IsAuthenticated || command.Is(CommandFlags.NoAuth)) return true;
+        // The password may have been taken away since the client connected.
+        return session.IsAuthenticated = store.Options.RequirePass.Length == 0;
+    }
+
+    /// <summary>Why a command is refused while something is wrong on this silo; null if it is not.</summary>
+    private string? Restricted(Restrictions restrictions, CommandInfo command, Session session)
+    {
+        if (restrictions == Restrictions.None) return null;
+        if ((session.FlagsOf(command) & CommandFlags.Write) != 0 || command.Name == "ping")
+        {
+            if ((restrictions & Restrictions.SnapshotFails) != 0) return Errors.SnapshotFails;
+            if ((restrictions & Restrictions.LogFails) != 0 && store.Durability?.WriteError is { } writeError) return writeError;
+        }
+        return (restrictions & Restrictions.Loading) != 0 && !session.HasThroughout(command, CommandFlags.Loading) ? Errors.Loading : null;
+    }
+
+    /// <summary>Replies with an error. An open transaction is spoilt by it, or over if the command is EXEC.</summary>
+    private Verdict Refuse(CommandInfo? command, Session session, string error, RespWriter reply, ref Func<Task>? wait)
+    {
+        int mark = reply.Length;
+        if (command?.Is(CommandFlags.RunsQueue) == true)
+        {
+            string reason = error.StartsWith("ERR ", StringComparison.Ordinal) ? error[4..] : error;
+            reply.Error($"EXECABORT Transaction discarded because of: {reason}");
+            if (session.Transaction is { } transaction) wait = () => transaction.CloseAsync(store);
+        }
+        else
+        {
+            session.Transaction?.Poison();
+            reply.Error(error);
+        }
+        observer.Refused(command, reply.Written[mark..]);
+        return Verdict.Refused;
+    }
+}

@@ -1,0 +1,243 @@
+using System.Diagnostics;
+
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// The one way to run a command on this silo. A connection tries each of its commands on the spot, within the batch that has come in, and leaves to
+/// <see cref="FinishAsync"/> what does not get through there; everybody else calls <see cref="RunAsync(Session, OwnedRequest, RespWriter, CancellationToken)"/>.
+/// </summary>
+public sealed class CommandRunner : IDisposable
+{
+    public CommandRunner(Store store, ISlotRouter router)
+    {
+        Store = store;
+        Router = router;
+        Observer = new(store.Commands);
+        Pause = new(store);
+        Admission = new(store, Pause, Observer);
+        store.Observer = Observer;
+        store.StatisticsReset += Observer.Reset;
+    }
+
+    public Store Store { get; }
+
+    /// <summary>Knows where slots are that are not here.</summary>
+    public ISlotRouter Router { get; }
+
+    /// <summary>Counts what is run.</summary>
+    public CommandObserver Observer { get; }
+
+    /// <summary>CLIENT PAUSE.</summary>
+    public ClientPause Pause { get; }
+
+    /// <summary>What may stop a command before it runs.</summary>
+    public Admission Admission { get; }
+
+    /// <summary>
+    /// Runs a request, waiting for whatever stands in its way, and until the log is durable if replies wait for that. Fails if what the command did,
+    /// or has seen, turns out to be lost: then nobody must hear of the reply.
+    /// </summary>
+    public async Task RunAsync(Session session, OwnedRequest request, RespWriter reply, CancellationToken cancellation = default)
+    {
+        IDurability? log = Store.Durability;
+        long since = log?.Appended ?? 0;
+        int mark = reply.Length;
+        await FinishAsync(session, Store.Commands.Resolve(request.Request), request, former: null, reply, cancellation).ConfigureAwait(false);
+        if (log is null || IsError(reply, mark)) return;
+        if (!log.RepliesWait) log.BeforeReply();
+        else if (log.Appended is var position && log.Committed < position) await log.WhenCommitted(since, position).ConfigureAwait(false);
+    }
+
+    /// <summary>Runs one command for a caller who has no connection (a grain call), and returns its reply as RESP3.</summary>
+    /// <param name="database">The logical database.</param>
+    /// <param name="arguments">The command and its arguments.</param>
+    public async Task<byte[]> RunAsync(int database, ReadOnlyMemory<byte>[] arguments)
+    {
+        var reply = new RespWriter { Resp3 = true };
+        if (arguments.Length == 0) reply.Error("ERR no command"u8);
+        else if ((uint)database >= (uint)Store.Options.Databases) reply.Error("ERR DB index is out of range"u8);
+        else await RunAsync(new Session { Database = database, IsOneCall = true }, OwnedRequest.Of(arguments), reply).ConfigureAwait(false);
+        return reply.Written.ToArray();
+    }
+
+    /// <summary>Takes a request to its end. Returns how it was admitted in the end; no gate is held before and after.</summary>
+    /// <param name="session">Who wants it run.</param>
+    /// <param name="command">The command that it names; null if there is none.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="former">How a first attempt to run it has ended; null if there has been none.</param>
+    /// <param name="reply">Where its reply goes.</param>
+    /// <param name="cancellation">The client is gone: a command that waits for keys waits no longer.</param>
+    public async Task<Verdict> FinishAsync(
+        Session session, CommandInfo? command, OwnedRequest request, Attempt? former, RespWriter reply, CancellationToken cancellation)
+    {
+        Outcome way = Outcome.Done; // how the next attempt is made: alone, on a thread of the pool, or else like any first one
+        Attempt attempt = former ?? default;
+        while (true)
+        {
+            switch (attempt.Outcome)
+            {
+                case Outcome.Busy:
+                    await Store.WhenFree(attempt).ConfigureAwait(false);
+                    break;
+                case Outcome.SlotNotHere:
+                    SlotRoute route = await Router.ResolveAsync(attempt.Slot, cancellation).ConfigureAwait(false);
+                    if (route.Place == SlotPlace.Here) break;
+                    await RefuseForSlotAsync(session, command!, reply).ConfigureAwait(false);
+                    return Verdict.Refused;
+                case Outcome.NeedsExclusive or Outcome.Long:
+                    way = attempt.Outcome;
+                    break;
+            }
+            Step step = await StepAsync(way, session, command, request, reply).ConfigureAwait(false);
+            if (step.Wait is not null) await step.Wait().ConfigureAwait(false);
+            attempt = step.Attempt;
+            if (step.Verdict == Verdict.Waits || attempt.Outcome != Outcome.Done) continue;
+            if (step.Continuation is not null)
+                await ContinueAsync(session, command!, step.Continuation, step.IsReplied, reply, cancellation).ConfigureAwait(false);
+            return step.Verdict;
+        }
+    }
+
+    /// <summary>
+    /// Awaits what a command has left to do. Its call is counted already.
+    /// </summary>
+    /// <param name="session">Who wants it run.</param>
+    /// <param name="command">The command.</param>
+    /// <param name="continuation">Its <see cref="CommandContext.Continuation"/>.</param>
+    /// <param name="isReplied">Whether its reply is written.</param>
+    /// <param name="reply">Where its reply goes.</param>
+    /// <param name="cancellation">The client is gone: a command that waits for keys waits no longer, and must not be given anything.</param>
+    public async Task ContinueAsync(
+        Session session, CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied, RespWriter reply, CancellationToken cancellation)
+    {
+        session.BeforeAttempt(command);
+        int mark = reply.Length;
+        using (cancellation.UnsafeRegister(static waiting => ((Session)waiting!).Blocked?.TryEnd(BlockedEnd.Disconnected), session))
+            await continuation(reply).ConfigureAwait(false);
+        if (!isReplied) Observer.Continued(command, reply.Written[mark..]);
+    }
+
+    /// <summary>
+    /// Runs a command as a part of another one, which has been admitted and is counted itself. False if a slot that it needs is not here.
+    /// </summary>
+    public async Task<bool> RunPartAsync(Session session, CommandInfo command, OwnedRequest request, RespWriter reply, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            int stripe = await Store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
+            Attempt attempt;
+            try
+            {
+                var call = new CommandContext(Store, session, reply) { Command = command, Request = request.Request, NowMs = Store.Clock.NowMs, MayBlock = false };
+                attempt = Store.Execute(ref call);
+            }
+            finally
+            {
+                Store.SiloGate.ExitShared(stripe);
+            }
+            if (attempt.Outcome == Outcome.Done) return true;
+            if (attempt.Outcome == Outcome.Busy)
+                await Store.WhenFree(attempt).ConfigureAwait(false);
+            else if (attempt.Outcome != Outcome.SlotNotHere || (await Router.ResolveAsync(attempt.Slot, cancellation).ConfigureAwait(false)).Place != SlotPlace.Here)
+                return false;
+        }
+    }
+
+    /// <summary>A command has thrown, which none should: the client gets an error, the operator hears of it.</summary>
+    public void Fail(Exception error, CommandInfo command, RespWriter reply, int mark)
+    {
+        Store.Log.Warning($"The command '{command.Name}' failed. Whoever sent it got an error; please report this. {error}");
+        reply.TruncateTo(mark);
+        reply.Error($"ERR internal error in '{command.Name}': {error.Message}");
+    }
+
+    public void Dispose()
+    {
+        Store.StatisticsReset -= Observer.Reset;
+        Pause.Dispose();
+        Observer.Dispose();
+    }
+
+    /// <summary>One attempt, inside the gate that this way of running takes.</summary>
+    private async Task<Step> StepAsync(Outcome way, Session session, CommandInfo? command, OwnedRequest request, RespWriter reply)
+    {
+        SiloGate gate = Store.SiloGate;
+        switch (way)
+        {
+            case Outcome.NeedsExclusive:
+                await gate.EnterExclusiveAsync().ConfigureAwait(false);
+                try
+                {
+                    return Try(way, session, command, request, reply);
+                }
+                finally
+                {
+                    gate.ExitExclusive();
+                }
+            case Outcome.Long:
+                // Neither the I/O thread's other connections nor a grain's other calls wait for it.
+                await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                await gate.EnterLongAsync().ConfigureAwait(false);
+                try
+                {
+                    return Try(way, session, command, request, reply);
+                }
+                finally
+                {
+                    gate.ExitLong();
+                }
+            default:
+                int stripe = await gate.EnterSharedAsync().ConfigureAwait(false);
+                try
+                {
+                    return Try(way, session, command, request, reply);
+                }
+                finally
+                {
+                    gate.ExitShared(stripe);
+                }
+        }
+    }
+
+    private Step Try(Outcome way, Session session, CommandInfo? command, OwnedRequest request, RespWriter reply)
+    {
+        Verdict verdict = Admission.Admit(command, request.Request, session, reply, out Func<Task>? wait);
+        if (verdict != Verdict.Admitted) return new(verdict, Wait: wait);
+        session.BeforeAttempt(command!);
+        int mark = reply.Length;
+        long started = Stopwatch.GetTimestamp();
+        var call = new CommandContext(Store, session, reply) { Command = command!, Request = request.Request, NowMs = Store.Clock.NowMs };
+        Attempt attempt = default;
+        try
+        {
+            attempt = way switch
+            {
+                Outcome.NeedsExclusive => Store.ExecuteExclusively(ref call),
+                Outcome.Long => Store.ExecuteLong(ref call),
+                _ => Store.Execute(ref call),
+            };
+        }
+        catch (Exception e)
+        {
+            Fail(e, command!, reply, mark);
+        }
+        if (attempt.Outcome != Outcome.Done) return new(verdict, attempt);
+        Observer.Ran(command!, Stopwatch.GetTimestamp() - started, reply.Written[mark..]);
+        return new(verdict, attempt, Continuation: call.Continuation, IsReplied: call.Continuation is null || reply.Length > mark);
+    }
+
+    /// <summary>A key's slot cannot be had. A transaction is spoilt by it, or over if the command is EXEC.</summary>
+    private async Task RefuseForSlotAsync(Session session, CommandInfo command, RespWriter reply)
+    {
+        int mark = reply.Length;
+        reply.Error(Errors.SlotNotServed);
+        Observer.Refused(command, reply.Written[mark..]);
+        if (session.Transaction is { } transaction && command.Is(CommandFlags.RunsQueue)) await transaction.CloseAsync(Store).ConfigureAwait(false);
+    }
+
+    private static bool IsError(RespWriter reply, int mark) => reply.Length > mark && reply.Written[mark] == '-';
+
+    /// <summary>What one attempt has come to.</summary>
+    private readonly record struct Step(
+        Verdict Verdict, Attempt Attempt = default, Func<Task>? Wait = null, Func<RespWriter, Task>? Continuation = null, bool IsReplied = true);
+}
