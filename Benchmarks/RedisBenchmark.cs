@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Benchmarks;
 
@@ -14,7 +13,7 @@ internal static class RedisBenchmark
 
     /// <summary>What it prints, in lines, when called with so many different keys and these words more.</summary>
     /// <exception cref="InvalidOperationException">It failed.</exception>
-    public static async Task<string[]> RunAsync(RedisProcess server, int keys, int pipeline, int requests, params string[] words)
+    public static async Task<string[]> RunAsync(PeerProcess server, int keys, int pipeline, int requests, params string[] words)
     {
         using Process benchmark = new();
         benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true, RedirectStandardError = true };
@@ -37,8 +36,11 @@ internal static class RedisBenchmark
         return new(fields[0], fields[3], fields[5]);
     }
 
+    /// <summary>NaN if there are no values.</summary>
     public static double Median(double[] values)
     {
+        if (values.Length == 0)
+            return double.NaN;
         double[] sorted = [.. values.Order()];
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }
