@@ -4,8 +4,8 @@ namespace OrleansRedis.Benchmarks;
 internal static class Alternation
 {
     /// <summary>
-    /// Measures every server once a round. Each round begins with another one, and every second goes backwards, so that nobody always has the same
-    /// predecessor: with two servers A B, B A, A B …
+    /// Measures every server once a round. Each round begins with another one, and every second goes backwards, so that
+    /// nobody always has the same predecessor: with two servers A B, B A, A B …
     /// </summary>
     /// <returns>Each server's results, in the servers' order.</returns>
     public static async Task<T[][]> RunAsync<T>(int servers, int rounds, Func<int, Task<T>> measureAsync)

@@ -4,8 +4,8 @@ using OrleansRedis.Tests.Harness;
 namespace OrleansRedis.Benchmarks;
 
 /// <summary>
-/// How much memory the same data takes in each server: what it adds to the process, once it has given back what loading it took,
-/// and what it adds to used_memory. It needs no quiet machine.
+/// How much memory the same data takes in each server: what it adds to the process, once it has given back what loading
+/// it took, and what it adds to used_memory. It needs no quiet machine.
 /// </summary>
 internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<Peer> servers)
 {
@@ -22,19 +22,27 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
     private static readonly DataSet[] all =
     [
         new("STRINGS", "strings of 32 bytes", 1_000_000, 1_000_000, i => ["SET", $"key:{i:D12}", value]),
-        new("HASHES", "hashes of 5 small fields", 1_000_000, 1_000_000, i => ["HSET", $"user:{i}", "name", $"user {i}", "age", i % 90, "city", "Bergen", "visits", i % 1000, "score", i]),
-        new("LIST", "elements of one list", 10_000_000, 10_000, i => ["RPUSH", "list", .. Enumerable.Range(i * 1000, 1000).Select(n => (RespArgument)$"element:{n}")]),
-        new("ZSET", "members of one sorted set", 1_000_000, 10_000, i => ["ZADD", "zset", .. Enumerable.Range(i * 100, 100).SelectMany(n => new RespArgument[] { n, $"member:{n}" })]),
-        new("INTSETS", "sets of 10 integers", 100_000, 100_000, i => ["SADD", $"set:{i}", .. Enumerable.Range(0, 10).Select(n => (RespArgument)(i + (n * 7L)))]),
+        new("HASHES", "hashes of 5 small fields", 1_000_000, 1_000_000, i =>
+            ["HSET", $"user:{i}", "name", $"user {i}", "age", i % 90, "city", "Bergen", "visits", i % 1000, "score", i]),
+        new("LIST", "elements of one list", 10_000_000, 10_000, i =>
+            ["RPUSH", "list", .. Enumerable.Range(i * 1000, 1000).Select(n => (RespArgument)$"element:{n}")]),
+        new("ZSET", "members of one sorted set", 1_000_000, 10_000, i =>
+            ["ZADD", "zset", .. Enumerable.Range(i * 100, 100).SelectMany(n => new RespArgument[] { n, $"member:{n}" })]),
+        new("INTSETS", "sets of 10 integers", 100_000, 100_000, i =>
+            ["SADD", $"set:{i}", .. Enumerable.Range(0, 10).Select(n => (RespArgument)(i + (n * 7L)))]),
         new("STREAM", "entries of one stream", 1_000_000, 1_000_000, i => ["XADD", "stream", "*", "sensor", i % 1000, "temperature", 19.5]),
     ];
+
+    /// <summary>What <c>--only</c> can say here.</summary>
+    public static IEnumerable<string> Names => all.Select(data => data.Name);
 
     public async Task RunAsync(FigureTable table)
     {
         table.Header("memory, bytes each");
         foreach (DataSet data in all.Where(data => options.Only.Length == 0 || options.Only.Contains(data.Name)))
         {
-            (double Resident, double Used)[][] samples = await Alternation.RunAsync(servers.Count, options.Rounds ?? 1, who => MeasureAsync(servers[who], data));
+            (double Resident, double Used)[][] samples =
+                await Alternation.RunAsync(servers.Count, options.Rounds ?? 1, who => MeasureAsync(servers[who], data));
             table.Row($"{data.What}: resident", [.. samples.Select(rounds => rounds.Select(sample => sample.Resident).ToArray())], Better.Lower, "F1");
             table.Row($"{data.What}: used_memory", [.. samples.Select(rounds => rounds.Select(sample => sample.Used).ToArray())], Better.Lower, "F1");
         }
@@ -45,7 +53,8 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
         int divisor = options.Quick ? 10 : 1;
         await using PeerProcess server = await PeerProcess.StartAsync(peer);
         await using RespConnection redis = await server.ConnectAsync();
-        // What a process takes when it first does something, for code that is compiled then above all, is not the data's.
+        // What a process takes when it first does something, above all for code that is compiled then, is not the
+        // data's.
         await LoadAsync(redis, data, data.Commands / divisor / 10);
         await Task.Delay(1000);
         await LoadAsync(redis, data, data.Commands / divisor / 10);
@@ -68,7 +77,10 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
         }
     }
 
-    /// <summary>Allocators and collectors give back after the work what the work no longer needs; the least within five seconds counts.</summary>
+    /// <summary>
+    /// Allocators and collectors give back after the work what the work no longer needs; the least within five seconds
+    /// counts.
+    /// </summary>
     private static async Task<(long Resident, long Used)> SettleAsync(PeerProcess server, RespConnection redis)
     {
         await redis.CallAsync("MEMORY", "PURGE");

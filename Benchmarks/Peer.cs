@@ -32,7 +32,9 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
     /// <summary>The server of this source tree, from the build output.</summary>
     public static Peer ThisBuild() => new(Ours, RedisProcess.OurServer, Dialect.OrleansRedis);
 
-    /// <summary>Another build of this server: the program itself, or a source tree in which it has been built.</summary>
+    /// <summary>
+    /// Another build of this server: the program itself, or a source tree in which it has been built.
+    /// </summary>
     /// <exception cref="FileNotFoundException">There is none.</exception>
     public static Peer OtherBuild(string path)
     {
@@ -42,7 +44,10 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
         return new(Against, Path.GetFullPath(program), Dialect.OrleansRedis);
     }
 
-    /// <summary>Looks for a peer: where the environment says, in PATH, and for Garnet in its package. If it is not to be had, says how it was looked for.</summary>
+    /// <summary>
+    /// Looks for a peer: where the environment says, in PATH, and for Garnet in its package. If it is not to be had,
+    /// says how it was looked for.
+    /// </summary>
     public static async Task<(Peer? Peer, string Reason)> FindAsync(string name)
     {
         string variable = $"{name.ToUpperInvariant()}_SERVER", file = $"{name}-server";
@@ -72,13 +77,16 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
         return Dialect switch
         {
             Dialect.Garnet => ["--port", portText, "--bind", "127.0.0.1", "--checkpointdir", directory],
-            Dialect.OrleansRedis =>
-                ["--port", portText, "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--orleans-silo-port", FreePort(), "--orleans-gateway-port", FreePort()],
-            _ => ["--port", portText, "--bind", "127.0.0.1", "--dir", directory, "--save", ""],
+            Dialect.OrleansRedis => [.. LikeRedis(), "--orleans-silo-port", FreePort(), "--orleans-gateway-port", FreePort()],
+            _ => LikeRedis(),
         };
+        string[] LikeRedis() => ["--port", portText, "--bind", "127.0.0.1", "--dir", directory, "--save", ""];
     }
 
-    /// <summary>Which program this is, so that nobody has to guess later what was measured: its path, what it says of itself, and for builds of ours from which commit and when.</summary>
+    /// <summary>
+    /// Which program this is, so that nobody has to guess later what was measured: its path, what it says of itself,
+    /// and for builds of ours from which commit and when.
+    /// </summary>
     public async Task<string> DescribeAsync()
     {
         (_, string version) = await RunAsync(Program, ["--version"], TimeSpan.FromSeconds(30));
@@ -88,7 +96,8 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
         string folder = Path.GetDirectoryName(Program)!;
         DateTime built = Directory.EnumerateFiles(folder, "*.dll").Select(File.GetLastWriteTimeUtc).Append(File.GetLastWriteTimeUtc(Program)).Max();
         (int code, string commit) = await RunAsync("git", ["-C", folder, "describe", "--always", "--dirty"], TimeSpan.FromSeconds(30));
-        return string.Create(CultureInfo.InvariantCulture, $"{text}, built {built:yyyy-MM-dd HH:mm:ss} UTC, its tree {(code == 0 ? $"now at {commit.Trim()}" : "under no git")}");
+        string tree = code == 0 ? $"its tree now at {commit.Trim()}" : "in no Git tree";
+        return string.Create(CultureInfo.InvariantCulture, $"{text}, built {built:yyyy-MM-dd HH:mm:ss} UTC, {tree}");
     }
 
     private static async Task<(string? Program, string Failure)> InstallGarnetAsync()
@@ -98,7 +107,7 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
             return (program, "");
         string[] install = ["tool", "install", "garnet-server", "--version", GarnetVersion, "--tool-path", folder];
         (int code, string output) = await RunAsync("dotnet", install, TimeSpan.FromMinutes(5));
-        return code == 0 && File.Exists(program) ? (program, "") : (null, $"dotnet {string.Join(' ', install)} failed: {string.Join(' ', output.Split('\n', StringSplitOptions.TrimEntries))}");
+        return code == 0 && File.Exists(program) ? (program, "") : (null, $"dotnet {string.Join(' ', install)} failed: {output.ReplaceLineEndings(" ")}");
     }
 
     private static async Task<(int Code, string Output)> RunAsync(string program, string[] arguments, TimeSpan timeout)

@@ -8,7 +8,10 @@ using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Benchmarks;
 
-/// <summary>A running server of a peer, on a free port, which answers PING when <see cref="StartAsync"/> returns. Disposing kills it.</summary>
+/// <summary>
+/// A running server of a peer, on a free port, which answers PING when <see cref="StartAsync"/> returns. Disposing
+/// kills it.
+/// </summary>
 internal sealed class PeerProcess : IAsyncDisposable
 {
     private static readonly TimeSpan readyTimeout = TimeSpan.FromMinutes(2);
@@ -58,9 +61,11 @@ internal sealed class PeerProcess : IAsyncDisposable
         long.Parse(File.ReadAllText($"/proc/{process.Id}/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize;
 
     /// <param name="peer">Which program.</param>
-    /// <param name="directory">An existing directory to run in, so that a second process can find what a first one left; null: a new one.</param>
+    /// <param name="directory">An existing directory to run in, so that a second process can find what a first one
+    /// left; null: a new one.</param>
     /// <param name="directives">More of its command line.</param>
-    /// <exception cref="InvalidOperationException">It ended, or answered nothing in two minutes; the message quotes its log.</exception>
+    /// <exception cref="InvalidOperationException">It ended, or answered nothing in two minutes; the message quotes its
+    /// log.</exception>
     public static async Task<PeerProcess> StartAsync(Peer peer, string? directory = null, params string[] directives)
     {
         PeerProcess server = new(peer, directory ?? Directory.CreateTempSubdirectory("orleansredis-bench-").FullName, directory is null, directives);
@@ -89,11 +94,15 @@ internal sealed class PeerProcess : IAsyncDisposable
         return connection;
     }
 
-    /// <summary>The first line of the server's log that contains a text; its log comes through a pipe and may be a little late.</summary>
+    /// <summary>
+    /// The first line of the server's log that contains a text; its log comes through a pipe and may be a little late.
+    /// </summary>
     public async Task<string> LogLineAsync(string text)
     {
         string? found = null;
-        await Eventually.TrueAsync(() => (found = Log().FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal))) is not null, () => $"\"{text}\" is not in{Describe()}");
+        await Eventually.TrueAsync(
+            () => (found = Log().FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal))) is not null,
+            () => $"\"{text}\" is not in{Describe()}");
         return found!;
     }
 
@@ -121,7 +130,10 @@ internal sealed class PeerProcess : IAsyncDisposable
             Directory.Delete(directory, recursive: true);
     }
 
-    /// <summary>Asks every millisecond until somebody listens, and every five from then on, so that a server that is loading is not kept from it.</summary>
+    /// <summary>
+    /// Asks every millisecond until somebody listens, and every five from then on, so that a server that is loading is
+    /// not kept from it.
+    /// </summary>
     private async Task AwaitPongAsync(long begin)
     {
         while (true)

@@ -11,7 +11,9 @@ internal static class ProcessTimes
     /// <summary>The time of its children that have ended.</summary>
     public const int Children = 13;
 
-    /// <summary>User and system time in seconds: a field after the parenthesised name and the next one, in ticks of 10 ms.</summary>
+    /// <summary>
+    /// User and system time in seconds: a field after the parenthesised name and the next one, in ticks of 10 ms.
+    /// </summary>
     public static double CpuSeconds(int process, int field)
     {
         string stat = File.ReadAllText($"/proc/{process}/stat");

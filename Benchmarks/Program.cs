@@ -39,9 +39,9 @@ for (int i = 0; i < args.Length; i++)
         case var part when parts.Contains(part): chosen.Add(part); break;
         case "--peers" when i + 1 < args.Length: peerNames = args[++i] == "none" ? [] : args[i].ToLowerInvariant().Split(','); break;
         case "--against" when i + 1 < args.Length: otherBuild = args[++i]; break;
-        case "--rounds" when i + 1 < args.Length: options.Rounds = int.Parse(args[++i], CultureInfo.InvariantCulture); break;
+        case "--rounds" when i + 1 < args.Length: options.Rounds = Number(args[++i]); break;
         case "--only" when i + 1 < args.Length: options.Only = args[++i].ToUpperInvariant().Split(','); break;
-        case "--pipelines" when i + 1 < args.Length: options.Pipelines = [.. args[++i].Split(',').Select(depth => int.Parse(depth, CultureInfo.InvariantCulture))]; break;
+        case "--pipelines" when i + 1 < args.Length: options.Pipelines = [.. args[++i].Split(',').Select(Number)]; break;
         case "--quick": options.Quick = true; break;
         default:
             Console.WriteLine(Usage);
@@ -53,6 +53,13 @@ peerNames ??= otherBuild is null ? ["redis"] : [];
 if (peerNames.Except(Peer.Known).FirstOrDefault() is { } unknown)
 {
     await Console.Error.WriteLineAsync($"--peers: {unknown} is none of {string.Join(", ", Peer.Known)}, and none.");
+    return 2;
+}
+
+string[] names = [.. Workload.All.Select(workload => workload.Name), .. MemoryComparison.Names];
+if (options.Only.Except(names).FirstOrDefault() is { } strange)
+{
+    await Console.Error.WriteLineAsync($"--only: {strange} is none of {string.Join(", ", names)}.");
     return 2;
 }
 
@@ -72,6 +79,8 @@ catch (FileNotFoundException e)
     await Console.Error.WriteLineAsync(e.Message);
     return 1;
 }
+
+static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
 
 async Task CompareAsync()
 {
@@ -93,9 +102,12 @@ async Task CompareAsync()
     Console.WriteLine(Machine.Describe());
     foreach (Peer server in servers)
         Console.WriteLine(await server.DescribeAsync());
-    Console.WriteLine($"Medians of the rounds; behind the bar the ratios of {Peer.Ours} to each.{(options.Quick ? " --quick: for a look, not for a claim." : "")}");
+    Console.WriteLine($"Medians of the rounds; behind the bar the ratios of {Peer.Ours} to each.");
+    if (options.Quick)
+        Console.WriteLine("--quick: for a look, not for a claim.");
 
-    // Garnet's log is its storage and its memory one preallocated area: BGSAVE, appendfsync and used_memory have no counterparts to measure.
+    // Garnet keeps its records in a log in memory, which it allocates by pages: it has no used_memory to compare, nor
+    // dump.rdb, nor appendfsync.
     List<Peer> likeRedis = [.. servers.Where(server => server.Dialect != Dialect.Garnet)];
     List<FigureTable> tables = [];
     foreach (string part in chosen.Count > 0 ? [.. chosen] : parts)

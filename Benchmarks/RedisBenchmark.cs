@@ -17,21 +17,26 @@ internal static class RedisBenchmark
     {
         using Process benchmark = new();
         benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true, RedirectStandardError = true };
-        string[] all = ["-p", Text(server.Port), "-c", Text(Clients), "-d", Text(ValueBytes), "-r", Text(keys), "-n", Text(requests), "-P", Text(pipeline), .. words];
+        string[] all =
+        [
+            "-p", Text(server.Port), "-c", Text(Clients), "-d", Text(ValueBytes), "-r", Text(keys), "-n", Text(requests), "-P", Text(pipeline), .. words,
+        ];
         foreach (string word in all) benchmark.StartInfo.ArgumentList.Add(word);
         benchmark.Start();
         Task<string> errors = benchmark.StandardError.ReadToEndAsync();
         string report = await benchmark.StandardOutput.ReadToEndAsync();
         await benchmark.WaitForExitAsync();
         if (benchmark.ExitCode != 0)
-            throw new InvalidOperationException($"redis-benchmark {string.Join(' ', all)} exited with {benchmark.ExitCode}: {report}{await errors}{server.Describe()}");
+            throw new InvalidOperationException(
+                $"redis-benchmark {string.Join(' ', all)} exited with {benchmark.ExitCode}: {report}{await errors}{server.Describe()}");
         return report.Split(['\n', '\r'], StringSplitOptions.RemoveEmptyEntries);
     }
 
     /// <summary>The figures of the last line that it prints with --csv.</summary>
     public static Figures ReadCsv(string[] report)
     {
-        // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"; a command may itself contain commas
+        // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms";
+        // a command may itself contain commas
         double[] fields = [.. report[^1].Split("\",\"")[^7..].Select(field => double.Parse(field.Trim('"'), CultureInfo.InvariantCulture))];
         return new(fields[0], fields[3], fields[5]);
     }

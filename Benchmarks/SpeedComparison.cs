@@ -45,9 +45,10 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
             // Long enough, at every depth, for the clock ticks of /proc to measure it well.
             int requests = Math.Max(RedisBenchmark.Clients * depth, workload.Requests * (depth == 1 ? 1 : Math.Min(depth / 2, 16)) / (options.Quick ? 10 : 1));
             foreach (PeerProcess server in taking)
-                await MeasureAsync(server, workload, depth, Math.Max(1, requests / 2)); // warms up: managed code is compiled while it runs
+                await MeasureAsync(server, workload, depth, Math.Max(1, requests / 2)); // managed code is compiled meanwhile
             Sample[][] samples = await Alternation.RunAsync(taking.Count, rounds, who => MeasureAsync(taking[who], workload, depth, requests));
-            double[][] Of(Func<Sample, double> figure) => [.. all.Select(server => taking.IndexOf(server) is >= 0 and int who ? samples[who].Select(figure).ToArray() : [])];
+            double[][] Of(Func<Sample, double> figure) =>
+                [.. all.Select(server => taking.IndexOf(server) is >= 0 and int who ? samples[who].Select(figure).ToArray() : [])];
             string line = $"{workload.Name} P={depth}";
             table.Row($"{line,-20} requests/s, thousands", Of(sample => sample.Seen.RequestsPerSecond / 1000), Better.Higher, "F1");
             table.Row($"{line,-20} server CPU per request, µs", Of(sample => sample.CpuUs), Better.Lower);
@@ -82,7 +83,8 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
     private static async Task<Sample> MeasureAsync(PeerProcess server, Workload workload, int depth, int requests)
     {
         int threads = 1;
-        if (workload.BurdensClient && depth > 1) (threads, requests) = (2, requests * 4); // with threads it takes quarters of a second for its clock
+        if (workload.BurdensClient && depth > 1)
+            (threads, requests) = (2, requests * 4); // with threads, redis-benchmark's clock has quarters of a second
         if (workload.StockAsync is { } stockAsync)
         {
             await using RespConnection connection = await server.ConnectAsync();
@@ -91,7 +93,8 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         }
 
         double serverBefore = server.CpuSeconds, clientBefore = ClientSeconds();
-        string[] report = await RedisBenchmark.RunAsync(server, RandomKeys, depth, requests, [.. threads > 1 ? ["--threads", $"{threads}"] : Array.Empty<string>(), "--csv", .. workload.Arguments]);
+        string[] extra = threads > 1 ? ["--threads", $"{threads}"] : [];
+        string[] report = await RedisBenchmark.RunAsync(server, RandomKeys, depth, requests, [.. extra, "--csv", .. workload.Arguments]);
         RedisBenchmark.Figures seen = RedisBenchmark.ReadCsv(report);
         return new(seen, (server.CpuSeconds - serverBefore) * 1e6 / requests, (ClientSeconds() - clientBefore) * seen.RequestsPerSecond / requests / threads);
     }
@@ -101,6 +104,7 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
 
     /// <param name="Seen">What redis-benchmark says.</param>
     /// <param name="CpuUs">The server's CPU time per request.</param>
-    /// <param name="ClientBusy">The part of the time that redis-benchmark's threads were running, each: near 1 it is the limit, and the server is not.</param>
+    /// <param name="ClientBusy">The part of the time that redis-benchmark's threads were running, each: near 1 it is
+    /// the limit, and the server is not.</param>
     private readonly record struct Sample(RedisBenchmark.Figures Seen, double CpuUs, double ClientBusy);
 }

@@ -1,8 +1,9 @@
 namespace OrleansRedis.Benchmarks;
 
 /// <summary>
-/// What a server costs before it has done anything: how long from its execution until it answers PING, what processor time it has used by then, and what it takes
-/// while nobody asks it for anything. Each is started once before it counts, so that its files are in memory.
+/// What a server costs before it has done anything: how long from its execution until it answers PING, what processor
+/// time it has used by then, and what it takes while nobody asks it for anything. Each is started once before it
+/// counts, so that its files are in memory.
 /// </summary>
 internal sealed class StartComparison(ComparisonOptions options, IReadOnlyList<Peer> servers)
 {
