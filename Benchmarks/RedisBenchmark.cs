@@ -13,7 +13,12 @@ internal static class RedisBenchmark
 
     /// <summary>What it prints, in lines, when called with so many different keys and these words more.</summary>
     /// <exception cref="InvalidOperationException">It failed.</exception>
-    public static async Task<string[]> RunAsync(PeerProcess server, int keys, int pipeline, int requests, params string[] words)
+    public static Task<string[]> RunAsync(PeerProcess server, int keys, int pipeline, int requests, params string[] words) =>
+        RunAsync(server, Timeout.InfiniteTimeSpan, keys, pipeline, requests, words);
+
+    /// <exception cref="InvalidOperationException">It failed.</exception>
+    /// <exception cref="TimeoutException">It was not done within the limit, and is not running any more.</exception>
+    public static async Task<string[]> RunAsync(PeerProcess server, TimeSpan limit, int keys, int pipeline, int requests, string[] words)
     {
         using Process benchmark = new();
         benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true, RedirectStandardError = true };
@@ -24,7 +29,18 @@ internal static class RedisBenchmark
         foreach (string word in all) benchmark.StartInfo.ArgumentList.Add(word);
         benchmark.Start();
         Task<string> errors = benchmark.StandardError.ReadToEndAsync();
-        string report = await benchmark.StandardOutput.ReadToEndAsync();
+        Task<string> output = benchmark.StandardOutput.ReadToEndAsync();
+        try
+        {
+            await output.WaitAsync(limit);
+        }
+        catch (TimeoutException)
+        {
+            benchmark.Kill();
+            throw new TimeoutException($"{requests:N0} requests were not done after {limit.TotalSeconds:F0} s");
+        }
+
+        string report = await output;
         await benchmark.WaitForExitAsync();
         if (benchmark.ExitCode != 0)
             throw new InvalidOperationException(

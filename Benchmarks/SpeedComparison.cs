@@ -6,6 +6,7 @@ namespace OrleansRedis.Benchmarks;
 internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<Peer> servers)
 {
     private const int RandomKeys = 1_000_000;
+    private static readonly TimeSpan warmUpLimit = TimeSpan.FromMinutes(1);
     private readonly int rounds = options.Rounds ?? 5;
 
     public async Task RunAsync(FigureTable table)
@@ -44,8 +45,14 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         {
             // Long enough, at every depth, for the clock ticks of /proc to measure it well.
             int requests = Math.Max(RedisBenchmark.Clients * depth, workload.Requests * (depth == 1 ? 1 : Math.Min(depth / 2, 16)) / (options.Quick ? 10 : 1));
-            foreach (PeerProcess server in taking)
-                await MeasureAsync(server, workload, depth, Math.Max(1, requests / 2)); // managed code is compiled meanwhile
+            foreach (PeerProcess server in taking.ToArray())
+            {
+                if (await WarmUpAsync(server, workload, depth, Math.Max(1, requests / 2)) is not { } reason)
+                    continue;
+                Console.WriteLine($"{workload.Name} P={depth}: without {server.Peer.Name}: {reason}");
+                taking.Remove(server);
+            }
+
             Sample[][] samples = await Alternation.RunAsync(taking.Count, rounds, who => MeasureAsync(taking[who], workload, depth, requests));
             double[][] Of(Func<Sample, double> figure) =>
                 [.. all.Select(server => taking.IndexOf(server) is >= 0 and int who ? samples[who].Select(figure).ToArray() : [])];
@@ -80,7 +87,28 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         }
     }
 
-    private static async Task<Sample> MeasureAsync(PeerProcess server, Workload workload, int depth, int requests)
+    /// <summary>Lets a server do what will be measured: managed code is compiled meanwhile.</summary>
+    /// <returns>
+    /// Why it cannot take part, or null: some commands are so slow on some peers that the rounds would take hours.
+    /// </returns>
+    private static async Task<string?> WarmUpAsync(PeerProcess server, Workload workload, int depth, int requests)
+    {
+        bool isPeer = server.Peer.Dialect != Dialect.OrleansRedis;
+        try
+        {
+            await MeasureAsync(server, workload, depth, requests, isPeer ? warmUpLimit : Timeout.InfiniteTimeSpan);
+            return null;
+        }
+        catch (Exception e) when (isPeer && (e is InvalidOperationException or TimeoutException))
+        {
+            return e.Message;
+        }
+    }
+
+    private static Task<Sample> MeasureAsync(PeerProcess server, Workload workload, int depth, int requests) =>
+        MeasureAsync(server, workload, depth, requests, Timeout.InfiniteTimeSpan);
+
+    private static async Task<Sample> MeasureAsync(PeerProcess server, Workload workload, int depth, int requests, TimeSpan limit)
     {
         int threads = 1;
         if (workload.BurdensClient && depth > 1)
@@ -94,7 +122,7 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
 
         double serverBefore = server.CpuSeconds, clientBefore = ClientSeconds();
         string[] extra = threads > 1 ? ["--threads", $"{threads}"] : [];
-        string[] report = await RedisBenchmark.RunAsync(server, RandomKeys, depth, requests, [.. extra, "--csv", .. workload.Arguments]);
+        string[] report = await RedisBenchmark.RunAsync(server, limit, RandomKeys, depth, requests, [.. extra, "--csv", .. workload.Arguments]);
         RedisBenchmark.Figures seen = RedisBenchmark.ReadCsv(report);
         return new(seen, (server.CpuSeconds - serverBefore) * 1e6 / requests, (ClientSeconds() - clientBefore) * seen.RequestsPerSecond / requests / threads);
     }
