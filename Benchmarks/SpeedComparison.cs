@@ -6,7 +6,7 @@ namespace OrleansRedis.Benchmarks;
 internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<Peer> servers)
 {
     private const int RandomKeys = 1_000_000;
-    private static readonly TimeSpan warmUpLimit = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan warmUpLimit = TimeSpan.FromSeconds(20);
     private readonly int rounds = options.Rounds ?? 5;
 
     public async Task RunAsync(FigureTable table)
