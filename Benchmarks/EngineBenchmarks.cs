@@ -7,7 +7,10 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Benchmarks;
 
-/// <summary>What a command costs once it is parsed: gate, dispatch, keyspace and reply. "Allocated" must stay at nothing for GET, SET of the same size, and INCR.</summary>
+/// <summary>
+/// What a command costs once it is parsed: gate, dispatch, keyspace and reply. "Allocated" must stay at nothing for
+/// GET, SET of the same size, and INCR.
+/// </summary>
 [MemoryDiagnoser]
 [Config(typeof(ShortRunInProcess))]
 public class EngineBenchmarks : IDisposable

@@ -3,19 +3,24 @@ using BenchmarkDotNet.Running;
 using OrleansRedis.Benchmarks;
 
 const string Usage = """
-    Benchmarks/compare [--rounds N] [--only NAME,…] [--pipelines P,…] [--quick] [--no-memory] [--no-startup]
-        this server beside Debian's redis-server: the same redis-benchmark lines in alternation, medians of N rounds (5)
-        --only         of GET, SET, INCR, MSET and the other lines of Workload.cs; without it, every line whose commands both servers know
-        --pipelines    depths instead of each line's own
-        --quick        a tenth of the requests: for a first look, not for a claim
-    Benchmarks/compare memory [NAME,…]
-        only how much memory the same data takes in both: STRINGS, HASHES, LIST, ZSET, INTSETS, STREAM
-    Benchmarks/compare persistence [--rounds N] [--quick]
-        snapshots and logs of a million keys beside redis-server: BGSAVE, loading, SET while every write is logged, and the slowest SETs with and without a running BGSAVE; medians of N rounds (3)
-        --quick        a tenth of the keys
+    Benchmarks/compare [start] [speed] [memory] [persistence] [options]
+        this server beside others on the same machine, all of them measured in alternation; without a name, all four parts
+            start        from exec to the first PONG, CPU time by then, CPU when idle, resident memory at rest; medians of 5 rounds
+            speed        the lines of redis-benchmark; medians of 5 rounds
+            memory       what the same data takes; one round
+            persistence  BGSAVE, loading, SET while every write is logged, and the slowest SETs with and without a running BGSAVE; medians of 3 rounds
+        --peers NAME,…   of redis, valkey, garnet; or none. Without it redis, or none if --against is given. One that is not to be had is named and left out;
+                         REDIS_SERVER, VALKEY_SERVER and GARNET_SERVER in the environment say where one is
+        --against PATH   another build of this server as one more column, and at the end the figures in which this one is worse: the program, or a source
+                         tree in which it was built (dotnet build PATH/Silo -c Release). The program of this tree itself shows how much is chance
+        --rounds N       instead of each part's own
+        --only NAME,…    speed: of GET, SET, INCR, MSET and the other lines of Workload.cs; memory: of STRINGS, HASHES, LIST, ZSET, INTSETS, STREAM
+        --pipelines P,…  depths instead of each line's own
+        --quick          a tenth of everything: for a look, not for a claim
     Benchmarks/compare engine [BenchmarkDotNet options]
         the engine in process: time and allocated bytes per command
     """;
+string[] parts = ["start", "speed", "memory", "persistence"];
 
 if (args is ["engine", ..])
 {
@@ -23,40 +28,118 @@ if (args is ["engine", ..])
     return 0;
 }
 
-if (args is ["memory", ..])
-{
-    await MemoryComparison.RunAsync(args.Length > 1 ? args[1].ToUpperInvariant().Split(',') : []);
-    return 0;
-}
-
-bool persistence = args is ["persistence", ..];
 ComparisonOptions options = new();
-if (persistence)
-{
-    args = args[1..];
-    options.Rounds = 3;
-}
+List<string> chosen = [];
+string[]? peerNames = null;
+string? otherBuild = null;
 for (int i = 0; i < args.Length; i++)
 {
     switch (args[i])
     {
-        case "--rounds" when i + 1 < args.Length: options.Rounds = int.Parse(args[++i], CultureInfo.InvariantCulture); break;
+        case var part when parts.Contains(part): chosen.Add(part); break;
+        case "--peers" when i + 1 < args.Length: peerNames = args[++i] == "none" ? [] : args[i].ToLowerInvariant().Split(','); break;
+        case "--against" when i + 1 < args.Length: otherBuild = args[++i]; break;
+        case "--rounds" when i + 1 < args.Length: options.Rounds = Number(args[++i]); break;
         case "--only" when i + 1 < args.Length: options.Only = args[++i].ToUpperInvariant().Split(','); break;
-        case "--pipelines" when i + 1 < args.Length: options.Pipelines = [.. args[++i].Split(',').Select(depth => int.Parse(depth, CultureInfo.InvariantCulture))]; break;
-        case "--quick": options.RequestDivisor = 10; break;
-        case "--no-memory": options.Memory = false; break;
-        case "--no-startup": options.Startup = false; break;
+        case "--pipelines" when i + 1 < args.Length: options.Pipelines = [.. args[++i].Split(',').Select(Number)]; break;
+        case "--quick": options.Quick = true; break;
         default:
             Console.WriteLine(Usage);
             return args[i] is "--help" or "-h" ? 0 : 2;
     }
 }
 
-if (persistence)
+peerNames ??= otherBuild is null ? ["redis"] : [];
+if (peerNames.Except(Peer.Known).FirstOrDefault() is { } unknown)
 {
-    await new PersistenceComparison(options.Rounds, 1_000_000 / options.RequestDivisor).RunAsync();
-    return 0;
+    await Console.Error.WriteLineAsync($"--peers: {unknown} is none of {string.Join(", ", Peer.Known)}, and none.");
+    return 2;
 }
 
-await new Comparison(options).RunAsync();
-return 0;
+string[] names = [.. Workload.All.Select(workload => workload.Name), .. MemoryComparison.Names];
+if (options.Only.Except(names).FirstOrDefault() is { } strange)
+{
+    await Console.Error.WriteLineAsync($"--only: {strange} is none of {string.Join(", ", names)}.");
+    return 2;
+}
+
+if (Peer.InPath("redis-benchmark") is null)
+{
+    await Console.Error.WriteLineAsync("redis-benchmark is needed, and not in PATH; Debian's package is redis-tools.");
+    return 1;
+}
+
+try
+{
+    await CompareAsync();
+    return 0;
+}
+catch (FileNotFoundException e)
+{
+    await Console.Error.WriteLineAsync(e.Message);
+    return 1;
+}
+
+static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
+
+async Task CompareAsync()
+{
+    List<Peer> servers = [];
+    foreach (string name in peerNames)
+    {
+        (Peer? peer, string reason) = await Peer.FindAsync(name);
+        if (peer is null)
+            Console.WriteLine($"without {name}: {reason}");
+        else if (await FailureAsync(peer) is { } failure)
+            Console.WriteLine($"without {name}: {failure}");
+        else
+            servers.Add(peer);
+    }
+
+    if (otherBuild is not null)
+        servers.Add(Peer.OtherBuild(otherBuild));
+    servers.Add(Peer.ThisBuild());
+    Console.WriteLine(Machine.Describe());
+    foreach (Peer server in servers)
+        Console.WriteLine(await server.DescribeAsync());
+    Console.WriteLine($"Medians of the rounds; behind the bar the ratios of {Peer.Ours} to each.");
+    if (options.Quick)
+        Console.WriteLine("--quick: for a look, not for a claim.");
+
+    // Garnet keeps its records in a log in memory, which it allocates by pages: it has no used_memory to compare, nor
+    // dump.rdb, nor appendfsync.
+    List<Peer> likeRedis = [.. servers.Where(server => server.Dialect != Dialect.Garnet)];
+    List<FigureTable> tables = [];
+    foreach (string part in chosen.Count > 0 ? [.. chosen] : parts)
+    {
+        List<Peer> taking = part is "memory" or "persistence" ? likeRedis : servers;
+        foreach (Peer left in servers.Except(taking))
+            Console.WriteLine($"\n{part}: without {left.Name}: it keeps its data in a way that these figures do not describe (docs/benchmarks.md)");
+        FigureTable table = new(taking);
+        tables.Add(table);
+        await (part switch
+        {
+            "start" => new StartComparison(options, taking).RunAsync(table),
+            "speed" => new SpeedComparison(options, taking).RunAsync(table),
+            "memory" => new MemoryComparison(options, taking).RunAsync(table),
+            _ => new PersistenceComparison(options, taking).RunAsync(table),
+        });
+    }
+
+    if (otherBuild is not null)
+        FigureTable.PrintVerdict(tables);
+}
+
+// Why a peer cannot be started here; null if it can.
+static async Task<string?> FailureAsync(Peer peer)
+{
+    try
+    {
+        await using PeerProcess server = await PeerProcess.StartAsync(peer);
+        return null;
+    }
+    catch (Exception e) when (e is InvalidOperationException or System.ComponentModel.Win32Exception)
+    {
+        return e.Message;
+    }
+}

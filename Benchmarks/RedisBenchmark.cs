@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Benchmarks;
 
@@ -14,31 +13,55 @@ internal static class RedisBenchmark
 
     /// <summary>What it prints, in lines, when called with so many different keys and these words more.</summary>
     /// <exception cref="InvalidOperationException">It failed.</exception>
-    public static async Task<string[]> RunAsync(RedisProcess server, int keys, int pipeline, int requests, params string[] words)
+    public static Task<string[]> RunAsync(PeerProcess server, int keys, int pipeline, int requests, params string[] words) =>
+        RunAsync(server, Timeout.InfiniteTimeSpan, keys, pipeline, requests, words);
+
+    /// <exception cref="InvalidOperationException">It failed.</exception>
+    /// <exception cref="TimeoutException">It was not done within the limit, and is not running any more.</exception>
+    public static async Task<string[]> RunAsync(PeerProcess server, TimeSpan limit, int keys, int pipeline, int requests, string[] words)
     {
         using Process benchmark = new();
         benchmark.StartInfo = new ProcessStartInfo("redis-benchmark") { RedirectStandardOutput = true, RedirectStandardError = true };
-        string[] all = ["-p", Text(server.Port), "-c", Text(Clients), "-d", Text(ValueBytes), "-r", Text(keys), "-n", Text(requests), "-P", Text(pipeline), .. words];
+        string[] all =
+        [
+            "-p", Text(server.Port), "-c", Text(Clients), "-d", Text(ValueBytes), "-r", Text(keys), "-n", Text(requests), "-P", Text(pipeline), .. words,
+        ];
         foreach (string word in all) benchmark.StartInfo.ArgumentList.Add(word);
         benchmark.Start();
         Task<string> errors = benchmark.StandardError.ReadToEndAsync();
-        string report = await benchmark.StandardOutput.ReadToEndAsync();
+        Task<string> output = benchmark.StandardOutput.ReadToEndAsync();
+        try
+        {
+            await output.WaitAsync(limit);
+        }
+        catch (TimeoutException)
+        {
+            benchmark.Kill();
+            throw new TimeoutException($"{requests:N0} requests were not done after {limit.TotalSeconds:F0} s");
+        }
+
+        string report = await output;
         await benchmark.WaitForExitAsync();
         if (benchmark.ExitCode != 0)
-            throw new InvalidOperationException($"redis-benchmark {string.Join(' ', all)} exited with {benchmark.ExitCode}: {report}{await errors}{server.Describe()}");
+            throw new InvalidOperationException(
+                $"redis-benchmark {string.Join(' ', all)} exited with {benchmark.ExitCode}: {report}{await errors}{server.Describe()}");
         return report.Split(['\n', '\r'], StringSplitOptions.RemoveEmptyEntries);
     }
 
     /// <summary>The figures of the last line that it prints with --csv.</summary>
     public static Figures ReadCsv(string[] report)
     {
-        // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"; a command may itself contain commas
+        // "test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms";
+        // a command may itself contain commas
         double[] fields = [.. report[^1].Split("\",\"")[^7..].Select(field => double.Parse(field.Trim('"'), CultureInfo.InvariantCulture))];
         return new(fields[0], fields[3], fields[5]);
     }
 
+    /// <summary>NaN if there are no values.</summary>
     public static double Median(double[] values)
     {
+        if (values.Length == 0)
+            return double.NaN;
         double[] sorted = [.. values.Order()];
         return (sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2;
     }

@@ -4,7 +4,8 @@ namespace OrleansRedis.Benchmarks;
 
 /// <summary>One line of redis-benchmark.</summary>
 /// <param name="Name">How the table calls it.</param>
-/// <param name="Arguments">What redis-benchmark gets after its common options: <c>-t</c> and a test of its own, or a command.</param>
+/// <param name="Arguments">What redis-benchmark gets after its common options: <c>-t</c> and a test of its own, or a
+/// command.</param>
 /// <param name="Commands">The commands that the server must know.</param>
 /// <param name="Pipelines">The depths at which it is measured.</param>
 internal sealed record Workload(string Name, string[] Arguments, string[] Commands, int[] Pipelines)
@@ -15,13 +16,18 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
     /// <summary>Requests of one round at the default depth of 1, before the pipeline speeds them up.</summary>
     public int Requests { get; init; } = 200_000;
 
-    /// <summary>Whether redis-benchmark has more work with a reply than a server, so that with pipelining its one thread would be all that is measured.</summary>
+    /// <summary>
+    /// Whether redis-benchmark has more work with a reply than a server, so that with pipelining its one thread would
+    /// be all that is measured.
+    /// </summary>
     public bool BurdensClient { get; init; }
 
     /// <summary>What must be in the keyspace before the first round.</summary>
     public Func<RespConnection, Task> PrepareAsync { get; init; } = _ => Task.CompletedTask;
 
-    /// <summary>For commands that take something away: puts there what so many requests will take, before each round.</summary>
+    /// <summary>
+    /// For commands that take something away: puts there what so many requests will take, before each round.
+    /// </summary>
     public Func<RespConnection, int, Task>? StockAsync { get; init; }
 
     /// <summary>Every line, in the order of the table. A type's lines come when the type does.</summary>
@@ -47,7 +53,11 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
             with { PrepareAsync = redis => AddManyAsync(redis, "ZADD", "scores", 1_000_000, i => [i, $"element:{i}"]) },
         Own("XADD", "XADD", "stream", "MAXLEN", "~", "1000000", "*", "field", value),
         Own("GEOSEARCH", "GEOSEARCH", "places", "FROMLONLAT", "15", "37", "BYRADIUS", "100", "km", "COUNT", "10")
-            with { Requests = 40_000, PrepareAsync = redis => AddManyAsync(redis, "GEOADD", "places", 100_000, i => [i % 360 - 180 + i / 1e6, i % 160 - 80 + i / 1e6, $"place:{i}"]) },
+            with
+        {
+            Requests = 40_000,
+            PrepareAsync = redis => AddManyAsync(redis, "GEOADD", "places", 100_000, i => [i % 360 - 180 + i / 1e6, i % 160 - 80 + i / 1e6, $"place:{i}"]),
+        },
         Own("SINTER", "SINTER", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
         Own("SUNIONSTORE", "SUNIONSTORE", "set:c", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
     ];

@@ -1,0 +1,191 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using OrleansRedis.Tests.Harness;
+
+namespace OrleansRedis.Benchmarks;
+
+/// <summary>
+/// A running server of a peer, on a free port, which answers PING when <see cref="StartAsync"/> returns. Disposing
+/// kills it.
+/// </summary>
+internal sealed class PeerProcess : IAsyncDisposable
+{
+    private static readonly TimeSpan readyTimeout = TimeSpan.FromMinutes(2);
+    private static readonly ConcurrentDictionary<PeerProcess, byte> running = new();
+    private readonly Process process;
+    private readonly List<string> log = [];
+    private readonly string directory;
+    private readonly bool ownsDirectory;
+
+    static PeerProcess() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
+    {
+        foreach (PeerProcess left in running.Keys)
+            left.process.Kill();
+    };
+
+    private PeerProcess(Peer peer, string directory, bool ownsDirectory, string[] directives)
+    {
+        Peer = peer;
+        Port = RedisProcess.FreePort();
+        this.directory = directory;
+        this.ownsDirectory = ownsDirectory;
+        ProcessStartInfo start = new(peer.Program, [.. peer.Arguments(Port, directory), .. directives])
+        {
+            WorkingDirectory = directory,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
+        };
+        process = new Process { StartInfo = start };
+        process.OutputDataReceived += (_, line) => OnLine(line.Data);
+        process.ErrorDataReceived += (_, line) => OnLine(line.Data);
+    }
+
+    public Peer Peer { get; }
+    public int Port { get; }
+
+    /// <summary>From just before the program was executed until it answered PING with PONG.</summary>
+    public TimeSpan FirstPong { get; private set; }
+
+    /// <summary>The processor time that the process had used by then, in seconds.</summary>
+    public double FirstPongCpuSeconds { get; private set; }
+
+    /// <summary>User and system time of the process so far, in seconds, to a hundredth.</summary>
+    public double CpuSeconds => ProcessTimes.CpuSeconds(process.Id, ProcessTimes.Own);
+
+    public long ResidentBytes =>
+        long.Parse(File.ReadAllText($"/proc/{process.Id}/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize;
+
+    /// <param name="peer">Which program.</param>
+    /// <param name="directory">An existing directory to run in, so that a second process can find what a first one
+    /// left; null: a new one.</param>
+    /// <param name="directives">More of its command line.</param>
+    /// <exception cref="InvalidOperationException">It ended, or answered nothing in two minutes; the message quotes its
+    /// log.</exception>
+    public static async Task<PeerProcess> StartAsync(Peer peer, string? directory = null, params string[] directives)
+    {
+        PeerProcess server = new(peer, directory ?? Directory.CreateTempSubdirectory("orleansredis-bench-").FullName, directory is null, directives);
+        try
+        {
+            long begin = Stopwatch.GetTimestamp();
+            server.process.Start();
+            running.TryAdd(server, 0);
+            server.process.StandardInput.Close();
+            server.process.BeginOutputReadLine();
+            server.process.BeginErrorReadLine();
+            await server.AwaitPongAsync(begin);
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async Task<RespConnection> ConnectAsync()
+    {
+        RespConnection connection = await RespConnection.ConnectAsync(new IPEndPoint(IPAddress.Loopback, Port));
+        connection.Timeout = TimeSpan.FromMinutes(2);
+        return connection;
+    }
+
+    /// <summary>
+    /// The first line of the server's log that contains a text; its log comes through a pipe and may be a little late.
+    /// </summary>
+    public async Task<string> LogLineAsync(string text)
+    {
+        string? found = null;
+        await Eventually.TrueAsync(
+            () => (found = Log().FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal))) is not null,
+            () => $"\"{text}\" is not in{Describe()}");
+        return found!;
+    }
+
+    /// <summary>Has the server end in order, writing what it has not yet written.</summary>
+    public async Task ShutDownAsync()
+    {
+        await using RespConnection connection = await ConnectAsync();
+        await connection.SendAsync("SHUTDOWN");
+        await process.WaitForExitAsync(new CancellationTokenSource(TimeSpan.FromMinutes(1)).Token);
+    }
+
+    /// <summary>The end of the server's log, for the message of a failure.</summary>
+    public string Describe() => $"\n--- the log of {Peer.Name} ({Peer.Program}):\n{string.Join('\n', Log().TakeLast(40))}\n---";
+
+    public async ValueTask DisposeAsync()
+    {
+        if (running.TryRemove(this, out _))
+        {
+            process.Kill();
+            await process.WaitForExitAsync();
+        }
+
+        process.Dispose();
+        if (ownsDirectory)
+            Directory.Delete(directory, recursive: true);
+    }
+
+    /// <summary>
+    /// Asks every millisecond until somebody listens, and every five from then on, so that a server that is loading is
+    /// not kept from it.
+    /// </summary>
+    private async Task AwaitPongAsync(long begin)
+    {
+        while (true)
+        {
+            if (process.HasExited)
+            {
+                await process.WaitForExitAsync(); // its last words may still be on their way
+                throw new InvalidOperationException($"{Peer.Program} exited with {process.ExitCode} before it answered{Describe()}");
+            }
+
+            if (Stopwatch.GetElapsedTime(begin) > readyTimeout)
+                throw new InvalidOperationException($"{Peer.Program} did not answer PING in {readyTimeout.TotalSeconds:F0} s{Describe()}");
+            string? reply = Ping();
+            if (reply == "+PONG\r\n")
+            {
+                FirstPong = Stopwatch.GetElapsedTime(begin);
+                FirstPongCpuSeconds = CpuSeconds;
+                return;
+            }
+
+            await Task.Delay(reply is null ? 1 : 5);
+        }
+    }
+
+    /// <summary>The reply to PING, an error such as LOADING too; null if nobody listens yet.</summary>
+    private string? Ping()
+    {
+        using Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = (int)readyTimeout.TotalMilliseconds };
+        try
+        {
+            socket.Connect(IPAddress.Loopback, Port);
+            socket.Send("*1\r\n$4\r\nPING\r\n"u8);
+            Span<byte> reply = stackalloc byte[128];
+            return Encoding.Latin1.GetString(reply[..socket.Receive(reply)]);
+        }
+        catch (SocketException)
+        {
+            return null;
+        }
+    }
+
+    private void OnLine(string? line)
+    {
+        if (line is null)
+            return;
+        lock (log)
+            log.Add(line);
+    }
+
+    private string[] Log()
+    {
+        lock (log)
+            return [.. log];
+    }
+}
