@@ -62,6 +62,7 @@ public sealed partial class ClientConnection
 
     private Attempt RunAside(OwnedRequest request, CommandInfo command, bool alone, out Func<RespWriter, Task>? continuation, out bool isReplied)
     {
+        using Turn turn = TakeTurn();
         if (_server.Store.Durability is { RepliesWait: true } log) Rely(log, command);
         int mark = _reply.Length;
         long started = Stopwatch.GetTimestamp();

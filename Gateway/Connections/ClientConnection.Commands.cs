@@ -191,7 +191,7 @@ public sealed partial class ClientConnection
         }
         if (store.WaitsForLog(command, this))
         {
-            wait = () => store.Durability?.WhenRoom() ?? Task.CompletedTask;
+            wait = WhenRoomAsync;
             return false;
         }
         if (!store.RefusesForNow(command, this, _reply)) return null;
@@ -204,7 +204,7 @@ public sealed partial class ClientConnection
     // Methods of their own, so that the closures are made only when something must be waited for.
     private Func<Task> Continue(Func<RespWriter, Task> continuation, bool isReplied) => () => ContinueAsync(continuation, isReplied);
 
-    private Func<Task> After(Task over) => () => _server.Pause.HoldAsync(over);
+    private Func<Task> After(Task over) => () => HoldAsync(over);
 
     private Func<Task> RunExclusivelyLater(OwnedRequest request, CommandInfo command) => () => RunExclusivelyAsync(request, command);
 
