@@ -222,7 +222,7 @@ public sealed partial class ClientCommandTests : GatewayTest
         await Server.Store.SiloGate.EnterExclusiveAsync();
         await other.SendAsync("FLUSHALL");
         ClientConnection connection = Server.Server.Clients.Find(id)!;
-        await Eventually.TrueAsync(() => connection.LastUsedMs > 0);
+        await Eventually.TrueAsync(() => connection.PendingInputBytes > 0);
         connection.Kill();
         Assert.Contains(" flags=AU ", connection.Describe(0));
         Server.Store.SiloGate.ExitExclusive();

@@ -13,7 +13,7 @@ public sealed class OutputLimitTests : GatewayTest
     public async Task The_soft_limit_closes_a_client_that_is_silent_once_its_time_is_over()
     {
         await SetAsync("normal", "0 1mb 1");
-        await using RespConnection client = await StuckAsync(4 * Megabyte);
+        await using RespConnection client = (await StuckAsync(4 * Megabyte)).Client;
         await Eventually.TrueAsync(() => Server.Server.Clients.Count == 1);
     }
 
@@ -21,8 +21,8 @@ public sealed class OutputLimitTests : GatewayTest
     public async Task The_soft_limit_is_forgotten_when_the_client_has_read()
     {
         await SetAsync("normal", "0 1mb 100");
-        await using RespConnection client = await StuckAsync(4 * Megabyte);
-        ClientConnection connection = Newest;
+        (RespConnection client, ClientConnection connection) = await StuckAsync(4 * Megabyte);
+        await using RespConnection closing = client;
         long nowMs = Server.Store.Clock.NowMs + 1_000_000; // the limit's memory is of this clock
         connection.EnforceOutputLimit(nowMs);
         Assert.Equal(4 * Megabyte, (await client.ReadAsync()).Text.Length);
@@ -39,9 +39,10 @@ public sealed class OutputLimitTests : GatewayTest
     public async Task Below_its_limits_a_client_may_be_as_slow_as_it_likes()
     {
         await SetAsync("normal", "20mb 10mb 1");
-        await using RespConnection client = await StuckAsync(4 * Megabyte);
-        Newest.EnforceOutputLimit(Server.Store.Clock.NowMs);
-        Newest.EnforceOutputLimit(Server.Store.Clock.NowMs + 1_000_000);
+        (RespConnection client, ClientConnection connection) = await StuckAsync(4 * Megabyte);
+        await using RespConnection closing = client;
+        connection.EnforceOutputLimit(Server.Store.Clock.NowMs);
+        connection.EnforceOutputLimit(Server.Store.Clock.NowMs + 1_000_000);
         Assert.Equal(4 * Megabyte, (await client.ReadAsync()).Text.Length);
     }
 
@@ -63,10 +64,11 @@ public sealed class OutputLimitTests : GatewayTest
     public async Task The_limit_of_a_clients_class_is_what_counts(ClientClass which, string limited)
     {
         foreach (string name in (string[])["normal", "replica", "pubsub"]) await SetAsync(name, "0 0 0");
-        await using RespConnection spared = await StuckAsync(4 * Megabyte);
-        Newest.Class = limited == "normal" ? ClientClass.PubSub : ClientClass.Normal;
-        await using RespConnection client = await StuckAsync(4 * Megabyte);
-        ClientConnection connection = Newest;
+        (RespConnection spared, ClientConnection other) = await StuckAsync(4 * Megabyte);
+        await using RespConnection closingToo = spared;
+        other.Class = limited == "normal" ? ClientClass.PubSub : ClientClass.Normal;
+        (RespConnection client, ClientConnection connection) = await StuckAsync(4 * Megabyte);
+        await using RespConnection closing = client;
         connection.Class = which;
         await SetAsync(limited, "1mb 0 0");
         await client.SendRawAsync("PING\r\n");
@@ -81,9 +83,9 @@ public sealed class OutputLimitTests : GatewayTest
     public async Task What_letters_write_counts(string command)
     {
         await using RespConnection client = await Server.ConnectAsync();
-        ClientConnection connection = Newest;
+        ClientConnection connection = await ServerSideAsync(client);
         await client.SendRawAsync(command + "\r\n");
-        await Eventually.TrueAsync(() => connection.LastCommand is not null);
+        await Eventually.TrueAsync(() => connection.LastCommand!.Name != "client|id");
         connection.Class = ClientClass.PubSub;
         await SetAsync("pubsub", "4mb 0 0");
         var gone = new TaskCompletionSource();
@@ -106,18 +108,16 @@ public sealed class OutputLimitTests : GatewayTest
         await Server.BlockedAsync(0);
     }
 
-    private ClientConnection Newest => Server.Server.Clients.All.MaxBy(client => client.Id)!;
-
     private async Task SetAsync(string which, string limit) => Assert.Equal("+OK", await Call("CONFIG", "SET", "client-output-buffer-limit", $"{which} {limit}"));
 
     /// <summary>A client that has asked for so many bytes and does not read them.</summary>
-    private async Task<RespConnection> StuckAsync(int bytes)
+    private async Task<(RespConnection Client, ClientConnection Connection)> StuckAsync(int bytes)
     {
         Assert.Equal("+OK", await Call("SET", "large", new string('x', bytes)));
         RespConnection client = await Server.ConnectAsync();
-        ClientConnection connection = Newest;
+        ClientConnection connection = await ServerSideAsync(client);
         await client.SendRawAsync("GET large\r\n");
         await Eventually.TrueAsync(() => connection.PendingOutputBytes > bytes / 2);
-        return client;
+        return (client, connection);
     }
 }

@@ -13,12 +13,12 @@ public sealed class WaitingConnectionTests : GatewayTest
     public async Task A_push_reaches_a_client_that_is_blocked()
     {
         await using RespConnection client = await Resp3Async();
+        ClientConnection connection = await ServerSideAsync(client);
         await client.SendAsync("BLPOP", "list", "0");
         await Server.BlockedAsync(1);
-        ClientConnection connection = Newest;
         for (int i = 0; i < 3; i++)
         {
-            Push(connection, i);
+            await Push(connection, i);
             Assert.Equal($">[\"news\", :{i}]", Show(await client.ReadPushAsync()));
         }
         Assert.True(connection.IsBlocked);
@@ -32,10 +32,11 @@ public sealed class WaitingConnectionTests : GatewayTest
     public async Task A_push_reaches_a_client_that_is_paused()
     {
         await using RespConnection client = await Resp3Async();
+        ClientConnection connection = await ServerSideAsync(client);
         Assert.Equal("+OK", await Line("CLIENT PAUSE 100000 WRITE"));
         await client.SendAsync("SET", "k", "v");
         await Eventually.TrueAsync(() => Server.Server.Pause.HeldCount == 1);
-        Push(Newest, 7);
+        await Push(connection, 7);
         Assert.Equal(">[\"news\", :7]", Show(await client.ReadPushAsync()));
         Assert.Equal(1, Server.Server.Pause.HeldCount);
         Assert.Equal("+OK", await Line("CLIENT UNPAUSE"));
@@ -46,9 +47,11 @@ public sealed class WaitingConnectionTests : GatewayTest
     public async Task A_push_reaches_a_client_whose_command_waits_for_everybodys_gate()
     {
         await using RespConnection client = await Resp3Async();
+        ClientConnection connection = await ServerSideAsync(client);
         await Server.Store.SiloGate.EnterExclusiveAsync();
         await client.SendAsync("FLUSHALL");
-        Push(Newest, 1);
+        await Eventually.TrueAsync(() => connection.PendingInputBytes > 0);
+        await Push(connection, 1);
         Assert.Equal(">[\"news\", :1]", Show(await client.ReadPushAsync()));
         Server.Store.SiloGate.ExitExclusive();
         Assert.Equal("+OK", (await client.ReadAsync()).ToString());
@@ -58,9 +61,9 @@ public sealed class WaitingConnectionTests : GatewayTest
     public async Task Letters_are_served_while_replies_are_stuck_and_their_bytes_follow_them()
     {
         await using RespConnection client = await Resp3Async();
+        ClientConnection connection = await ServerSideAsync(client);
         string large = await SetLargeAsync();
         await client.SendRawAsync("GET large\r\nGET large\r\n");
-        ClientConnection connection = Newest;
         await Eventually.TrueAsync(() => connection.PendingOutputBytes > Large);
         for (int i = 0; i < 3; i++) await Push(connection, i).WaitAsync(TimeSpan.FromSeconds(10));
         await client.SendRawAsync("PING\r\n");
@@ -77,10 +80,10 @@ public sealed class WaitingConnectionTests : GatewayTest
     public async Task Letters_are_served_while_replies_are_stuck_and_a_command_waits()
     {
         await using RespConnection client = await Resp3Async();
+        ClientConnection connection = await ServerSideAsync(client);
         string large = await SetLargeAsync();
         await client.SendRawAsync("GET large\r\nGET large\r\nBLPOP list 0\r\nGET large\r\n");
         await Server.BlockedAsync(1);
-        ClientConnection connection = Newest;
         await Push(connection, 0).WaitAsync(TimeSpan.FromSeconds(10));
         // Being served does not depend on whether it reads.
         Assert.Equal(":1", await Line("RPUSH list a"));
@@ -100,7 +103,7 @@ public sealed class WaitingConnectionTests : GatewayTest
         foreach (string key in (string[])["one", "two"])
             await Redis.PipelineAsync([.. Enumerable.Range(0, Members / 1000).Select(batch => (RespArgument[])["SADD", key, .. Enumerable.Range(batch * 1000, 1000).Select(i => (RespArgument)$"member:{i}")])]);
         await using RespConnection client = await Resp3Async();
-        ClientConnection connection = Newest;
+        ClientConnection connection = await ServerSideAsync(client);
         using var stop = new CancellationTokenSource();
         Task<int> posting = Task.Run(async () =>
         {
@@ -132,10 +135,11 @@ public sealed class WaitingConnectionTests : GatewayTest
     public async Task Kill_ends_a_paused_client_at_once()
     {
         await using RespConnection client = await Resp3Async();
+        ClientConnection connection = await ServerSideAsync(client);
         Assert.Equal("+OK", await Line("CLIENT PAUSE 100000 WRITE"));
         await client.SendAsync("SET", "k", "v");
         await Eventually.TrueAsync(() => Server.Server.Pause.HeldCount == 1);
-        Assert.Equal(":1", await Call("CLIENT", "KILL", "ID", Newest.Id));
+        Assert.Equal(":1", await Call("CLIENT", "KILL", "ID", connection.Id));
         await Eventually.TrueAsync(() => Server.Server.Clients.Count == 1 && Server.Server.Pause.HeldCount == 0);
         Assert.True(await client.IsClosedByServerAsync());
         Assert.Equal("nil", await Line("GET k"));
@@ -145,10 +149,11 @@ public sealed class WaitingConnectionTests : GatewayTest
     public async Task Kill_ends_a_client_that_does_not_read_at_once()
     {
         await using RespConnection client = await Resp3Async();
+        ClientConnection connection = await ServerSideAsync(client);
         await SetLargeAsync();
         await client.SendRawAsync("GET large\r\nGET large\r\nBLPOP list 0\r\n");
         await Server.BlockedAsync(1);
-        Assert.Equal(":1", await Call("CLIENT", "KILL", "ID", Newest.Id));
+        Assert.Equal(":1", await Call("CLIENT", "KILL", "ID", connection.Id));
         await Eventually.TrueAsync(() => Server.Server.Clients.Count == 1);
         await Server.BlockedAsync(0);
         Assert.True(Server.NobodyWatches);
@@ -160,11 +165,12 @@ public sealed class WaitingConnectionTests : GatewayTest
     public async Task Closing_does_not_wait_for_what_a_command_waits_for(string command)
     {
         await using RespConnection client = await Resp3Async();
+        ClientConnection connection = await ServerSideAsync(client);
         Assert.Equal("+OK", await Line("CLIENT PAUSE 100000 WRITE"));
         await client.SendRawAsync($"PING\r\n{command}\r\nPING\r\n");
         Assert.Equal("+PONG", (await client.ReadAsync()).ToString());
-        await Eventually.TrueAsync(() => Newest.IsBlocked);
-        Newest.Close();
+        await Eventually.TrueAsync(() => connection.IsBlocked);
+        connection.Close();
         Assert.True(await client.IsClosedByServerAsync());
         await Eventually.TrueAsync(() => Server.Server.Clients.Count == 1 && Server.Server.Pause.HeldCount == 0);
     }
@@ -173,10 +179,10 @@ public sealed class WaitingConnectionTests : GatewayTest
     public async Task Closing_lets_the_client_have_its_replies_first()
     {
         await using RespConnection client = await Resp3Async();
+        ClientConnection connection = await ServerSideAsync(client);
         string large = await SetLargeAsync();
         await client.SendRawAsync("GET large\r\nGET large\r\nBLPOP list 0\r\nPING\r\n");
         await Server.BlockedAsync(1);
-        ClientConnection connection = Newest;
         connection.Close();
         await Server.BlockedAsync(0);
         for (int i = 0; i < 2; i++) Assert.Equal(large, (await client.ReadAsync()).Text);
@@ -193,8 +199,6 @@ public sealed class WaitingConnectionTests : GatewayTest
         await client.DisposeAsync();
         await Eventually.TrueAsync(() => Server.Server.Clients.Count == 1 && Server.Server.Pause.HeldCount == 0);
     }
-
-    private ClientConnection Newest => Server.Server.Clients.All.MaxBy(client => client.Id)!;
 
     private async Task<RespConnection> Resp3Async()
     {
