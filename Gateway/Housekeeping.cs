@@ -7,12 +7,14 @@ public sealed class Housekeeping : IDisposable
     private const int PeriodMs = 100;
     private readonly RedisServer _server;
     private readonly ITimer _timer;
+    private readonly Lock _running = new();
     private long _clientsLookedAtMs;
+    private bool _isOver;
 
     internal Housekeeping(RedisServer server)
     {
         _server = server;
-        _timer = server.Store.Clock.Time.CreateTimer(_ => Run(), null, TimeSpan.FromMilliseconds(PeriodMs), TimeSpan.FromMilliseconds(PeriodMs));
+        _timer = server.Store.Clock.Time.CreateTimer(_ => RunUnlessOver(), null, TimeSpan.FromMilliseconds(PeriodMs), TimeSpan.FromMilliseconds(PeriodMs));
     }
 
     internal Rate Commands { get; } = new();
@@ -21,7 +23,20 @@ public sealed class Housekeeping : IDisposable
 
     internal Rate OutputBytes { get; } = new();
 
-    public void Dispose() => _timer.Dispose();
+    /// <summary>Waits for a run that is under way: it uses what the server disposes next.</summary>
+    public void Dispose()
+    {
+        _timer.Dispose();
+        lock (_running) _isOver = true;
+    }
+
+    private void RunUnlessOver()
+    {
+        lock (_running)
+        {
+            if (!_isOver) Run();
+        }
+    }
 
     private void Run()
     {

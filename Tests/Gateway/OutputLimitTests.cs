@@ -93,7 +93,7 @@ public sealed class OutputLimitTests : GatewayTest
         byte[] message = new byte[64 * 1024];
         int posted = 0;
         // Not read by the client, so at some point it is over the limit; before that nothing happens to it.
-        while (Server.Server.Clients.Find(connection.Id) is not null && posted < 1000)
+        while (!gone.Task.IsCompleted && posted < 1000)
         {
             var served = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             connection.Post(client =>
