@@ -1,7 +1,9 @@
 namespace OrleansRedis.Gateway;
 
-/// <summary>What must happen to connections though nothing happens on them: idle ones and those
-/// that do not take their replies are closed (timeout, client-output-buffer-limit), and rates are sampled for INFO.</summary>
+/// <summary>
+/// What must happen to connections though nothing happens on them: idle ones and those that do not take their replies are closed
+/// (timeout, client-output-buffer-limit), and rates are sampled for INFO.
+/// </summary>
 public sealed class Housekeeping : IDisposable
 {
     private const int PeriodMs = 100;

@@ -238,7 +238,7 @@ public sealed partial class ClientCommandTests : GatewayTest
     public async Task List_and_kill_go_by_the_class_of_a_client(ClientClass which, string name)
     {
         // The one that asks is of another class.
-        Server.Server.Clients.All.Single().Class = which == ClientClass.Normal ? ClientClass.PubSub : ClientClass.Normal;
+        (await ServerSideAsync(Redis)).Class = which == ClientClass.Normal ? ClientClass.PubSub : ClientClass.Normal;
         await using RespConnection other = await Server.ConnectAsync();
         long id = (await other.LineAsync("CLIENT ID")).Integer;
         ClientConnection connection = Server.Server.Clients.Find(id)!;
