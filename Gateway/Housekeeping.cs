@@ -1,17 +1,22 @@
 namespace OrleansRedis.Gateway;
 
-/// <summary>What must happen to connections though nothing happens on them: idle ones are closed (timeout), and rates are sampled for INFO.</summary>
+/// <summary>
+/// What must happen to connections though nothing happens on them: idle ones and those that do not take their replies are closed
+/// (timeout, client-output-buffer-limit), and rates are sampled for INFO.
+/// </summary>
 public sealed class Housekeeping : IDisposable
 {
     private const int PeriodMs = 100;
     private readonly RedisServer _server;
     private readonly ITimer _timer;
-    private long _idleLookedAtMs;
+    private readonly Lock _running = new();
+    private long _clientsLookedAtMs;
+    private bool _isOver;
 
     internal Housekeeping(RedisServer server)
     {
         _server = server;
-        _timer = server.Store.Clock.Time.CreateTimer(_ => Run(), null, TimeSpan.FromMilliseconds(PeriodMs), TimeSpan.FromMilliseconds(PeriodMs));
+        _timer = server.Store.Clock.Time.CreateTimer(_ => RunUnlessOver(), null, TimeSpan.FromMilliseconds(PeriodMs), TimeSpan.FromMilliseconds(PeriodMs));
     }
 
     internal Rate Commands { get; } = new();
@@ -20,7 +25,20 @@ public sealed class Housekeeping : IDisposable
 
     internal Rate OutputBytes { get; } = new();
 
-    public void Dispose() => _timer.Dispose();
+    /// <summary>Waits for a run that is under way: it uses what the server disposes next.</summary>
+    public void Dispose()
+    {
+        _timer.Dispose();
+        lock (_running) _isOver = true;
+    }
+
+    private void RunUnlessOver()
+    {
+        lock (_running)
+        {
+            if (!_isOver) Run();
+        }
+    }
 
     private void Run()
     {
@@ -28,19 +46,19 @@ public sealed class Housekeeping : IDisposable
         Commands.Sample(_server.CommandStatistics.Calls, nowMs);
         InputBytes.Sample(_server.CommandStatistics.InputBytes, nowMs);
         OutputBytes.Sample(_server.CommandStatistics.OutputBytes, nowMs);
-        if (nowMs - _idleLookedAtMs < 1000) return;
-        _idleLookedAtMs = nowMs;
-        CloseIdle(nowMs);
+        if (nowMs - _clientsLookedAtMs < 1000) return;
+        _clientsLookedAtMs = nowMs;
+        LookAtClients(nowMs);
     }
 
-    private void CloseIdle(long nowMs)
+    private void LookAtClients(long nowMs)
     {
         long timeoutMs = _server.Options.Timeout * 1000L;
-        if (timeoutMs == 0) return;
         foreach (ClientConnection client in _server.Clients.All)
         {
-            // A client inside a blocking command waits for us, not we for it.
-            if (client.IsBlocked || nowMs - client.LastUsedMs <= timeoutMs) continue;
+            client.EnforceOutputLimit(nowMs);
+            // A client that is blocked, or has subscribed to something, waits for us, not we for it; and servers are no clients.
+            if (timeoutMs == 0 || client.IsBlocked || client.Class != ClientClass.Normal || nowMs - client.LastUsedMs <= timeoutMs) continue;
             Log.ClosingIdle(_server.Logger, client.Id);
             client.Kill();
         }

@@ -8,10 +8,13 @@ namespace OrleansRedis.Engine;
 /// <param name="SoftSeconds">How long the soft limit may be exceeded.</param>
 public readonly record struct OutputLimit(long HardBytes, long SoftBytes, int SoftSeconds)
 {
+    /// <summary>Whether a client with this many bytes waiting is to be closed, however short a time they do.</summary>
+    public bool IsHardExceeded(long bytes) => HardBytes != 0 && bytes >= HardBytes;
+
     /// <summary>Whether a client with this many bytes waiting is to be closed; <paramref name="overSoftSinceMs"/> is its memory of the soft limit.</summary>
     public bool IsExceeded(long bytes, long nowMs, ref long overSoftSinceMs)
     {
-        if (HardBytes != 0 && bytes >= HardBytes) return true;
+        if (IsHardExceeded(bytes)) return true;
         if (SoftBytes == 0 || bytes < SoftBytes)
         {
             overSoftSinceMs = 0;

@@ -60,9 +60,6 @@ public sealed class ServerOptions
     [Directive("client-output-buffer-limit", Kind = typeof(OutputBufferLimitsKind))]
     public OutputBufferLimits ClientOutputBufferLimits { get; set; } = OutputBufferLimits.Default;
 
-    /// <summary>The limit of clients that are neither replicas nor subscribers.</summary>
-    public OutputLimit NormalOutputLimit => ClientOutputBufferLimits.Normal;
-
     // Lists.
 
     /// <summary>list-max-listpack-size: how large a list's listpacks may be: -1 to -5 for 4, 8, 16, 32, 64 kB, else a number of elements.</summary>

@@ -55,14 +55,14 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
             return session.IsOneCall ? Refuse(command, session, "ERR Server is shutting down", reply, ref wait) : Verdict.Closed;
         if ((restrictions & Restrictions.Paused) != 0 && pause.Holds(command!, session, out Task over))
         {
-            wait = () => pause.HoldAsync(over);
+            wait = () => session.HoldAsync(pause, over);
             return Verdict.Waits;
         }
         if (store.Eviction.Refuses(command!, session))
             return Refuse(command, session, "OOM command not allowed when used memory > 'maxmemory'.", reply, ref wait);
         if ((restrictions & Restrictions.LogIsFull) != 0 && (session.FlagsOf(command!) & CommandFlags.Write) != 0)
         {
-            wait = () => store.Durability?.WhenRoom() ?? Task.CompletedTask;
+            wait = () => session.WaitForRoomAsync(store.Durability?.WhenRoom() ?? Task.CompletedTask);
             return Verdict.Waits;
         }
         if (Restricted(restrictions, command!, session) is { } restricted) return Refuse(command, session, restricted, reply, ref wait);

@@ -25,12 +25,18 @@ public sealed class ClientPause(Store store) : IDisposable
         return true;
     }
 
-    /// <summary>Completes with the pause's end, and counts the client among those that wait for it.</summary>
-    public async Task HoldAsync(Task over)
+    /// <summary>Completes with the pause's end, or when the client leaves, and counts it until then among those that wait.</summary>
+    public async Task HoldAsync(Task over, CancellationToken leaving)
     {
         Interlocked.Increment(ref _held);
-        await over.ConfigureAwait(false);
-        Interlocked.Decrement(ref _held);
+        try
+        {
+            await over.WaitAsync(leaving).ConfigureAwait(false);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _held);
+        }
     }
 
     /// <summary>Pauses until a time; while a pause is on it can only become longer and stricter.</summary>

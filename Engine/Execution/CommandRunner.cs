@@ -201,12 +201,24 @@ public sealed class CommandRunner : IDisposable
 
     private Step Try(Outcome way, Session session, CommandInfo? command, OwnedRequest request, RespWriter reply)
     {
-        Verdict verdict = Admission.Admit(command, request.Request, session, reply, out Func<Task>? wait);
-        if (verdict != Verdict.Admitted) return new(verdict, Wait: wait);
-        session.BeforeAttempt(command!);
+        session.BeginTurn();
+        try
+        {
+            Verdict verdict = Admission.Admit(command, request.Request, session, reply, out Func<Task>? wait);
+            return verdict == Verdict.Admitted ? Execute(way, session, command!, request, reply) : new(verdict, Wait: wait);
+        }
+        finally
+        {
+            session.EndTurn();
+        }
+    }
+
+    private Step Execute(Outcome way, Session session, CommandInfo command, OwnedRequest request, RespWriter reply)
+    {
+        session.BeforeAttempt(command);
         int mark = reply.Length;
         long started = Stopwatch.GetTimestamp();
-        var call = new CommandContext(Store, session, reply) { Command = command!, Request = request.Request, NowMs = Store.Clock.NowMs };
+        var call = new CommandContext(Store, session, reply) { Command = command, Request = request.Request, NowMs = Store.Clock.NowMs };
         Attempt attempt = default;
         try
         {
@@ -219,11 +231,11 @@ public sealed class CommandRunner : IDisposable
         }
         catch (Exception e)
         {
-            Fail(e, command!, reply, mark);
+            Fail(e, command, reply, mark);
         }
-        if (attempt.Outcome != Outcome.Done) return new(verdict, attempt);
-        Observer.Ran(command!, Stopwatch.GetTimestamp() - started, reply.Written[mark..]);
-        return new(verdict, attempt, Continuation: call.Continuation, IsReplied: call.Continuation is null || reply.Length > mark);
+        if (attempt.Outcome != Outcome.Done) return new(Verdict.Admitted, attempt);
+        Observer.Ran(command, Stopwatch.GetTimestamp() - started, reply.Written[mark..]);
+        return new(Verdict.Admitted, attempt, Continuation: call.Continuation, IsReplied: call.Continuation is null || reply.Length > mark);
     }
 
     /// <summary>A key's slot cannot be had. A transaction is spoilt by it, or over if the command is EXEC.</summary>

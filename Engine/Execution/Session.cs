@@ -45,6 +45,25 @@ public class Session
     {
     }
 
+    /// <summary>
+    /// From here to <see cref="EndTurn"/> a command is admitted and run apart from the batch, perhaps on another thread than the
+    /// connection's own, and has the session to itself: what others want done in it waits.
+    /// </summary>
+    protected internal virtual void BeginTurn()
+    {
+    }
+
+    /// <summary>The end of what <see cref="BeginTurn"/> began.</summary>
+    protected internal virtual void EndTurn()
+    {
+    }
+
+    /// <summary>Waits for the end of CLIENT PAUSE, before a command begins. A connection gives up when its client goes.</summary>
+    protected internal virtual Task HoldAsync(ClientPause pause, Task over) => pause.HoldAsync(over, CancellationToken.None);
+
+    /// <summary>Waits until the log takes more, before a command begins. A connection gives up when it is closed.</summary>
+    protected internal virtual Task WaitForRoomAsync(Task room) => room;
+
     /// <summary>The transaction that a command is to execute; null if it is not EXEC, or MULTI was not said.</summary>
     private Transaction? Executed(CommandInfo command) => command.Is(CommandFlags.RunsQueue) && Transaction is { IsOpen: true } open ? open : null;
 }

@@ -32,8 +32,8 @@ internal static class ClientCommand
         IEnumerable<ClientConnection> clients = me.Server.Clients.All.OrderBy(client => client.Id);
         if (call.Count == 4 && call[2].Is("TYPE"u8))
         {
-            if (!TryReadType(ref call, 3, out ClientType type)) return;
-            clients = clients.Where(client => client.Type == type);
+            if (!TryReadType(ref call, 3, out ClientClass type)) return;
+            clients = clients.Where(client => client.Class == type);
         }
         else if (call.Count > 3 && call[2].Is("ID"u8))
         {
@@ -279,14 +279,14 @@ internal static class ClientCommand
     }
 
     /// <summary>Reads a class of clients; if it is none, the error is in the reply.</summary>
-    internal static bool TryReadType(ref CommandContext call, int index, out ClientType type)
+    internal static bool TryReadType(ref CommandContext call, int index, out ClientClass type)
     {
-        type = ClientType.Normal;
+        type = ClientClass.Normal;
         if (call[index].Is("NORMAL"u8)) return true;
-        if (call[index].Is("MASTER"u8)) type = ClientType.Master;
-        else if (call[index].Is("REPLICA"u8) || call[index].Is("SLAVE"u8)) type = ClientType.Replica;
-        else if (call[index].Is("PUBSUB"u8)) type = ClientType.PubSub;
-        if (type != ClientType.Normal) return true;
+        if (call[index].Is("MASTER"u8)) type = ClientClass.Master;
+        else if (call[index].Is("REPLICA"u8) || call[index].Is("SLAVE"u8)) type = ClientClass.Replica;
+        else if (call[index].Is("PUBSUB"u8)) type = ClientClass.PubSub;
+        if (type != ClientClass.Normal) return true;
         call.Reply.Error($"ERR Unknown client type '{Encoding.Latin1.GetString(call[index])}'");
         return false;
     }

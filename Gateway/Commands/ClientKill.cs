@@ -52,7 +52,7 @@ internal static class ClientKill
     {
         private long? _id;
         private long? _maxAgeSeconds;
-        private ClientType? _type;
+        private ClientClass? _class;
         private string? _address;
         private string? _localAddress;
 
@@ -75,7 +75,7 @@ internal static class ClientKill
 
         public bool Matches(ClientConnection client, long nowMs) =>
             (_id is null || client.Id == _id)
-            && (_type is null || client.Type == _type)
+            && (_class is null || client.Class == _class)
             && (_address is null || client.Address == _address)
             && (_localAddress is null || client.LocalAddress == _localAddress)
             && (_maxAgeSeconds is null || (nowMs - client.ConnectedAtMs) / 1000 >= _maxAgeSeconds);
@@ -87,8 +87,8 @@ internal static class ClientKill
             if (option.Is("MAXAGE"u8)) return TryReadPositive(ref call, value, "maxage", out _maxAgeSeconds);
             if (option.Is("TYPE"u8))
             {
-                if (!ClientCommand.TryReadType(ref call, index, out ClientType type)) return false;
-                _type = type;
+                if (!ClientCommand.TryReadType(ref call, index, out ClientClass type)) return false;
+                _class = type;
             }
             else if (option.Is("ADDR"u8))
             {
@@ -128,13 +128,4 @@ internal static class ClientKill
             return true;
         }
     }
-}
-
-/// <summary>The classes of clients that CLIENT LIST and KILL, and client-output-buffer-limit, tell apart.</summary>
-public enum ClientType
-{
-    Normal,
-    Master,
-    Replica,
-    PubSub,
 }

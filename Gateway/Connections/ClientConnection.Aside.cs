@@ -11,6 +11,16 @@ public sealed partial class ClientConnection
         if (_server.Store.Durability is { RepliesWait: true } log) Rely(log, command);
     }
 
+    /// <inheritdoc/>
+    protected override void BeginTurn() => _turn.Enter();
+
+    /// <inheritdoc/>
+    protected override void EndTurn()
+    {
+        _turn.Exit();
+        _mailbox.Ring(); // letters that could not be served meanwhile
+    }
+
     /// <summary>Takes a request to its end that could not be run on the spot.</summary>
     private async Task FinishAsync(OwnedRequest request, CommandInfo? command, Attempt? former)
     {

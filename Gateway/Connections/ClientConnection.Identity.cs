@@ -25,17 +25,17 @@ public sealed partial class ClientConnection
     /// <summary>CLIENT NO-EVICT: the client says that it must not be disconnected to save memory.</summary>
     public bool NoEvict { get; set; }
 
-    /// <summary>Its class. Nobody subscribes here, and servers have links of their own, so all are of one.</summary>
-    public ClientType Type { get; } = ClientType.Normal;
+    /// <summary>What kind of client it is; whatever makes it one of another kind (a subscription, say) sets it.</summary>
+    public ClientClass Class { get; set; }
 
     /// <summary>Whether it came through the Unix domain socket.</summary>
     public bool IsUnix => LocalEndPoint is UnixDomainSocketEndPoint || RemoteEndPoint is UnixDomainSocketEndPoint;
 
-    /// <summary>Whether it waits inside a blocking command.</summary>
-    public bool IsBlocked => Blocked is not null;
+    /// <summary>Whether it waits inside a blocking command, or for the end of CLIENT PAUSE.</summary>
+    public bool IsBlocked => Blocked is not null || _isHeld;
 
     /// <summary>Bytes of its buffers.</summary>
-    public long BufferBytes => _pending.Capacity + _reply.Capacity + SendingBytes;
+    public long BufferBytes => _pending.Capacity + _reply.Capacity + (_meanwhile?.Capacity ?? 0) + SendingBytes;
 
     /// <summary>Where it comes from: "ip:port", or "path:0" of the Unix domain socket.</summary>
     public string Address => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(RemoteEndPoint);
@@ -63,6 +63,7 @@ public sealed partial class ClientConnection
     public async Task ResetAsync()
     {
         if (Transaction is { } transaction) await transaction.CloseAsync(_server.Store).ConfigureAwait(false);
+        using Turn turn = TakeTurn();
         Database = 0;
         Protocol = 2;
         Name = "";
@@ -80,7 +81,7 @@ public sealed partial class ClientConnection
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
         int queryBytes = PendingInputBytes + request.Frame.Length, replyBytes = _reply.Length, replyRoom = _reply.Capacity;
         long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
-        long sending = SendingBytes, total = FixedBytes + _pending.Capacity + replyRoom + sending + argumentBytes + queuedBytes;
+        long sending = SendingBytes + (_meanwhile?.Length ?? 0), total = FixedBytes + _pending.Capacity + replyRoom + sending + argumentBytes + queuedBytes;
         return string.Create(CultureInfo.InvariantCulture,
             $"id={Id} addr={Address} laddr={LocalAddress} fd={Descriptor} name={Name} age={(nowMs - ConnectedAtMs) / 1000} idle={(nowMs - LastUsedMs) / 1000} "
             + $"flags={Flags()} db={Database} sub=0 psub=0 ssub=0 multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
@@ -90,16 +91,33 @@ public sealed partial class ClientConnection
 
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
 
+    /// <summary>
+    /// Redis's letters in Redis's order. Those of what does not exist here are missing: O (MONITOR), t, R and B (CLIENT TRACKING), r (READONLY).
+    /// </summary>
     private string Flags()
     {
         var flags = new StringBuilder();
+        switch (Class)
+        {
+            case ClientClass.Replica:
+                flags.Append('S');
+                break;
+            case ClientClass.Master:
+                flags.Append('M');
+                break;
+            case ClientClass.PubSub:
+                flags.Append('P');
+                break;
+        }
+        if (Transaction is { IsOpen: true }) flags.Append('x');
         if (IsBlocked) flags.Append('b');
+        if (Transaction is { IsChanged: true }) flags.Append('d');
         if (CloseAfterReply) flags.Append('c');
+        if (_isUnblocked) flags.Append('u');
+        if (_killed) flags.Append('A');
+        if (IsUnix) flags.Append('U');
         if (NoEvict) flags.Append('e');
         if (NoTouch) flags.Append('T');
-        if (Transaction is { IsOpen: true }) flags.Append('x');
-        if (Transaction is { IsChanged: true }) flags.Append('d');
-        if (IsUnix) flags.Append('U');
         return flags.Length == 0 ? "N" : flags.ToString();
     }
 

@@ -19,7 +19,9 @@ public sealed partial class ClientConnection
     private long SendingBytes => _sending.IsCompleted ? 0 : _sendingBytes;
 
     /// <summary>Starts to send what has gathered, unless a send is under way: then the loop does it when that has ended.</summary>
-    private void Send()
+    private void Send() => Send(_reply, ref _since);
+
+    private void Send(RespWriter written, ref long since)
     {
         if (!_sending.IsCompleted)
         {
@@ -27,17 +29,25 @@ public sealed partial class ClientConnection
             return;
         }
         _sending.GetAwaiter().GetResult(); // a failed send ends the connection
-        _statistics.OutputBytes += _reply.Length;
-        if (_server.Store.Durability is { } log && HoldsBack(log)) return;
-        if (_reply.Length > ChunkBytes)
+        int length = written.Length;
+        _statistics.OutputBytes += length;
+        if (length > ChunkBytes)
         {
-            byte[] large = _reply.Detach(out int length);
+            EnforceOutputLimit(); // at once, as redis-server does, however fast the client reads
+            if (_killed) return;
+        }
+        if (_server.Store.Durability is { } log && HoldsBack(log, written, ref since)) return;
+        if (length > ChunkBytes)
+        {
+            byte[] large = written.Detach(out _);
             _sending = SendInPiecesAsync(large, length);
             return;
         }
-        ValueTask<FlushResult> flush = _output.WriteAsync(_reply.WrittenMemory);
-        _reply.Clear(); // what was not sent was copied
-        if (!flush.IsCompletedSuccessfully) _sending = flush.AsTask();
+        ValueTask<FlushResult> flush = _output.WriteAsync(written.WrittenMemory);
+        written.Clear(); // what was not sent was copied
+        if (flush.IsCompletedSuccessfully) return;
+        _sendingBytes = length;
+        _sending = flush.AsTask();
     }
 
     /// <summary>Whether a command's reply depends on what is in the data set, or changes it.</summary>
@@ -56,22 +66,22 @@ public sealed partial class ClientConnection
     }
 
     /// <summary>Whether what is to be sent must wait until the log is durable: then it is sent after that.</summary>
-    private bool HoldsBack(IDurability log)
+    private bool HoldsBack(IDurability log, RespWriter written, ref long logBefore)
     {
-        long since = _since;
+        long since = logBefore;
         if (since < 0)
         {
             log.BeforeReply();
             return false;
         }
-        _since = -1;
+        logBefore = -1;
         // Whatever the commands did or saw was appended before they let go of their gates.
         long position = log.Appended;
         if (log.Committed >= position) return false;
-        int length = _reply.Length;
+        int length = written.Length;
         byte[] held = ArrayPool<byte>.Shared.Rent(length);
-        _reply.Written.CopyTo(held);
-        _reply.Clear();
+        written.Written.CopyTo(held);
+        written.Clear();
         _sendingBytes = length;
         _sending = log is ICommittingLog committing && length <= ChunkBytes && _transport is EpollConnection connection
             ? connection.Hold(new(_output) { Log = committing, Position = position, Bytes = held, Length = length })
@@ -94,15 +104,29 @@ public sealed partial class ClientConnection
         await SendInPiecesAsync(held, length).ConfigureAwait(false);
     }
 
+    /// <summary>
+    /// Sends the last replies, at the client's pace. Letters are left unread, as what they write would follow the last reply. A send that is
+    /// under way when the client is killed is left behind; it ends by itself.
+    /// </summary>
     private async Task SendAllAsync()
     {
-        while (_reply.Length != 0)
+        while (!_killed)
         {
-            await _sending.ConfigureAwait(false);
-            _statistics = _server.CommandStatistics.Mine;
-            Send();
+            if (!_sending.IsCompleted)
+            {
+                await Task.WhenAny(_sending, _mailbox.WhenRung()).ConfigureAwait(false);
+            }
+            else if (_reply.Length != 0)
+            {
+                _statistics = _server.CommandStatistics.Mine;
+                Send();
+            }
+            else
+            {
+                await _sending.ConfigureAwait(false);
+                return;
+            }
         }
-        await _sending.ConfigureAwait(false);
     }
 
     /// <summary>Waits for input, and sends on as the client takes what was sent before.</summary>
@@ -135,13 +159,37 @@ public sealed partial class ClientConnection
         }
     }
 
+    private OutputLimit OutputLimit
+    {
+        get
+        {
+            OutputBufferLimits limits = _server.Options.ClientOutputBufferLimits;
+            return Class switch
+            {
+                ClientClass.Replica => limits.Replica,
+                ClientClass.PubSub => limits.PubSub,
+                _ => limits.Normal,
+            };
+        }
+    }
+
+    /// <summary>The hard limit: looked at by the loop whenever output piles up.</summary>
     private void EnforceOutputLimit()
     {
-        OutputLimit limit = _server.Options.NormalOutputLimit;
-        if (!limit.IsExceeded(PendingOutputBytes, _server.Store.Clock.NowMs, ref _overSoftLimitSinceMs)) return;
+        if (OutputLimit.IsHardExceeded(PendingOutputBytes)) KillForOutput();
+    }
+
+    /// <summary>The soft limit, which is about time, so it is looked at though nothing happens on the connection. For <see cref="Housekeeping"/> alone.</summary>
+    internal void EnforceOutputLimit(long nowMs)
+    {
+        if (!_killed && OutputLimit.IsExceeded(PendingOutputBytes, nowMs, ref _overSoftLimitSinceMs)) KillForOutput();
+    }
+
+    private void KillForOutput()
+    {
         Log.OutputBufferLimit(_server.Logger, Id, PendingOutputBytes);
         Kill();
     }
 
-    private long _overSoftLimitSinceMs;
+    private long _overSoftLimitSinceMs; // Housekeeping's
 }

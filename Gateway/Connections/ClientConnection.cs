@@ -9,7 +9,8 @@ namespace OrleansRedis.Gateway;
 /// <summary>
 /// One client: reads requests, runs them in order, writes replies in order. All of its state is touched only by its own loop
 /// (<see cref="RunAsync"/>), whatever thread that is on at the moment; others may read the properties, for CLIENT LIST, and what
-/// they want done they <see cref="Post"/>.
+/// they want done they <see cref="Post"/>. While a command waits, its continuation shares the state with the loop: see
+/// ClientConnection.Waiting.cs.
 /// </summary>
 public sealed partial class ClientConnection : Session
 {
@@ -68,8 +69,8 @@ public sealed partial class ClientConnection : Session
     /// <summary>Bytes of requests that are not complete yet.</summary>
     public int PendingInputBytes => _pending.Length;
 
-    /// <summary>Bytes of replies that the client has not taken yet.</summary>
-    public long PendingOutputBytes => _reply.Length + SendingBytes;
+    /// <summary>Bytes of replies and pushes that the client has not taken yet.</summary>
+    public long PendingOutputBytes => _reply.Length + (_meanwhile?.Length ?? 0) + SendingBytes;
 
     /// <summary>Set to have the connection closed once the replies so far are sent (QUIT, protocol errors).</summary>
     public bool CloseAfterReply { get; set; }
@@ -79,15 +80,16 @@ public sealed partial class ClientConnection : Session
     {
         _killed = true;
         _transport.Abort(new ConnectionAbortedException("The client was killed."));
+        _mailbox.Ring();
         Wake();
     }
 
-    /// <summary>Ends the connection from any thread once the command it is at is answered.</summary>
-    public void Close() => Post(static client => client.CloseAfterReply = true);
+    /// <summary>Ends the connection from any thread once the command it is at is answered; at once if that merely waits.</summary>
+    public void Close() => Post(static client => client.CloseOnceAnswered());
 
     /// <summary>
-    /// Has something done by the connection's own loop, between two of its commands. Callable from any thread. What the letter writes to
-    /// the reply writer is sent as an out-of-band message.
+    /// Has something done by the connection's own loop, between two of its commands or while one waits; not while one uses the session.
+    /// Callable from any thread. A letter writes to <see cref="OutOfBand"/>, and must not wait for anything, a gate least of all.
     /// </summary>
     public void Post(Action<ClientConnection> letter)
     {
@@ -95,7 +97,7 @@ public sealed partial class ClientConnection : Session
         Wake();
     }
 
-    /// <summary>Lets the loop go on though nothing has come in; not on this thread, as the caller may hold gates.</summary>
+    /// <summary>Lets the loop go on though nothing has come in, if it reads; not on this thread, as the caller may hold gates.</summary>
     private void Wake()
     {
         if (_input is EpollReader) _input.CancelPendingRead(); // goes on on its event loop
@@ -118,24 +120,22 @@ public sealed partial class ClientConnection : Session
                 Func<Task>? wait = Receive(read.Buffer);
                 while (wait is not null)
                 {
-                    await SendAllAsync().ConfigureAwait(false);
-                    await wait().ConfigureAwait(false);
+                    await WaitAsync(wait).ConfigureAwait(false);
                     _mailbox.Empty(this);
-                    wait = _killed ? null : DrainPending();
+                    wait = _killed || CloseAfterReply ? null : DrainPending();
                 }
                 if (_reply.Length != 0) Send();
                 if (CloseAfterReply || read.IsCompleted) break;
             }
             if (!_killed) await SendAllAsync().ConfigureAwait(false);
         }
-        catch (Exception e) when (e is ConnectionResetException or ConnectionAbortedException or OperationCanceledException or IOException)
+        catch (Exception e) when (IsGone(e))
         {
-            // The client went away, or was killed: nobody is left to tell.
+            // Nobody is left to tell.
         }
         finally
         {
             _server.Clients.Remove(this);
-            // It may have been blocked without ever getting to wait, if sending the replies before that failed.
             if (Blocked is { } blocked) await blocked.AbandonAsync().ConfigureAwait(false);
             if (Transaction is not null) await Transaction.CloseAsync(_server.Store).ConfigureAwait(false);
             await _input.CompleteAsync().ConfigureAwait(false);

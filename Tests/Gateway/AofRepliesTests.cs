@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Gateway;
 using OrleansRedis.Tests.Harness;
 using OrleansRedis.Tests.Persistence;
 using Xunit;
@@ -54,6 +55,30 @@ public sealed class AofRepliesTests : IDisposable
         Assert.Equal(1, (await push.WaitAsync(TimeSpan.FromSeconds(5))).Integer);
         Assert.Equal("+OK", (await exec.WaitAsync(TimeSpan.FromSeconds(5)))[0].ToString());
         Assert.Equal("+OK", (await flush.WaitAsync(TimeSpan.FromSeconds(5))).ToString());
+    }
+
+    [Fact]
+    public async Task A_push_to_a_blocked_client_leaves_at_once_and_its_reply_no_earlier_for_it()
+    {
+        await using InProcessServer server = await StartAsync();
+        await using RespConnection writer = await server.ConnectAsync(), blocked = await server.ConnectAsync();
+        await blocked.HelloAsync(3);
+        ClientConnection connection = server.Server.Clients.Find((await blocked.CallAsync("CLIENT", "ID")).Integer)!;
+        await blocked.SendAsync("BLPOP", "list", "0");
+        await server.BlockedAsync(1);
+        await SlowDiskAsync(writer);
+        connection.Post(client => client.OutOfBand.Push(0));
+        Assert.Equal(RespKind.Push, (await blocked.ReadPushAsync()).Kind);
+        _gate.Reset();
+        Task<RespValue> push = writer.CallAsync("RPUSH", "list", "x");
+        Task<RespValue> pop = blocked.ReadAsync();
+        await server.BlockedAsync(0);
+        connection.Post(client => client.OutOfBand.Push(0));
+        await WaitsAsync(pop);
+        _gate.Set();
+        Assert.Equal("x", (await pop.WaitAsync(TimeSpan.FromSeconds(5)))[1].Text);
+        Assert.Equal(1, (await push.WaitAsync(TimeSpan.FromSeconds(5))).Integer);
+        Assert.Equal(RespKind.Push, (await blocked.ReadPushAsync()).Kind);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using OrleansRedis.Gateway;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
@@ -150,7 +151,7 @@ public sealed partial class ClientCommandTests : GatewayTest
         await Call("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu");
         await Line("SET k v");
         Assert.Equal("+OK", await Line("CLIENT NO-TOUCH ON"));
-        Assert.Contains(" flags=TU ", (await Redis.LineAsync("CLIENT INFO")).Text);
+        Assert.Contains(" flags=UT ", (await Redis.LineAsync("CLIENT INFO")).Text);
         for (int i = 0; i < 100; i++) await Line("GET k");
         Assert.Equal(":5", await Line("OBJECT FREQ k"));
         Assert.Equal("+OK", await Line("CLIENT NO-TOUCH OFF"));
@@ -166,6 +167,97 @@ public sealed partial class ClientCommandTests : GatewayTest
         await Call("CONFIG", "SET", "timeout", 1);
         Assert.True(await idle.IsClosedByServerAsync());
     }
+
+    [Fact]
+    public async Task Flags_tell_what_a_client_is_at()
+    {
+        await using RespConnection other = await Server.ConnectAsync();
+        long id = (await other.LineAsync("CLIENT ID")).Integer;
+        ClientConnection connection = Server.Server.Clients.Find(id)!;
+        Assert.Equal("U", await FlagsAsync(id));
+        await other.LineAsync("CLIENT NO-TOUCH ON");
+        await other.LineAsync("CLIENT NO-EVICT ON");
+        Assert.Equal("UeT", await FlagsAsync(id));
+        await other.LineAsync("WATCH k");
+        await other.LineAsync("MULTI");
+        Assert.Equal("xUeT", await FlagsAsync(id));
+        await Line("SET k v");
+        Assert.Equal("xdUeT", await FlagsAsync(id));
+        await other.LineAsync("RESET");
+        Assert.Equal("U", await FlagsAsync(id));
+        foreach ((ClientClass client, string flags) in ((ClientClass, string)[])[(ClientClass.Replica, "SU"), (ClientClass.Master, "MU"), (ClientClass.PubSub, "PU"), (ClientClass.Normal, "U")])
+        {
+            connection.Class = client;
+            Assert.Equal(flags, await FlagsAsync(id));
+        }
+        await Line("CLIENT PAUSE 100000 WRITE");
+        await other.SendAsync("SET", "k", "v");
+        await Eventually.TrueAsync(async () => await FlagsAsync(id) == "bU");
+        await Line("CLIENT UNPAUSE");
+        Assert.Equal("+OK", (await other.ReadAsync()).ToString());
+        Assert.Equal("U", await FlagsAsync(id));
+    }
+
+    [Fact]
+    public async Task Flags_of_a_client_that_does_not_read_tell_whether_it_is_blocked_unblocked_or_closing()
+    {
+        await Call("SET", "large", new string('x', 4 * 1024 * 1024));
+        await using RespConnection other = await Server.ConnectAsync();
+        long id = (await other.LineAsync("CLIENT ID")).Integer;
+        await other.SendRawAsync("GET large\r\nGET large\r\nBLPOP list 0\r\nGET large\r\nQUIT\r\n");
+        await Server.BlockedAsync(1);
+        Assert.Equal("bU", await FlagsAsync(id));
+        await Line("RPUSH list a");
+        await Eventually.TrueAsync(async () => await FlagsAsync(id) == "uU"); // it goes on when its earlier replies are out
+        for (int i = 0; i < 2; i++) await other.ReadAsync();
+        await Eventually.TrueAsync(async () => await FlagsAsync(id) == "cU");
+        Assert.Equal("""["list", "a"]""", (await other.ReadAsync()).ToString());
+    }
+
+    [Fact]
+    public async Task Flags_of_a_killed_client_whose_command_is_not_over_say_so()
+    {
+        await using RespConnection other = await Server.ConnectAsync();
+        long id = (await other.LineAsync("CLIENT ID")).Integer;
+        await Server.Store.SiloGate.EnterExclusiveAsync();
+        await other.SendAsync("FLUSHALL");
+        ClientConnection connection = Server.Server.Clients.Find(id)!;
+        await Eventually.TrueAsync(() => connection.PendingInputBytes > 0);
+        connection.Kill();
+        Assert.Contains(" flags=AU ", connection.Describe(0));
+        Server.Store.SiloGate.ExitExclusive();
+        await Eventually.TrueAsync(() => Server.Server.Clients.Find(id) is null);
+    }
+
+    [Theory]
+    [InlineData(ClientClass.Normal, "normal")]
+    [InlineData(ClientClass.Master, "master")]
+    [InlineData(ClientClass.Replica, "replica")]
+    [InlineData(ClientClass.Replica, "slave")]
+    [InlineData(ClientClass.PubSub, "pubsub")]
+    public async Task List_and_kill_go_by_the_class_of_a_client(ClientClass which, string name)
+    {
+        // The one that asks is of another class.
+        (await ServerSideAsync(Redis)).Class = which == ClientClass.Normal ? ClientClass.PubSub : ClientClass.Normal;
+        await using RespConnection other = await Server.ConnectAsync();
+        long id = (await other.LineAsync("CLIENT ID")).Integer;
+        ClientConnection connection = Server.Server.Clients.Find(id)!;
+        connection.Class = which;
+        Assert.StartsWith($"id={id} ", Assert.Single((await Redis.LineAsync($"CLIENT LIST TYPE {name}")).Text.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
+        foreach (string another in (string[])["normal", "master", "replica", "pubsub"])
+        {
+            if (another == (name == "slave" ? "replica" : name)) continue;
+            Assert.Equal(":0", await Call("CLIENT", "KILL", "ID", id, "TYPE", another));
+        }
+        Assert.Equal(":1", await Line($"CLIENT KILL TYPE {name}"));
+        Assert.True(await other.IsClosedByServerAsync());
+    }
+
+    private async Task<string> FlagsAsync(long id) =>
+        FlagsField().Match((await Redis.CallAsync("CLIENT", "LIST", "ID", id)).Text).Groups[1].Value;
+
+    [GeneratedRegex(@" flags=(\S+) ")]
+    private static partial Regex FlagsField();
 
     [GeneratedRegex(@" addr=(\S+) ")]
     private static partial Regex AddressField();

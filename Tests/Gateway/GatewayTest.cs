@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Gateway;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
@@ -24,6 +25,10 @@ public abstract class GatewayTest : IAsyncLifetime
         await Redis.DisposeAsync();
         await Server.DisposeAsync();
     }
+
+    /// <summary>The server's side of a connection.</summary>
+    internal async Task<ClientConnection> ServerSideAsync(RespConnection client) =>
+        Server.Server.Clients.Find((await client.LineAsync("CLIENT ID")).Integer)!;
 
     /// <summary>Sends one line of words and shows the reply.</summary>
     protected async Task<string> Line(string line) => (await Redis.LineAsync(line)).ToString();

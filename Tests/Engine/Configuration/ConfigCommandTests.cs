@@ -31,7 +31,7 @@ public sealed class ConfigCommandTests : IDisposable
         Assert.Equal("OK", _redis.Show("CONFIG SET timeout 7 MAXCLIENTS 99 client-query-buffer-limit 2mb"));
         Assert.Equal((7, 99, 2L << 20), (_redis.Store.Options.Timeout, _redis.Store.Options.MaxClients, _redis.Store.Options.ClientQueryBufferLimit));
         Assert.Equal("OK", Replies.Show(_redis.Run("CONFIG", "SET", "client-output-buffer-limit", "normal 1mb 0 0")));
-        Assert.Equal(new OutputLimit(1 << 20, 0, 0), _redis.Store.Options.NormalOutputLimit);
+        Assert.Equal(new OutputLimit(1 << 20, 0, 0), _redis.Store.Options.ClientOutputBufferLimits.Normal);
         Assert.Equal(OutputBufferLimits.Default.PubSub, _redis.Store.Options.ClientOutputBufferLimits.PubSub);
     }
 

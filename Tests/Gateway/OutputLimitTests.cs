@@ -1,0 +1,123 @@
+using OrleansRedis.Gateway;
+using OrleansRedis.Tests.Harness;
+using Xunit;
+
+namespace OrleansRedis.Tests.Gateway;
+
+/// <summary>client-output-buffer-limit: clients that do not take what is sent to them.</summary>
+public sealed class OutputLimitTests : GatewayTest
+{
+    private const int Megabyte = 1024 * 1024;
+
+    [Fact]
+    public async Task The_soft_limit_closes_a_client_that_is_silent_once_its_time_is_over()
+    {
+        await SetAsync("normal", "0 1mb 1");
+        await using RespConnection client = (await StuckAsync(4 * Megabyte)).Client;
+        await Eventually.TrueAsync(() => Server.Server.Clients.Count == 1);
+    }
+
+    [Fact]
+    public async Task The_soft_limit_is_forgotten_when_the_client_has_read()
+    {
+        await SetAsync("normal", "0 1mb 100");
+        (RespConnection client, ClientConnection connection) = await StuckAsync(4 * Megabyte);
+        await using RespConnection closing = client;
+        long nowMs = Server.Store.Clock.NowMs + 1_000_000; // the limit's memory is of this clock
+        connection.EnforceOutputLimit(nowMs);
+        Assert.Equal(4 * Megabyte, (await client.ReadAsync()).Text.Length);
+        await Eventually.TrueAsync(() => connection.PendingOutputBytes == 0);
+        connection.EnforceOutputLimit(nowMs + 50_000);
+        await client.SendRawAsync("GET large\r\n");
+        await Eventually.TrueAsync(() => connection.PendingOutputBytes > Megabyte);
+        connection.EnforceOutputLimit(nowMs + 60_000);
+        connection.EnforceOutputLimit(nowMs + 159_000);
+        Assert.Equal(4 * Megabyte, (await client.ReadAsync()).Text.Length);
+    }
+
+    [Fact]
+    public async Task Below_its_limits_a_client_may_be_as_slow_as_it_likes()
+    {
+        await SetAsync("normal", "20mb 10mb 1");
+        (RespConnection client, ClientConnection connection) = await StuckAsync(4 * Megabyte);
+        await using RespConnection closing = client;
+        connection.EnforceOutputLimit(Server.Store.Clock.NowMs);
+        connection.EnforceOutputLimit(Server.Store.Clock.NowMs + 1_000_000);
+        Assert.Equal(4 * Megabyte, (await client.ReadAsync()).Text.Length);
+    }
+
+    [Fact]
+    public async Task A_reply_above_the_hard_limit_closes_the_client_at_once()
+    {
+        await Call("SET", "large", new string('x', 2 * Megabyte));
+        await SetAsync("normal", "1mb 0 0");
+        await using RespConnection client = await Server.ConnectAsync();
+        await client.SendRawAsync("GET large\r\n");
+        Assert.True(await client.IsClosedByServerAsync());
+    }
+
+    [Theory]
+    [InlineData(ClientClass.Normal, "normal")]
+    [InlineData(ClientClass.Master, "normal")]
+    [InlineData(ClientClass.Replica, "replica")]
+    [InlineData(ClientClass.PubSub, "pubsub")]
+    public async Task The_limit_of_a_clients_class_is_what_counts(ClientClass which, string limited)
+    {
+        foreach (string name in (string[])["normal", "replica", "pubsub"]) await SetAsync(name, "0 0 0");
+        (RespConnection spared, ClientConnection other) = await StuckAsync(4 * Megabyte);
+        await using RespConnection closingToo = spared;
+        other.Class = limited == "normal" ? ClientClass.PubSub : ClientClass.Normal;
+        (RespConnection client, ClientConnection connection) = await StuckAsync(4 * Megabyte);
+        await using RespConnection closing = client;
+        connection.Class = which;
+        await SetAsync(limited, "1mb 0 0");
+        await client.SendRawAsync("PING\r\n");
+        await Eventually.TrueAsync(() => Server.Server.Clients.Find(connection.Id) is null);
+        Assert.Equal(2, Server.Server.Clients.Count);
+        Assert.Equal(4 * Megabyte, (await spared.ReadAsync()).Text.Length);
+    }
+
+    [Theory]
+    [InlineData("PING")]
+    [InlineData("BLPOP list 0")]
+    public async Task What_letters_write_counts(string command)
+    {
+        await using RespConnection client = await Server.ConnectAsync();
+        ClientConnection connection = await ServerSideAsync(client);
+        await client.SendRawAsync(command + "\r\n");
+        await Eventually.TrueAsync(() => connection.LastCommand!.Name != "client|id");
+        connection.Class = ClientClass.PubSub;
+        await SetAsync("pubsub", "4mb 0 0");
+        var gone = new TaskCompletionSource();
+        using CancellationTokenRegistration going = connection.Disconnected.Register(gone.SetResult);
+        byte[] message = new byte[64 * 1024];
+        int posted = 0;
+        // Not read by the client, so at some point it is over the limit; before that nothing happens to it.
+        while (!gone.Task.IsCompleted && posted < 1000)
+        {
+            var served = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            connection.Post(client =>
+            {
+                client.OutOfBand.BulkString(message);
+                served.SetResult();
+            });
+            posted++;
+            await Task.WhenAny(served.Task, gone.Task);
+        }
+        Assert.InRange(posted, 4 * Megabyte / message.Length, 200);
+        await Server.BlockedAsync(0);
+    }
+
+    private async Task SetAsync(string which, string limit) => Assert.Equal("+OK", await Call("CONFIG", "SET", "client-output-buffer-limit", $"{which} {limit}"));
+
+    /// <summary>A client that has asked for so many bytes and does not read them.</summary>
+    private async Task<(RespConnection Client, ClientConnection Connection)> StuckAsync(int bytes)
+    {
+        Assert.Equal("+OK", await Call("SET", "large", new string('x', bytes)));
+        RespConnection client = await Server.ConnectAsync();
+        ClientConnection connection = await ServerSideAsync(client);
+        await client.SendRawAsync("GET large\r\n");
+        await Eventually.TrueAsync(() => connection.PendingOutputBytes > bytes / 2);
+        return (client, connection);
+    }
+}
