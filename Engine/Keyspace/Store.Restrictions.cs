@@ -21,7 +21,10 @@ public enum Restrictions
     /// <summary>The server is about to end, its data saved: nothing runs any more, and connections are closed.</summary>
     Stopping = 1 << 4,
 
-    /// <summary>CLIENT PAUSE: commands wait, all or those that may write, and nothing expires meanwhile, since that is a change too.</summary>
+    /// <summary>
+    /// CLIENT PAUSE: commands wait, all or those that may write, and nothing expires meanwhile, since that is a change
+    /// too.
+    /// </summary>
     Paused = 1 << 5,
 }
 
