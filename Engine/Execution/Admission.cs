@@ -23,13 +23,14 @@ public enum Verdict : byte
 }
 
 /// <summary>
-/// Everything that may stop a command before it runs, in one list, for whoever wants to run one. The silo gate is held, and no slot's gate.
+/// Everything that may stop a command before it runs, in one list, for whoever wants to run one. The silo gate is held,
+/// and no slot's gate.
 /// </summary>
 public sealed class Admission(Store store, ClientPause pause, CommandObserver observer)
 {
     /// <summary>
-    /// Whether nothing stands in a request's way, which is the usual case and quickly told. If this is false, <see cref="Admit"/> is to be asked.
-    /// Only for a client's connection.
+    /// Whether nothing stands in a request's way, which is the usual case and quickly told. If this is false, <see
+    /// cref="Admit"/> is to be asked. Only for a client's connection.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool IsOpenTo(CommandInfo? command, int count, Session session) =>
@@ -41,7 +42,8 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     /// <param name="request">The request.</param>
     /// <param name="session">Who wants it run.</param>
     /// <param name="reply">Where an error goes, or "QUEUED".</param>
-    /// <param name="wait">If not null, to be awaited with no gate held: before the request is admitted anew, or else before the session's next one.</param>
+    /// <param name="wait">If not null, to be awaited with no gate held: before the request is admitted anew, or else
+    /// before the session's next one.</param>
     public Verdict Admit(CommandInfo? command, in Request request, Session session, RespWriter reply, out Func<Task>? wait)
     {
         wait = null;

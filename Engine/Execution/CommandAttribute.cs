@@ -38,13 +38,21 @@ public enum CommandFlags
     /// <summary>Reaches the keys that the session watches and those of the commands it has queued (EXEC, DISCARD, UNWATCH). Not shown to clients.</summary>
     SessionKeys = 1 << 27,
 
-    /// <summary>Between MULTI and EXEC it runs at once instead of being queued (EXEC, DISCARD, QUIT…). Not shown to clients.</summary>
+    /// <summary>
+    /// Between MULTI and EXEC it runs at once instead of being queued (EXEC, DISCARD, QUIT…). Not shown to clients.
+    /// </summary>
     NotQueued = 1 << 28,
 
-    /// <summary>Does what the commands do that the session has queued (EXEC); see <see cref="Session.FlagsOf"/>. Not shown to clients.</summary>
+    /// <summary>
+    /// Does what the commands do that the session has queued (EXEC); see <see cref="Session.FlagsOf"/>. Not shown to
+    /// clients.
+    /// </summary>
     RunsQueue = 1 << 29,
 
-    /// <summary>Its method works on a client's connection, so nothing else can run it: no grain call, no log. Not shown to clients.</summary>
+    /// <summary>
+    /// Its method works on a client's connection, so nothing else can run it: no grain call, no log. Not shown to
+    /// clients.
+    /// </summary>
     NeedsConnection = 1 << 30,
 }
 

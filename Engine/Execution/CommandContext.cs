@@ -81,8 +81,8 @@ public ref partial struct CommandContext
     internal int BusySlot { get; private set; }
 
     /// <summary>
-    /// A slot that <see cref="TryReach"/> found not to be here; negative if there is none. The command is over then, having changed nothing but what
-    /// had expired, and is begun anew when that slot has come, if it does.
+    /// A slot that <see cref="TryReach"/> found not to be here; negative if there is none. The command is over then,
+    /// having changed nothing but what had expired, and is begun anew when that slot has come, if it does.
     /// </summary>
     internal int MissingSlot { get; private set; }
 
@@ -136,8 +136,9 @@ public ref partial struct CommandContext
     }
 
     /// <summary>
-    /// To be asked before a key is looked up that the command has not declared, and before it has changed anything. False if the key's slot is not
-    /// on this silo: then the command ends at once, whatever it has written as its reply.
+    /// To be asked before a key is looked up that the command has not declared, and before it has changed anything.
+    /// False if the key's slot is not on this silo: then the command ends at once, whatever it has written as its
+    /// reply.
     /// </summary>
     internal bool TryReach(scoped ReadOnlySpan<byte> key)
     {

@@ -3,7 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Hears of every command that is run or refused on this silo, whoever asked for it: a client, EXEC for what was queued, a grain call. It counts them.
+/// Hears of every command that is run or refused on this silo, whoever asked for it: a client, EXEC for what was
+/// queued, a grain call. It counts them.
 /// </summary>
 public sealed class CommandObserver(CommandTable commands) : IDisposable
 {
@@ -13,7 +14,9 @@ public sealed class CommandObserver(CommandTable commands) : IDisposable
     /// <summary>The error replies, by code.</summary>
     public ErrorStatistics Errors { get; } = new();
 
-    /// <summary>A command has run. The caller's own stripe of <see cref="Statistics"/> spares the look-up of the thread's.</summary>
+    /// <summary>
+    /// A command has run. The caller's own stripe of <see cref="Statistics"/> spares the look-up of the thread's.
+    /// </summary>
     /// <param name="mine">The calling thread's stripe.</param>
     /// <param name="command">The command.</param>
     /// <param name="ticks">For how many <see cref="System.Diagnostics.Stopwatch"/> ticks.</param>
@@ -29,7 +32,9 @@ public sealed class CommandObserver(CommandTable commands) : IDisposable
     /// <inheritdoc cref="Ran(CommandStatistics.Stripe, CommandInfo, long, ReadOnlySpan{byte})"/>
     public void Ran(CommandInfo command, long ticks, ReadOnlySpan<byte> reply) => Ran(Statistics.Mine, command, ticks, reply);
 
-    /// <summary>A command that had been waiting since <see cref="Ran(CommandInfo, long, ReadOnlySpan{byte})"/> has replied.</summary>
+    /// <summary>
+    /// A command that had been waiting since <see cref="Ran(CommandInfo, long, ReadOnlySpan{byte})"/> has replied.
+    /// </summary>
     public void Continued(CommandInfo command, ReadOnlySpan<byte> reply)
     {
         if (!IsError(reply)) return;

@@ -3,8 +3,9 @@ using System.Diagnostics;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The one way to run a command on this silo. A connection tries each of its commands on the spot, within the batch that has come in, and leaves to
-/// <see cref="FinishAsync"/> what does not get through there; everybody else calls <see cref="RunAsync(Session, OwnedRequest, RespWriter, CancellationToken)"/>.
+/// The one way to run a command on this silo. A connection tries each of its commands on the spot, within the batch
+/// that has come in, and leaves to <see cref="FinishAsync"/> what does not get through there; everybody else has the
+/// whole done by RunAsync.
 /// </summary>
 public sealed class CommandRunner : IDisposable
 {
@@ -34,8 +35,8 @@ public sealed class CommandRunner : IDisposable
     public Admission Admission { get; }
 
     /// <summary>
-    /// Runs a request, waiting for whatever stands in its way, and until the log is durable if replies wait for that. Fails if what the command did,
-    /// or has seen, turns out to be lost: then nobody must hear of the reply.
+    /// Runs a request, waiting for whatever stands in its way, and until the log is durable if replies wait for that.
+    /// Fails if what the command did, or has seen, turns out to be lost: then nobody must hear of the reply.
     /// </summary>
     public async Task RunAsync(Session session, OwnedRequest request, RespWriter reply, CancellationToken cancellation = default)
     {
@@ -48,7 +49,9 @@ public sealed class CommandRunner : IDisposable
         else if (log.Appended is var position && log.Committed < position) await log.WhenCommitted(since, position).ConfigureAwait(false);
     }
 
-    /// <summary>Runs one command for a caller who has no connection (a grain call), and returns its reply as RESP3.</summary>
+    /// <summary>
+    /// Runs one command for a caller who has no connection (a grain call), and returns its reply as RESP3.
+    /// </summary>
     /// <param name="database">The logical database.</param>
     /// <param name="arguments">The command and its arguments.</param>
     public async Task<byte[]> RunAsync(int database, ReadOnlyMemory<byte>[] arguments)
@@ -60,7 +63,9 @@ public sealed class CommandRunner : IDisposable
         return reply.Written.ToArray();
     }
 
-    /// <summary>Takes a request to its end. Returns how it was admitted in the end; no gate is held before and after.</summary>
+    /// <summary>
+    /// Takes a request to its end. Returns how it was admitted in the end; no gate is held before and after.
+    /// </summary>
     /// <param name="session">Who wants it run.</param>
     /// <param name="command">The command that it names; null if there is none.</param>
     /// <param name="request">The request.</param>
@@ -70,7 +75,8 @@ public sealed class CommandRunner : IDisposable
     public async Task<Verdict> FinishAsync(
         Session session, CommandInfo? command, OwnedRequest request, Attempt? former, RespWriter reply, CancellationToken cancellation)
     {
-        Outcome way = Outcome.Done; // how the next attempt is made: alone, on a thread of the pool, or else like any first one
+        // How the next attempt is made: alone, on a thread of the pool, or else like any first one.
+        Outcome way = Outcome.Done;
         Attempt attempt = former ?? default;
         while (true)
         {
@@ -106,7 +112,8 @@ public sealed class CommandRunner : IDisposable
     /// <param name="continuation">Its <see cref="CommandContext.Continuation"/>.</param>
     /// <param name="isReplied">Whether its reply is written.</param>
     /// <param name="reply">Where its reply goes.</param>
-    /// <param name="cancellation">The client is gone: a command that waits for keys waits no longer, and must not be given anything.</param>
+    /// <param name="cancellation">The client is gone: a command that waits for keys waits no longer, and must not be
+    /// given anything.</param>
     public async Task ContinueAsync(
         Session session, CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied, RespWriter reply, CancellationToken cancellation)
     {
@@ -118,7 +125,8 @@ public sealed class CommandRunner : IDisposable
     }
 
     /// <summary>
-    /// Runs a command as a part of another one, which has been admitted and is counted itself. False if a slot that it needs is not here.
+    /// Runs a command as a part of another one, which has been admitted and is counted itself. False if a slot that it
+    /// needs is not here.
     /// </summary>
     public async Task<bool> RunPartAsync(Session session, CommandInfo command, OwnedRequest request, RespWriter reply, CancellationToken cancellation)
     {
@@ -128,18 +136,33 @@ public sealed class CommandRunner : IDisposable
             Attempt attempt;
             try
             {
-                var call = new CommandContext(Store, session, reply) { Command = command, Request = request.Request, NowMs = Store.Clock.NowMs, MayBlock = false };
+                var call = new CommandContext(Store, session, reply)
+                {
+                    Command = command,
+                    Request = request.Request,
+                    NowMs = Store.Clock.NowMs,
+                    MayBlock = false,
+                };
                 attempt = Store.Execute(ref call);
             }
             finally
             {
                 Store.SiloGate.ExitShared(stripe);
             }
-            if (attempt.Outcome == Outcome.Done) return true;
-            if (attempt.Outcome == Outcome.Busy)
-                await Store.WhenFree(attempt).ConfigureAwait(false);
-            else if (attempt.Outcome != Outcome.SlotNotHere || (await Router.ResolveAsync(attempt.Slot, cancellation).ConfigureAwait(false)).Place != SlotPlace.Here)
-                return false;
+            switch (attempt.Outcome)
+            {
+                case Outcome.Done:
+                    return true;
+                case Outcome.Busy:
+                    await Store.WhenFree(attempt).ConfigureAwait(false);
+                    break;
+                case Outcome.SlotNotHere:
+                    SlotRoute route = await Router.ResolveAsync(attempt.Slot, cancellation).ConfigureAwait(false);
+                    if (route.Place == SlotPlace.Here) break;
+                    return false;
+                default:
+                    throw new InvalidOperationException($"'{command.Name}' cannot be a part of another command: {attempt.Outcome}.");
+            }
         }
     }
 

@@ -28,6 +28,8 @@ public interface ISlotRouter
     /// <summary>Where a slot is, from the cached slot map; never waits.</summary>
     SlotRoute Locate(int slot);
 
-    /// <summary>To be asked after a command has met a slot that is not here. Waits while it is being opened here.</summary>
+    /// <summary>
+    /// To be asked after a command has met a slot that is not here. Waits while it is being opened here.
+    /// </summary>
     ValueTask<SlotRoute> ResolveAsync(int slot, CancellationToken cancellation);
 }

@@ -12,10 +12,14 @@ public class Session
     /// <summary>Whether the client is on this machine, which enable-debug-command and enable-protected-configs may make a condition.</summary>
     public bool IsLocal { get; set; }
 
-    /// <summary>Whether it may run more than AUTH and HELLO. Only clients of the gateway have to prove anything.</summary>
+    /// <summary>
+    /// Whether it may run more than AUTH and HELLO. Only clients of the gateway have to prove anything.
+    /// </summary>
     public bool IsAuthenticated { get; set; } = true;
 
-    /// <summary>It is there for one call of a grain, so a command that would change the session's state makes no sense in it.</summary>
+    /// <summary>
+    /// It is there for one call of a grain, so a command that would change the session's state makes no sense in it.
+    /// </summary>
     public bool IsOneCall { get; init; }
 
     /// <summary>What it has said with WATCH and MULTI; null if it never did.</summary>
@@ -30,16 +34,21 @@ public class Session
 
     private BlockedCommand? _blocked;
 
-    /// <summary>What a command may do in this session: its own flags and, for EXEC, those of all commands queued.</summary>
+    /// <summary>
+    /// What a command may do in this session: its own flags and, for EXEC, those of all commands queued.
+    /// </summary>
     public CommandFlags FlagsOf(CommandInfo command) => Executed(command) is { } transaction ? command.Flags | transaction.QueuedFlags : command.Flags;
 
-    /// <summary>Whether everything that a command does in this session has a flag: the command itself or, for EXEC, all commands queued.</summary>
+    /// <summary>
+    /// Whether everything that a command does in this session has a flag: the command itself or, for EXEC, all commands
+    /// queued.
+    /// </summary>
     public bool HasThroughout(CommandInfo command, CommandFlags flag) =>
         ((Executed(command) is { } transaction ? transaction.QueuedInAll : command.Flags) & flag) != 0;
 
     /// <summary>
-    /// The runner is about to try a command, or to let it finish, apart from the batch that the session's other commands are run in. A connection
-    /// notes here how far the log is that the reply may have to wait for.
+    /// The runner is about to try a command, or to let it finish, apart from the batch that the session's other
+    /// commands are run in. A connection notes here how far the log is that the reply may have to wait for.
     /// </summary>
     protected internal virtual void BeforeAttempt(CommandInfo command)
     {

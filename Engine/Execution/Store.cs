@@ -14,7 +14,10 @@ public enum Outcome : byte
     /// <summary>A slot is not on this silo. Nothing happened; <see cref="Attempt.Slot"/> says which.</summary>
     SlotNotHere,
 
-    /// <summary>The command runs alone. Nothing happened; leave the silo gate, take it exclusively and call <see cref="Store.ExecuteExclusively"/>.</summary>
+    /// <summary>
+    /// The command runs alone. Nothing happened; leave the silo gate, take it exclusively and call <see
+    /// cref="Store.ExecuteExclusively"/>.
+    /// </summary>
     NeedsExclusive,
 
     /// <summary>
@@ -92,7 +95,10 @@ public sealed partial class Store : ILogOwner, IDisposable
     /// <summary>Counters for INFO.</summary>
     public StoreStatistics Statistics { get; } = new();
 
-    /// <summary>Hears of the commands that run as parts of another one (EXEC); null for nobody. All others the <see cref="CommandRunner"/> tells it of.</summary>
+    /// <summary>
+    /// Hears of the commands that run as parts of another one (EXEC); null for nobody. All others the <see
+    /// cref="CommandRunner"/> tells it of.
+    /// </summary>
     public CommandObserver? Observer { get; set; }
 
     /// <summary>CONFIG RESETSTAT has been asked for; whoever else counts begins anew.</summary>
@@ -293,11 +299,17 @@ public sealed partial class Store : ILogOwner, IDisposable
         {
             held.Release(ref _roaming);
         }
-        if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
+        if (BlockedCommands != 0 && BlockedKey.AnyReady)
+        {
+            if (call.MissingSlot < 0) ServeRest(ref call);
+            else _ = ServeChangedAsync(); // an expired key; the attempt has no continuation that could wait
+        }
         return Ended(ref call, mark);
     }
 
-    /// <summary>How a command has ended that may have met, on its way, a slot which is not here: then it has changed nothing.</summary>
+    /// <summary>
+    /// How a command has ended that may have met, on its way, a slot which is not here: then it has changed nothing.
+    /// </summary>
     private static Attempt Ended(ref CommandContext call, int mark)
     {
         if (call.MissingSlot < 0) return default;
@@ -306,8 +318,8 @@ public sealed partial class Store : ILogOwner, IDisposable
     }
 
     /// <summary>
-    /// Makes sure that the slot of a key which the running command has not declared may be touched: a command that roams takes its gate now, unless it
-    /// already holds it. False if the slot is not here.
+    /// Makes sure that the slot of a key which the running command has not declared may be touched: a command that
+    /// roams takes its gate now, unless it already holds it. False if the slot is not here.
     /// </summary>
     internal bool TryReach(int number, Hold hold)
     {
@@ -317,7 +329,10 @@ public sealed partial class Store : ILogOwner, IDisposable
         return slot.IsOpen;
     }
 
-    /// <summary>The slot of a key that the running command reaches. It is here and its gate is held, as was seen to beforehand (<see cref="TryReach"/>).</summary>
+    /// <summary>
+    /// The slot of a key that the running command reaches. It is here and its gate is held, as was seen to beforehand
+    /// (<see cref="TryReach"/>).
+    /// </summary>
     internal Slot HeldSlot(int number, Hold hold)
     {
         Slot? slot = Slots[number];

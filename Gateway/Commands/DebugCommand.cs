@@ -268,7 +268,8 @@ internal static class DebugCommand
                 if (size != 0) Array.Resize(ref value, size);
                 OwnedRequest request = OwnedRequest.Of("SET"u8.ToArray(), Encoding.Latin1.GetBytes($"{prefix}:{i}"), value, "NX"u8.ToArray());
                 ignored.Clear();
-                // What is another silo's is left out: like Redis in cluster mode, keys are made where this server has their slots.
+                // What is another silo's is left out: like Redis in cluster mode, keys are made where this server has
+                // their slots.
                 await client.Server.Runner.RunPartAsync(client, set, request, ignored, client.Disconnected).ConfigureAwait(false);
             }
             reply.Ok();

@@ -2,7 +2,10 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>Commands that do not get through where they come in, among the others of the batch: they wait for something, run alone, or take long.</summary>
+/// <summary>
+/// Commands that do not get through where they come in, among the others of the batch: they wait for something, run
+/// alone, or take long.
+/// </summary>
 public sealed partial class ClientConnection
 {
     /// <inheritdoc/>

@@ -3,7 +3,9 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>Running requests on the spot: look the command up, see that it may run, run it inside its gates, count it.</summary>
+/// <summary>
+/// Running requests on the spot: look the command up, see that it may run, run it inside its gates, count it.
+/// </summary>
 public sealed partial class ClientConnection
 {
     /// <summary>CLIENT REPLY.</summary>

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>What is the same for whoever wants a command run: what may stop it, how it is tried, and that it is counted.</summary>
+/// <summary>
+/// What is the same for whoever wants a command run: what may stop it, how it is tried, and that it is counted.
+/// </summary>
 public sealed class CommandRunnerTests : IDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);

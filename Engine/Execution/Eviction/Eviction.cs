@@ -59,7 +59,9 @@ public sealed class Eviction
     private static bool IsVolatile(MaxMemoryPolicy policy) =>
         policy is MaxMemoryPolicy.VolatileLru or MaxMemoryPolicy.VolatileLfu or MaxMemoryPolicy.VolatileRandom or MaxMemoryPolicy.VolatileTtl;
 
-    /// <summary>Makes room, with the silo gate held and no slot's gate. True if there is none and the command must not run.</summary>
+    /// <summary>
+    /// Makes room, with the silo gate held and no slot's gate. True if there is none and the command must not run.
+    /// </summary>
     internal bool Refuses(CommandInfo command, Session session)
     {
         if (!IsOver || MakeRoom() != Progress.Failed) return false;

@@ -31,7 +31,8 @@ public ref partial struct CommandContext
             queued.Command.Method!(ref nested);
             if (nested.MissingSlot >= 0)
             {
-                // What was queued before it has happened, so the whole cannot be begun anew: like any command that fails, it fails alone.
+                // What was queued before it has happened, so the whole cannot be begun anew: like any command that
+                // fails, it fails alone.
                 Reply.TruncateTo(mark);
                 Reply.Error(Errors.SlotNotServed);
             }

@@ -124,8 +124,9 @@ public sealed class Transaction : IKeyWatcher
     }
 
     /// <summary>
-    /// Adds the slots of the watched keys and, if asked for, of all keys of the queued commands. A watched slot that has left this silo is
-    /// not among them: it has told the transaction so (<see cref="IsChanged"/>), and DISCARD must not need it.
+    /// Adds the slots of the watched keys and, if asked for, of all keys of the queued commands. A watched slot that
+    /// has left this silo is not among them: it has told the transaction so (<see cref="IsChanged"/>), and DISCARD must
+    /// not need it.
     /// </summary>
     internal void CollectSlots(List<int> slots, bool withQueue)
     {
