@@ -85,7 +85,10 @@ internal readonly struct KeyEntry : IKeyOf
 
     private static long SlowEarliestExpiryMs(byte[] blob) => Math.Min(Blob.ExpiresAtMs(blob), EarliestFieldExpiryMs(blob));
 
-    /// <summary>The earliest time at which a field of a hash in a blob expires: the fields are in the order of their expiry, each followed by its value and that time, which is 0 for none.</summary>
+    /// <summary>
+    /// The earliest time at which a field of a hash in a blob expires: that of the first, as fields are in the order of their expiry, each followed
+    /// by its value and that time (0 for none).
+    /// </summary>
     public static long EarliestFieldExpiryMs(byte[] blob)
     {
         if (Blob.KindOf(blob) != BlobKind.HashListpackEx) return Expiry.Never;

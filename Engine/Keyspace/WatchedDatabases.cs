@@ -1,6 +1,9 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Changes a slot's share of a database as a whole, and tells those who watch keys in it. Under the slot's gate, or with the silo gate held exclusively.</summary>
+/// <summary>
+/// Changes a slot's share of a database as a whole, and tells those who watch keys in it. Under the slot's gate, or with the silo gate held
+/// exclusively.
+/// </summary>
 internal static class WatchedDatabases
 {
     /// <summary>Empties a database's share in a slot, which is not empty; returns how many keys that were.</summary>

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>What stands on what: the projects, and the folders of Engine.</summary>
+/// <summary>What stands on what: the projects, and the folders of Engine, from the lowest to the highest.</summary>
 public sealed partial class LayeringTests
 {
     private static readonly string[] s_layers = ["Text", "Configuration", "Keyspace", "Types", "Persistence", "Execution", "Commands"];
@@ -14,14 +14,25 @@ public sealed partial class LayeringTests
     public void Nothing_in_Engine_refers_to_a_folder_above_its_own()
     {
         string engine = Path.Combine(RedisProcess.RepositoryRoot, "Engine");
-        Source[] sources = [.. Directory.EnumerateFiles(engine, "*.cs", SearchOption.AllDirectories)
-            .Select(path => Path.GetRelativePath(engine, path)).Where(path => !path.StartsWith("obj", StringComparison.Ordinal) && !path.StartsWith("bin", StringComparison.Ordinal))
-            .Select(path => new Source(path, CommentOrString().Replace(File.ReadAllText(Path.Combine(engine, path)), " ")))];
-        Assert.All(sources, source => Assert.Contains(source.Folder, s_layers));
-        ILookup<string, Source> declarations = sources.SelectMany(source => source.Types.Select(type => (type, source))).ToLookup(found => found.type, found => found.source);
-        Assert.All(declarations, type => Assert.Single(type.Select(source => source.Folder).Distinct()));
-        Assert.Empty(sources.SelectMany(source => source.References
-            .Where(name => declarations[name].Any(declaring => declaring.Layer > source.Layer)).Select(name => $"{source.Path} refers to {name}")));
+        var sources = new List<Source>();
+        foreach (string path in Directory.EnumerateFiles(engine, "*.cs", SearchOption.AllDirectories))
+        {
+            string name = Path.GetRelativePath(engine, path), folder = name.Split(Path.DirectorySeparatorChar)[0];
+            if (folder is "bin" or "obj") continue;
+            Assert.Contains(folder, s_layers);
+            sources.Add(new(name, Array.IndexOf(s_layers, folder), CommentOrString().Replace(File.ReadAllText(path), " ")));
+        }
+        var layers = new Dictionary<string, int>();
+        foreach (Source source in sources)
+        {
+            foreach (string type in source.Types)
+                Assert.True(layers.TryAdd(type, source.Layer) || layers[type] == source.Layer, $"{type} is in two folders, one of them that of {source.Name}");
+        }
+        Assert.Empty(
+            from source in sources
+            from name in source.References
+            where layers.GetValueOrDefault(name) > source.Layer
+            select $"{source.Name} refers to {name} in {s_layers[layers[name]]}");
     }
 
     [Theory]
@@ -33,7 +44,9 @@ public sealed partial class LayeringTests
     public void Projects_refer_to_those_below_only(string project, params string[] below)
     {
         XDocument file = XDocument.Load(Path.Combine(RedisProcess.RepositoryRoot, project, $"{project}.csproj"));
-        Assert.All(file.Descendants("ProjectReference"), reference => Assert.Contains(Path.GetFileNameWithoutExtension((string)reference.Attribute("Include")!), below));
+        Assert.All(
+            file.Descendants("ProjectReference"),
+            reference => Assert.Contains(Path.GetFileNameWithoutExtension((string)reference.Attribute("Include")!), below));
     }
 
     [GeneratedRegex("\"\"\"[\\s\\S]*?\"\"\"|\"(?:\\\\.|[^\"\\\\\\n])*\"|'(?:\\\\.|[^'\\\\])'|//.*|/\\*[\\s\\S]*?\\*/")]
@@ -42,35 +55,35 @@ public sealed partial class LayeringTests
     [GeneratedRegex(@"^( *).*?\b(?:class|struct|interface|enum|record|delegate [\w<>?]+) (?!class|struct)(\w+)", RegexOptions.Multiline)]
     private static partial Regex DeclaredType();
 
-    /// <summary>A member with a type before its name or an accessibility at its beginning, or one of an enum: what it shares with a type above is the name only.</summary>
     [GeneratedRegex(@"^ +(?:(?:public|internal|private|protected) [^=;({\n]*? )?(\w+)(?: *[({;,]| =|$)", RegexOptions.Multiline)]
     private static partial Regex DeclaredMember();
 
-    [GeneratedRegex(@"(?<![.\w])([A-Za-z_]\w*)(\??(?:\[\])? (?!is\b|and\b|or\b|in\b)[A-Za-z_])?")]
-    private static partial Regex Identifier();
+    /// <summary>A name that may be a type's; the second group says that another name follows, as it does behind a type.</summary>
+    [GeneratedRegex(@"(?<![.\w])(?<!\b(?:string|bool|int|long|object) )([A-Za-z_]\w*)(?=(\??(?:\[\])? (?!is\b|and\b|or\b|in\b)[A-Za-z_])?)")]
+    private static partial Regex TypeName();
 
-    private sealed class Source(string path, string text)
+    private sealed record Source(string Name, int Layer, string Text)
     {
-        private readonly Match[] _types = DeclaredType().Matches(text).ToArray();
+        /// <summary>The types declared here, but for those within others.</summary>
+        public IEnumerable<string> Types =>
+            from type in DeclaredType().Matches(Text)
+            where type.Groups[1].Length == 0
+            select type.Groups[2].Value;
 
-        public string Path => path;
-
-        public string Folder { get; } = path.Split(System.IO.Path.DirectorySeparatorChar)[0];
-
-        public int Layer => Array.IndexOf(s_layers, Folder);
-
-        /// <summary>Not those within others.</summary>
-        public IEnumerable<string> Types => _types.Where(type => type.Groups[1].Length == 0).Select(type => type.Groups[2].Value);
-
-        /// <summary>Names of types, as far as can be told from names: those that a file gives to its own members count where they are followed by another name only, as a type is.</summary>
+        /// <summary>
+        /// The types used here, as far as can be told from names. A member may be called what a type above is called, so its name counts only where
+        /// it stands as a type does.
+        /// </summary>
         public IEnumerable<string> References
         {
             get
             {
-                var own = _types.Select(type => type.Groups[2].Value).ToHashSet();
-                var members = DeclaredMember().Matches(text).Select(member => member.Groups[1].Value).ToHashSet();
-                return Identifier().Matches(text).Where(found => !own.Contains(found.Groups[1].Value) && (found.Groups[2].Success || !members.Contains(found.Groups[1].Value)))
-                    .Select(found => found.Groups[1].Value).Distinct();
+                var types = DeclaredType().Matches(Text).Select(type => type.Groups[2].Value).ToHashSet();
+                var members = DeclaredMember().Matches(Text).Select(member => member.Groups[1].Value).ToHashSet();
+                return (
+                    from name in TypeName().Matches(Text)
+                    where !types.Contains(name.Groups[1].Value) && (name.Groups[2].Success || !members.Contains(name.Groups[1].Value))
+                    select name.Groups[1].Value).Distinct();
             }
         }
     }

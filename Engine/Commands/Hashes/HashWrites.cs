@@ -3,7 +3,10 @@ namespace OrleansRedis.Engine;
 /// <summary>The representation that a hash is to have for the fields and values in a command's arguments; see <see cref="HashEntry"/>.</summary>
 internal static class HashWrites
 {
-    /// <summary>Turns a hash into a table beforehand if the fields and values in these arguments, which it is about to get, are too many or too long for a listpack.</summary>
+    /// <summary>
+    /// Turns a hash into a table beforehand if the fields and values in these arguments, which it is about to get, are too many or too long for a
+    /// listpack.
+    /// </summary>
     public static object Prepare(object hash, ref CommandContext call, int from)
     {
         if (hash is not byte[]) return hash;

@@ -19,7 +19,8 @@ public static class DebugObject
             if (entry.IsMissing || entry.ExpiresAtMs <= nowMs) return null;
             uint clock = KeyEntry.AccessClock(entry.Object);
             long idleSeconds = store.Options.UsesLfu ? 0 : Access.IdleMs(clock, nowMs) / 1000;
-            return $"Value at:slot-{number} refcount:1 encoding:{KeyEntry.EncodingOf(entry.Object)} memory:{KeyEntry.BytesWithCell(entry.Object)} lru:{clock} lru_seconds_idle:{idleSeconds}";
+            return $"Value at:slot-{number} refcount:1 encoding:{KeyEntry.EncodingOf(entry.Object)} "
+                + $"memory:{KeyEntry.BytesWithCell(entry.Object)} lru:{clock} lru_seconds_idle:{idleSeconds}";
         }
         finally
         {

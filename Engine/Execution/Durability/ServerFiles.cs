@@ -174,7 +174,12 @@ public sealed class ServerFiles : IDisposable
 
     /// <summary>What loads an RDB file into the store.</summary>
     internal RdbLoader CreateLoader(bool keepsExpired = false, bool replacesKeys = false, CancellationToken cancellation = default) =>
-        new(Store.Slots, Store.Options, Store.Clock, Store.Log, Functions) { KeepsExpired = keepsExpired, ReplacesKeys = replacesKeys, Cancellation = cancellation };
+        new(Store.Slots, Store.Options, Store.Clock, Store.Log, Functions)
+        {
+            KeepsExpired = keepsExpired,
+            ReplacesKeys = replacesKeys,
+            Cancellation = cancellation,
+        };
 
     /// <summary>A new RDB file for a snapshot of the store.</summary>
     internal RdbSnapshotTarget CreateRdb(string path, bool isAofBase = false) =>
