@@ -37,7 +37,7 @@ public sealed class AofFaultTests
         redis.Engine.Time.Advance(1000);
         redis.Log.Tick();
         await Eventually.TrueAsync(() => redis.Store.Restrictions == Restrictions.None, () => "still refused");
-        if (policy == AppendFsync.Always) await committed.WaitAsync(TimeSpan.FromSeconds(10));
+        if (policy == AppendFsync.Always) await committed.WaitAsync(Eventually.Deadline);
         Assert.Null(Refusal(redis, "SET", "a", "1"));
         Assert.Equal(1, redis.Lines.Count(line => line == "Error writing to the AOF file: No space left on device"));
         Assert.Contains("AOF write error looks solved, Redis can write again.", redis.Lines);
@@ -78,12 +78,13 @@ public sealed class AofFaultTests
         file!.FailingSyncs = failures;
         for (int i = 0; i < 1000; i++) redis.Run("SET", $"key:{i}", new string('x', 1000)); // several chunks of the buffer
         Task committed = redis.Log.WhenCommitted(0, redis.Log.Appended);
-        for (int i = 0; i < 100 && (redis.Store.Restrictions & Restrictions.LogFails) == 0; i++)
+        await Eventually.TrueAsync(() =>
         {
+            if ((redis.Store.Restrictions & Restrictions.LogFails) != 0) return true;
             redis.Engine.Time.Advance(1100);
             redis.Log.Tick();
-            await Task.Delay(20);
-        }
+            return false;
+        }, () => "no failure");
         Assert.Equal("-MISCONF Errors writing to the AOF file: Input/output error\r\n", Refusal(redis, "SET", "a", "1"));
         if (policy == AppendFsync.Always) Assert.False(committed.IsCompleted);
         await Eventually.TrueAsync(() =>
@@ -92,7 +93,7 @@ public sealed class AofFaultTests
             redis.Log.Tick();
             return redis.Store.Restrictions == Restrictions.None;
         }, () => "still refused");
-        if (policy == AppendFsync.Always) await committed.WaitAsync(TimeSpan.FromSeconds(10));
+        if (policy == AppendFsync.Always) await committed.WaitAsync(Eventually.Deadline);
         redis.Log.Flush();
         // The disk has it, not only the cache.
         Assert.Equal(redis.Read("appendonly.aof.1.incr.aof"), file.OnDisk);
@@ -144,7 +145,7 @@ public sealed class AofFaultTests
         Task room = redis.Log.WhenRoom();
         Assert.False(room.IsCompleted);
         gate.Set();
-        await room.WaitAsync(TimeSpan.FromSeconds(30));
+        await room.WaitAsync(Eventually.Deadline);
         Assert.False(redis.Store.WaitsForLog(set, new Session()));
     }
 

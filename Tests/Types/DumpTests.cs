@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -208,7 +209,7 @@ public class DumpTests
     [InlineData(2)]
     public void Damaged_payloads_are_refused_or_harmless(int seed)
     {
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         using var redis = new EngineHarness(options => options.RdbCompression = seed % 2 == 0);
         foreach (string name in s_keys.Keys.Where(name => name is not ("long" or "plain" or "quicklist")))
         {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types;
@@ -21,7 +22,7 @@ public sealed class SetsAndHashesBesideRedisTests
         // Redis 7.0 knows no listpacks of members; without them the representations are the same.
         await using SideBySide both = await SideBySide.StartAsync(
             options => (options.SetMaxIntsetEntries, options.SetMaxListpackEntries, options.HashMaxListpackEntries, options.HashMaxListpackValue) = (20, 0, 12, 20), directives);
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         both.Same("SET", "string", "value");
         for (int i = 0; i < Commands; i++)
         {

@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.Hashes;
@@ -256,7 +257,7 @@ public class HashTests
             EngineHarness replayed = redis.Replay();
             Same(replayed, model);
             replayed.Dispose();
-        }).QuickCheckThrowOnFailure();
+        }).Check();
     }
 
     private static void Same(EngineHarness redis, Dictionary<string, (string Value, long ExpiresAtMs)> model)

@@ -1,5 +1,6 @@
 using System.Globalization;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.Lists;
@@ -18,7 +19,7 @@ public class ListsBesideRedisTests
         await using SideBySide both = await SideBySide.StartAsync(
             options => (options.ListMaxListpackSize, options.ListCompressDepth) = (fill, depth),
             "--list-max-listpack-size", fill.ToString(CultureInfo.InvariantCulture), "--list-compress-depth", depth.ToString(CultureInfo.InvariantCulture));
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         for (int i = 0; i < 4000; i++)
         {
             both.Same(Command(random));

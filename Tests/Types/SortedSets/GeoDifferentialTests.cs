@@ -1,4 +1,5 @@
 using System.Globalization;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.SortedSets;
@@ -15,7 +16,7 @@ public class GeoDifferentialTests
         using var ours = new EngineHarness();
         EngineClient client = ours.NewClient(resp3: protocol == 3);
         if (protocol == 3) redis.Raw("HELLO", "3");
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         for (int i = 0; i < 6000; i++)
         {
             string[] command = Command(random);

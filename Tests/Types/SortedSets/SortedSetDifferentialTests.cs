@@ -1,4 +1,5 @@
 using System.Globalization;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
 
@@ -29,7 +30,7 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
         });
         EngineClient client = ours.NewClient(resp3: protocol == 3);
         if (protocol == 3) redis.Raw("HELLO", "3");
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         redis.Raw("SET", "string", "x");
         client.Run("SET", "string", "x");
         for (int i = 0; i < Commands; i++)
