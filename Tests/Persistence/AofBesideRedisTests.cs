@@ -5,6 +5,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>Logs of Debian's redis-server are loaded here, and ours there; and a log on a disk that is really full.</summary>
+[Trait("Needs", "servers")]
 public sealed class AofBesideRedisTests : IDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("orleansredis-aof");

@@ -6,6 +6,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>Rewriting the log, and switching it on and off.</summary>
+[Trait("Needs", "time")]
 public sealed class AofRewriteTests
 {
     [Theory]

@@ -5,6 +5,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>dump.rdb: when it is written and loaded, what stands in it, and what happens when that fails.</summary>
+[Trait("Needs", "servers")]
 public sealed class DumpFileTests : IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("orleansredis-dump-").FullName;

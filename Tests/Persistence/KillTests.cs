@@ -12,6 +12,7 @@ namespace OrleansRedis.Tests.Persistence;
 /// and must have afterwards what it had acknowledged. ORLEANSREDIS_KILLS says how often (5). The waits are by the clock, as it is
 /// random moments that are wanted; the seed decides over them, as far as the machine lets it.
 /// </summary>
+[Trait("Needs", "servers")]
 [Collection("kills")] // one after the other: each keeps the machine busy
 public sealed class KillTests(ITestOutputHelper output)
 {

@@ -5,6 +5,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>Files that are damaged, cut short, or hold what cannot be loaded: always an error that says so, never a wrong data set.</summary>
+[Trait("Needs", "time")]
 public sealed class RdbDamageTests
 {
     [Fact]

@@ -7,6 +7,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>A snapshot holds what was there at its instant, whatever happens meanwhile.</summary>
+[Trait("Needs", "time")]
 public sealed class SnapshotTests
 {
     private const int Databases = 3;

@@ -59,6 +59,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task Redis_restores_ours_and_we_restore_those_of_redis()
     {
         await using SideBySide both = await SideBySide.StartAsync();
@@ -80,6 +81,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task Without_compression_the_bytes_are_those_of_redis()
     {
         await using SideBySide both = await SideBySide.StartAsync(options => options.RdbCompression = false, "--rdbcompression", "no");
@@ -95,6 +97,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task A_group_with_its_pending_entries_crosses_over()
     {
         await using SideBySide both = await SideBySide.StartAsync();
@@ -114,6 +117,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task Packed_encodings_of_old_versions_are_read()
     {
         await using SideBySide both = await SideBySide.StartAsync();
@@ -141,6 +145,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task Wrong_arguments_get_the_errors_of_redis()
     {
         await using SideBySide both = await SideBySide.StartAsync();

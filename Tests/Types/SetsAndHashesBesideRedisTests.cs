@@ -6,6 +6,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Types;
 
 /// <summary>Random commands on sets and hashes to this engine and to Debian's redis-server at once: the same replies, up to order, from both.</summary>
+[Trait("Needs", "servers")]
 public sealed class SetsAndHashesBesideRedisTests
 {
     private const int Commands = 20000;

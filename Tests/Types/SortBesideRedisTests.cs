@@ -3,6 +3,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
+[Trait("Needs", "servers")]
 public class SortBesideRedisTests
 {
     [Theory]

@@ -4,6 +4,7 @@ using Xunit;
 namespace OrleansRedis.Tests;
 
 /// <summary>Bitmaps and HyperLogLogs beside redis-server, byte for byte.</summary>
+[Trait("Needs", "servers")]
 public class StringsBesideRedisTests
 {
     private static readonly string[] s_operations = ["AND", "OR", "XOR", "NOT"];

@@ -6,6 +6,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Types.Lists;
 
 /// <summary>List commands here and on a real redis-server: the same replies, and, where both have a quicklist, the same nodes.</summary>
+[Trait("Needs", "servers")]
 public class ListsBesideRedisTests
 {
     [Theory]

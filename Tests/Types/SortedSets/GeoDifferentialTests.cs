@@ -5,6 +5,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Types.SortedSets;
 
 /// <summary>Random geo commands against this engine and a real redis-server at once; see <see cref="SortedSetDifferentialTests"/>.</summary>
+[Trait("Needs", "servers")]
 public class GeoDifferentialTests
 {
     [Theory]

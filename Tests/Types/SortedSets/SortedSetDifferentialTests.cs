@@ -10,6 +10,7 @@ namespace OrleansRedis.Tests.Types.SortedSets;
 /// sets' contents and encodings in the end. A failure names its seed. Scores are fractions that a double holds exactly, because
 /// Redis 7.0 spells others with 17 digits and 7.4, as we do, with as few as will do.
 /// </summary>
+[Trait("Needs", "servers")]
 public class SortedSetDifferentialTests(ITestOutputHelper output)
 {
     private static readonly string[] s_keys = ["za", "zb", "zc", "missing"];

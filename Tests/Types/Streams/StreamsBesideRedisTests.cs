@@ -4,6 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
+[Trait("Needs", "servers")]
 public class StreamsBesideRedisTests
 {
     [Theory]
