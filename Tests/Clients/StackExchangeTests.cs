@@ -274,8 +274,9 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
         options.ClientName = "orleansredis-tests";
         options.AllowAdmin = true;
         options.Protocol = protocol;
-        // Its own 5 s are a user's patience; a loaded machine wants more.
-        options.ConnectTimeout = options.AsyncTimeout = options.SyncTimeout = (int)Eventually.Deadline.TotalMilliseconds;
+        // Its own 5 s are a user's patience; a loaded machine wants more. But an attempt to reconnect that long would be too patient.
+        options.AsyncTimeout = options.SyncTimeout = (int)Eventually.Deadline.TotalMilliseconds;
+        options.ConnectRetry = 20;
         return ConnectionMultiplexer.ConnectAsync(options);
     }
 }

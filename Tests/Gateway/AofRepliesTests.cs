@@ -143,7 +143,8 @@ public sealed class AofRepliesTests : IDisposable
     {
         _gate.Reset();
         Task<RespValue> write = redis.CallAsync("SET", "a", "0");
-        await WaitsAsync(write);
+        await Eventually.TrueAsync(() => _file!.WaitingSyncs == 1, () => "nothing is being synced");
+        await WaitsAsync(write); // so long has the sync taken then
         _gate.Set();
         await write;
     }

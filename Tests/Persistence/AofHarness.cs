@@ -154,7 +154,7 @@ internal sealed class FaultyFile(ILogFile file) : ILogFile
     public void Sync()
     {
         Interlocked.Increment(ref _waitingSyncs);
-        SyncGate?.Wait();
+        SyncGate?.Wait(Eventually.Deadline); // a test that has failed opens it no more, and its server must end all the same
         Interlocked.Decrement(ref _waitingSyncs);
         lock (_dirty)
         {
