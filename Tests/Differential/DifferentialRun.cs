@@ -63,7 +63,7 @@ internal sealed class DifferentialRun : IAsyncDisposable
         }
 
         StringBuilder report = new();
-        report.Append(CultureInfo.InvariantCulture, $"{family.Name}: a difference with DIFFERENTIAL_SEED={seed}, RESP{protocol}. The commands that it takes:\n");
+        report.Append(CultureInfo.InvariantCulture, $"{family.Name}: a difference in the episode with TEST_SEED={seed}, RESP{protocol}. The commands that it takes:\n");
         foreach (Step step in steps)
             report.Append("  ").AppendJoin(' ', step.Command.Select(argument => argument.ToString())).Append('\n');
         return report.Append("redis: ").Append(difference.Redis).Append("\nours:  ").Append(difference.Ours).ToString();

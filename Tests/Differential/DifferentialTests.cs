@@ -1,16 +1,15 @@
 using System.Globalization;
 using OrleansRedis.Tests.Harness;
 using Xunit;
-using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Differential;
 
 /// <summary>
 /// The server under test against Debian's redis-server, by random commands.
-/// <c>DIFFERENTIAL_COMMANDS</c>: how many per family (20,000, a second); <c>DIFFERENTIAL_SEED</c>: the first episode's seed, as a report named it (else a new one every time);
+/// <c>TEST_SEED</c> is the first episode's seed, as a report names it. <c>DIFFERENTIAL_COMMANDS</c>: how many per family (20,000, a second);
 /// <c>DIFFERENTIAL_REPORTS</c>: how many differences to collect before giving up (1); <c>DIFFERENTIAL_FAMILIES</c>: which (all), "sets,lists".
 /// </summary>
-public sealed class DifferentialTests(ITestOutputHelper output)
+public sealed class DifferentialTests
 {
     public static TheoryData<string> Families
     {
@@ -26,8 +25,7 @@ public sealed class DifferentialTests(ITestOutputHelper output)
     public async Task Random_commands_are_answered_as_redis_answers_them(string name)
     {
         Requires.That(Family.Enabled.Contains(name), $"family '{name}' is not among Family.Enabled yet");
-        int commands = Setting("DIFFERENTIAL_COMMANDS", 20_000), seed = Setting("DIFFERENTIAL_SEED", Random.Shared.Next(1_000_000)), wanted = Setting("DIFFERENTIAL_REPORTS", 1);
-        output.WriteLine($"seeds from {seed}");
+        int commands = Setting("DIFFERENTIAL_COMMANDS", 20_000), seed = TestSeed.Value, wanted = Setting("DIFFERENTIAL_REPORTS", 1);
         string[] directives = ["--rdbcompression", "no"]; // there is more than one right way to compress a DUMP
         await using RedisProcess redis = await RedisProcess.StartAsync(ServerKind.Redis, directives);
         await using RedisProcess ours = await RedisProcess.StartAsync(directives);

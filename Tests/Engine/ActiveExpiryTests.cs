@@ -149,7 +149,7 @@ public sealed class ActiveExpiryTests : IDisposable
         expiring.Join();
         Assert.Equal(1, _redis.Store.Statistics.ExpiredKeys);
         _redis.Run("RPUSH", "k", "v");
-        Assert.Equal("[k, v]", Replies.Show(await waiting.WaitAsync(TimeSpan.FromSeconds(10))));
+        Assert.Equal("[k, v]", Replies.Show(await waiting.WaitAsync(Eventually.Deadline)));
     }
 
     [Fact]

@@ -1,11 +1,12 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
 
 public sealed class AtomicityTests : IDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_patience = Eventually.Deadline;
 
     private readonly EngineHarness _redis = new();
 
@@ -56,7 +57,7 @@ public sealed class AtomicityTests : IDisposable
         await Task.WhenAll(Enumerable.Range(0, 4).Select(thread => Task.Run(() =>
         {
             EngineClient client = _redis.NewClient();
-            var random = new Random(thread);
+            var random = TestSeed.Random(thread);
             for (int i = 0; i < 1000; i++) client.Run("RENAMENX", $"key:{random.Next(20)}", $"key:{random.Next(20)}");
         }))).WaitAsync(s_patience);
         var values = (object?[])_redis.Run(["MGET", .. Enumerable.Range(0, 20).Select(i => $"key:{i}")])!;
@@ -87,7 +88,7 @@ public sealed class AtomicityTests : IDisposable
         Task[] writers = [.. Enumerable.Range(1, 2).Select(number => Task.Run(() =>
         {
             EngineClient client = _redis.NewClient();
-            var random = new Random(number);
+            var random = TestSeed.Random(number);
             for (int i = 0; i < Rounds; i++)
             {
                 string[] order = [.. weights];

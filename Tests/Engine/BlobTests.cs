@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -14,8 +15,9 @@ public class BlobTests
     public void Holds_key_payload_expiry_clock_and_kind_apart(int keyLength, int payloadLength)
     {
         byte[] key = new byte[keyLength], payload = new byte[payloadLength], otherKey = new byte[keyLength == 255 ? 300 : 3];
-        Random.Shared.NextBytes(key);
-        Random.Shared.NextBytes(payload);
+        Random random = TestSeed.Random(keyLength);
+        random.NextBytes(key);
+        random.NextBytes(payload);
         byte[] blob = Blob.Create(BlobKind.String, key, payload, long.MaxValue);
         Blob.SetAccessClock(blob, 0xabcdef);
         Check(blob, BlobKind.String, key, payload, long.MaxValue);

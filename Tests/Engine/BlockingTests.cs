@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -13,7 +14,7 @@ public class BlockingTests
         return waiting;
     }
 
-    private static async Task<string> Show(Task<object?> waiting) => Replies.Show(await waiting.WaitAsync(TimeSpan.FromSeconds(10)));
+    private static async Task<string> Show(Task<object?> waiting) => Replies.Show(await waiting.WaitAsync(Eventually.Deadline));
 
     [Fact]
     public async Task What_is_there_is_popped_at_once()
@@ -326,7 +327,7 @@ public class BlockingTests
         // Poppers of one key, of several, and movers to a key of another slot; clients that give up at random; pushers.
         Task[] poppers = [.. Enumerable.Range(0, 8).Select(worker => Task.Run(async () =>
         {
-            var random = new Random(worker);
+            var random = TestSeed.Random(worker);
             while (Volatile.Read(ref left) > 0)
             {
                 EngineClient client = redis.NewClient();
@@ -338,9 +339,9 @@ public class BlockingTests
                     2 => client.RunAsync("BLMPOP", "0", "2", one, two, "LEFT", "COUNT", "3"),
                     _ => client.RunAsync("BLMOVE", one, "done", "LEFT", "RIGHT", "0"),
                 };
-                if (random.Next(3) == 0) await Task.Yield();
-                else await Task.WhenAny(waiting, Task.Delay(random.Next(3)));
-                client.Session.Blocked?.TryEnd(BlockedEnd.TimedOut);
+                // A random moment later it gives up; if it is not blocked yet, since slots that it needs are busy, as soon as it is.
+                for (int turns = random.Next(3) == 0 ? 1 : random.Next(100); turns > 0 && !waiting.IsCompleted; turns--) await Task.Yield();
+                await Eventually.TrueAsync(() => waiting.IsCompleted || client.Session.Blocked?.TryEnd(BlockedEnd.TimedOut) == true);
                 switch (await waiting)
                 {
                     case object?[] and [_, object?[] many]:
@@ -355,7 +356,7 @@ public class BlockingTests
         Task[] pushers = [.. Enumerable.Range(0, 3).Select(worker => Task.Run(async () =>
         {
             EngineClient client = redis.NewClient();
-            var random = new Random(100 + worker);
+            var random = TestSeed.Random(100 + worker);
             for (int i = worker; i < Items; i += 3)
             {
                 if (random.Next(4) == 0)
@@ -368,11 +369,11 @@ public class BlockingTests
                 {
                     await client.RunAsync(random.Next(2) == 0 ? "RPUSH" : "LPUSH", $"k{random.Next(Keys)}", i.ToString());
                 }
-                if (i % 50 == 0) await Task.Delay(1);
+                if (i % 50 == 0) await Task.Yield();
             }
         }))];
-        await Task.WhenAll(pushers).WaitAsync(TimeSpan.FromSeconds(60));
-        await Task.WhenAll(poppers).WaitAsync(TimeSpan.FromSeconds(60));
+        await Task.WhenAll(pushers).WaitAsync(Eventually.Deadline);
+        await Task.WhenAll(poppers).WaitAsync(Eventually.Deadline);
         Assert.Equal(Enumerable.Range(0, Items).Select(i => i.ToString()).Order(StringComparer.Ordinal), got.Order(StringComparer.Ordinal));
         Assert.Equal(0, redis.Store.BlockedCount);
         for (int i = 0; i < KeySlot.Count; i++) Assert.True(redis.Store.Slots[i]!.Watchers?.IsEmpty != false);

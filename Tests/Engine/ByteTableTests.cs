@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -47,7 +48,7 @@ public class ByteTableTests
                 }
             }
             AssertSame(model, table, it.Item1);
-        }).QuickCheckThrowOnFailure();
+        }).Check();
     }
 
     [Fact]
@@ -55,7 +56,7 @@ public class ByteTableTests
     {
         var table = new ByteTable<Bytes>();
         var model = new Dictionary<int, byte[]>();
-        var random = new Random(1);
+        var random = TestSeed.Random();
         const int Keys = 150_000; // several times what is resized at once
         for (int i = 0; i < Keys; i++)
         {
@@ -110,7 +111,7 @@ public class ByteTableTests
             select (staying, hashing == Hashing.Even ? flying : flying / 30, count, seed, hashing);
         Prop.ForAll(run.ToArbitrary(), it =>
         {
-            var random = new Random(it.Seed);
+            var random = TestSeed.Random(it.Seed);
             var table = new ByteTable<Bytes>();
             var staying = new Dictionary<int, byte[]>();
             for (int i = 0; i < it.Staying; i++) Add(table, staying, i, it.Hashing);
@@ -140,7 +141,7 @@ public class ByteTableTests
                     table.Remove(KeyOf(key), HashOf(key, it.Hashing));
                 }
             }
-        }).Check(Config.QuickThrowOnFailure.WithMaxTest(30));
+        }).Check(values: 30);
     }
 
     [Fact]
@@ -150,7 +151,7 @@ public class ByteTableTests
         var model = new Dictionary<int, byte[]>();
         for (int i = 0; i < 20; i++) Add(table, model, i, Hashing.Clustered);
         var drawn = new Dictionary<object, int>(ReferenceEqualityComparer.Instance);
-        var random = new Random(1);
+        var random = TestSeed.Random();
         for (int i = 0; i < 20_000; i++)
         {
             object entry = table.Random(random)!;

@@ -79,6 +79,13 @@ internal sealed class EngineHarness : IDisposable
     public EngineHarness Replay()
     {
         var copy = new EngineHarness();
+        ReplayInto(copy);
+        return copy;
+    }
+
+    /// <summary>Applies all effects recorded so far to another engine, and moves its clock to this one's time. They must apply without an error.</summary>
+    public void ReplayInto(EngineHarness copy)
+    {
         copy.Time.Advance(NowMs - copy.NowMs);
         copy.Store.IgnoresExpiry = true; // what expires is said by the effects
         foreach (RecordedEffect effect in _recorder.Effects)
@@ -90,7 +97,6 @@ internal sealed class EngineHarness : IDisposable
         }
         copy._default.Session.Database = 0;
         copy.Store.IgnoresExpiry = false;
-        return copy;
     }
 
     public void Dispose()

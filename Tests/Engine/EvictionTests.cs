@@ -1,5 +1,6 @@
 using System.Globalization;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -10,7 +11,7 @@ public sealed class EvictionTests : IDisposable
     private const string Refusal = "-OOM command not allowed when used memory > 'maxmemory'.";
     private readonly EngineHarness _redis = new();
 
-    public EvictionTests() => _redis.Store.Eviction.Random = new Random(4711);
+    public EvictionTests() => _redis.Store.Eviction.Random = TestSeed.Random();
 
     public void Dispose() => _redis.Dispose();
 
@@ -232,7 +233,7 @@ public sealed class EvictionTests : IDisposable
         Fill("k", 3000);
         long limit = _redis.Store.UsedMemory - 100_000;
         _redis.Run("CONFIG", "SET", "maxmemory-policy", "allkeys-random", "maxmemory", Text(limit));
-        await _redis.Store.Eviction.Background.WaitAsync(TimeSpan.FromSeconds(30));
+        await _redis.Store.Eviction.Background.WaitAsync(Eventually.Deadline);
         Assert.InRange(_redis.Store.UsedMemory, 0, limit);
         Assert.True(_redis.Store.Statistics.EvictedKeys > 0);
     }

@@ -1,11 +1,12 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
 
 public class GateTests
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_patience = Eventually.Deadline;
 
     [Fact]
     public async Task One_at_a_time_through_a_slot_gate_and_nobody_waits_forever()

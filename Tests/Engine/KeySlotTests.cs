@@ -1,5 +1,6 @@
 using System.Text;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -29,7 +30,7 @@ public class KeySlotTests
     [Fact]
     public void Crc16_eight_bytes_a_step_is_Crc16_bit_by_bit()
     {
-        var random = new Random(1);
+        var random = TestSeed.Random();
         for (int length = 0; length < 100; length++)
         {
             byte[] data = new byte[length];

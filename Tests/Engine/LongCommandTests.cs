@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -98,7 +99,7 @@ public class LongCommandTests
         var pausing = new PausingConsumer();
         redis.Store.Effects.Add(pausing);
         Task<object?> union = Task.Run(() => redis.NewClient().RunAsync("SUNIONSTORE", "dst", "{a}big", "{b}missing"));
-        await pausing.Entered.Task.WaitAsync(TimeSpan.FromSeconds(30));
+        await pausing.Entered.Task.WaitAsync(Eventually.Deadline);
 
         EngineClient other = redis.NewClient();
         Assert.Equal("OK", other.Run("MSET", "elsewhere", "2", "x", "3")); // several slots, though somebody holds several

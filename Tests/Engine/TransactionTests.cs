@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -178,7 +179,7 @@ public class TransactionTests
         Task[] workers = [.. Enumerable.Range(0, 4).Select(worker => Task.Run(async () =>
         {
             EngineClient client = redis.NewClient();
-            var random = new Random(worker);
+            var random = TestSeed.Random(worker);
             for (int i = 0; i < 500; i++)
             {
                 await client.RunAsync("MULTI");
@@ -189,7 +190,7 @@ public class TransactionTests
                 Assert.Equal(400, ((object?[])replies[2]!).Sum(value => int.Parse((string)value!)));
             }
         }))];
-        await Task.WhenAll(workers).WaitAsync(TimeSpan.FromSeconds(60));
+        await Task.WhenAll(workers).WaitAsync(Eventually.Deadline);
     }
 
     [Fact]
@@ -210,7 +211,7 @@ public class TransactionTests
                 if (await client.RunAsync("EXEC") is not null) done++;
             }
         }))];
-        await Task.WhenAll(workers).WaitAsync(TimeSpan.FromSeconds(60));
+        await Task.WhenAll(workers).WaitAsync(Eventually.Deadline);
         Assert.Equal("800", redis.Run("GET", "n"));
     }
 

@@ -114,12 +114,12 @@ public class BlockedClientTests
         // Movers wait for one of three keys and move to lists of other slots; most vanish at a random moment, by a reset or a farewell.
         Task[] movers = [.. Enumerable.Range(0, 6).Select(worker => Task.Run(async () =>
         {
-            var random = new Random(worker);
+            var random = TestSeed.Random(worker);
             while (!stop.IsCancellationRequested)
             {
                 RespConnection client = await redis.ConnectAsync();
                 await client.SendAsync("BLMOVE", $"source{random.Next(3)}", $"target{random.Next(5)}", "LEFT", "RIGHT", "0.5");
-                if (random.Next(3) > 0) await Task.Delay(random.Next(5));
+                if (random.Next(3) > 0) await Task.Delay(random.Next(5)); // by the clock: a random moment is what is wanted
                 if (random.Next(3) == 0) await client.ReadAsync();
                 if (random.Next(2) == 0) client.Abort();
                 else await client.DisposeAsync();
@@ -127,15 +127,15 @@ public class BlockedClientTests
         }))];
         await using (RespConnection pusher = await redis.ConnectAsync())
         {
-            var random = new Random(99);
+            var random = TestSeed.Random(99);
             for (int i = 0; i < Items; i++)
             {
                 await pusher.CallAsync("RPUSH", $"source{random.Next(3)}", i.ToString());
-                if (i % 20 == 0) await Task.Delay(1);
+                if (i % 20 == 0) await Task.Yield();
             }
         }
         await stop.CancelAsync();
-        await Task.WhenAll(movers).WaitAsync(TimeSpan.FromSeconds(30));
+        await Task.WhenAll(movers).WaitAsync(Eventually.Deadline);
         await redis.BlockedAsync(0);
         var found = new List<string?>();
         await using RespConnection reader = await redis.ConnectAsync();

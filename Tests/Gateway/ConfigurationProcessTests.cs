@@ -77,7 +77,7 @@ public sealed class ConfigurationProcessTests
         await using RedisProcess server = await RedisProcess.StartAsync();
         await using RespConnection redis = await server.ConnectAsync();
         await redis.SendAsync("SHUTDOWN", "NOSAVE");
-        await server.WaitForExitAsync(TimeSpan.FromSeconds(20));
+        await server.WaitForExitAsync(Eventually.Deadline);
         Assert.Equal(0, server.ExitCode);
     }
 }

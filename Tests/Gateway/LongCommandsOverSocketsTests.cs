@@ -18,7 +18,6 @@ public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAs
         server = await RedisProcess.StartAsync(ServerKind.OrleansRedis, "--io-threads", "1");
         busy = await server.ConnectAsync();
         other = await server.ConnectAsync();
-        busy.Timeout = TimeSpan.FromMinutes(2);
         // Two sets that share half of their members.
         await busy.PipelineAsync([.. Enumerable.Range(0, 2 * Elements / InOneRequest).Select(batch => (RespArgument[])
             ["SADD", batch % 2 == 0 ? "one" : "two", .. Enumerable.Range(batch / 2 * InOneRequest + (batch % 2 * Elements / 2), InOneRequest).Select(i => (RespArgument)$"member:{i}")])]);

@@ -38,7 +38,7 @@ public sealed class ServerCommandTests : GatewayTest
         var asked = new TaskCompletionSource();
         Server.Server.StopRequested = asked.SetResult;
         await Redis.SendRawAsync(line + "\r\n");
-        await asked.Task.WaitAsync(TimeSpan.FromSeconds(10));
+        await asked.Task.WaitAsync(Eventually.Deadline);
         Assert.True(await Redis.IsClosedByServerAsync());
     }
 

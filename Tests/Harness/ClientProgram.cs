@@ -54,7 +54,7 @@ public sealed class ClientProgram : IAsyncDisposable
         return client;
     }
 
-    /// <summary>Runs the program to its end, which must come with exit code 0 within 60 s, and returns its output without the last newline.</summary>
+    /// <summary>Runs the program to its end, which must come with exit code 0 by <see cref="Eventually.Deadline"/>, and returns its output without the last newline.</summary>
     public static async Task<string> RunAsync(string program, params string[] arguments)
     {
         await using ClientProgram client = Start(program, arguments);
@@ -75,12 +75,12 @@ public sealed class ClientProgram : IAsyncDisposable
     public Task ExpectAsync(string text, TimeSpan? timeout = null) => Eventually.TrueAsync(
         () => Output.Contains(text, StringComparison.Ordinal) || (process.HasExited ? throw new InvalidOperationException($"it ended without \"{text}\":\n{Output}") : false),
         () => $"no \"{text}\" in:\n{Output}",
-        timeout ?? TimeSpan.FromSeconds(20));
+        timeout ?? Eventually.Deadline);
 
     /// <summary>Waits for the end of the program and of its output; returns its exit code.</summary>
     public async Task<int> WaitForExitAsync(TimeSpan? timeout = null)
     {
-        using CancellationTokenSource deadline = new(timeout ?? TimeSpan.FromSeconds(60));
+        using CancellationTokenSource deadline = new(timeout ?? Eventually.Deadline);
         try
         {
             await process.WaitForExitAsync(deadline.Token);

@@ -28,9 +28,9 @@ public enum ServerKind
 public sealed partial class RedisProcess : IAsyncDisposable
 {
     private const int SigInt = 2, SigKill = 9, SigTerm = 15, SigStop = 19, SigCont = 18;
-    private static readonly TimeSpan readyTimeout = TimeSpan.FromSeconds(30);
     private static readonly ConcurrentDictionary<RedisProcess, byte> running = new();
     private static readonly bool redisIsUnderTest = Environment.GetEnvironmentVariable("TEST_SERVER") == "redis";
+    // Not by the seed: two runs beside each other that have the same one must not want the same ports.
     private static int nextPort = Random.Shared.Next(FirstPort, LastPort);
     private const int FirstPort = 15000, LastPort = 32000; // below the range from which the kernel takes clients' ports
 
@@ -131,13 +131,13 @@ public sealed partial class RedisProcess : IAsyncDisposable
             try
             {
                 server.Launch();
-                await server.ready.Task.WaitAsync(readyTimeout);
+                await server.ready.Task.WaitAsync(Eventually.Deadline);
                 return server;
             }
             catch (Exception e)
             {
                 if (running.ContainsKey(server) && server.HasExited)
-                    await server.WaitForExitAsync(readyTimeout); // its last words may still be on their way
+                    await server.WaitForExitAsync(Eventually.Deadline); // its last words may still be on their way
                 string story = server.Describe();
                 await server.DisposeAsync();
                 if (port != 0 || attempt == 3 || !story.Contains("already in use", StringComparison.OrdinalIgnoreCase)) // someone else took the port meanwhile
@@ -152,7 +152,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
         ServerKind kind = redisIsUnderTest ? ServerKind.Redis : ServerKind.OrleansRedis;
         await using RedisProcess server = new(kind, FreePort(), NewDirectory(), ownsDirectory: true, directives);
         server.Launch();
-        await server.WaitForExitAsync(readyTimeout);
+        await server.WaitForExitAsync(Eventually.Deadline);
         return (server.ExitCode, string.Join('\n', server.Log));
     }
 
@@ -161,7 +161,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
     {
         RedisProcess server = new(ServerKind.OrleansRedis, FreePort(), NewDirectory(), ownsDirectory: true, [], openFiles);
         server.Launch();
-        await server.ready.Task.WaitAsync(readyTimeout);
+        await server.ready.Task.WaitAsync(Eventually.Deadline);
         return server;
     }
 
@@ -170,7 +170,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
     {
         RedisProcess server = new(ServerKind.OrleansRedis, FreePort(), directory, ownsDirectory: false, directives);
         server.Launch();
-        await server.WaitForLogAsync("Listening on", readyTimeout);
+        await server.WaitForLogAsync("Listening on", Eventually.Deadline);
         return server;
     }
 
@@ -181,7 +181,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
             kind = redisIsUnderTest ? ServerKind.Redis : ServerKind.OrleansRedis;
         await using RedisProcess server = new(kind, FreePort(), directory, ownsDirectory: false, directives);
         server.Launch();
-        await Task.Delay(after);
+        await Task.Delay(after); // by the clock: any moment will do, and the caller has drawn this one
     }
 
     public async Task<RespConnection> ConnectAsync() => await RespConnection.ConnectAsync(new IPEndPoint(IPAddress.Loopback, Port), this);
@@ -283,6 +283,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
 
     private void Launch()
     {
+        if (Environment.GetEnvironmentVariable("TEST_QUICK") == "1") throw new InvalidOperationException("this starts a server, so it cannot be part of ./test --quick: mark it [Trait(\"Needs\", \"servers\")]");
         process.Start();
         running.TryAdd(this, 0);
         process.StandardInput.Close();
@@ -303,7 +304,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
     private async Task EndAsync(int signal)
     {
         Signal(signal);
-        await WaitForExitAsync(TimeSpan.FromSeconds(15));
+        await WaitForExitAsync(Eventually.Deadline);
     }
 
     private void Signal(int signal)

@@ -46,7 +46,7 @@ public sealed class RespConnection : IAsyncDisposable
     }
 
     /// <summary>How long one read may wait for the server.</summary>
-    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(20);
+    public TimeSpan Timeout { get; set; } = Eventually.Deadline;
 
     /// <summary>Out-of-band RESP3 pushes that arrived while a reply was awaited, oldest first.</summary>
     public Queue<RespValue> Pushes { get; } = new();

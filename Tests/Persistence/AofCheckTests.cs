@@ -8,6 +8,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>orleansredis-check-aof beside redis-check-aof: the same lines, the same exit code, the same files afterwards.</summary>
+[Trait("Needs", "servers")]
 public sealed class AofCheckTests : IDisposable
 {
     private const string Manifest = "file appendonly.aof.1.base.aof seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i\n";

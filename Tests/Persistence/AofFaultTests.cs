@@ -38,7 +38,7 @@ public sealed class AofFaultTests
         redis.Engine.Time.Advance(1000);
         redis.Log.Tick();
         await Eventually.TrueAsync(() => redis.Store.Restrictions == Restrictions.None, () => "still refused");
-        if (policy == AppendFsync.Always) await committed.WaitAsync(TimeSpan.FromSeconds(10));
+        if (policy == AppendFsync.Always) await committed.WaitAsync(Eventually.Deadline);
         Assert.Null(Refusal(redis, "SET", "a", "1"));
         Assert.Equal(1, redis.Lines.Count(line => line == "Error writing to the AOF file: No space left on device"));
         Assert.Contains("AOF write error looks solved, Redis can write again.", redis.Lines);
@@ -79,12 +79,13 @@ public sealed class AofFaultTests
         // Several chunks of the buffer, unless the first of them is known to have failed by then.
         int taken = Enumerable.Range(0, 1000).Count(i => redis.Run("SET", $"key:{i}", new string('x', 1000)) is "OK");
         Task committed = redis.Log.WhenCommitted(0, redis.Log.Appended);
-        for (int i = 0; i < 100 && (redis.Store.Restrictions & Restrictions.LogFails) == 0; i++)
+        await Eventually.TrueAsync(() =>
         {
+            if ((redis.Store.Restrictions & Restrictions.LogFails) != 0) return true;
             redis.Engine.Time.Advance(1100);
             redis.Log.Tick();
-            await Task.Delay(20);
-        }
+            return false;
+        }, () => "no failure");
         Assert.Equal("-MISCONF Errors writing to the AOF file: Input/output error\r\n", Refusal(redis, "SET", "a", "1"));
         if (policy == AppendFsync.Always) Assert.False(committed.IsCompleted);
         await Eventually.TrueAsync(() =>
@@ -93,7 +94,7 @@ public sealed class AofFaultTests
             redis.Log.Tick();
             return redis.Store.Restrictions == Restrictions.None;
         }, () => "still refused");
-        if (policy == AppendFsync.Always) await committed.WaitAsync(TimeSpan.FromSeconds(10));
+        if (policy == AppendFsync.Always) await committed.WaitAsync(Eventually.Deadline);
         redis.Log.Flush();
         // The disk has it, not only the cache.
         Assert.Equal(redis.Read("appendonly.aof.1.incr.aof"), file.OnDisk);
@@ -143,7 +144,7 @@ public sealed class AofFaultTests
         Assert.Null(redis.Run("GET", "late"));
         Assert.False(late.IsCompleted);
         gate.Set();
-        Assert.Equal("OK", await late.WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.Equal("OK", await late.WaitAsync(Eventually.Deadline));
     }
 
     private static string? Refusal(AofHarness redis, params string[] command)

@@ -1,5 +1,6 @@
 using System.Text;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Store = OrleansRedis.Engine.Store;
 
 namespace OrleansRedis.Tests.Persistence;
@@ -100,7 +101,7 @@ internal sealed class AofHarness : IDisposable
     public AofHarness Restart(Action<ServerOptions>? configure = null) => new(configure, DirectoryPath);
 
     /// <summary>Waits for the rewrite that is under way.</summary>
-    public void AwaitRewrite() => Log.RewriteEnded.WaitAsync(TimeSpan.FromSeconds(60)).GetAwaiter().GetResult();
+    public void AwaitRewrite() => Log.RewriteEnded.WaitAsync(Eventually.Deadline).GetAwaiter().GetResult();
 
     public void Dispose()
     {
@@ -117,6 +118,7 @@ internal sealed class AofHarness : IDisposable
 internal sealed class FaultyFile(ILogFile file) : ILogFile
 {
     private readonly List<(long From, byte[] Bytes)> _dirty = [];
+    private int _waitingSyncs;
 
     /// <summary>What would be there after a power failure.</summary>
     public byte[] OnDisk { get; private set; } = [];
@@ -129,6 +131,9 @@ internal sealed class FaultyFile(ILogFile file) : ILogFile
 
     /// <summary>Set to have syncs wait for it.</summary>
     public ManualResetEventSlim? SyncGate { get; set; }
+
+    /// <summary>How many syncs wait for <see cref="SyncGate"/>.</summary>
+    public int WaitingSyncs => Volatile.Read(ref _waitingSyncs);
 
     public int Syncs { get; private set; }
 
@@ -150,7 +155,9 @@ internal sealed class FaultyFile(ILogFile file) : ILogFile
 
     public void Sync()
     {
-        SyncGate?.Wait();
+        Interlocked.Increment(ref _waitingSyncs);
+        SyncGate?.Wait(Eventually.Deadline); // a test that has failed opens it no more, and its server must end all the same
+        Interlocked.Decrement(ref _waitingSyncs);
         lock (_dirty)
         {
             Syncs++;

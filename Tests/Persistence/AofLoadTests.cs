@@ -6,6 +6,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>Loading logs: whole ones, torn ones, damaged ones, and those of old.</summary>
+[Trait("Needs", "time")]
 public sealed class AofLoadTests : IDisposable
 {
     private const string Manifest = "appendonly.aof.manifest", Base = "appendonly.aof.1.base.aof", Increment = "appendonly.aof.1.incr.aof";

@@ -103,7 +103,7 @@ public sealed class AofLogTests
         await Task.WhenAll(Enumerable.Range(0, Writers).Select(writer => Task.Run(async () =>
         {
             EngineClient client = redis.Engine.NewClient();
-            var random = new Random((seed * 100) + writer);
+            var random = TestSeed.Random((seed * 100) + writer);
             for (int i = 0; i < Rounds; i++)
             {
                 // Every writer appends to lists that all of them share, now and then several at once.
@@ -150,21 +150,20 @@ public sealed class AofLogTests
         using var redis = new AofHarness(options => options.AppendFsync = AppendFsync.Always, wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
         Assert.True(redis.Log.RepliesWait);
         redis.Run("SET", "a", "1");
-        await redis.Log.WhenCommitted(0, redis.Log.Appended).WaitAsync(TimeSpan.FromSeconds(10));
+        await redis.Log.WhenCommitted(0, redis.Log.Appended).WaitAsync(Eventually.Deadline);
         Assert.Equal(redis.Log.Appended, redis.Log.Committed);
         Assert.Equal(redis.Log.Appended, file!.OnDisk.Length);
 
         gate.Reset();
         redis.Run("SET", "a", "2");
         Task first = redis.Log.WhenCommitted(0, redis.Log.Appended);
-        await Task.Delay(50);
+        await Eventually.TrueAsync(() => file.WaitingSyncs == 1, () => "nothing is being synced");
         redis.Run("SET", "a", "3");
         Task second = redis.Log.WhenCommitted(0, redis.Log.Appended);
-        await Task.Delay(50);
         Assert.False(first.IsCompleted);
         Assert.False(second.IsCompleted);
         gate.Set();
-        await Task.WhenAll(first, second).WaitAsync(TimeSpan.FromSeconds(10));
+        await Task.WhenAll(first, second).WaitAsync(Eventually.Deadline);
         Assert.Equal(redis.Log.Appended, file.OnDisk.Length);
     }
 
@@ -181,7 +180,7 @@ public sealed class AofLogTests
             waits.Add(redis.Log.WhenCommitted(0, redis.Log.Appended));
         }
         gate.Set();
-        await Task.WhenAll(waits).WaitAsync(TimeSpan.FromSeconds(10));
+        await Task.WhenAll(waits).WaitAsync(Eventually.Deadline);
         Assert.InRange(file!.Syncs, 1, 3);
     }
 

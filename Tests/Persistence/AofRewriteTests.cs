@@ -1,10 +1,12 @@
 using System.Globalization;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>Rewriting the log, and switching it on and off.</summary>
+[Trait("Needs", "time")]
 public sealed class AofRewriteTests
 {
     [Theory]
@@ -43,7 +45,7 @@ public sealed class AofRewriteTests
         Task[] writers = [.. Enumerable.Range(0, 3).Select(writer => Task.Run(async () =>
         {
             EngineClient client = redis.Engine.NewClient();
-            var random = new Random(writer);
+            var random = TestSeed.Random(writer);
             while (!stop.IsCancellationRequested)
             {
                 await client.RunAsync("SELECT", random.Next(2).ToString(CultureInfo.InvariantCulture));
@@ -56,7 +58,7 @@ public sealed class AofRewriteTests
         for (int i = 0; i < 5; i++)
         {
             redis.Run("BGREWRITEAOF");
-            await redis.Log.RewriteEnded.WaitAsync(TimeSpan.FromSeconds(60));
+            await redis.Log.RewriteEnded.WaitAsync(Eventually.Deadline);
             redis.Engine.TakeEffects();
         }
         await stop.CancelAsync();

@@ -5,6 +5,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>orleansredis-check-rdb beside redis-check-rdb.</summary>
+[Trait("Needs", "servers")]
 public sealed class CheckRdbTests : IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("check-rdb").FullName;

@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
@@ -12,7 +13,7 @@ public sealed class Crc64Tests
     public void Folding_and_tables_agree_at_every_length_and_start()
     {
         byte[] bytes = new byte[700];
-        new Random(1).NextBytes(bytes);
+        TestSeed.Random().NextBytes(bytes);
         for (int length = 0; length < 600; length++)
         {
             ReadOnlySpan<byte> data = bytes.AsSpan(length % 37, length);

@@ -5,6 +5,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>dump.rdb: when it is written and loaded, what stands in it, and what happens when that fails.</summary>
+[Trait("Needs", "servers")]
 public sealed class DumpFileTests : IDisposable
 {
     private readonly string _directory = Directory.CreateTempSubdirectory("orleansredis-dump-").FullName;
@@ -272,7 +273,7 @@ public sealed class DumpFileTests : IDisposable
             await redis.LineAsync("SET a b");
             await redis.SendRawAsync(line + "\r\n");
             Assert.True(await redis.IsClosedByServerAsync());
-            await server.WaitForExitAsync(TimeSpan.FromSeconds(20));
+            await server.WaitForExitAsync(Eventually.Deadline);
             Assert.Equal(0, server.ExitCode);
             Assert.Contains("User requested shutdown...", string.Join('\n', server.Log));
             Assert.EndsWith("ready to exit, bye bye...", server.Log[^1]);
@@ -297,7 +298,7 @@ public sealed class DumpFileTests : IDisposable
         Assert.Equal("b", (await redis.LineAsync("GET a")).Text);
         Directory.Delete(DumpPath);
         await server.TerminateAsync();
-        await server.WaitForExitAsync(TimeSpan.FromSeconds(20));
+        await server.WaitForExitAsync(Eventually.Deadline);
         Assert.Equal(0, server.ExitCode);
         Assert.True(File.Exists(DumpPath));
     }
@@ -331,7 +332,7 @@ public sealed class DumpFileTests : IDisposable
         await Eventually.TrueAsync(async () => (await client.LineAsync("INFO persistence")).Text is string info
             && info.Contains("loading:1\r\n") && info.Contains($"loading_total_bytes:{before.Length}\r\n") && info.Contains("loading_start_time:"));
         await server.TerminateAsync();
-        await server.WaitForExitAsync(TimeSpan.FromSeconds(20));
+        await server.WaitForExitAsync(Eventually.Deadline);
         Assert.Equal(0, server.ExitCode);
         Assert.DoesNotContain("Ready to accept connections", string.Join('\n', server.Log));
         Assert.Equal(before, File.ReadAllBytes(DumpPath)); // what was half loaded has not been saved over it

@@ -2,6 +2,7 @@ using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
@@ -22,7 +23,7 @@ public class LzfTests
             var restored = new byte[bytes.Length];
             Assert.True(Lzf.TryDecompress(output.AsSpan(0, length), restored));
             Assert.Equal(bytes, restored);
-        }).QuickCheckThrowOnFailure();
+        }).Check();
     }
 
     [Fact]

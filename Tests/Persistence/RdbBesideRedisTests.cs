@@ -4,6 +4,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>Files of Debian's redis-server are read here, and ours there.</summary>
+[Trait("Needs", "servers")]
 public sealed class RdbBesideRedisTests
 {
     [Theory]

@@ -6,6 +6,7 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>dump.rdb from one server to the other, as whole processes.</summary>
+[Trait("Needs", "servers")]
 public sealed class RdbBetweenServersTests
 {
     [Theory]

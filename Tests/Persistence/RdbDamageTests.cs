@@ -1,9 +1,11 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>Files that are damaged, cut short, or hold what cannot be loaded: always an error that says so, never a wrong data set.</summary>
+[Trait("Needs", "time")]
 public sealed class RdbDamageTests
 {
     [Fact]
@@ -13,7 +15,7 @@ public sealed class RdbDamageTests
         byte[] file = RdbFiles.Save(whole.Store);
         string digest = KeyspaceDigest.OfAll(whole.Store.Slots);
         using var redis = new EngineHarness();
-        var random = new Random(4);
+        var random = TestSeed.Random();
         for (int at = 0; at < file.Length; at++)
         {
             byte[] damaged = (byte[])file.Clone();
@@ -44,7 +46,7 @@ public sealed class RdbDamageTests
         using EngineHarness whole = Small(options => (options.RdbChecksum, options.RdbCompression) = (false, false));
         byte[] file = RdbFiles.Save(whole.Store);
         using var redis = new EngineHarness(options => options.RdbChecksum = false);
-        var random = new Random(5);
+        var random = TestSeed.Random();
         for (int i = 0; i < 1500; i++)
         {
             redis.Run("FLUSHALL");

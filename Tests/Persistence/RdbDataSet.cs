@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Tests.Persistence;
 
@@ -120,8 +121,6 @@ internal static class RdbDataSet
     /// <summary>Bytes that cannot be compressed.</summary>
     private static string Noise(int length)
     {
-        byte[] bytes = new byte[length];
-        new Random(length).NextBytes(bytes);
-        return Encoding.Latin1.GetString(bytes);
+        return Encoding.Latin1.GetString(TestSeed.Bytes(length));
     }
 }

@@ -1,11 +1,13 @@
 using System.Globalization;
 using System.Text;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>A snapshot holds what was there at its instant, whatever happens meanwhile.</summary>
+[Trait("Needs", "time")]
 public sealed class SnapshotTests
 {
     private const int Databases = 3;
@@ -20,26 +22,26 @@ public sealed class SnapshotTests
         redis.Store.Effects.KeyEvents = null;
         Fill(redis, keys, tag);
         using var stop = new CancellationTokenSource();
-        Task[] writers = [.. Enumerable.Range(0, 3).Select(i => Task.Run(() => WriteAsync(redis, new Random((seed * 100) + i), keys, tag, stop.Token)))];
+        Task[] writers = [.. Enumerable.Range(0, 3).Select(i => Task.Run(() => WriteAsync(redis, TestSeed.Random((seed * 100) + i), keys, tag, stop.Token)))];
         Task expiry = Task.Run(async () =>
         {
             while (!stop.IsCancellationRequested)
             {
                 redis.Time.Advance(7);
                 await redis.Store.ActiveExpiry.RunCycleAsync();
-                await Task.Delay(1);
+                await Task.Delay(1); // by the clock, so that the others get on
             }
         });
         try
         {
             for (int i = 0; i < (tag.Length == 0 ? 8 : 20); i++) // a look at all slots takes its time
             {
-                var target = new MemoryTarget { Hesitation = new Random(i) };
+                var target = new MemoryTarget { Hesitation = TestSeed.Random(i) };
                 await redis.Store.SiloGate.EnterExclusiveAsync();
                 Dictionary<string, string> expected = Contents(redis.Store);
                 Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, target);
                 redis.Store.SiloGate.ExitExclusive();
-                await Task.Run(() => snapshot.Run()).WaitAsync(TimeSpan.FromSeconds(60));
+                await Task.Run(() => snapshot.Run()).WaitAsync(Eventually.Deadline);
                 AssertSame(expected, target.Contents());
                 Assert.Equal(expected.Count, snapshot.KeysWritten);
                 Assert.Equal(expected.Count, target.Expected.Sum(database => database.Keys));
@@ -54,7 +56,7 @@ public sealed class SnapshotTests
         finally
         {
             await stop.CancelAsync();
-            await Task.WhenAll([.. writers, expiry]).WaitAsync(TimeSpan.FromSeconds(30));
+            await Task.WhenAll([.. writers, expiry]).WaitAsync(Eventually.Deadline);
         }
     }
 
@@ -68,7 +70,7 @@ public sealed class SnapshotTests
         redis.Store.Effects.KeyEvents = null;
         Fill(redis, keys, tag);
         using var stop = new CancellationTokenSource();
-        Task[] writers = [.. Enumerable.Range(0, 2).Select(i => Task.Run(() => WriteAsync(redis, new Random((seed * 100) + i), keys, tag, stop.Token)))];
+        Task[] writers = [.. Enumerable.Range(0, 2).Select(i => Task.Run(() => WriteAsync(redis, TestSeed.Random((seed * 100) + i), keys, tag, stop.Token)))];
         string path = Path.GetTempFileName();
         try
         {
@@ -79,7 +81,7 @@ public sealed class SnapshotTests
                 Dictionary<string, string> expected = Contents(redis.Store, DescribeValue);
                 Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, target);
                 redis.Store.SiloGate.ExitExclusive();
-                await Task.Run(() => snapshot.Run()).WaitAsync(TimeSpan.FromSeconds(60));
+                await Task.Run(() => snapshot.Run()).WaitAsync(Eventually.Deadline);
                 target.Finish();
                 target.Dispose();
                 redis.TakeEffects();
@@ -94,7 +96,7 @@ public sealed class SnapshotTests
         {
             File.Delete(path);
             await stop.CancelAsync();
-            await Task.WhenAll(writers).WaitAsync(TimeSpan.FromSeconds(30));
+            await Task.WhenAll(writers).WaitAsync(Eventually.Deadline);
         }
 
         static void Load(EngineHarness into, string path)
@@ -334,7 +336,7 @@ public sealed class SnapshotTests
     private static void Fill(EngineHarness redis, int keys, string tag)
     {
         EngineClient client = redis.NewClient();
-        var random = new Random(keys);
+        var random = TestSeed.Random(keys);
         for (int database = 0; database < Databases; database++)
         {
             client.Session.Database = database;
@@ -493,7 +495,7 @@ public sealed class SnapshotTests
             LargestAppend = Math.Max(LargestAppend, chunk.HeldBytes);
             OnAppend?.Invoke();
             if (Failure is not null) throw Failure;
-            if (Hesitation?.Next(10) == 0) Thread.Sleep(1);
+            if (Hesitation?.Next(10) == 0) Thread.Sleep(1); // a disk that is busy at times
             foreach (string line in Encoding.UTF8.GetString(chunk.Written).Split('\n', StringSplitOptions.RemoveEmptyEntries))
             {
                 string[] parts = line.Split('\t');

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -58,6 +59,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task Redis_restores_ours_and_we_restore_those_of_redis()
     {
         await using SideBySide both = await SideBySide.StartAsync();
@@ -79,6 +81,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task Without_compression_the_bytes_are_those_of_redis()
     {
         await using SideBySide both = await SideBySide.StartAsync(options => options.RdbCompression = false, "--rdbcompression", "no");
@@ -94,6 +97,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task A_group_with_its_pending_entries_crosses_over()
     {
         await using SideBySide both = await SideBySide.StartAsync();
@@ -113,6 +117,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task Packed_encodings_of_old_versions_are_read()
     {
         await using SideBySide both = await SideBySide.StartAsync();
@@ -140,6 +145,7 @@ public class DumpTests
     }
 
     [Fact]
+    [Trait("Needs", "servers")]
     public async Task Wrong_arguments_get_the_errors_of_redis()
     {
         await using SideBySide both = await SideBySide.StartAsync();
@@ -208,7 +214,7 @@ public class DumpTests
     [InlineData(2)]
     public void Damaged_payloads_are_refused_or_harmless(int seed)
     {
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         using var redis = new EngineHarness(options => options.RdbCompression = seed % 2 == 0);
         foreach (string name in s_keys.Keys.Where(name => name is not ("long" or "plain" or "quicklist")))
         {

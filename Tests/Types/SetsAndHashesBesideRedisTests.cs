@@ -1,10 +1,12 @@
 using System.Globalization;
 using System.Text;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types;
 
 /// <summary>Random commands on sets and hashes to this engine and to Debian's redis-server at once: the same replies, up to order, from both.</summary>
+[Trait("Needs", "servers")]
 public sealed class SetsAndHashesBesideRedisTests
 {
     private const int Commands = 20000;
@@ -21,7 +23,7 @@ public sealed class SetsAndHashesBesideRedisTests
         // Redis 7.0 knows no listpacks of members; without them the representations are the same.
         await using SideBySide both = await SideBySide.StartAsync(
             options => (options.SetMaxIntsetEntries, options.SetMaxListpackEntries, options.HashMaxListpackEntries, options.HashMaxListpackValue) = (20, 0, 12, 20), directives);
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         both.Same("SET", "string", "value");
         for (int i = 0; i < Commands; i++)
         {

@@ -1,7 +1,9 @@
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
 
+[Trait("Needs", "servers")]
 public class SortBesideRedisTests
 {
     [Theory]
@@ -10,7 +12,7 @@ public class SortBesideRedisTests
     public async Task Random_sorts_reply_as_redis_does(int seed)
     {
         await using SideBySide both = await SideBySide.StartAsync();
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         // A set's own order is nobody's business, so what depends on it is not asked for.
         foreach (string key in (string[])["list", "zset", "set"])
         {

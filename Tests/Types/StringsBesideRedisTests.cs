@@ -1,8 +1,10 @@
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
 
 /// <summary>Bitmaps and HyperLogLogs beside redis-server, byte for byte.</summary>
+[Trait("Needs", "servers")]
 public class StringsBesideRedisTests
 {
     private static readonly string[] s_operations = ["AND", "OR", "XOR", "NOT"];
@@ -13,7 +15,7 @@ public class StringsBesideRedisTests
     public async Task Random_bitmap_commands_reply_as_redis_does(int seed)
     {
         await using SideBySide both = await SideBySide.StartAsync();
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         for (int i = 0; i < 6000; i++)
         {
             string[] command = BitCommand(random);
@@ -50,7 +52,7 @@ public class StringsBesideRedisTests
     {
         await using SideBySide both = await SideBySide.StartAsync(
             options => options.HllSparseMaxBytes = sparseMaxBytes, "--hll-sparse-max-bytes", $"{sparseMaxBytes}");
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         for (int i = 0; i < 3000; i++)
         {
             string key = $"h{random.Next(4)}";

@@ -8,6 +8,7 @@ namespace OrleansRedis.Tests;
 /// What our attributes say of each command, against what a real redis-server 7.0 says of its own: arity, flags, categories, keys, tips.
 /// Where Redis 7.4 differs from 7.0, the difference is named here.
 /// </summary>
+[Trait("Needs", "servers")]
 public sealed class CommandTableAgainstRedisTests
 {
     private static readonly string[] s_fields = ["name", "arity", "flags", "first", "last", "step", "categories", "tips", "keys"];

@@ -12,7 +12,7 @@ namespace OrleansRedis.Tests.Gateway;
 /// <summary>Connections on event loops: what a pipe's reader and writer promise, and what the peer may do to them.</summary>
 public class EpollTransportTests
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan s_patience = Eventually.Deadline;
 
     [SkippableTheory]
     [InlineData(false)]
@@ -22,11 +22,11 @@ public class EpollTransportTests
         OnLinux();
         await using TransportServer server = TransportServer.Start(EchoAsync, unix);
         using Socket client = await server.ConnectAsync();
-        byte[] sent = RandomNumberGenerator.GetBytes(24 * 1024 * 1024 + 17), received = new byte[sent.Length];
+        byte[] sent = TestSeed.Bytes(24 * 1024 * 1024 + 17), received = new byte[sent.Length];
         Task sending = SendAllAsync(client, sent);
         for (int at = 0, turn = 0; at < received.Length; turn++)
         {
-            if (turn % 100 == 0) await Task.Delay(1); // now and then both directions are stuck
+            if (turn % 100 == 0) await Task.Delay(1); // by the clock, for a client that is slow: now and then both directions are stuck
             at += await ReceiveAsync(client, received.AsMemory(at, Math.Min(received.Length - at, 1 + (turn * 7919 % 100_000))));
         }
         await sending.WaitAsync(s_patience);
@@ -84,7 +84,7 @@ public class EpollTransportTests
             }
         });
         using Socket client = await server.ConnectAsync();
-        byte[] frames = RandomNumberGenerator.GetBytes(600_000);
+        byte[] frames = TestSeed.Bytes(600_000);
         foreach (byte[] part in frames.Chunk(33_333)) await SendAllAsync(client, part);
         byte[] sums = new byte[24];
         await ReceiveAllAsync(client, sums);
@@ -290,7 +290,7 @@ public class EpollTransportTests
     public async Task A_flush_can_be_cancelled_and_what_was_left_goes_out_later()
     {
         OnLinux();
-        byte[] sent = RandomNumberGenerator.GetBytes(16 * 1024 * 1024);
+        byte[] sent = TestSeed.Bytes(16 * 1024 * 1024);
         await using TransportServer server = TransportServer.Start(async connection =>
         {
             Task<FlushResult> flush = connection.Output.WriteAsync(sent).AsTask();
@@ -308,20 +308,21 @@ public class EpollTransportTests
     public async Task Descriptors_used_anew_never_mix_connections_up()
     {
         OnLinux();
-        var random = new Random(1);
+        int served = 0;
         await using TransportServer server = TransportServer.Start(async connection =>
         {
             // Aborted, at times, from another thread at the very moment that the code ends or the client leaves.
-            if (Random.Shared.Next(3) == 0) _ = Task.Run(() => connection.Abort(new ConnectionAbortedException("at random")));
+            if (TestSeed.Random(Interlocked.Increment(ref served)).Next(3) == 0) _ = Task.Run(() => connection.Abort(new ConnectionAbortedException("at random")));
             await EchoAsync(connection);
         }, threads: 2);
         Task[] clients = [.. Enumerable.Range(0, 8).Select(worker => Task.Run(async () =>
         {
-            byte[] bytes = new byte[16];
+            byte[] bytes = new byte[16], own = new byte[16];
+            var random = TestSeed.Random(-worker);
             for (int i = 0; i < 150; i++)
             {
                 using Socket client = await server.ConnectAsync();
-                byte[] own = Guid.NewGuid().ToByteArray();
+                random.NextBytes(own);
                 try
                 {
                     for (int turn = 0; turn < 4; turn++)
@@ -343,7 +344,7 @@ public class EpollTransportTests
                 if (i % 4 == 0) client.LingerState = new(true, 0);
             }
         }))];
-        await Task.WhenAll(clients).WaitAsync(TimeSpan.FromSeconds(60));
+        await Task.WhenAll(clients).WaitAsync(Eventually.Deadline);
     }
 
     [SkippableFact]
@@ -385,7 +386,7 @@ public class EpollTransportTests
                 }
             }
         }))];
-        await Task.WhenAll(clients).WaitAsync(TimeSpan.FromSeconds(60));
+        await Task.WhenAll(clients).WaitAsync(Eventually.Deadline);
         await Task.WhenAll(senders).WaitAsync(s_patience);
     }
 
@@ -423,7 +424,7 @@ public class EpollTransportTests
             {
                 using Socket client = await server.ConnectAsync();
                 byte[] sent = new byte[5000], received = new byte[5000];
-                var random = new Random(worker);
+                var random = TestSeed.Random(worker);
                 for (int i = 0; i < 600; i++)
                 {
                     int length = 1 + random.Next(i % 10 == 0 ? 5000 : 50);
@@ -433,7 +434,7 @@ public class EpollTransportTests
                     Assert.True(sent.AsSpan(0, length).SequenceEqual(received.AsSpan(0, length)));
                 }
             }))];
-            await Task.WhenAll(clients).WaitAsync(TimeSpan.FromSeconds(60));
+            await Task.WhenAll(clients).WaitAsync(Eventually.Deadline);
         }
         Assert.True(handedOver > 10, $"{handedOver}");
     }

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansRedis.Gateway;
+using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Tests.Gateway;
 
@@ -38,7 +39,7 @@ internal sealed class TransportServer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _listener.DisposeAsync();
-        await _accepting.WaitAsync(TimeSpan.FromSeconds(10));
+        await _accepting.WaitAsync(Eventually.Deadline);
         _transport.Dispose();
         _directory.Delete(recursive: true);
     }

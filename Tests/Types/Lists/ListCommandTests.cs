@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.Lists;
@@ -174,7 +175,7 @@ public class ListCommandTests
             CheckBytes(redis);
             using EngineHarness replayed = redis.Replay();
             Assert.Equal(model.ToArray<object?>(), replayed.Run("LRANGE", "k", "0", "-1"));
-        }).QuickCheckThrowOnFailure();
+        }).Check();
     }
 
     private static void CheckBytes(EngineHarness redis)

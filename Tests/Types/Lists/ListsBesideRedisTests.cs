@@ -1,10 +1,12 @@
 using System.Globalization;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.Lists;
 
 /// <summary>List commands here and on a real redis-server: the same replies, and, where both have a quicklist, the same nodes.</summary>
+[Trait("Needs", "servers")]
 public class ListsBesideRedisTests
 {
     [Theory]
@@ -18,7 +20,7 @@ public class ListsBesideRedisTests
         await using SideBySide both = await SideBySide.StartAsync(
             options => (options.ListMaxListpackSize, options.ListCompressDepth) = (fill, depth),
             "--list-max-listpack-size", fill.ToString(CultureInfo.InvariantCulture), "--list-compress-depth", depth.ToString(CultureInfo.InvariantCulture));
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         for (int i = 0; i < 4000; i++)
         {
             both.Same(Command(random));

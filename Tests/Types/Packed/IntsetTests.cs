@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.Packed;
@@ -30,7 +31,7 @@ public class IntsetTests
                 foreach (long expected in model) Assert.Equal(expected, intset[at++]);
                 Assert.Equal(model.Count > 0, Intset.IsValid(intset.Bytes));
             }
-        }).QuickCheckThrowOnFailure();
+        }).Check();
     }
 
     [Fact]

@@ -2,6 +2,7 @@ using System.Text;
 using FsCheck;
 using FsCheck.Fluent;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.Packed;
@@ -27,13 +28,17 @@ public class ListpackTests
             byte[] blob = Blob.Create(BlobKind.ListListpack, "key"u8, Listpack.EmptyLength, Expiry.Never, out _);
             Listpack listpack = Listpack.In(blob);
             listpack.Clear();
-            foreach ((int what, int at, string text) in changes)
+            for (int i = 0; i < changes.Count; i++)
             {
+                (int what, int at, string text) = changes[i];
                 Apply(ref listpack, model, what, at, text);
-                Same(listpack, model);
+                Assert.Equal(model.Count, listpack.Count);
                 Assert.Equal("key", Encoding.Latin1.GetString(Blob.KeyOf(listpack.Array)));
+                // What is wrong after any change is found where it is the last; all of it after each would be quadratic.
+                if (i % 16 == 0) Same(listpack, model);
             }
-        }).QuickCheckThrowOnFailure();
+            Same(listpack, model);
+        }).Check();
     }
 
     private static Gen<string> Texts() => Gen.Frequency(
@@ -123,13 +128,18 @@ public class ListpackTests
         }
         Assert.Equal(-1, at);
         Assert.Equal(bytes, listpack.Length);
+        // Seek and Find walk, each time: so not for every element of a long one.
+        int probes = Math.Max(1, model.Count / 16);
         at = listpack.Last;
         for (int i = model.Count - 1; i >= 0; i--)
         {
-            Assert.Equal(at, listpack.Seek(i));
-            Assert.Equal(at, listpack.Seek(i - model.Count));
             Assert.Equal(model[i], Encoding.Latin1.GetString(listpack[at].ToArray()));
-            Assert.Equal(listpack.Seek(model.IndexOf(model[i])), listpack.Find(listpack.First, Encoding.Latin1.GetBytes(model[i])));
+            if (i % probes == 0 || i >= model.Count - 2)
+            {
+                Assert.Equal(at, listpack.Seek(i));
+                Assert.Equal(at, listpack.Seek(i - model.Count));
+                Assert.Equal(listpack.Seek(model.IndexOf(model[i])), listpack.Find(listpack.First, Encoding.Latin1.GetBytes(model[i])));
+            }
             at = listpack.Previous(at);
         }
         Assert.Equal(-1, at);

@@ -1,3 +1,4 @@
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Types.SortedSets;
@@ -12,7 +13,7 @@ public class SortedSetBlockingTests
         return waiting;
     }
 
-    private static async Task<string> Show(Task<object?> waiting) => Replies.Show(await waiting.WaitAsync(TimeSpan.FromSeconds(10)));
+    private static async Task<string> Show(Task<object?> waiting) => Replies.Show(await waiting.WaitAsync(Eventually.Deadline));
 
     [Fact]
     public void What_is_there_is_popped_at_once()

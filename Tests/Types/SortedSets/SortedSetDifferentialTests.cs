@@ -1,4 +1,5 @@
 using System.Globalization;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
 
@@ -9,6 +10,7 @@ namespace OrleansRedis.Tests.Types.SortedSets;
 /// sets' contents and encodings in the end. A failure names its seed. Scores are fractions that a double holds exactly, because
 /// Redis 7.0 spells others with 17 digits and 7.4, as we do, with as few as will do.
 /// </summary>
+[Trait("Needs", "servers")]
 public class SortedSetDifferentialTests(ITestOutputHelper output)
 {
     private static readonly string[] s_keys = ["za", "zb", "zc", "missing"];
@@ -29,7 +31,7 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
         });
         EngineClient client = ours.NewClient(resp3: protocol == 3);
         if (protocol == 3) redis.Raw("HELLO", "3");
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         redis.Raw("SET", "string", "x");
         client.Run("SET", "string", "x");
         for (int i = 0; i < Commands; i++)

@@ -1,6 +1,7 @@
 using FsCheck;
 using FsCheck.Fluent;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -171,7 +172,7 @@ public class StreamTests
                 }
             }
             Agree(map, model);
-        }).QuickCheckThrowOnFailure();
+        }).Check();
     }
 
     [Fact]

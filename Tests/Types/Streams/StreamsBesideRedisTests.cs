@@ -1,8 +1,10 @@
 using System.Globalization;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
 
+[Trait("Needs", "servers")]
 public class StreamsBesideRedisTests
 {
     [Theory]
@@ -13,7 +15,7 @@ public class StreamsBesideRedisTests
     {
         await using SideBySide both = await SideBySide.StartAsync(
             options => (options.StreamNodeMaxEntries, options.RdbCompression) = (7, false), "--stream-node-max-entries", "7", "--rdbcompression", "no");
-        var random = new Random(seed);
+        var random = TestSeed.Random(seed);
         int count = int.Parse(Environment.GetEnvironmentVariable("RANDOM_COMMANDS") ?? "3000", CultureInfo.InvariantCulture);
         for (int i = 0; i < count; i++)
         {
