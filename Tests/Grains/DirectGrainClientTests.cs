@@ -156,7 +156,7 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
         await _redis.StringSetAsync("text", "no number");
         await _resp.CallAsync("CONFIG", "RESETSTAT");
         await Assert.ThrowsAsync<RedisErrorException>(() => _redis.IncrementAsync("text"));
-        await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("INCRBY", "text"));
+        await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("APPEND", "text"));
         await _redis.ExecuteAsync("GETRANGE", "text", 0, 1);
         string info = (await _resp.CallAsync("INFO", "everything")).Text;
         Assert.Contains("rejected_calls=0,failed_calls=1\r\n", info, StringComparison.Ordinal);
