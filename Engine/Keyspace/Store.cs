@@ -59,6 +59,7 @@ public sealed partial class Store : IDisposable
         Configuration = configuration;
         Options = configuration.Options;
         Clock = new(time);
+        Effects = new(new(Options, Clock));
         Slots = new(Options.Databases);
         ActiveExpiry = new(this);
         Eviction = new(this);
@@ -75,7 +76,8 @@ public sealed partial class Store : IDisposable
 
     public SlotTable Slots { get; }
 
-    public EffectStream Effects { get; } = new();
+    /// <summary>What writes do.</summary>
+    public EffectStream Effects { get; }
 
     /// <summary>What the operator is told.</summary>
     public ServerLog Log { get; } = new();

@@ -100,7 +100,7 @@ public sealed partial class Store
         try
         {
             Restrict(Restrictions.Loading);
-            Effects.Suspend();
+            Effects.Log.Suspend();
             Databases.Empty(this);
         }
         finally
@@ -123,7 +123,7 @@ public sealed partial class Store
         }
         finally
         {
-            Effects.Resume();
+            Effects.Log.Resume();
             Lift(Restrictions.Loading);
         }
     }

@@ -132,8 +132,8 @@ internal sealed class AofReplay
         long offset = ReadOffset;
         if (_commands.Resolve(request) is not { Method: not null } command || !command.AcceptsCount(request.Count))
         {
-            if (!IsLibrary(request)) throw Unknown(request);
-            _store.Functions.Add(request[request.Count - 1].ToArray());
+            if (IsLibrary(request)) _store.Functions.Add(request[request.Count - 1].ToArray());
+            else if (!request[0].Is("PING"u8)) throw Unknown(request); // a PING marks a place in the stream and does nothing
             _arguments.Count = first;
             _read += length;
             return;

@@ -97,14 +97,9 @@ public sealed partial class AppendLog
         try
         {
             // The instant: what is changed up to here is in the snapshot, and what is changed from here on is in the next file.
-            long position = _buffer.BeginPart();
-            if (_state == AppendLogState.On) _writer.Limit(position);
             rewrite.Snapshot = Snapshot.Begin(_store, rewrite.Target, () => _store.Options.RdbKeySaveDelay);
-            if (_state == AppendLogState.WaitsForRewrite)
-            {
-                _writer.Open(rewrite.NextFile!);
-                _store.Effects.Add(this);
-            }
+            if (_state == AppendLogState.On) _writer.Limit(rewrite.Snapshot.Position);
+            if (_state == AppendLogState.WaitsForRewrite) _writer.Open(rewrite.NextFile!);
         }
         catch
         {
@@ -281,7 +276,6 @@ public sealed partial class AppendLog
     private void DropTemporaryIncrement()
     {
         if (_state != AppendLogState.WaitsForRewrite) return;
-        _store.Effects.Remove(this);
         _writer.Close();
         _store.Log.Notice($"Removing the temp incr aof file {_directory.TemporaryIncrementName} in the background");
         _directory.Delete(_directory.TemporaryIncrementName);

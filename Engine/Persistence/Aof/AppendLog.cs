@@ -12,15 +12,14 @@ public enum AppendLogState
 }
 
 /// <summary>
-/// The append-only log of this silo, in Redis's own form: every effect as a RESP command, in the files that <see cref="AofDirectory"/> describes. Effects come in under their
-/// slots' gates and go to <see cref="LogBuffer"/>; <see cref="LogWriter"/> brings them to the disk, and says when replies may leave. This class switches it on and
-/// off, and has it rewritten.
+/// The append-only log of this silo, in Redis's own form: every effect as a RESP command, in the files that <see cref="AofDirectory"/> describes. <see cref="LogWriter"/> reads
+/// them from the <see cref="ReplicationLog"/>, brings them to the disk, and says when replies may leave. This class switches it on and off, and has it rewritten.
 /// </summary>
-public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDisposable
+public sealed partial class AppendLog : ICommittingLog, IDisposable
 {
     private readonly Store _store;
     private readonly AofDirectory _directory;
-    private readonly LogBuffer _buffer;
+    private readonly ReplicationLog _log;
     private readonly LogWriter _writer;
     private readonly SemaphoreSlim _changing = new(1, 1); // guards the manifest and the state
     private AofManifest _manifest = AofManifest.Empty;
@@ -35,8 +34,8 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
     {
         _store = store;
         _directory = new(store.Options);
-        _buffer = new(store.Options, store.Clock);
-        _writer = new(store, _buffer) { IsDiskBusy = () => store.SnapshotTurn.Current != SnapshotPurpose.None };
+        _log = store.Effects.Log;
+        _writer = new(store) { IsDiskBusy = () => store.SnapshotTurn.Current != SnapshotPurpose.None };
         store.Configuration.OnChange(["appendonly"], ApplyAppendOnlyAsync);
         store.Configuration.OnChange(["aof-disable-auto-gc"], ApplyAutoGcAsync);
         store.StatisticsReset += () => _writer.DelayedSyncs = 0;
@@ -55,7 +54,7 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
     public bool RepliesWait => _store.Options.AppendFsync == AppendFsync.Always && _state == AppendLogState.On;
 
     /// <inheritdoc/>
-    public long Appended => _buffer.Appended;
+    public long Appended => _log.Appended;
 
     /// <inheritdoc/>
     public long Committed => _writer.Committed;
@@ -73,10 +72,10 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
     public long LengthAtRewrite => _lengthAtRewrite;
 
     /// <summary>aof_buffer_length: how much is not written yet.</summary>
-    public long UnwrittenLength => _state == AppendLogState.Off ? 0 : Math.Max(0, _buffer.Appended - _writer.Written);
+    public long UnwrittenLength => _state == AppendLogState.Off ? 0 : _writer.PendingBytes;
 
     /// <summary>mem_aof_buffer: how much memory is taken by what is not on the disk yet.</summary>
-    public long BufferBytes => _state == AppendLogState.Off ? 0 : Math.Max(0, _buffer.Appended - _buffer.HeldFrom);
+    public long BufferBytes => _state == AppendLogState.Off ? 0 : Math.Max(0, _log.Appended - _writer.HeldFrom);
 
     /// <summary>aof_pending_bio_fsync</summary>
     public int PendingSyncs => _writer.IsSyncing ? 1 : 0;
@@ -105,12 +104,6 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
 
     /// <inheritdoc/>
     public void BeforeReply() => _writer.BeforeReply();
-
-    void IEffectConsumer.OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
-    {
-        if (_buffer.Append(effects, bytes)) _writer.Wake();
-        _writer.CheckRoom(_buffer.Appended);
-    }
 
     /// <summary>
     /// Loads the data from the log, at the server's start with appendonly yes; before that, takes over a log of one file if there is one. The caller keeps everybody else out
@@ -232,10 +225,8 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
         if (isNew) _directory.Save(manifest);
         log.Notice($"{(isNew ? "Creating" : "Opening")} AOF incr file {name} on server start");
         _manifest = manifest;
-        _buffer.BeginPart();
         _writer.Open(file);
         SetState(AppendLogState.On);
-        _store.Effects.Add(this);
         CountLengths();
     }
 
@@ -249,7 +240,7 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
     private async Task StopLoggingAsync()
     {
         await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
-        _store.Effects.Remove(this);
+        _writer.Stop();
         _store.SiloGate.ExitExclusive();
         if (_writer.Close() is { } reason) _store.Log.Warning($"Fail to fsync the AOF file: {reason}");
         SetState(AppendLogState.Off);

@@ -10,6 +10,7 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
     private readonly Lock _opening = new();
     private readonly WriteBehind _writeBehind = new();
     private IReadOnlyList<DatabaseCount> _databases = [];
+    private IReadOnlyList<byte[]> _libraries = [];
     private FileStream? _file;
     private RdbFileWriter? _writer;
 
@@ -20,7 +21,11 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
     public long Length { get; private set; }
 
     /// <inheritdoc/>
-    public void Expect(IReadOnlyList<DatabaseCount> databases) => _databases = databases;
+    public void Expect(IReadOnlyList<DatabaseCount> databases)
+    {
+        _databases = databases;
+        _libraries = store.Functions.Codes; // those of the instant, like the keys
+    }
 
     /// <inheritdoc/>
     public SnapshotChunk CreateChunk() => new RdbChunk(store.Options, _nowMs);
@@ -115,7 +120,7 @@ internal sealed class RdbSnapshotTarget(Store store, string path, bool isAofBase
         }
         _file = file;
         Volatile.Write(ref _writer, new(file, store.Options));
-        _writer.Begin(_nowMs, _usedMemory, isAofBase, store.Functions.Codes);
+        _writer.Begin(_nowMs, _usedMemory, isAofBase, _libraries);
         foreach (DatabaseCount count in _databases) _writer.Resize(count.Database, count.Keys, count.Expiring);
         return _writer;
     }

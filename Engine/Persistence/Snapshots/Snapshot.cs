@@ -100,6 +100,12 @@ internal sealed class Snapshot
     /// <summary>The number of its instant; 0 if it is one slot's.</summary>
     public long Instant { get; private init; }
 
+    /// <summary>
+    /// The instant as a position of the <see cref="ReplicationLog"/>: what was appended before is in the snapshot, and what comes from there on is not, and begins a part of the log that stands by itself. 0
+    /// if it is one slot's.
+    /// </summary>
+    public long Position { get; private init; }
+
     /// <summary>How many keys there were at the instant.</summary>
     public long Keys { get; private set; }
 
@@ -128,7 +134,7 @@ internal sealed class Snapshot
     public static Snapshot Begin(Store store, ISnapshotTarget target, Func<int>? keyDelay = null)
     {
         SlotTable slots = store.Slots;
-        var snapshot = new Snapshot(store, target) { Instant = slots.Instants.Latest + 1, KeyDelay = keyDelay };
+        var snapshot = new Snapshot(store, target) { Instant = slots.Instants.Latest + 1, Position = store.Effects.Log.BeginPart(), KeyDelay = keyDelay };
         var counts = new List<DatabaseCount>();
         for (int database = 0; database < slots.Databases; database++)
         {
