@@ -62,6 +62,9 @@ internal sealed class EngineHarness : IDisposable
     /// <summary>The effects so far, "NAME key argument…", without their slot; forgets them.</summary>
     public string[] TakeEffects() => [.. _recorder.TakeEffects().Select(effect => effect.ToString())];
 
+    /// <summary>Forgets the effects so far, unread: for tests that make very many.</summary>
+    public void ForgetEffects() => _recorder.ForgetEffects();
+
     /// <summary>The events so far, "name key" (with " @db" behind it for other databases than 0); forgets them.</summary>
     public string[] TakeEvents() => _recorder.TakeEvents();
 
@@ -129,6 +132,15 @@ internal sealed class EngineHarness : IDisposable
                 List<RecordedEffect> taken = _effects;
                 _effects = [];
                 return taken;
+            }
+        }
+
+        public void ForgetEffects()
+        {
+            lock (_lock)
+            {
+                _effects = [];
+                _reader.Release(_read = _reader.Log.Appended);
             }
         }
 

@@ -57,7 +57,7 @@ public sealed class AofRewriteTests
         {
             redis.Run("BGREWRITEAOF");
             await redis.Log.RewriteEnded.WaitAsync(TimeSpan.FromSeconds(60));
-            redis.Engine.TakeEffects();
+            redis.Engine.ForgetEffects();
         }
         await stop.CancelAsync();
         await Task.WhenAll(writers);
