@@ -325,7 +325,10 @@ public ref partial struct CommandContext
         Effects.End(slot, Session.Database, isShare: !isFirst);
     }
 
-    /// <summary>Gives the request itself as an effect that belongs to no slot. Where the order among such effects matters, the command runs alone.</summary>
+    /// <summary>
+    /// Gives the request itself as an effect that belongs to no slot. Where the order among such effects matters, the
+    /// command runs alone.
+    /// </summary>
     internal void EffectWithoutSlot()
     {
         if (BeginEffect(Count) is not { } words) return;

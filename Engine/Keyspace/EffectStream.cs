@@ -7,7 +7,10 @@ namespace OrleansRedis.Engine;
 /// <param name="Database">The logical database; <see cref="AnyDatabase"/> if that does not matter.</param>
 /// <param name="Start">Where its RESP frame starts in the unit's bytes.</param>
 /// <param name="Length">How long that frame is.</param>
-/// <param name="IsShare">It is another slot's share of the command that the effect before it in the unit gives too (FLUSHALL, FLUSHDB, SWAPDB): a log of all slots writes that once.</param>
+/// <param name="IsShare">
+/// It is another slot's share of the command that the effect before it in the unit gives too (FLUSHALL, FLUSHDB,
+/// SWAPDB): the log has that once.
+/// </param>
 public readonly record struct Effect(int Slot, long Epoch, long Sequence, int Database, int Start, int Length, bool IsShare = false)
 {
     /// <summary>In the place of a slot's number: the effect belongs to none.</summary>
@@ -46,13 +49,22 @@ public interface IKeyEventConsumer
 /// Where writes leave what they do: deterministic commands, not requests, for the log, and the events that tell of it.
 /// With nobody who reads the log it costs one field read per write.
 /// </summary>
-public sealed class EffectStream(ReplicationLog log)
+public sealed class EffectStream
 {
+    // Every command reads it, so it does not lie beside what every write changes in the log: the line would go from core to core.
+    private volatile bool _hasConsumers;
+
+    public EffectStream(ReplicationLog log)
+    {
+        Log = log;
+        log.OpenChanged = isOpen => _hasConsumers = isOpen;
+    }
+
     /// <summary>The effects, in one order.</summary>
-    public ReplicationLog Log { get; } = log;
+    public ReplicationLog Log { get; }
 
     /// <summary>Whether anyone reads the log, so that effects are worth writing down.</summary>
-    public bool HasConsumers => Log.IsOpen;
+    public bool HasConsumers => _hasConsumers;
 
     /// <summary>Who hears of keyspace events; null for nobody.</summary>
     public IKeyEventConsumer? KeyEvents { get; set; }

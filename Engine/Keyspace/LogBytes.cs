@@ -1,6 +1,8 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>A stretch of the <see cref="ReplicationLog"/>'s bytes, as one of its readers holds them, to be read by position.</summary>
+/// <summary>
+/// A stretch of the <see cref="ReplicationLog"/>'s bytes, as one of its readers holds them, to be read by position.
+/// </summary>
 public sealed class LogBytes
 {
     private readonly List<ReadOnlyMemory<byte>> _pieces = [];

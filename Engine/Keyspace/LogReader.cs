@@ -1,18 +1,23 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A reader of the <see cref="ReplicationLog"/>, with a cursor: the writer of the append-only file, the journal of a shared store, a replica. What lies behind <see cref="HeldFrom"/> stays in memory for it.
-/// One thread at a time moves the cursor.
+/// A reader of the <see cref="ReplicationLog"/>, with a cursor: the writer of the append-only file, the journal of a
+/// shared store, a replica. What lies behind <see cref="HeldFrom"/> stays in memory for it. One thread at a time moves
+/// the cursor.
 /// </summary>
 /// <param name="log">The log.</param>
-/// <param name="mostPending">If more bytes than this have been appended since <see cref="Done"/>, <see cref="OnBehind"/> is called.</param>
-/// <param name="mostHeld">If it would hold back more bytes than this, it is dropped instead; see <see cref="IsDropped"/>.</param>
+/// <param name="mostPending">
+/// If more bytes than this have been appended since <see cref="Done"/>, <see cref="OnBehind"/> is called.
+/// </param>
+/// <param name="mostHeld">
+/// If it would hold back more bytes than this, it is dropped instead; see <see cref="IsDropped"/>.
+/// </param>
 /// <param name="readsEffects">Whether it asks for <see cref="CollectEffects"/>.</param>
 public class LogReader(ReplicationLog log, long mostPending = long.MaxValue, long mostHeld = long.MaxValue, bool readsEffects = false)
 {
     private long _done;
     private long _heldFrom;
-    private long _end = long.MaxValue;
+    private long _end;
     private bool _isArmed;
 
     /// <summary>The log that it reads.</summary>
@@ -35,7 +40,9 @@ public class LogReader(ReplicationLog log, long mostPending = long.MaxValue, lon
     /// <summary>It lagged so far that what it would read next is gone: it has to begin anew.</summary>
     public bool IsDropped { get; internal set; }
 
-    /// <summary>The position up to which it reads; <see cref="long.MaxValue"/> as long as it follows the log.</summary>
+    /// <summary>
+    /// The position up to which it reads; <see cref="long.MaxValue"/> as long as it follows the log, 0 before.
+    /// </summary>
     public long End
     {
         get => Volatile.Read(ref _end);
@@ -44,6 +51,9 @@ public class LogReader(ReplicationLog log, long mostPending = long.MaxValue, lon
 
     /// <summary>How many bytes wait for it.</summary>
     public long PendingBytes => Math.Max(0, Math.Min(End, Log.Appended) - Done);
+
+    /// <summary>How many bytes are in memory for it.</summary>
+    public long HeldBytes => Math.Max(0, Math.Min(End, Log.Appended) - HeldFrom);
 
     internal long MostPending { get; } = mostPending;
 
@@ -57,11 +67,15 @@ public class LogReader(ReplicationLog log, long mostPending = long.MaxValue, lon
     }
 
     /// <summary>
-    /// Begins to follow the log at its end, which becomes the beginning of a part (<see cref="ReplicationLog.BeginPart"/>). Returns that position. Hold the silo gate exclusively if it has to be an instant.
+    /// Begins to follow the log at its end, which becomes the beginning of a part
+    /// (<see cref="ReplicationLog.BeginPart"/>). Returns that position. Hold the silo gate exclusively if it has to be
+    /// an instant.
     /// </summary>
     public long Follow() => Log.Follow(this);
 
-    /// <summary>Begins to follow the log at a position that was reached before. False if what came after that is not retained.</summary>
+    /// <summary>
+    /// Begins to follow the log at a position that was reached before. False if what came after that is not retained.
+    /// </summary>
     public bool TryFollow(long from) => Log.TryFollow(this, from);
 
     /// <summary>What is appended from now on is not for it. It may still read up to <see cref="End"/>.</summary>
@@ -73,21 +87,26 @@ public class LogReader(ReplicationLog log, long mostPending = long.MaxValue, lon
     /// <summary>Does not need what lies before this position any more.</summary>
     public void Release(long upTo) => Log.Release(this, upTo);
 
-    /// <summary>
-    /// The bytes between two positions that it holds; they do not change any more.
-    /// </summary>
+    /// <summary>The bytes between two positions that it holds; they do not change any more.</summary>
     /// <param name="from">The first position.</param>
     /// <param name="to">The position after the last.</param>
     /// <param name="into">Receives them, in pieces.</param>
-    /// <param name="withTimes">Whether the annotations of aof-timestamp-enabled are to stand between them, which have no positions. One that belongs to the unit at <paramref name="to"/> does not.</param>
+    /// <param name="withTimes">
+    /// Whether the annotations of aof-timestamp-enabled are to stand between them, which have no positions. One that
+    /// belongs to the unit at <paramref name="to"/> does not.
+    /// </param>
     public void Collect(long from, long to, List<ReadOnlyMemory<byte>> into, bool withTimes = false) => Log.Collect(from, to, into, withTimes);
 
     /// <summary>
-    /// The effects of the units that end after a position, in order and of whole units only: at least <paramref name="least"/> of them if there are so many. They do not change any more.
+    /// The effects of the units that end after a position, in order and of whole units only: at least
+    /// <paramref name="least"/> of them if there are so many. They do not change any more.
     /// </summary>
     public void CollectEffects(long from, int least, List<ReadOnlyMemory<LoggedEffect>> into) => Log.CollectEffects(from, least, into);
 
-    /// <summary>Has <see cref="OnAppended"/> called with the next unit, unless something was appended after <paramref name="position"/>: then this is false.</summary>
+    /// <summary>
+    /// Has <see cref="OnAppended"/> called with the next unit, unless something was appended after
+    /// <paramref name="position"/>: then this is false.
+    /// </summary>
     public bool TryArm(long position) => Log.TryArm(this, position);
 
     internal void Begin(long position)
@@ -99,12 +118,17 @@ public class LogReader(ReplicationLog log, long mostPending = long.MaxValue, lon
 
     internal bool Disarm() => Volatile.Read(ref _isArmed) && Interlocked.Exchange(ref _isArmed, false);
 
-    /// <summary>Something was appended; see <see cref="TryArm"/>. Called under the gates of slots: must be quick, and must not call back.</summary>
+    /// <summary>
+    /// Something was appended; see <see cref="TryArm"/>. Called under the gates of slots: must be quick, and must not
+    /// call back.
+    /// </summary>
     protected internal virtual void OnAppended()
     {
     }
 
-    /// <summary>More waits than should. Called with each unit as long as that is so, under the gates of slots: must be quick.</summary>
+    /// <summary>
+    /// More waits than should. Called with each unit as long as that is so, under the gates of slots: must be quick.
+    /// </summary>
     protected internal virtual void OnBehind()
     {
     }

@@ -7,24 +7,32 @@ namespace OrleansRedis.Engine;
 /// <param name="Epoch">The slot's epoch.</param>
 /// <param name="Sequence">Its number within slot and epoch.</param>
 /// <param name="Database">The logical database; <see cref="Effect.AnyDatabase"/> if that does not matter.</param>
-/// <param name="IsShare">It is another slot's share of the command before it, and means the same bytes; see <see cref="Effect"/>.</param>
+/// <param name="IsShare">
+/// It is another slot's share of the command before it, and means the same bytes; see <see cref="Effect"/>.
+/// </param>
 /// <param name="Position">The position of its RESP frame.</param>
 /// <param name="Length">The length of that frame in bytes.</param>
-/// <param name="UnitEnd">The position after the unit that it is part of: the same for all effects of one unit, and for no others.</param>
+/// <param name="UnitEnd">
+/// The position after the unit that it is part of: the same for all effects of one unit, and for no others.
+/// </param>
 public readonly record struct LoggedEffect(int Slot, long Epoch, long Sequence, int Database, bool IsShare, long Position, int Length, long UnitEnd);
 
 /// <summary>
-/// What this silo's writes do, in memory and in one order: the stream of commands that a replica is sent and an append-only file holds. Every unit of effects is appended once, under the
-/// gates of its slots; whoever makes it durable or passes it on reads it from here, with a cursor of its own (<see cref="LogReader"/>).
+/// What this silo's writes do, in memory and in one order: the stream of commands that a replica is sent and an
+/// append-only file holds. Every unit of effects is appended once, under the gates of its slots; whoever makes it
+/// durable or passes it on reads it from here, with a cursor of its own (<see cref="LogReader"/>).
 /// <para>
-/// <b>Positions.</b> A place in the log is the number of bytes appended before it since the process began: the replication offset. Fsync waits, commits of a shared store and the instants of
-/// snapshots are positions too. So what is in the stream is what counts, as in Redis: SELECT where the database changes, MULTI and EXEC around a unit of several commands.
-/// With SELECT in the stream any file or replica may begin at a position that <see cref="BeginPart"/> has returned, its bytes need no rewriting on the way, and equal offsets mean equal bytes. What
-/// only a file has (aof-timestamp-enabled) is not in the stream; see <see cref="LogReader.Collect"/>.
+/// <b>Positions.</b> A place in the log is the number of bytes appended before it since the process began: the
+/// replication offset. Fsync waits, commits of a shared store and the instants of snapshots are positions too. So what
+/// is in the stream is what counts, as in Redis: SELECT where the database changes, MULTI and EXEC around a unit of
+/// several commands. With SELECT in the stream any file or replica may begin at a position that <see cref="BeginPart"/>
+/// has returned, its bytes need no rewriting on the way, and equal offsets mean equal bytes. What only a file has
+/// (aof-timestamp-enabled) is not in the stream; see <see cref="LogReader.Collect"/>.
 /// </para>
 /// <para>
-/// <b>Memory.</b> Bytes stay as long as a reader holds them or <see cref="Retain"/> keeps them. A reader that lags further than it may is dropped, and told so. With no reader and nothing to retain nothing
-/// is appended, positions stand still, and a write pays for one look at <see cref="IsOpen"/>.
+/// <b>Memory.</b> Bytes stay as long as a reader holds them or <see cref="Retain"/> keeps them. A reader that lags
+/// further than it may is dropped, and told so. With no reader and nothing to retain nothing is appended, positions
+/// stand still, and a write pays for one look at <see cref="EffectStream.HasConsumers"/>.
 /// </para>
 /// </summary>
 public sealed class ReplicationLog(ServerOptions options, Clock clock)
@@ -34,7 +42,10 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     /// <summary>How many effects one block of the index describes.</summary>
     private const int BlockEffects = 1024;
 
-    /// <summary>Chunks kept for use again. Under load a second's worth of the log is here; see <see cref="Trim"/> for the time after that.</summary>
+    /// <summary>
+    /// Chunks kept for use again. Under load a second's worth of the log is here; see <see cref="Trim"/> for the time
+    /// after that.
+    /// </summary>
     private const int MostSpare = 512;
 
     private SlotGate _gate;                          // guards everything here; held for a few copies
@@ -46,7 +57,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     private Block? _lastBlock;                       // of _index
     private LogReader[] _followers = [];             // who reads what is appended from now on; replaced, never changed
     private LogReader[] _holders = [];               // who holds bytes back: the followers, and those that read up to their end
-    private volatile bool _isOpen;
+    private bool _isOpen;
     private bool _isIndexed;
     private bool _isSuspended;
     private bool _wakes;                             // a reader has gone to sleep
@@ -57,13 +68,18 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     private int _leastSpare;
     private long _timestamp;
 
-    /// <summary>Whether what writes do is appended, so that it is worth writing down.</summary>
-    public bool IsOpen => _isOpen;
+    /// <summary>
+    /// Hears whether what writes do is appended, so that it is worth writing down; called when that changes, under the
+    /// log's gate.
+    /// </summary>
+    internal Action<bool>? OpenChanged { get; set; }
 
     /// <summary>The position after everything appended so far; only grows.</summary>
     public long Appended => Volatile.Read(ref _appended);
 
-    /// <summary>The position of the first byte that whoever comes anew can have; <see cref="Appended"/> if there is none.</summary>
+    /// <summary>
+    /// The position of the first byte that whoever comes anew can have; <see cref="Appended"/> if there is none.
+    /// </summary>
     public long RetainedFrom
     {
         get
@@ -78,8 +94,9 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     private long Oldest => _retainedBytes == 0 || !_chunks.TryPeek(out Chunk? first) ? _appended : Math.Max(_retainedFrom, first.Start);
 
     /// <summary>
-    /// Keeps at least the last <paramref name="bytes"/> bytes, whether or not anyone reads them (repl-backlog-size), for readers that went away and come back with the position that they had reached. 0 ends
-    /// that. What was appended before nobody could rely on it is not offered.
+    /// Keeps at least the last <paramref name="bytes"/> bytes, whether or not anyone reads them (repl-backlog-size),
+    /// for readers that went away and come back with the position that they had reached. 0 ends that. What was appended
+    /// before nobody could rely on it is not offered.
     /// </summary>
     public void Retain(long bytes)
     {
@@ -91,7 +108,10 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         _gate.Exit();
     }
 
-    /// <summary>Copies bytes from a position on, as many as fit and are there. False if that position is not in memory any more, or not yet appended.</summary>
+    /// <summary>
+    /// Copies bytes from a position on, as many as fit and are there. False if that position is not in memory any more,
+    /// or not yet appended.
+    /// </summary>
     public bool TryReadAt(long position, Span<byte> into, out int count)
     {
         _gate.Enter();
@@ -112,8 +132,9 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     }
 
     /// <summary>
-    /// What is appended from here on can stand by itself, in a file of its own or with a replica that has loaded a snapshot: it begins with SELECT. Returns the position. With the silo gate held exclusively
-    /// this is an instant: everything done so far is before the position, and everything else behind it.
+    /// What is appended from here on can stand by itself, in a file of its own or with a replica that has loaded a
+    /// snapshot: it begins with SELECT. Returns the position. With the silo gate held exclusively this is an instant:
+    /// everything done so far is before the position, and everything else behind it.
     /// </summary>
     public long BeginPart()
     {
@@ -124,8 +145,8 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     }
 
     /// <summary>
-    /// Appends a PING, which changes nothing, and returns the position after it: one that no earlier reading of <see cref="Appended"/> has returned, if the log is open. Redis's own stream has such PINGs
-    /// too.
+    /// Appends a PING, which changes nothing, and returns the position after it: one that no earlier reading of
+    /// <see cref="Appended"/> has returned, if the log is open. Redis's own stream has such PINGs too.
     /// </summary>
     public long AppendPing()
     {
@@ -134,8 +155,9 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     }
 
     /// <summary>
-    /// Appends a unit: its effects in order, between MULTI and EXEC if they are several commands, with SELECT where the database changes. Called while the gates of all its slots are held, so a slot's
-    /// effects are here in their order; units of different slots may be appended by different threads.
+    /// Appends a unit: its effects in order, between MULTI and EXEC if they are several commands, with SELECT where the
+    /// database changes. Called while the gates of all its slots are held, so a slot's effects are here in their order;
+    /// units of different slots may be appended by different threads.
     /// </summary>
     /// <returns>The position after it.</returns>
     internal long Append(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
@@ -240,6 +262,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         Stop(reader);
         _gate.Enter();
         _holders = [.. _holders.Where(other => other != reader)];
+        reader.HeldFrom = reader.End;
         TrimChunks();
         _gate.Exit();
     }
@@ -312,7 +335,10 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         _gate.Exit();
     }
 
-    /// <summary>The last position, not after this one, at which a unit ends, as far as is known; at least <paramref name="least"/>.</summary>
+    /// <summary>
+    /// The last position, not after this one, at which a unit ends, as far as is known; at least
+    /// <paramref name="least"/>.
+    /// </summary>
     internal long WholeBefore(long position, long least)
     {
         _gate.Enter();
@@ -347,7 +373,9 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         bool wasOpen = _isOpen;
         _isOpen = !_isSuspended && (_followers.Length != 0 || _retainedBytes != 0);
         _isIndexed = _followers.Any(static reader => reader.ReadsEffects);
-        if (_isOpen && !wasOpen) _retainedFrom = _appended; // what was done meanwhile is missing
+        if (_isOpen == wasOpen) return;
+        if (_isOpen) _retainedFrom = _appended; // what was done meanwhile is missing
+        OpenChanged?.Invoke(_isOpen);
     }
 
     /// <summary>Remembers that this second has begun, for files that tell the time.</summary>
@@ -380,7 +408,8 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
                 at = frame + effect.Length;
             }
             if (_lastBlock is null || _lastBlock.Count == BlockEffects) _index.Enqueue(_lastBlock = new());
-            _lastBlock.Effects[_lastBlock.Count++] = new(effect.Slot, effect.Epoch, effect.Sequence, effect.Database, effect.IsShare, frame, effect.Length, end);
+            _lastBlock.Effects[_lastBlock.Count++] =
+                new(effect.Slot, effect.Epoch, effect.Sequence, effect.Database, effect.IsShare, frame, effect.Length, end);
         }
     }
 

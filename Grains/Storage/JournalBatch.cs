@@ -3,7 +3,10 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Grains.Storage;
 
-/// <summary>Units of effects, as they lie in the log, to be appended to the store in one transaction. The journal's loop alone uses it.</summary>
+/// <summary>
+/// Units of effects, as they lie in the log, to be appended to the store in one transaction. The journal's loop alone
+/// uses it.
+/// </summary>
 internal sealed class JournalBatch
 {
     /// <summary>A batch that is at least so large, in bytes or effects, is not added to.</summary>
@@ -17,7 +20,8 @@ internal sealed class JournalBatch
     public long End { get; private set; }
 
     /// <summary>
-    /// Takes the units behind a position of the log: all that there are, or as many as make a large batch. Effects that belong to no slot are passed over: no slot's history has them.
+    /// Takes the units behind a position of the log: all that there are, or as many as make a large batch. Effects that
+    /// belong to no slot are passed over: no slot's history has them.
     /// </summary>
     public void Take(LogReader reader, long from)
     {
@@ -40,8 +44,8 @@ internal sealed class JournalBatch
     }
 
     /// <summary>
-    /// The batch as one record for each slot. A unit in which a lost slot takes part is left out as a whole, since it can only be stored as a whole; then
-    /// its other slots hold what is not stored, and are lost as well.
+    /// The batch as one record for each slot. A unit in which a lost slot takes part is left out as a whole, since it
+    /// can only be stored as a whole; then its other slots hold what is not stored, and are lost as well.
     /// </summary>
     /// <param name="lost">Slots with the epoch in which they are lost; those that are lost for this are added.</param>
     /// <param name="left">Of units left out, the positions after them.</param>

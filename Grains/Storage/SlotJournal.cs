@@ -4,9 +4,11 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// Appends what this silo's slots do to a shared store. A loop in the background reads what has gathered in the <see cref="ReplicationLog"/>, and appends it, one transaction after the other and never a
-/// part of a unit, so the store holds what slots did in its order, and all or nothing of what concerns several. Positions are the log's. Effects that belong to no slot (PUBLISH, FUNCTION FLUSH) are passed
-/// over, since no slot's history has them: their positions count as committed once everything before them is.
+/// Appends what this silo's slots do to a shared store. A loop in the background reads what has gathered in the
+/// <see cref="ReplicationLog"/>, and appends it, one transaction after the other and never a part of a unit, so the store
+/// holds what slots did in its order, and all or nothing of what concerns several. Positions are the log's. Effects that
+/// belong to no slot (PUBLISH, FUNCTION FLUSH) are passed over, since no slot's history has them: their positions count as
+/// committed once everything before them is.
 /// <para>
 /// <b>When.</b> With appendfsync always as soon as the transaction before has ended: everything that came meanwhile goes into the next one, and replies wait for it. Otherwise
 /// <see cref="Linger"/> after the first unit, so that less than a second's work is at risk.
@@ -317,7 +319,8 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     {
         if (_left.Count == 0) return;
         WithdrawLost();
-        // Whatever was done before this moment may have been done in a lost slot, or have seen what was; what is done after it was not. So it must have a position of its own.
+        // Whatever was done before this moment may have been done in a lost slot, or have seen what was; what is done after
+        // it was not. So the moment needs a position of its own.
         long last = Log.Appended, now = Math.Max(Log.AppendPing(), last + 1);
         lock (_lock)
         {

@@ -69,7 +69,8 @@ public sealed class ReplicationLogTests
             seen.Add($"{effect.Database}:{text[..Math.Min(text.Length, 8)]}{(effect.IsShare ? "+" : "")}");
             Assert.Equal(effect.Slot == Effect.NoSlot, effect.Sequence == 0);
         }
-        Assert.Equal(["0:SET 0 v", "0:SET 1 v", "0:SET 2 v", "2:SET x xx", "2:SET a 1", "2:SET b 2", "2:FLUSHALL", "2:FLUSHALL+"], seen[..8].Select(text => text));
+        Assert.Equal(
+            ["0:SET 0 v", "0:SET 1 v", "0:SET 2 v", "2:SET x xx", "2:SET a 1", "2:SET b 2", "2:FLUSHALL", "2:FLUSHALL+"], seen[..8]);
         Assert.Equal("-1:FUNCTION", seen[^1]);
         Assert.Equal(4 + 1 + 1 + 1, runs.SelectMany(run => run.ToArray()).Select(effect => effect.UnitEnd).Distinct().Count());
     }
@@ -229,7 +230,11 @@ public sealed class ReplicationLogTests
         await Task.WhenAll(Enumerable.Range(0, 4).Select(writer => Task.Run(async () =>
         {
             EngineClient client = redis.NewClient();
-            for (int i = 0; i < 2000; i++) await client.RunAsync(i % 3 == 0 ? ["MSET", $"a{writer}", $"{i}", $"b{writer}", $"{i}"] : ["SET", $"c{writer}", $"{i}"]);
+            for (int i = 0; i < 2000; i++)
+            {
+                string[] command = i % 3 == 0 ? ["MSET", $"a{writer}", $"{i}", $"b{writer}", $"{i}"] : ["SET", $"c{writer}", $"{i}"];
+                await client.RunAsync(command);
+            }
         })));
         var runs = new List<ReadOnlyMemory<LoggedEffect>>();
         reader.CollectEffects(start, int.MaxValue, runs);
@@ -260,7 +265,12 @@ public sealed class ReplicationLogTests
     private static void Run(Store store, params string[] words)
     {
         OwnedRequest request = OwnedRequest.Of([.. words.Select(word => (ReadOnlyMemory<byte>)Encoding.Latin1.GetBytes(word))]);
-        var call = new CommandContext(store, new Session(), new RespWriter()) { Command = EngineHarness.Commands.Resolve(request.Request)!, Request = request.Request, NowMs = store.Clock.NowMs };
+        var call = new CommandContext(store, new Session(), new RespWriter())
+        {
+            Command = EngineHarness.Commands.Resolve(request.Request)!,
+            Request = request.Request,
+            NowMs = store.Clock.NowMs,
+        };
         Assert.Equal(Outcome.Done, store.Execute(ref call).Outcome);
     }
 

@@ -75,7 +75,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     public long UnwrittenLength => _state == AppendLogState.Off ? 0 : _writer.PendingBytes;
 
     /// <summary>mem_aof_buffer: how much memory is taken by what is not on the disk yet.</summary>
-    public long BufferBytes => _state == AppendLogState.Off ? 0 : Math.Max(0, _log.Appended - _writer.HeldFrom);
+    public long BufferBytes => _state == AppendLogState.Off ? 0 : _writer.HeldBytes;
 
     /// <summary>aof_pending_bio_fsync</summary>
     public int PendingSyncs => _writer.IsSyncing ? 1 : 0;

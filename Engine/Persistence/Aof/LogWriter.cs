@@ -379,8 +379,8 @@ internal sealed class LogWriter : LogReader, IDisposable
         }
         catch (LogFileException failure)
         {
-            // At most this much of the log has been written: with annotations among it, less.
-            FailWriting(failure.Message, Log.WholeBefore(from + at - begin, from));
+            long written = at - begin - Log.TimesLength(from, to); // at least so many bytes of the log
+            FailWriting(failure.Message, Log.WholeBefore(from + written, from));
             return false;
         }
         finally

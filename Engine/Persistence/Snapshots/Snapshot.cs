@@ -101,8 +101,8 @@ internal sealed class Snapshot
     public long Instant { get; private init; }
 
     /// <summary>
-    /// The instant as a position of the <see cref="ReplicationLog"/>: what was appended before is in the snapshot, and what comes from there on is not, and begins a part of the log that stands by itself. 0
-    /// if it is one slot's.
+    /// The instant as a position of the <see cref="ReplicationLog"/>: what was appended before is in the snapshot, and what
+    /// comes from there on is not, and begins a part of the log that stands by itself. 0 if it is one slot's.
     /// </summary>
     public long Position { get; private init; }
 
