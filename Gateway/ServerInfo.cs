@@ -187,7 +187,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("master_failover_state", "no-failover");
         Field("master_replid", server.ReplicationId);
         Field("master_replid2", new string('0', 40));
-        Field("master_repl_offset", 0);
+        Field("master_repl_offset", Store.Effects.Log.Appended);
         Field("second_repl_offset", -1);
         Field("repl_backlog_active", 0);
         Field("repl_backlog_size", 0);

@@ -344,6 +344,17 @@ public ref partial struct CommandContext
         Effects.End(slot, Session.Database, isShare: !isFirst);
     }
 
+    /// <summary>
+    /// Gives the request itself as an effect that belongs to no slot. Where the order among such effects matters, the
+    /// command runs alone.
+    /// </summary>
+    internal void EffectWithoutSlot()
+    {
+        if (BeginEffect(Count) is not { } words) return;
+        for (int i = 0; i < Count; i++) words.BulkString(Request[i]);
+        Effects.EndWithoutSlot();
+    }
+
     /// <summary>An effect of two words. See <see cref="BeginEffect"/>.</summary>
     internal void Effect(Keyspace keyspace, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> key)
     {

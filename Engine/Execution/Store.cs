@@ -55,6 +55,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         Commands = commands;
         Options = options;
         Clock = new(time);
+        Effects = new(new(Options, Clock));
         Slots = new(Options.Databases);
         ActiveExpiry = new(this);
         Eviction = new(this);
@@ -69,7 +70,8 @@ public sealed partial class Store : ILogOwner, IDisposable
 
     public SlotTable Slots { get; }
 
-    public EffectStream Effects { get; } = new();
+    /// <summary>What writes do.</summary>
+    public EffectStream Effects { get; }
 
     /// <summary>What the operator is told.</summary>
     public ServerLog Log { get; } = new();

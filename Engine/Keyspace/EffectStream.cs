@@ -1,24 +1,23 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>Where in a unit's bytes one effect lies, and whose it is.</summary>
-/// <param name="Slot">The slot it changes.</param>
+/// <param name="Slot">The slot it changes; <see cref="NoSlot"/> if it belongs to none (PUBLISH, FUNCTION FLUSH).</param>
 /// <param name="Epoch">The slot's epoch.</param>
-/// <param name="Sequence">Its number within slot and epoch, from 1 without gaps.</param>
-/// <param name="Database">The logical database.</param>
+/// <param name="Sequence">Its number within slot and epoch, from 1 without gaps; without a slot there is none.</param>
+/// <param name="Database">The logical database; <see cref="AnyDatabase"/> if that does not matter.</param>
 /// <param name="Start">Where its RESP frame starts in the unit's bytes.</param>
 /// <param name="Length">How long that frame is.</param>
-/// <param name="IsShare">It is another slot's share of the command that the effect before it in the unit gives too (FLUSHALL, FLUSHDB, SWAPDB): a log of all slots writes that once.</param>
-public readonly record struct Effect(int Slot, long Epoch, long Sequence, int Database, int Start, int Length, bool IsShare = false);
-
-/// <summary>Consumes what writes do: the append log, replication.</summary>
-public interface IEffectConsumer
+/// <param name="IsShare">
+/// It is another slot's share of the command that the effect before it in the unit gives too (FLUSHALL, FLUSHDB,
+/// SWAPDB): the log has that once.
+/// </param>
+public readonly record struct Effect(int Slot, long Epoch, long Sequence, int Database, int Start, int Length, bool IsShare = false)
 {
-    /// <summary>
-    /// One atomic unit of effects, in order: what one command, or one transaction, did. Called while the gates of all its slots
-    /// are held, so a slot's effects arrive in their order; units of different slots may arrive at the same time on different threads.
-    /// Must be quick, must copy what it keeps, and must not call back.
-    /// </summary>
-    void OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes);
+    /// <summary>In the place of a slot's number: the effect belongs to none.</summary>
+    public const int NoSlot = -1;
+
+    /// <summary>In the place of a database's number: the effect means the same in each.</summary>
+    public const int AnyDatabase = -1;
 }
 
 /// <summary>The classes of keyspace events, with the letters of notify-keyspace-events.</summary>
@@ -47,65 +46,28 @@ public interface IKeyEventConsumer
 }
 
 /// <summary>
-/// What every write on this silo does, as deterministic commands (DESIGN: effects, not requests), and the events that tell of it.
-/// With no consumer it costs one field read per write.
+/// Where writes leave what they do: deterministic commands, not requests, for the log, and the events that tell of it.
+/// With nobody who reads the log it costs one field read per write.
 /// </summary>
 public sealed class EffectStream
 {
-    private readonly Lock _changing = new();
-    private volatile IEffectConsumer[] _consumers = [];
-    private IEffectConsumer[]? _suspended;
+    // Every command reads it, so it does not lie beside what every write changes in the log: the line would go from core to core.
+    private volatile bool _hasConsumers;
 
-    /// <summary>Whether anyone listens, so that effects are worth writing down.</summary>
-    public bool HasConsumers => _consumers.Length != 0;
+    public EffectStream(ReplicationLog log)
+    {
+        Log = log;
+        log.OpenChanged = isOpen => _hasConsumers = isOpen;
+    }
+
+    /// <summary>The effects, in one order.</summary>
+    public ReplicationLog Log { get; }
+
+    /// <summary>Whether anyone reads the log, so that effects are worth writing down.</summary>
+    public bool HasConsumers => _hasConsumers;
 
     /// <summary>Who hears of keyspace events; null for nobody.</summary>
     public IKeyEventConsumer? KeyEvents { get; set; }
-
-    /// <summary>Adds a consumer. It sees whole units from some instant on; take the silo gate exclusively to fix that instant.</summary>
-    public void Add(IEffectConsumer consumer)
-    {
-        lock (_changing)
-        {
-            if (_suspended is null) _consumers = [.. _consumers, consumer];
-            else _suspended = [.. _suspended, consumer];
-        }
-    }
-
-    /// <summary>Removes a consumer; a unit may still be on its way to it.</summary>
-    public void Remove(IEffectConsumer consumer)
-    {
-        lock (_changing)
-        {
-            _consumers = [.. _consumers.Where(other => other != consumer)];
-            _suspended = _suspended is null ? null : [.. _suspended.Where(other => other != consumer)];
-        }
-    }
-
-    /// <summary>What is done from here on is nobody's business, as it has been told before: a log is loaded.</summary>
-    internal void Suspend()
-    {
-        lock (_changing)
-        {
-            _suspended = _consumers;
-            _consumers = [];
-        }
-    }
-
-    /// <summary>Ends <see cref="Suspend"/>.</summary>
-    internal void Resume()
-    {
-        lock (_changing)
-        {
-            _consumers = _suspended ?? _consumers;
-            _suspended = null;
-        }
-    }
-
-    internal void Publish(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
-    {
-        foreach (IEffectConsumer consumer in _consumers) consumer.OnUnit(effects, bytes);
-    }
 }
 
 /// <summary>Gathers the effects of one unit (a command, a transaction) until its end, inside the gates. One per executing thread of control, reused.</summary>
@@ -130,6 +92,9 @@ public sealed class EffectUnit
     internal void End(Slot slot, int database, bool isShare = false) =>
         _effects.Add(new(slot.Number, slot.Epoch, ++slot.Sequence, database, _start, _bytes.Length - _start, isShare));
 
+    /// <summary>Ends an effect that belongs to no slot.</summary>
+    internal void EndWithoutSlot() => _effects.Add(new(Effect.NoSlot, 0, 0, Effect.AnyDatabase, _start, _bytes.Length - _start));
+
     internal void AddFrame(Slot slot, int database, ReadOnlySpan<byte> frame)
     {
         _start = _bytes.Length;
@@ -140,7 +105,7 @@ public sealed class EffectUnit
     internal void PublishTo(EffectStream stream)
     {
         if (_effects.Count == 0) return;
-        stream.Publish(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_effects), _bytes.Written);
+        stream.Log.Append(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_effects), _bytes.Written);
         _effects.Clear();
         _bytes.Clear();
     }

@@ -3,71 +3,66 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Grains.Storage;
 
-/// <summary>Units of effects as they came, to be appended in one transaction. Filled under the journal's lock, then read by its loop alone.</summary>
+/// <summary>
+/// Units of effects, as they lie in the log, to be appended to the store in one transaction. The journal's loop alone
+/// uses it.
+/// </summary>
 internal sealed class JournalBatch
 {
-    /// <summary>A buffer beyond this, which one enormous unit has needed, is not kept for the next batch.</summary>
-    private const int LargestKept = 16 << 20;
+    /// <summary>A batch that is at least so large, in bytes or effects, is not added to.</summary>
+    internal const int LargeBatch = 8 << 20, ManyEffects = 32 * 1024;
 
-    private readonly List<Entry> _entries = [];
-    private byte[] _bytes = new byte[4096];
-
-    /// <summary>Bytes of all effects.</summary>
-    public int Length { get; private set; }
+    private readonly List<LoggedEffect> _effects = [];
+    private readonly List<ReadOnlyMemory<LoggedEffect>> _runs = [];
+    private readonly LogBytes _bytes = new();
 
     /// <summary>The position after its last unit.</summary>
-    public long Last { get; private set; }
+    public long End { get; private set; }
 
-    /// <summary>When its first unit came, in <see cref="System.Diagnostics.Stopwatch"/> ticks.</summary>
-    public long Since { get; private set; }
-
-    public int Effects => _entries.Count;
-
-    public bool IsEmpty => _entries.Count == 0;
-
-    public void Add(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes, long position, long now)
+    /// <summary>
+    /// Takes the units behind a position of the log: all that there are, or as many as make a large batch. Effects that
+    /// belong to no slot are passed over: no slot's history has them.
+    /// </summary>
+    public void Take(LogReader reader, long from)
     {
-        if (IsEmpty) Since = now;
-        if (_bytes.Length - Length < bytes.Length) Array.Resize(ref _bytes, (int)Math.Min(Array.MaxLength, Math.Max(_bytes.Length * 2L, (long)Length + bytes.Length)));
-        bytes.CopyTo(_bytes.AsSpan(Length));
-        int first = _entries.Count;
-        CollectionsMarshal.SetCount(_entries, first + effects.Length);
-        Span<Entry> room = CollectionsMarshal.AsSpan(_entries)[first..];
-        for (int i = 0; i < effects.Length; i++)
+        _effects.Clear();
+        reader.CollectEffects(from, ManyEffects, _runs);
+        End = from;
+        foreach (ReadOnlyMemory<LoggedEffect> run in _runs)
         {
-            ref readonly Effect effect = ref effects[i];
-            room[i] = new(effect.Slot, effect.Epoch, effect.Sequence, effect.Database, Length + effect.Start, effect.Length, position);
+            if (!TryAdd(run.Span, from)) break;
         }
-        Length += bytes.Length;
-        Last = position;
+        _runs.Clear();
+        _bytes.Collect(reader, from, End);
     }
 
+    /// <summary>Forgets what it holds.</summary>
     public void Clear()
     {
-        _entries.Clear();
-        Length = 0;
-        if (_bytes.Length > LargestKept) _bytes = new byte[4096];
+        _effects.Clear();
+        _bytes.Clear();
     }
 
     /// <summary>
-    /// The batch as one record for each slot. A unit in which a lost slot takes part is left out as a whole, since it can only be stored as a whole; then
-    /// its other slots hold what is not stored, and are lost as well.
+    /// The batch as one record for each slot. A unit in which a lost slot takes part is left out as a whole, since it
+    /// can only be stored as a whole; then its other slots hold what is not stored, and are lost as well.
     /// </summary>
     /// <param name="lost">Slots with the epoch in which they are lost; those that are lost for this are added.</param>
-    /// <param name="left">Positions of units left out.</param>
+    /// <param name="left">Of units left out, the positions after them.</param>
     public List<SlotRecord> ToRecords(HashSet<SlotClaim> lost, List<long> left)
     {
-        if (lost.Count != 0) CollectionsMarshal.SetCount(_entries, LeaveOut(CollectionsMarshal.AsSpan(_entries), lost, left));
-        Span<Entry> entries = CollectionsMarshal.AsSpan(_entries);
+        if (lost.Count != 0) CollectionsMarshal.SetCount(_effects, LeaveOut(CollectionsMarshal.AsSpan(_effects), lost, left));
+        Span<LoggedEffect> effects = CollectionsMarshal.AsSpan(_effects);
         // How long each slot's record is, then the records one after the other in one array.
         var builders = new Dictionary<SlotClaim, Builder>();
-        foreach (ref readonly Entry entry in entries)
+        foreach (ref readonly LoggedEffect effect in effects)
         {
-            ref Builder builder = ref CollectionsMarshal.GetValueRefOrAddDefault(builders, new(entry.Slot, entry.Epoch), out bool known);
-            if (!known) builder.First = entry.Sequence;
-            builder.Length += SelectLength(builder.Database, entry.Database) + entry.Length;
-            builder.Database = entry.Database;
-            builder.Last = entry.Sequence;
+            ref Builder builder = ref CollectionsMarshal.GetValueRefOrAddDefault(builders, new(effect.Slot, effect.Epoch), out bool known);
+            if (!known) builder.First = effect.Sequence;
+            if (builder.Database != effect.Database) builder.Length += SelectCommand.LengthOf(effect.Database);
+            builder.Length += effect.Length;
+            builder.Database = effect.Database;
+            builder.Last = effect.Sequence;
         }
         int total = 0;
         foreach (SlotClaim key in builders.Keys)
@@ -78,13 +73,13 @@ internal sealed class JournalBatch
             total += builder.Length;
         }
         byte[] all = GC.AllocateUninitializedArray<byte>(total);
-        foreach (ref readonly Entry entry in entries)
+        foreach (ref readonly LoggedEffect effect in effects)
         {
-            ref Builder builder = ref CollectionsMarshal.GetValueRefOrNullRef(builders, new(entry.Slot, entry.Epoch));
-            builder.At += WriteSelect(builder.Database, entry.Database, all.AsSpan(builder.At));
-            builder.Database = entry.Database;
-            _bytes.AsSpan(entry.Start, entry.Length).CopyTo(all.AsSpan(builder.At));
-            builder.At += entry.Length;
+            ref Builder builder = ref CollectionsMarshal.GetValueRefOrNullRef(builders, new(effect.Slot, effect.Epoch));
+            if (builder.Database != effect.Database) builder.At += SelectCommand.Write(effect.Database, all.AsSpan(builder.At));
+            builder.Database = effect.Database;
+            _bytes.CopyTo(effect.Position, all.AsSpan(builder.At, effect.Length));
+            builder.At += effect.Length;
         }
         var records = new List<SlotRecord>(builders.Count);
         foreach ((SlotClaim key, Builder builder) in builders)
@@ -92,44 +87,38 @@ internal sealed class JournalBatch
         return records;
     }
 
+    /// <summary>Adds effects; false if the batch is large enough before all of them are in.</summary>
+    private bool TryAdd(ReadOnlySpan<LoggedEffect> effects, long from)
+    {
+        foreach (ref readonly LoggedEffect effect in effects)
+        {
+            bool isLarge = effect.UnitEnd - from > LargeBatch || _effects.Count >= ManyEffects;
+            if (isLarge && effect.UnitEnd != End && End != from) return false;
+            End = effect.UnitEnd;
+            if (effect.Slot != Effect.NoSlot) _effects.Add(effect);
+        }
+        return true;
+    }
+
     /// <summary>Moves what is kept to the front and returns how much that is.</summary>
-    private static int LeaveOut(Span<Entry> entries, HashSet<SlotClaim> lost, List<long> left)
+    private static int LeaveOut(Span<LoggedEffect> effects, HashSet<SlotClaim> lost, List<long> left)
     {
         int kept = 0;
-        for (int start = 0, end; start < entries.Length; start = end)
+        for (int start = 0, end; start < effects.Length; start = end)
         {
             bool isLost = false;
-            for (end = start; end < entries.Length && entries[end].Unit == entries[start].Unit; end++)
-                isLost |= lost.Contains(new(entries[end].Slot, entries[end].Epoch));
+            for (end = start; end < effects.Length && effects[end].UnitEnd == effects[start].UnitEnd; end++)
+                isLost |= lost.Contains(new(effects[end].Slot, effects[end].Epoch));
             if (isLost)
             {
-                for (int i = start; i < end; i++) lost.Add(new(entries[i].Slot, entries[i].Epoch));
-                left.Add(entries[start].Unit);
+                for (int i = start; i < end; i++) lost.Add(new(effects[i].Slot, effects[i].Epoch));
+                left.Add(effects[start].UnitEnd);
                 continue;
             }
-            for (int i = start; i < end; i++) entries[kept++] = entries[i];
+            for (int i = start; i < end; i++) effects[kept++] = effects[i];
         }
         return kept;
     }
-
-    private static int SelectLength(int from, int to)
-    {
-        if (from == to) return 0;
-        int digits = Digits(to);
-        return "*2\r\n$6\r\nSELECT\r\n$"u8.Length + Digits(digits) + 2 + digits + 2;
-    }
-
-    private static int WriteSelect(int from, int to, Span<byte> target)
-    {
-        if (from == to) return 0;
-        System.Text.Unicode.Utf8.TryWrite(target, System.Globalization.CultureInfo.InvariantCulture, $"*2\r\n$6\r\nSELECT\r\n${Digits(to)}\r\n{to}\r\n", out int written);
-        return written;
-    }
-
-    private static int Digits(int number) => number < 10 ? 1 : 1 + Digits(number / 10);
-
-    /// <summary>An effect, with the position of its unit.</summary>
-    private readonly record struct Entry(int Slot, long Epoch, long Sequence, int Database, int Start, int Length, long Unit);
 
     private struct Builder
     {

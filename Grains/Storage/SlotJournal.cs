@@ -4,8 +4,11 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// Appends what this silo's slots do to a shared store. Under the slots' gates a unit of effects is only copied; a loop in the background appends what has gathered, one
-/// transaction after the other and never a part of a unit, so the store holds what slots did in its order, and all or nothing of what concerns several.
+/// Appends what this silo's slots do to a shared store. A loop in the background reads what has gathered in the
+/// <see cref="ReplicationLog"/>, and appends it, one transaction after the other and never a part of a unit, so the store
+/// holds what slots did in its order, and all or nothing of what concerns several. Positions are the log's. Effects that
+/// belong to no slot (PUBLISH, FUNCTION FLUSH) are passed over, since no slot's history has them: their positions count as
+/// committed once everything before them is.
 /// <para>
 /// <b>When.</b> With appendfsync always as soon as the transaction before has ended: everything that came meanwhile goes into the next one, and replies wait for it. Otherwise
 /// <see cref="Linger"/> after the first unit, so that less than a second's work is at risk.
@@ -19,11 +22,8 @@ namespace OrleansRedis.Grains.Storage;
 /// had a reply to it, and those who wait for one are disconnected.
 /// </para>
 /// </summary>
-public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
+public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
 {
-    /// <summary>A batch that is at least so large, in bytes or effects, is not added to.</summary>
-    private const int LargeBatch = 8 << 20, ManyEffects = 32 * 1024;
-
     /// <summary>If more than this waits, commands that write wait too.</summary>
     private const long MostPending = 256L << 20;
 
@@ -33,15 +33,8 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
     private readonly Store _store;
     private readonly ISlotStorage _storage;
     private readonly Lock _lock = new();                 // guards what follows, down to the blank line
-    private readonly Queue<JournalBatch> _full = [];
     private readonly List<(long From, long To)> _losses = [];
-    private JournalBatch _filling = new();
-    private JournalBatch? _spare;
-    private long _appended;
-    private long _committed;
-    private long _pendingBytes;
     private bool _hurry;                                 // someone waits for what is there to be committed
-    private bool _asleep;                                // the loop waits for something to do
     private bool _lingers;                               // the loop waits for more to come
     private TaskCompletionSource? _changed;              // completed when more is committed, or something goes wrong
     private TaskCompletionSource? _room;
@@ -50,13 +43,15 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
     private readonly SemaphoreSlim _wake = new(0);
     private readonly HashSet<SlotClaim> _lost = [];      // the loop's own
     private readonly List<long> _left = [];              // the loop's own
-    private readonly Action?[] _onLost = new Action?[HashSlot.Count];
+    private readonly JournalBatch _batch = new();        // the loop's own
+    private long _since;                                 // the loop's own: no unit that is pending came before, in Stopwatch ticks; 0 if none is
     private readonly CancellationTokenSource _abandoned = new();
     private long _exposed;                               // Committed
     private Task _loop = Task.CompletedTask;
     private volatile bool _stopping;
 
     public SlotJournal(Store store, ISlotStorage storage)
+        : base(store.Effects.Log, MostPending, readsEffects: true)
     {
         _store = store;
         _storage = storage;
@@ -69,16 +64,13 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
     public bool RepliesWait => _store.Options.AppendFsync == AppendFsync.Always;
 
     /// <inheritdoc/>
-    public long Appended => Volatile.Read(ref _appended);
+    public long Appended => Log.Appended;
 
     /// <summary>Once something was refused, this stays where it is, and everyone asks <see cref="WhenCommitted"/>, which knows what was.</summary>
     public long Committed => Volatile.Read(ref _exposed);
 
     /// <inheritdoc/>
     public string? WriteError => Volatile.Read(ref _error) is { } error ? $"MISCONF Errors writing to the shared storage: {error}" : null;
-
-    /// <summary>Bytes of effects that are not stored yet.</summary>
-    public long PendingBytes => Volatile.Read(ref _pendingBytes);
 
     /// <summary>Transactions made, effects and bytes appended by them, and retries, since the start.</summary>
     public JournalCounts Counts { get; private set; }
@@ -96,37 +88,8 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
     public void Start()
     {
         _store.Durability = this;
-        _store.Effects.Add(this);
+        _exposed = Follow();
         _loop = Task.Run(RunAsync);
-    }
-
-    /// <summary>Has <paramref name="action"/> called, once and from any thread, if the slot is lost to someone else.</summary>
-    internal void OnLost(int slot, Action action) => Volatile.Write(ref _onLost[slot], action);
-
-    /// <inheritdoc/>
-    public void OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
-    {
-        bool wake = false;
-        lock (_lock)
-        {
-            if (!_filling.IsEmpty && (_filling.Length + bytes.Length > LargeBatch || _filling.Effects >= ManyEffects))
-            {
-                _full.Enqueue(_filling);
-                _filling = Interlocked.Exchange(ref _spare, null) ?? new();
-                wake = _lingers;
-            }
-            Volatile.Write(ref _appended, _appended + 1);
-            _filling.Add(effects, bytes, _appended, Stopwatch.GetTimestamp());
-            Volatile.Write(ref _pendingBytes, _pendingBytes + bytes.Length);
-            if (_pendingBytes > MostPending && _room is null)
-            {
-                _room = new(TaskCreationOptions.RunContinuationsAsynchronously);
-                _store.Restrict(Restrictions.LogIsFull);
-            }
-            wake |= _asleep;
-            if (wake) _asleep = _lingers = false;
-        }
-        if (wake) _wake.Release();
     }
 
     /// <inheritdoc/>
@@ -147,7 +110,7 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
             Task changed;
             lock (_lock)
             {
-                if (_committed >= position) return;
+                if (Done >= position) return;
                 changed = Changed();
                 Hurry();
             }
@@ -175,7 +138,7 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
     /// </summary>
     public async Task StopAsync(CancellationToken cancellation)
     {
-        _store.Effects.Remove(this);
+        Stop();
         try
         {
             await FlushAsync(cancellation).ConfigureAwait(false);
@@ -188,6 +151,21 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
         await _abandoned.CancelAsync().ConfigureAwait(false);
         _wake.Release();
         await _loop.ConfigureAwait(false);
+        Detach();
+    }
+
+    /// <inheritdoc/>
+    protected override void OnAppended() => _wake.Release();
+
+    /// <inheritdoc/>
+    protected override void OnBehind()
+    {
+        lock (_lock)
+        {
+            if (_room is not null || PendingBytes <= MostPending) return;
+            _room = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            _store.Restrict(Restrictions.LogIsFull);
+        }
     }
 
     /// <inheritdoc/>
@@ -209,7 +187,7 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
                 {
                     if (from <= position && since < to) throw new IOException("The slot is served by someone else by now.");
                 }
-                if (_committed >= position) return;
+                if (Done >= position) return;
                 // Whoever has changed nothing need not wait for the store to come back.
                 if (_error is not null && since == position) return;
                 changed = Changed();
@@ -233,43 +211,49 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
 
     private async Task RunAsync()
     {
-        while (await NextAsync().ConfigureAwait(false) is { } batch)
+        while (await NextAsync().ConfigureAwait(false))
         {
+            _batch.Take(this, Done);
             try
             {
-                await AppendAsync(batch).ConfigureAwait(false);
+                await AppendAsync(_batch).ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (_stopping)
             {
                 return;
             }
-            Committed1(batch);
+            Commit(_batch);
         }
     }
 
-    /// <summary>The next batch, once it is due; null when it is time to stop.</summary>
-    private async Task<JournalBatch?> NextAsync()
+    /// <summary>Waits until something is due; false when it is time to stop.</summary>
+    private async Task<bool> NextAsync()
     {
         while (true)
         {
             TimeSpan wait = Timeout.InfiniteTimeSpan;
             lock (_lock)
             {
-                if (_full.TryDequeue(out JournalBatch? full)) return full;
-                if (!_filling.IsEmpty)
+                _lingers = false;
+                long pending = PendingBytes;
+                if (pending != 0)
                 {
-                    wait = Linger - Stopwatch.GetElapsedTime(_filling.Since);
-                    if (_hurry || RepliesWait || wait <= TimeSpan.Zero || _stopping)
+                    if (_since == 0) _since = Stopwatch.GetTimestamp();
+                    wait = Linger - Stopwatch.GetElapsedTime(_since);
+                    if (_hurry || RepliesWait || wait <= TimeSpan.Zero || pending > JournalBatch.LargeBatch || _stopping)
                     {
-                        JournalBatch taken = _filling;
-                        _filling = Interlocked.Exchange(ref _spare, null) ?? new();
+                        _since = Stopwatch.GetTimestamp();
                         _hurry = false;
-                        return taken;
+                        return true;
                     }
+                    _lingers = true;
                 }
-                if (_stopping) return null;
-                _asleep = _filling.IsEmpty;
-                _lingers = !_asleep;
+                else
+                {
+                    if (_stopping) return false;
+                    _since = 0;
+                    if (!TryArm(Done)) continue;
+                }
             }
             await _wake.WaitAsync(wait).ConfigureAwait(false);
         }
@@ -331,12 +315,13 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
     {
         if (_left.Count == 0) return;
         WithdrawLost();
+        // Whatever was done before this moment may have been done in a lost slot, or have seen what was; what is done after
+        // it was not. So the moment needs a position of its own.
+        long last = Log.Appended, now = Math.Max(Log.AppendPing(), last + 1);
         lock (_lock)
         {
-            // Whatever was done before this moment may have been done in a lost slot, or have seen what was; what is done after it was not.
             if (_losses.Count == 0) Volatile.Write(ref _exposed, Math.Min(_exposed, _left[0] - 1));
-            Volatile.Write(ref _appended, _appended + 1);
-            _losses.Add((_left[0], _appended));
+            _losses.Add((_left[0], now));
             _left.Clear();
             Notify();
         }
@@ -350,7 +335,6 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
             if (_store.Slots[lost.Slot] is not { } slot || slot.Epoch != lost.Epoch) continue;
             _store.Slots.Withdraw(slot);
             withdrawn.Add(lost);
-            Interlocked.Exchange(ref _onLost[lost.Slot], null)?.Invoke();
         }
         if (withdrawn.Count == 0) return;
         string more = withdrawn.Count == 1 ? "" : $" and {withdrawn.Count - 1} others";
@@ -376,19 +360,16 @@ public sealed class SlotJournal : IEffectConsumer, IDurability, IAsyncDisposable
         _store.Log.Notice($"The {_storage.Name} storage works again; writes are allowed.");
     }
 
-    private void Committed1(JournalBatch batch)
+    private void Commit(JournalBatch batch)
     {
-        int length = batch.Length;
-        long last = batch.Last;
+        long end = batch.End;
         batch.Clear();
+        Release(end);
         lock (_lock)
         {
-            // A loss takes a position that no unit has.
-            _committed = _full.Count == 0 && _filling.IsEmpty ? _appended : last;
-            if (_losses.Count == 0) Volatile.Write(ref _exposed, _committed);
-            Volatile.Write(ref _pendingBytes, _pendingBytes - length);
-            _spare = batch;
-            if (_room is not null && _pendingBytes <= MostPending / 2)
+            Done = end;
+            if (_losses.Count == 0) Volatile.Write(ref _exposed, end);
+            if (_room is not null && PendingBytes <= MostPending / 2)
             {
                 _store.Lift(Restrictions.LogIsFull);
                 _room.TrySetResult();

@@ -18,7 +18,7 @@ internal sealed class EngineHarness : IDisposable
 {
     private static readonly CommandTable s_commands = new(typeof(Store).Assembly);
 
-    private readonly Recorder _recorder = new();
+    private readonly Recorder _recorder;
     private readonly EngineClient _default;
 
     public EngineHarness(Action<ServerOptions>? configure = null)
@@ -29,7 +29,7 @@ internal sealed class EngineHarness : IDisposable
         Files = new ServerFiles(Store, new ServerConfiguration(options));
         Runner = new CommandRunner(Store, Router);
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
-        Store.Effects.Add(_recorder);
+        _recorder = new(Store.Effects.Log);
         Store.Effects.KeyEvents = _recorder;
         _default = new EngineClient(this);
     }
@@ -72,6 +72,9 @@ internal sealed class EngineHarness : IDisposable
     /// <summary>The effects so far, "NAME key argument…", without their slot; forgets them.</summary>
     public string[] TakeEffects() => [.. _recorder.TakeEffects().Select(effect => effect.ToString())];
 
+    /// <summary>Forgets the effects so far, unread: for tests that make very many.</summary>
+    public void ForgetEffects() => _recorder.ForgetEffects();
+
     /// <summary>The events so far, "name key" (with " @db" behind it for other databases than 0); forgets them.</summary>
     public string[] TakeEvents() => _recorder.TakeEvents();
 
@@ -106,32 +109,30 @@ internal sealed class EngineHarness : IDisposable
         Store.Dispose();
     }
 
-    private sealed class Recorder : IEffectConsumer, IKeyEventConsumer
+    private sealed class Recorder : IKeyEventConsumer
     {
         private readonly Lock _lock = new();
+        private readonly LogReader _reader;
+        private readonly LogBytes _bytes = new();
+        private readonly List<ReadOnlyMemory<LoggedEffect>> _runs = [];
         private List<RecordedEffect> _effects = [];
         private List<string> _events = [];
-        private long _unit;
+        private long _read;
+
+        public Recorder(ReplicationLog log)
+        {
+            _reader = new(log, readsEffects: true);
+            _read = _reader.Follow();
+        }
 
         public IReadOnlyList<RecordedEffect> Effects
         {
             get
             {
-                lock (_lock) return [.. _effects];
-            }
-        }
-
-        public void OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
-        {
-            lock (_lock)
-            {
-                _unit++;
-                foreach (Effect effect in effects)
+                lock (_lock)
                 {
-                    var frame = new Replies(bytes.Slice(effect.Start, effect.Length));
-                    string[] words = [.. ((object?[])frame.Next()!).Select(word => (string)word!)];
-                    if (!frame.AtEnd) throw new InvalidOperationException($"The effect {string.Join(' ', words)} is followed by stray bytes.");
-                    _effects.Add(new(_unit, effect.Slot, effect.Epoch, effect.Sequence, effect.Database, words, effect.IsShare));
+                    Read();
+                    return [.. _effects];
                 }
             }
         }
@@ -148,10 +149,41 @@ internal sealed class EngineHarness : IDisposable
         {
             lock (_lock)
             {
+                Read();
                 List<RecordedEffect> taken = _effects;
                 _effects = [];
                 return taken;
             }
+        }
+
+        public void ForgetEffects()
+        {
+            lock (_lock)
+            {
+                _effects = [];
+                _reader.Release(_read = _reader.Log.Appended);
+            }
+        }
+
+        private void Read()
+        {
+            _reader.CollectEffects(_read, int.MaxValue, _runs);
+            if (_runs.Count == 0) return;
+            long end = _runs[^1].Span[^1].UnitEnd;
+            _bytes.Collect(_reader, _read, end);
+            foreach (ReadOnlyMemory<LoggedEffect> run in _runs)
+            {
+                foreach (LoggedEffect effect in run.Span)
+                {
+                    byte[] bytes = new byte[effect.Length];
+                    _bytes.CopyTo(effect.Position, bytes);
+                    var frame = new Replies(bytes);
+                    string[] words = [.. ((object?[])frame.Next()!).Select(word => (string)word!)];
+                    if (!frame.AtEnd) throw new InvalidOperationException($"The effect {string.Join(' ', words)} is followed by stray bytes.");
+                    _effects.Add(new(effect.UnitEnd, effect.Slot, effect.Epoch, effect.Sequence, effect.Database, words, effect.IsShare));
+                }
+            }
+            _reader.Release(_read = end);
         }
 
         public string[] TakeEvents()
@@ -166,7 +198,7 @@ internal sealed class EngineHarness : IDisposable
     }
 }
 
-/// <summary>One effect as a consumer saw it; those of one unit have the same number.</summary>
+/// <summary>One effect as a reader of the log saw it; those of one unit have the same number.</summary>
 internal sealed record RecordedEffect(long Unit, int Slot, long Epoch, long Sequence, int Database, string[] Words, bool IsShare = false)
 {
     public override string ToString() => string.Join(' ', Words);

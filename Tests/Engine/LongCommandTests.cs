@@ -97,7 +97,7 @@ public class LongCommandTests
         Fill(redis, "{a}big", 0, Many);
         redis.Run("SET", "elsewhere", "1");
         var pausing = new PausingConsumer();
-        redis.Store.Effects.Add(pausing);
+        redis.Store.Effects.KeyEvents = pausing;
         Task<object?> union = Task.Run(() => redis.NewClient().RunAsync("SUNIONSTORE", "dst", "{a}big", "{b}missing"));
         await pausing.Entered.Task.WaitAsync(Eventually.Deadline);
 
@@ -123,16 +123,16 @@ public class LongCommandTests
             redis.Run(["SADD", key, .. Enumerable.Range(begin, Math.Min(10_000, first + count - begin)).Select(i => $"{i}")]);
     }
 
-    /// <summary>Keeps the command whose effects it is given inside its gates.</summary>
-    private sealed class PausingConsumer : IEffectConsumer
+    /// <summary>Keeps the command that changes a key inside its gates.</summary>
+    private sealed class PausingConsumer : IKeyEventConsumer
     {
         public TaskCompletionSource Entered { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public TaskCompletionSource GoOn { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public void OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
+        public void OnKeyEvent(KeyEvents kind, ReadOnlySpan<byte> name, ReadOnlySpan<byte> key, int database)
         {
-            if (!Entered.TrySetResult()) return;
+            if (!name.SequenceEqual("sunionstore"u8) || !Entered.TrySetResult()) return;
             GoOn.Task.Wait();
         }
     }

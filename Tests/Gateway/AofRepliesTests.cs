@@ -110,10 +110,10 @@ public sealed class AofRepliesTests : IDisposable
         int before = _file!.Syncs;
         Task<RespValue> write = first.CallAsync("SET", "a", "1");
         await Eventually.TrueAsync(() => _file.WaitingSyncs == 1, () => "nothing is being synced");
-        long appended = server.Store.Aof.Appended;
+        long appended = server.Files.Aof.Appended;
         Task<RespValue[]> writes = Task.WhenAll(others.Select((redis, i) => redis.CallAsync("SET", $"key:{i + 10}", "1")));
         int each = "*3\r\n$3\r\nSET\r\n$6\r\nkey:10\r\n$1\r\n1\r\n".Length;
-        await Eventually.TrueAsync(() => server.Store.Aof.Appended >= appended + (others.Count * each), () => "not all have come");
+        await Eventually.TrueAsync(() => server.Files.Aof.Appended >= appended + (others.Count * each), () => "not all have come");
         await WaitsAsync(writes);
         _gate.Set();
         Assert.All(await writes.WaitAsync(Eventually.Deadline), reply => Assert.Equal("+OK", reply.ToString()));

@@ -49,6 +49,43 @@ public sealed class AofFaultTests
     }
 
     [Fact]
+    public async Task Annotated_times_keep_their_places_when_a_file_is_cut_or_written_again()
+    {
+        FaultyFile? file = null;
+        using var redis = new AofHarness(options => (options.AppendFsync, options.AofTimestampEnabled) = (AppendFsync.Always, true), wrap: (_, inner) => file = new FaultyFile(inner));
+        var expected = new List<string>();
+        void Set(string key)
+        {
+            redis.Engine.Time.Advance(1000);
+            redis.Run("SET", key, "value");
+            expected.Add($"#TS:{redis.Engine.NowMs / 1000}");
+            if (expected.Count == 1) expected.Add("SELECT 0");
+            expected.Add($"SET {key} value");
+        }
+        Set("a");
+        Set("b");
+        Assert.True(redis.Log.Flush());
+        file!.Capacity = file.Length + 70; // in the middle of a command
+        for (int i = 0; i < 5; i++) Set($"c{i}");
+        Assert.False(redis.Log.Flush());
+        AofHarness.Parse(redis.Read("appendonly.aof.1.incr.aof"));
+        file.Capacity = long.MaxValue;
+        redis.Engine.Time.Advance(1000);
+        redis.Log.Tick();
+        await Eventually.TrueAsync(() => redis.Store.Restrictions == Restrictions.None, () => "still refused");
+        file.FailingSyncs = 1;
+        for (int i = 0; i < 5; i++) Set($"d{i}");
+        Assert.False(redis.Log.Flush());
+        redis.Engine.Time.Advance(1000);
+        redis.Log.Tick();
+        await Eventually.TrueAsync(() => redis.Store.Restrictions == Restrictions.None, () => "still refused");
+        Set("e");
+        Assert.Equal(expected, redis.Commands());
+        Assert.Equal(file.Length, redis.Log.Length - new FileInfo(Path.Combine(redis.LogPath, "appendonly.aof.1.base.rdb")).Length);
+        Assert.Equal(expected, AofHarness.Parse(file.OnDisk));
+    }
+
+    [Fact]
     public async Task A_refused_exec_ends_its_transaction()
     {
         FaultyFile? file = null;

@@ -60,7 +60,7 @@ internal sealed class AofHarness : IDisposable
     public void Open()
     {
         if (Store.Options.AppendOnly) Loaded = Log.Load(CancellationToken.None);
-        Engine.TakeEffects();
+        Engine.ForgetEffects();
         Log.Open();
     }
 

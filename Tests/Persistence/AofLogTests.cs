@@ -70,6 +70,59 @@ public sealed class AofLogTests
         Assert.Equal([$"#TS:{now}", "SELECT 0", "SET a 1", "SET a 2", $"#TS:{now + 1}", "MULTI"], redis.Commands()[..6]);
     }
 
+    [Fact]
+    public void What_belongs_to_no_slot_is_logged_in_its_place_and_loaded_from_there()
+    {
+        using var redis = new AofHarness();
+        redis.Files.Functions.Add("#!lua name=l\ncode"u8.ToArray());
+        redis.Run("BGREWRITEAOF");
+        redis.AwaitRewrite();
+        redis.Run("SET", "a", "1");
+        using (AofHarness before = redis.Restart(options => options.AppendOnly = true)) Assert.Single(before.Files.Functions.Codes);
+        redis.Run("FUNCTION", "FLUSH", "SYNC");
+        redis.Run("MULTI");
+        redis.Run("SET", "b", "1");
+        redis.Run("FUNCTION", "FLUSH");
+        redis.Run("EXEC");
+        Assert.Equal(["SELECT 0", "SET a 1", "FUNCTION FLUSH SYNC", "MULTI", "SET b 1", "FUNCTION FLUSH", "EXEC"], redis.Commands());
+        redis.Close();
+        using AofHarness again = redis.Restart();
+        Assert.Equal(AofLoadEnd.Loaded, again.Loaded);
+        Assert.Empty(again.Files.Functions.Codes);
+        Assert.Equal(2L, again.Run("DBSIZE"));
+    }
+
+    [Fact]
+    public void A_rewrite_begins_at_a_position_and_holds_the_libraries_of_its_instant()
+    {
+        using var redis = new AofHarness(options => options.RdbKeySaveDelay = 2000);
+        redis.Files.Functions.Add("#!lua name=l\ncode"u8.ToArray());
+        for (int i = 0; i < 200; i++) redis.Run("SET", $"{i}", "v");
+        long before = redis.Log.Appended;
+        redis.Run("BGREWRITEAOF");
+        Assert.Equal(before, redis.Log.Appended);
+        redis.Run("FUNCTION", "FLUSH");
+        redis.AwaitRewrite();
+        Assert.Equal(["FUNCTION FLUSH"], redis.Commands());
+        Assert.Equal(redis.Log.Appended - before, redis.Read("appendonly.aof.2.incr.aof").Length);
+        redis.Close();
+        Assert.Contains("#!lua name=l", System.Text.Encoding.Latin1.GetString(redis.Read("appendonly.aof.2.base.rdb")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_ping_in_the_stream_is_written_and_read_over()
+    {
+        using var redis = new AofHarness();
+        redis.Run("SET", "a", "1");
+        long before = redis.Log.Appended;
+        Assert.True(redis.Store.Effects.Log.AppendPing() > before);
+        redis.Run("SET", "b", "1");
+        Assert.Equal(["SELECT 0", "SET a 1", "PING", "SET b 1"], redis.Commands());
+        redis.Close();
+        using AofHarness again = redis.Restart();
+        Assert.Equal(2L, again.Run("DBSIZE"));
+    }
+
     [Theory]
     [InlineData("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n")]
     [InlineData("*3\r\n$3\r\nSETxx$1\r\nayy$1\r\n1zz")]

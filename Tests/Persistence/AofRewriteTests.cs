@@ -59,7 +59,7 @@ public sealed class AofRewriteTests
         {
             redis.Run("BGREWRITEAOF");
             await redis.Log.RewriteEnded.WaitAsync(Eventually.Deadline);
-            redis.Engine.TakeEffects();
+            redis.Engine.ForgetEffects();
         }
         await stop.CancelAsync();
         await Task.WhenAll(writers);

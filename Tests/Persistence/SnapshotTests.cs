@@ -39,7 +39,7 @@ public sealed class SnapshotTests
                 var target = new MemoryTarget { Hesitation = TestSeed.Random(i) };
                 await redis.Store.SiloGate.EnterExclusiveAsync();
                 Dictionary<string, string> expected = Contents(redis.Store);
-                Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, target);
+                Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, redis.Store.Effects.Log, target);
                 redis.Store.SiloGate.ExitExclusive();
                 await Task.Run(() => snapshot.Run()).WaitAsync(Eventually.Deadline);
                 AssertSame(expected, target.Contents());
@@ -79,7 +79,7 @@ public sealed class SnapshotTests
                 using ISnapshotFile target = asCommands ? redis.Files.CreateCommands(path) : redis.Files.CreateRdb(path, isAofBase: true);
                 await redis.Store.SiloGate.EnterExclusiveAsync();
                 Dictionary<string, string> expected = Contents(redis.Store, DescribeValue);
-                Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, target);
+                Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, redis.Store.Effects.Log, target);
                 redis.Store.SiloGate.ExitExclusive();
                 await Task.Run(() => snapshot.Run()).WaitAsync(Eventually.Deadline);
                 target.Finish();
@@ -328,7 +328,7 @@ public sealed class SnapshotTests
     private static async Task<Snapshot> BeginAsync(EngineHarness redis, MemoryTarget target)
     {
         await redis.Store.SiloGate.EnterExclusiveAsync();
-        Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, target);
+        Snapshot snapshot = Snapshot.Begin(redis.Store.SiloGate, redis.Store.Slots, redis.Store.Effects.Log, target);
         redis.Store.SiloGate.ExitExclusive();
         return snapshot;
     }

@@ -189,6 +189,43 @@ public sealed class SlotJournalTests
     }
 
     [Fact]
+    public async Task What_belongs_to_no_slot_is_passed_over_and_its_position_commits_in_its_place()
+    {
+        await using var storage = new FaultyStorage();
+        await using StoredSilo silo = await StoredSilo.StartAsync(storage, s_slots);
+        silo.Files.Functions.Add("#!lua name=l\ncode"u8.ToArray());
+        storage.Hold();
+        Task<object?> write = silo.RunStoredAsync("SET", A, "1");
+        await Eventually.TrueAsync(() => storage.Appends == 1);
+        Task<object?> flush = silo.RunStoredAsync("FUNCTION", "FLUSH");
+        Assert.False(flush.IsCompleted);
+        storage.Release();
+        await Task.WhenAll(write, flush);
+        Assert.Single(storage.Appended);
+        Assert.Equal(silo.Store.Effects.Log.Appended, silo.Journal.Committed);
+        silo.Run("MULTI");
+        silo.Run("SET", B, "2");
+        silo.Run("FUNCTION", "FLUSH");
+        await silo.RunStoredAsync("EXEC");
+        Assert.Equal([(SlotOfB, 1L, 1L)], storage.Appended[1].Select(record => (record.Slot, record.First, record.Last)));
+    }
+
+    [Fact]
+    public async Task Its_positions_are_those_of_the_log_and_memory_is_given_back_once_it_has_stored_them()
+    {
+        await using var storage = new FaultyStorage();
+        await using StoredSilo silo = await StoredSilo.StartAsync(storage, s_slots, options => options.AutoAofRewritePercentage = 0);
+        ReplicationLog log = silo.Store.Effects.Log;
+        string value = new('x', 100_000);
+        for (int i = 0; i < 100; i++) Assert.Equal("OK", silo.Run("SET", A, value));
+        Assert.Equal(log.Appended, silo.Journal.Appended);
+        await silo.Journal.FlushAsync(default);
+        Assert.Equal(log.Appended, silo.Journal.Committed);
+        Assert.Equal(log.Appended, silo.Journal.HeldFrom);
+        Assert.Equal(100, storage.Appended.Sum(records => records[0].Last - records[0].First + 1));
+    }
+
+    [Fact]
     public async Task With_everysec_units_gather_for_less_than_a_second()
     {
         await using var storage = new FaultyStorage();

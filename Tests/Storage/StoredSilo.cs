@@ -17,6 +17,7 @@ internal sealed class StoredSilo : IAsyncDisposable
         var options = new ServerOptions { Save = new(), AppendFsync = AppendFsync.Always };
         configure?.Invoke(options);
         Store = new Store(options, TimeProvider.System, EngineHarness.Commands);
+        Files = new ServerFiles(Store, new ServerConfiguration(options));
         _runner = new CommandRunner(Store, new HarnessRouter());
         Slots = new StoredSlots(Store, storage, EngineHarness.Commands);
         Host = new SlotHost(Store, Slots);
@@ -27,6 +28,8 @@ internal sealed class StoredSilo : IAsyncDisposable
     }
 
     public Store Store { get; }
+
+    public ServerFiles Files { get; }
 
     public StoredSlots Slots { get; }
 
@@ -75,6 +78,7 @@ internal sealed class StoredSilo : IAsyncDisposable
         await Slots.StopAsync(soon.Token);
         Host.Dispose();
         if (Slots.Journal is not null) await Slots.Journal.DisposeAsync(); // the storage is the test's
+        Files.Dispose();
         Store.Dispose();
     }
 }

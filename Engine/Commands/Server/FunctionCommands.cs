@@ -4,7 +4,7 @@ namespace OrleansRedis.Engine;
 internal static class FunctionCommands
 {
     /// <summary>FUNCTION FLUSH [ASYNC | SYNC]</summary>
-    [Command("FUNCTION|FLUSH", -2, CommandFlags.Write | CommandFlags.NoScript, Category.Scripting, Since = "7.0.0",
+    [Command("FUNCTION|FLUSH", -2, CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Exclusive, Category.Scripting, Since = "7.0.0",
         Complexity = "O(N) where N is the number of functions deleted", Summary = "Deletes all libraries and functions.",
         Syntax = "[ASYNC | SYNC]", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
     internal static void Flush(ref CommandContext call)
@@ -15,6 +15,7 @@ internal static class FunctionCommands
             return;
         }
         call.Files.Functions.Clear();
+        call.EffectWithoutSlot();
         call.Reply.Ok();
     }
 }

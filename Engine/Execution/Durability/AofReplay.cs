@@ -134,8 +134,8 @@ internal sealed class AofReplay
         long offset = ReadOffset;
         if (_commands.Resolve(request) is not { Method: not null } command || command.Is(CommandFlags.NeedsConnection) || !command.AcceptsCount(request.Count))
         {
-            if (!IsLibrary(request)) throw Unknown(request);
-            _functions.Add(request[request.Count - 1].ToArray());
+            if (IsLibrary(request)) _functions.Add(request[request.Count - 1].ToArray());
+            else if (!request[0].Is("PING"u8)) throw Unknown(request); // a PING marks a place in the stream and does nothing
             _arguments.Count = first;
             _read += length;
             return;

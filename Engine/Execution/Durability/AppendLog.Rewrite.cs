@@ -97,14 +97,9 @@ public sealed partial class AppendLog
         try
         {
             // The instant: what is changed up to here is in the snapshot, and what is changed from here on is in the next file.
-            long position = _buffer.BeginPart();
-            if (_state == AppendLogState.On) _writer.Limit(position);
-            rewrite.Snapshot = Snapshot.Begin(_store.SiloGate, _store.Slots, rewrite.Target, () => _store.Options.RdbKeySaveDelay);
-            if (_state == AppendLogState.WaitsForRewrite)
-            {
-                _writer.Open(rewrite.NextFile!);
-                _store.Effects.Add(this);
-            }
+            rewrite.Snapshot = Snapshot.Begin(_store.SiloGate, _store.Slots, _log, rewrite.Target, () => _store.Options.RdbKeySaveDelay);
+            if (_state == AppendLogState.On) _writer.Limit(rewrite.Snapshot.Position);
+            if (_state == AppendLogState.WaitsForRewrite) _writer.Open(rewrite.NextFile!);
         }
         catch
         {
@@ -281,7 +276,6 @@ public sealed partial class AppendLog
     private void DropTemporaryIncrement()
     {
         if (_state != AppendLogState.WaitsForRewrite) return;
-        _store.Effects.Remove(this);
         _writer.Close();
         _store.Log.Notice($"Removing the temp incr aof file {_directory.TemporaryIncrementName} in the background");
         _directory.Delete(_directory.TemporaryIncrementName);
@@ -359,7 +353,7 @@ public sealed partial class AppendLog
         try
         {
             using ISnapshotFile target = CreateTarget(isRdb);
-            Snapshot.Begin(_store.SiloGate, _store.Slots, target).Run(exclusive: true);
+            Snapshot.Begin(_store.SiloGate, _store.Slots, _log, target).Run(exclusive: true);
             target.Finish();
         }
         catch (IOException failure) when (failure is not LogFileException)

@@ -12,16 +12,15 @@ public enum AppendLogState
 }
 
 /// <summary>
-/// The append-only log of this silo, in Redis's own form: every effect as a RESP command, in the files that <see cref="AofDirectory"/> describes. Effects come in under their
-/// slots' gates and go to <see cref="LogBuffer"/>; <see cref="LogWriter"/> brings them to the disk, and says when replies may leave. This class switches it on and
-/// off, and has it rewritten.
+/// The append-only log of this silo, in Redis's own form: every effect as a RESP command, in the files that <see cref="AofDirectory"/> describes. <see cref="LogWriter"/> reads
+/// them from the <see cref="ReplicationLog"/>, brings them to the disk, and says when replies may leave. This class switches it on and off, and has it rewritten.
 /// </summary>
-public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDisposable
+public sealed partial class AppendLog : ICommittingLog, IDisposable
 {
     private readonly ServerFiles _files;
     private readonly Store _store;
     private readonly AofDirectory _directory;
-    private readonly LogBuffer _buffer;
+    private readonly ReplicationLog _log;
     private readonly LogWriter _writer;
     private readonly SemaphoreSlim _changing = new(1, 1); // guards the manifest and the state
     private AofManifest _manifest = AofManifest.Empty;
@@ -38,8 +37,8 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
         _files = files;
         _store = store;
         _directory = new(store.Options);
-        _buffer = new(store.Options, store.Clock);
-        _writer = new(store, _buffer) { IsDiskBusy = () => files.SnapshotTurn.Current != SnapshotPurpose.None };
+        _log = store.Effects.Log;
+        _writer = new(store, _log) { IsDiskBusy = () => files.SnapshotTurn.Current != SnapshotPurpose.None };
         files.Configuration.OnChange(["appendonly"], ApplyAppendOnlyAsync);
         files.Configuration.OnChange(["aof-disable-auto-gc"], ApplyAutoGcAsync);
         store.StatisticsReset += () => _writer.DelayedSyncs = 0;
@@ -58,7 +57,7 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
     public bool RepliesWait => _store.Options.AppendFsync == AppendFsync.Always && _state == AppendLogState.On;
 
     /// <inheritdoc/>
-    public long Appended => _buffer.Appended;
+    public long Appended => _log.Appended;
 
     /// <inheritdoc/>
     public long Committed => _writer.Committed;
@@ -76,10 +75,10 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
     public long LengthAtRewrite => _lengthAtRewrite;
 
     /// <summary>aof_buffer_length: how much is not written yet.</summary>
-    public long UnwrittenLength => _state == AppendLogState.Off ? 0 : Math.Max(0, _buffer.Appended - _writer.Written);
+    public long UnwrittenLength => _state == AppendLogState.Off ? 0 : _writer.PendingBytes;
 
     /// <summary>mem_aof_buffer: how much memory is taken by what is not on the disk yet.</summary>
-    public long BufferBytes => _state == AppendLogState.Off ? 0 : Math.Max(0, _buffer.Appended - _buffer.HeldFrom);
+    public long BufferBytes => _state == AppendLogState.Off ? 0 : _writer.HeldBytes;
 
     /// <summary>aof_pending_bio_fsync</summary>
     public int PendingSyncs => _writer.IsSyncing ? 1 : 0;
@@ -108,12 +107,6 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
 
     /// <inheritdoc/>
     public void BeforeReply() => _writer.BeforeReply();
-
-    void IEffectConsumer.OnUnit(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
-    {
-        if (_buffer.Append(effects, bytes)) _writer.Wake();
-        _writer.CheckRoom(_buffer.Appended);
-    }
 
     /// <summary>
     /// Loads the data from the log, at the server's start with appendonly yes; before that, takes over a log of one file if there is one. The caller keeps everybody else out
@@ -235,10 +228,8 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
         if (isNew) _directory.Save(manifest);
         log.Notice($"{(isNew ? "Creating" : "Opening")} AOF incr file {name} on server start");
         _manifest = manifest;
-        _buffer.BeginPart();
         _writer.Open(file);
         SetState(AppendLogState.On);
-        _store.Effects.Add(this);
         CountLengths();
     }
 
@@ -252,7 +243,7 @@ public sealed partial class AppendLog : IEffectConsumer, ICommittingLog, IDispos
     private async Task StopLoggingAsync()
     {
         await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
-        _store.Effects.Remove(this);
+        _writer.Stop();
         _store.SiloGate.ExitExclusive();
         if (_writer.Close() is { } reason) _store.Log.Warning($"Fail to fsync the AOF file: {reason}");
         SetState(AppendLogState.Off);

@@ -430,7 +430,7 @@ public sealed class DumpFile : IDisposable
             string name = isExclusive ? $"temp-{Environment.ProcessId}.rdb" : $"temp-{Environment.ProcessId}-{Number}.rdb";
             FinalPath = file.FilePath;
             Target = file._files.CreateRdb(Path.Combine(store.Options.Dir, name));
-            Snapshot = Snapshot.Begin(store.SiloGate, store.Slots, Target, () => store.Options.RdbKeySaveDelay);
+            Snapshot = Snapshot.Begin(store.SiloGate, store.Slots, store.Effects.Log, Target, () => store.Options.RdbKeySaveDelay);
         }
 
         /// <summary>The later it began, the higher.</summary>

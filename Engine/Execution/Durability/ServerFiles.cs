@@ -137,7 +137,7 @@ public sealed class ServerFiles : IDisposable
         try
         {
             Store.Restrict(Restrictions.Loading);
-            Store.Effects.Suspend();
+            Store.Effects.Log.Suspend();
             Store.Empty();
         }
         finally
@@ -160,7 +160,7 @@ public sealed class ServerFiles : IDisposable
         }
         finally
         {
-            Store.Effects.Resume();
+            Store.Effects.Log.Resume();
             Store.Lift(Restrictions.Loading);
         }
     }

@@ -100,6 +100,12 @@ internal sealed class Snapshot
     /// <summary>The number of its instant; 0 if it is one slot's.</summary>
     public long Instant { get; private init; }
 
+    /// <summary>
+    /// The instant as a position of the <see cref="ReplicationLog"/>: what was appended before is in the snapshot, and what
+    /// comes from there on is not, and begins a part of the log that stands by itself. 0 if it is one slot's.
+    /// </summary>
+    public long Position { get; private init; }
+
     /// <summary>How many keys there were at the instant.</summary>
     public long Keys { get; private set; }
 
@@ -125,9 +131,9 @@ internal sealed class Snapshot
     public Func<int>? KeyDelay { get; init; }
 
     /// <summary>Fixes the instant for all slots on this silo. The caller holds the silo gate exclusively.</summary>
-    public static Snapshot Begin(SiloGate siloGate, SlotTable slots, ISnapshotTarget target, Func<int>? keyDelay = null)
+    public static Snapshot Begin(SiloGate siloGate, SlotTable slots, ReplicationLog log, ISnapshotTarget target, Func<int>? keyDelay = null)
     {
-        var snapshot = new Snapshot(siloGate, slots, target) { Instant = slots.Instants.Latest + 1, KeyDelay = keyDelay };
+        var snapshot = new Snapshot(siloGate, slots, target) { Instant = slots.Instants.Latest + 1, Position = log.BeginPart(), KeyDelay = keyDelay };
         var counts = new List<DatabaseCount>();
         for (int database = 0; database < slots.Databases; database++)
         {

@@ -8,12 +8,11 @@ internal sealed class AofSnapshotTarget(ServerOptions options, Clock clock, Func
 {
     private readonly FileStream _file = Open(path);
     private readonly WriteBehind _writeBehind = new();
+    private IReadOnlyList<byte[]> _libraries = [];
     private long _length;
     private bool _hasBegun;
 
-    public void Expect(IReadOnlyList<DatabaseCount> databases)
-    {
-    }
+    public void Expect(IReadOnlyList<DatabaseCount> databases) => _libraries = functions.Codes; // those of the instant, like the keys
 
     public SnapshotChunk CreateChunk() => new Chunk();
 
@@ -42,7 +41,7 @@ internal sealed class AofSnapshotTarget(ServerOptions options, Clock clock, Func
         _hasBegun = true;
         if (options.AofTimestampEnabled) Write(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"#TS:{clock.NowMs / 1000}\r\n")));
         var libraries = new RespWriter();
-        foreach (byte[] code in functions.Codes)
+        foreach (byte[] code in _libraries)
         {
             libraries.Array(3);
             libraries.BulkString("FUNCTION"u8);

@@ -3,23 +3,23 @@ using System.Diagnostics;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Brings what is in the <see cref="LogBuffer"/> into a file and onto the disk, as appendfsync says, on a thread of its own; and lets those go
+/// Brings what is in the <see cref="ReplicationLog"/> into a file and onto the disk, as appendfsync says, on a thread of its own; and lets those go
 /// on who wait for that. With "always" nothing but their waiting sets the thread to work; and if the disk is fast, whoever has run commands does it himself (<see cref="TryCommit"/>).
 /// <para>
-/// <b>Errors.</b> What cannot be written stays in the buffer, whole commands only, and is tried again every second; meanwhile <see cref="Failure"/> says why, and writes are
+/// <b>Errors.</b> What cannot be written stays in memory, whole commands only, and is tried again every second; meanwhile <see cref="Failure"/> says why, and writes are
 /// refused. A failed fsync is worse: the system has forgotten that those pages were not written and will say so no second time, though they may never have reached the disk. So
-/// everything since the last fsync that succeeded stays in the buffer as well, and after a failure it is written again, to the same place, which makes the pages
-/// dirty anew; only the fsync after that is believed. If more than <see cref="MostHeld"/> bytes would have to be held for this, or none are because
+/// everything since the last fsync that succeeded stays there as well, and after a failure it is written again, to the same place, which makes the pages
+/// dirty anew; only the fsync after that is believed. If more than <see cref="MostUnsynced"/> bytes would have to be held for this, or none are because
 /// appendfsync is "no", the file cannot be mended, and a rewrite has to replace it (<see cref="IsDamaged"/>).
 /// </para>
 /// </summary>
-internal sealed class LogWriter : IDisposable
+internal sealed class LogWriter : LogReader, IDisposable
 {
     /// <summary>If more waits to be written, commands that write wait too.</summary>
     internal const long MostUnwritten = 64L << 20;
 
     /// <summary>As much as is kept, at most, of what was written but is not synced.</summary>
-    internal const long MostHeld = 192L << 20;
+    internal const long MostUnsynced = 192L << 20;
 
     /// <summary>So long others may append before the thread writes it all, unless appendfsync is "always".</summary>
     private const int GatherMs = 1;
@@ -31,16 +31,16 @@ internal sealed class LogWriter : IDisposable
     private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(0.2);
     private static readonly TimeSpan s_errorLogInterval = TimeSpan.FromSeconds(30);
 
-    private readonly ILogOwner _store;
+    private readonly ILogOwner _owner;
     private readonly TimeProvider _time;
-    private readonly LogBuffer _buffer;
     private readonly SemaphoreSlim _sync = new(1, 1);     // one fsync at a time, as a failure is reported to one of them only; taken before _io
     private readonly object _io = new();                  // guards the file and what is said of it, down to the blank line
     private readonly List<ReadOnlyMemory<byte>> _pieces = [];
     private ILogFile? _file;
-    private long _fileStart;                              // the position that the file's beginning would have
+    private long _fileStart;                              // the position that the file's beginning would have, if nothing were in it but bytes of the log
+    private long _times;                                  // bytes of annotations in the file, which have no positions: up to what is written,
+    private long _timesSynced;                            // and up to what is synced
     private long _limit = long.MaxValue;                  // nothing is written beyond
-    private long _written;
     private long _synced;
     private string? _writeFailure;
     private string? _syncFailure;
@@ -60,11 +60,11 @@ internal sealed class LogWriter : IDisposable
     private volatile bool _syncing;                       // in the background
     private volatile bool _stops;
 
-    public LogWriter(ILogOwner store, LogBuffer buffer)
+    public LogWriter(ILogOwner owner, ReplicationLog log)
+        : base(log, MostUnwritten)
     {
-        _store = store;
-        _time = store.Clock.Time;
-        _buffer = buffer;
+        _owner = owner;
+        _time = owner.Clock.Time;
         _thread = new(Run) { IsBackground = true, Name = "append log" };
     }
 
@@ -72,13 +72,13 @@ internal sealed class LogWriter : IDisposable
     public long Committed => Volatile.Read(ref _committed);
 
     /// <summary>The position up to which everything is in a file.</summary>
-    public long Written => Volatile.Read(ref _written);
+    public long Written => Done;
 
     /// <summary>The position up to which everything is known to be on the disk.</summary>
     public long Synced => Volatile.Read(ref _synced);
 
     /// <summary>How long the file is.</summary>
-    public long FileLength => _file is null ? 0 : Written - _fileStart;
+    public long FileLength => _file is null ? 0 : Written - _fileStart + Volatile.Read(ref _times);
 
     /// <summary>Why the log cannot be written now, in the system's words; null while it can.</summary>
     public string? Failure => _writeFailure ?? _syncFailure;
@@ -98,44 +98,45 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Whether a snapshot or a rewrite keeps the disk busy, for no-appendfsync-on-rewrite.</summary>
     public Func<bool> IsDiskBusy { get; init; } = () => false;
 
-    private AppendFsync Policy => _store.Options.AppendFsync;
+    private AppendFsync Policy => _owner.Options.AppendFsync;
 
-    private bool SyncsNot => Policy == AppendFsync.No || (_store.Options.NoAppendFsyncOnRewrite && IsDiskBusy());
+    private bool SyncsNot => Policy == AppendFsync.No || (_owner.Options.NoAppendFsyncOnRewrite && IsDiskBusy());
 
-    /// <summary>From here on the log goes to this file, at its end. Everything appended so far is not to be in it.</summary>
+    /// <summary>From here on the log goes to this file, at its end. Everything appended so far is not to be in it. Nobody appends meanwhile.</summary>
     public void Open(ILogFile file)
     {
         _sync.Wait();
         lock (_io)
         {
-            _file = file;
-            _committed = _written = _synced = _buffer.Appended;
-            _fileStart = _written - file.Length;
+            _committed = _synced = Follow();
+            _fileStart = Written - file.Length;
+            _times = _timesSynced = 0;
             _limit = long.MaxValue;
             _lastSync = _time.GetTimestamp();
             Forgive();
-            _buffer.Release(_written);
+            _file = file;
         }
         _sync.Release();
         if (!_thread.IsAlive) _thread.Start();
     }
 
     /// <summary>
-    /// Writes and syncs the rest, and lets go of the file; what cannot be written is lost. Nobody appends any more. Those who wait need not any longer.
+    /// Writes and syncs the rest, and lets go of the file; what cannot be written is lost. Follows the log no longer. Those who wait need not any longer.
     /// Returns why it failed, or null.
     /// </summary>
     public string? Close()
     {
         using Hold hold = HoldAll();
         if (_file is null) return null;
+        Stop();
         _limit = long.MaxValue;
         if (_syncFailure is not null) Mend();
-        else if (TryWrite()) TrySync(_file, _written);
+        else if (TryWrite()) TrySync(_file, Written, _times);
         string? failure = Failure;
         Interlocked.Exchange(ref _file, null).Dispose();
         Forgive();
-        _committed = _written = _synced = _buffer.Appended;
-        _buffer.Release(_written);
+        Done = _committed = _synced = End;
+        Detach();
         lock (_waiting) Complete(long.MaxValue);
         return failure;
     }
@@ -144,7 +145,7 @@ internal sealed class LogWriter : IDisposable
     public bool Flush()
     {
         using Hold hold = HoldAll();
-        return _file is null || (Failure is null && TryWrite() && TrySync(_file, _written));
+        return _file is null || (Failure is null && TryWrite() && TrySync(_file, Written, _times));
     }
 
     /// <summary>
@@ -167,16 +168,17 @@ internal sealed class LogWriter : IDisposable
                 if (!IsDamaged)
                 {
                     if (_syncFailure is not null && !Mend()) throw new LogFileException(_syncFailure);
-                    if (!TryWrite() || (Policy != AppendFsync.No && !TrySync(_file, _written))) throw new LogFileException(Failure!);
+                    if (!TryWrite() || (Policy != AppendFsync.No && !TrySync(_file, Written, _times))) throw new LogFileException(Failure!);
                 }
                 else
                 {
                     TryWrite(); // whatever is of use
-                    if (_written < _limit) throw new LogFileException(Failure!);
+                    if (Written < _limit) throw new LogFileException(Failure!);
                 }
                 announce();
                 Interlocked.Exchange(ref _file, next).Dispose();
                 _fileStart = _limit;
+                _times = _timesSynced = 0;
             }
             finally
             {
@@ -198,15 +200,6 @@ internal sealed class LogWriter : IDisposable
         }
     }
 
-    /// <summary>Something was appended, and the thread wants to know.</summary>
-    public void Wake() => _work.Set();
-
-    /// <summary>To be called after each append: stops writers if the disk does not keep up.</summary>
-    public void CheckRoom(long appended)
-    {
-        if (appended - Written > MostUnwritten) Fill();
-    }
-
     /// <summary>Completes when there is room again.</summary>
     public Task WhenRoom() => Volatile.Read(ref _room)?.Task ?? Task.CompletedTask;
 
@@ -216,7 +209,7 @@ internal sealed class LogWriter : IDisposable
     /// </summary>
     public void BeforeReply()
     {
-        if (_buffer.Appended == Written || IsSyncing || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < s_quiet) return;
+        if (Log.Appended == Written || IsSyncing || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < s_quiet) return;
         if (!Monitor.TryEnter(_io)) return;
         try
         {
@@ -270,7 +263,7 @@ internal sealed class LogWriter : IDisposable
     /// <summary>To be called every 100 ms or so: everysec's fsync, and another attempt after a failure.</summary>
     public void Tick(bool isSecond)
     {
-        if (isSecond) _buffer.Trim();
+        if (isSecond) Log.Trim();
         if (isSecond && Failure is not null && !IsDamaged && !IsSyncing)
         {
             using (HoldAll())
@@ -279,13 +272,13 @@ internal sealed class LogWriter : IDisposable
             }
             _work.Set();
         }
-        if (_buffer.Appended > (Policy == AppendFsync.Always ? Committed : Written)) Ask(); // nobody waits for it; or the policy is another since the thread went to sleep
+        if (Log.Appended > (Policy == AppendFsync.Always ? Committed : Written)) Ask(); // nobody waits for it; or the policy is another since the thread went to sleep
         if (IsSyncing)
         {
             if (_countedAsDelayed || Written == Synced || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(2)) return;
             _countedAsDelayed = true;
             DelayedSyncs++;
-            _store.Log.Notice("Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may slow down Redis.");
+            _owner.Log.Notice("Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may slow down Redis.");
             return;
         }
         if (Policy != AppendFsync.Everysec || Synced >= Written || SyncsNot || _syncFailure is not null || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(1)) return;
@@ -333,7 +326,7 @@ internal sealed class LogWriter : IDisposable
 
     private bool HasWork(bool always) =>
         Volatile.Read(ref _file) is not null && Failure is null
-        && (always ? _isAsked : Math.Min(_buffer.Appended, Volatile.Read(ref _limit)) > Written);
+        && (always ? _isAsked : UpTo > Written);
 
     /// <summary>
     /// Goes to sleep, unless something is to be done after all. What is kept back, or cannot be written, wakes nobody, and with "always" nothing does that is appended:
@@ -343,7 +336,7 @@ internal sealed class LogWriter : IDisposable
     {
         if (always) return !HasWork(always);
         bool isIdle = Volatile.Read(ref _file) is not null && Failure is null && Volatile.Read(ref _limit) == long.MaxValue;
-        return _buffer.TryArm(isIdle ? Written : long.MaxValue) && !HasWork(always);
+        return TryArm(isIdle ? Written : long.MaxValue) && !HasWork(always);
     }
 
     /// <summary>One round of the thread; with <see cref="_io"/> held.</summary>
@@ -356,44 +349,56 @@ internal sealed class LogWriter : IDisposable
             if (_groups.Count != 0) _groups[^1].IsClosed = true;
         }
         if (!TryWrite() || !always) return;
-        if (SyncsNot) CommitTo(_written);
-        else TrySync(_file!, _written);
+        if (SyncsNot) CommitTo(Written);
+        else TrySync(_file!, Written, _times);
     }
+
+    /// <inheritdoc/>
+    protected internal override void OnAppended() => _work.Set();
+
+    /// <inheritdoc/>
+    protected internal override void OnBehind() => Fill();
+
+    /// <summary>The position up to which there is something to write.</summary>
+    private long UpTo => Math.Min(Math.Min(Log.Appended, Volatile.Read(ref _limit)), End);
 
     private bool TryWrite()
     {
-        long from = _written, to = Math.Min(_buffer.Appended, Volatile.Read(ref _limit)), at = from;
-        if (to <= from) return true;
+        long from = Written, to = UpTo;
+        if (to <= from || _file is null) return true;
         if (SleepMicroseconds != 0) Thread.Sleep(TimeSpan.FromMicroseconds(SleepMicroseconds));
-        _buffer.Collect(from, to, _pieces);
+        long begin = from - _fileStart + _times, at = begin;
+        Collect(from, to, _pieces, withTimes: true);
         try
         {
             foreach (ReadOnlyMemory<byte> piece in _pieces)
             {
-                _file!.Write(piece.Span, at - _fileStart);
+                _file.Write(piece.Span, at);
                 at += piece.Length;
             }
         }
         catch (LogFileException failure)
         {
-            FailWriting(failure.Message, _buffer.WholeBefore(at, from));
+            long written = at - begin - Log.TimesLength(from, to); // at least so many bytes of the log
+            FailWriting(failure.Message, Log.WholeBefore(from + written, from));
             return false;
         }
         finally
         {
             _pieces.Clear();
         }
-        Volatile.Write(ref _written, at);
+        Volatile.Write(ref _times, _times + (at - begin) - (to - from));
+        Done = to;
         Volatile.Write(ref _lastWrite, _time.GetTimestamp());
-        if (SyncsNot) _buffer.Release(at);
-        else if (at - _buffer.HeldFrom > MostHeld) _buffer.Release(at - MostHeld);
+        if (SyncsNot) Release(to);
+        else if (to - HeldFrom > MostUnsynced) Release(to - MostUnsynced);
         if (_writeFailure is not null)
         {
             _writeFailure = null;
-            _store.Log.Warning("AOF write error looks solved, Redis can write again.");
+            _owner.Log.Warning("AOF write error looks solved, Redis can write again.");
             LiftIfWell();
         }
-        if (Volatile.Read(ref _room) is not null && _buffer.Appended - at < MostUnwritten / 2) Drained();
+        if (Volatile.Read(ref _room) is not null && PendingBytes < MostUnwritten / 2) Drained();
         return true;
     }
 
@@ -404,23 +409,25 @@ internal sealed class LogWriter : IDisposable
         if (logs)
         {
             _lastErrorLogged = _time.GetTimestamp();
-            _store.Log.Warning($"Error writing to the AOF file: {reason}");
+            _owner.Log.Warning($"Error writing to the AOF file: {reason}");
         }
+        long times = _times + Log.TimesLength(Written, whole);
         try
         {
-            _file!.Truncate(whole - _fileStart);
+            _file!.Truncate(whole - _fileStart + times);
         }
         catch (LogFileException failure)
         {
-            if (logs) _store.Log.Warning($"Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next time it starts.  ftruncate: {failure.Message}");
+            if (logs) _owner.Log.Warning($"Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next time it starts.  ftruncate: {failure.Message}");
         }
-        Volatile.Write(ref _written, whole);
+        Volatile.Write(ref _times, times);
+        Done = whole;
         _writeFailure = reason;
-        _store.Restrict(Restrictions.LogFails);
+        _owner.Restrict(Restrictions.LogFails);
     }
 
     /// <summary>Syncs a file in which everything up to a position is written.</summary>
-    private bool TrySync(ILogFile file, long upTo)
+    private bool TrySync(ILogFile file, long upTo, long times)
     {
         if (_syncFailure is not null) return false; // only after it was mended
         _lastSync = _time.GetTimestamp();
@@ -435,40 +442,44 @@ internal sealed class LogWriter : IDisposable
             return false;
         }
         Volatile.Write(ref _syncMs, _syncMs + ((Stopwatch.GetElapsedTime(start).TotalMilliseconds - _syncMs) / 8));
-        Advance(upTo);
+        Advance(upTo, times);
         return true;
     }
 
     private void FailSyncing(string reason)
     {
-        if (_syncFailure is null) _store.Log.Warning($"Fail to fsync the AOF file: {reason}");
+        if (_syncFailure is null) _owner.Log.Warning($"Fail to fsync the AOF file: {reason}");
         _syncFailure = reason;
-        _store.Restrict(Restrictions.LogFails);
+        _owner.Restrict(Restrictions.LogFails);
     }
 
-    private void Advance(long upTo)
+    private void Advance(long upTo, long times)
     {
-        if (upTo > _synced) Volatile.Write(ref _synced, upTo);
-        _buffer.Release(upTo);
+        if (upTo > _synced)
+        {
+            _timesSynced = times;
+            Volatile.Write(ref _synced, upTo);
+        }
+        Release(upTo);
         CommitTo(upTo);
     }
 
     /// <summary>After a failed fsync: writes all again that may not have reached the disk, and syncs that. False if it failed again, or cannot be done.</summary>
     private bool Mend()
     {
-        if (_buffer.HeldFrom > _synced)
+        if (HeldFrom > _synced)
         {
-            if (!IsDamaged) _store.Log.Warning("What was written to the AOF file since its last successful fsync is not in memory any more. The AOF will be rewritten.");
+            if (!IsDamaged) _owner.Log.Warning("What was written to the AOF file since its last successful fsync is not in memory any more. The AOF will be rewritten.");
             IsDamaged = true;
             return false;
         }
         try
         {
-            long at = _synced;
-            _buffer.Collect(at, _written, _pieces);
+            long at = _synced - _fileStart + _timesSynced;
+            Collect(_synced, Written, _pieces, withTimes: true);
             foreach (ReadOnlyMemory<byte> piece in _pieces)
             {
-                _file!.Write(piece.Span, at - _fileStart);
+                _file!.Write(piece.Span, at);
                 at += piece.Length;
             }
             _file!.Sync();
@@ -483,8 +494,8 @@ internal sealed class LogWriter : IDisposable
             _pieces.Clear();
         }
         _syncFailure = null;
-        _store.Log.Warning("The AOF was written again after a failed fsync, Redis can write again.");
-        Advance(_written);
+        _owner.Log.Warning("The AOF was written again after a failed fsync, Redis can write again.");
+        Advance(Written, _times);
         LiftIfWell();
         return true;
     }
@@ -492,11 +503,12 @@ internal sealed class LogWriter : IDisposable
     private void SyncInBackground()
     {
         ILogFile? file;
-        long upTo;
+        long upTo, times;
         lock (_io)
         {
             file = _file;
-            upTo = _written;
+            upTo = Written;
+            times = _times;
             _countedAsDelayed = false;
             _lastSync = _time.GetTimestamp();
         }
@@ -513,7 +525,7 @@ internal sealed class LogWriter : IDisposable
         {
             _syncing = false;
             if (failure is not null) FailSyncing(failure);
-            else if (file is not null) Advance(upTo);
+            else if (file is not null) Advance(upTo, times);
         }
         _sync.Release();
     }
@@ -550,21 +562,21 @@ internal sealed class LogWriter : IDisposable
     {
         if (Volatile.Read(ref _room) is not null) return;
         if (Interlocked.CompareExchange(ref _room, new(TaskCreationOptions.RunContinuationsAsynchronously), null) is not null) return;
-        _store.Restrict(Restrictions.LogIsFull);
+        _owner.Restrict(Restrictions.LogIsFull);
         Ask();
         // It may have been drained in between.
-        if (_buffer.Appended - Written < MostUnwritten / 2) Drained();
+        if (PendingBytes < MostUnwritten / 2) Drained();
     }
 
     private void Drained()
     {
-        _store.Lift(Restrictions.LogIsFull);
+        _owner.Lift(Restrictions.LogIsFull);
         Interlocked.Exchange(ref _room, null)?.TrySetResult();
     }
 
     private void LiftIfWell()
     {
-        if (Failure is null) _store.Lift(Restrictions.LogFails);
+        if (Failure is null) _owner.Lift(Restrictions.LogFails);
     }
 
     /// <summary>Another file: nothing is wrong with it yet.</summary>
@@ -572,7 +584,7 @@ internal sealed class LogWriter : IDisposable
     {
         _writeFailure = _syncFailure = null;
         IsDamaged = false;
-        _store.Lift(Restrictions.LogFails);
+        _owner.Lift(Restrictions.LogFails);
         Drained();
     }
 

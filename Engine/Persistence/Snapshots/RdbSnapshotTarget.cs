@@ -16,6 +16,7 @@ internal sealed class RdbSnapshotTarget(
     private readonly Lock _opening = new();
     private readonly WriteBehind _writeBehind = new();
     private IReadOnlyList<DatabaseCount> _databases = [];
+    private IReadOnlyList<byte[]> _libraries = [];
     private FileStream? _file;
     private RdbFileWriter? _writer;
 
@@ -26,7 +27,11 @@ internal sealed class RdbSnapshotTarget(
     public long Length { get; private set; }
 
     /// <inheritdoc/>
-    public void Expect(IReadOnlyList<DatabaseCount> databases) => _databases = databases;
+    public void Expect(IReadOnlyList<DatabaseCount> databases)
+    {
+        _databases = databases;
+        _libraries = functions.Codes; // those of the instant, like the keys
+    }
 
     /// <inheritdoc/>
     public SnapshotChunk CreateChunk() => new RdbChunk(options, nowMs);
@@ -121,7 +126,7 @@ internal sealed class RdbSnapshotTarget(
         }
         _file = file;
         Volatile.Write(ref _writer, new(file, options));
-        _writer.Begin(nowMs, usedMemory, isAofBase, functions.Codes);
+        _writer.Begin(nowMs, usedMemory, isAofBase, _libraries);
         foreach (DatabaseCount count in _databases) _writer.Resize(count.Database, count.Keys, count.Expiring);
         return _writer;
     }
