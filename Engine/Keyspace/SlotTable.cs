@@ -124,9 +124,17 @@ public sealed class SlotTable(int databases)
     /// <summary>The time before which nothing in the slot expires; a hint that is never too late.</summary>
     internal long EarliestExpiryMs(int slot) => Volatile.Read(ref _earliestExpiryMs[slot]);
 
+    /// <summary>The time before which nothing in any slot expires; a hint that is never too late.</summary>
+    internal long EarliestExpiryMs() => _earliestExpiryMs.Min();
+
+    /// <summary>Rings when something is going to expire earlier than all else.</summary>
+    internal ExpiryAlarm ExpiryAlarm { get; } = new();
+
     internal void NoteExpiry(int slot, long expiresAtMs)
     {
-        if (expiresAtMs < _earliestExpiryMs[slot]) Volatile.Write(ref _earliestExpiryMs[slot], expiresAtMs);
+        if (expiresAtMs >= _earliestExpiryMs[slot]) return;
+        Volatile.Write(ref _earliestExpiryMs[slot], expiresAtMs);
+        ExpiryAlarm.Noted(expiresAtMs);
     }
 
     internal void SetEarliestExpiry(int slot, long expiresAtMs) => Volatile.Write(ref _earliestExpiryMs[slot], expiresAtMs);

@@ -35,7 +35,7 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     private readonly Lock _lock = new();                 // guards what follows, down to the blank line
     private readonly List<(long From, long To)> _losses = [];
     private bool _hurry;                                 // someone waits for what is there to be committed
-    private bool _lingers;                               // the loop waits for more to come
+    private volatile bool _lingers;                      // the loop waits for more to come; written under the lock
     private TaskCompletionSource? _changed;              // completed when more is committed, or something goes wrong
     private TaskCompletionSource? _room;
     private string? _error;
@@ -51,7 +51,7 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     private volatile bool _stopping;
 
     public SlotJournal(Store store, ISlotStorage storage)
-        : base(store.Effects.Log, MostPending, readsEffects: true)
+        : base(store.Effects.Log, JournalBatch.LargeBatch, readsEffects: true)
     {
         _store = store;
         _storage = storage;
@@ -160,9 +160,12 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     /// <inheritdoc/>
     protected override void OnBehind()
     {
+        bool isFull = PendingBytes > MostPending;
+        if (!isFull && !_lingers) return;
         lock (_lock)
         {
-            if (_room is not null || PendingBytes <= MostPending) return;
+            if (_lingers) Hurry(); // what has gathered is enough for a transaction
+            if (_room is not null || !isFull) return;
             _room = new(TaskCreationOptions.RunContinuationsAsynchronously);
             _store.Restrict(Restrictions.LogIsFull);
         }

@@ -97,7 +97,7 @@ public sealed partial class AppendLog
         try
         {
             // The instant: what is changed up to here is in the snapshot, and what is changed from here on is in the next file.
-            rewrite.Snapshot = Snapshot.Begin(_store.SiloGate, _store.Slots, _log, rewrite.Target, () => _store.Options.RdbKeySaveDelay);
+            rewrite.Snapshot = Snapshot.Begin(_store.SiloGate, _store.Slots, _log, rewrite.Target, () => _store.Options.RdbKeySaveDelay, beginsPart: true);
             if (_state == AppendLogState.On) _writer.Limit(rewrite.Snapshot.Position);
             if (_state == AppendLogState.WaitsForRewrite) _writer.Open(rewrite.NextFile!);
         }
@@ -209,13 +209,13 @@ public sealed partial class AppendLog
             ConsecutiveFailures = failure is null ? 0 : ConsecutiveFailures + 1;
         }
         if (failure is not null && rewrite.State == AppendLogState.WaitsForRewrite) DropTemporaryIncrement();
+        if (failure is null) DeleteHistory(); // before anyone sees that the rewrite is over
         _files.SnapshotTurn.Show(null);
         _rewrite = null;
         _files.SnapshotTurn.Give();
         CountLengths();
         if (failure is not null) return;
         _lengthAtRewrite = Length;
-        DeleteHistory();
         _store.Log.Notice("Background AOF rewrite finished successfully");
     }
 

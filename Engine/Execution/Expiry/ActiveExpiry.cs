@@ -1,7 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Deletes expired keys that nobody asks for. Every 1/hz second it visits the slots in which something is due, by the times that the
+/// Deletes expired keys that nobody asks for. As long as anything is due, it visits the slots concerned every 1/hz second, by the times that the
 /// <see cref="SlotTable"/> keeps, and looks through their keys in hash order, in stretches short enough for whoever waits at the gate.
 /// <para>
 /// Looking at every key of a slot for the sake of one is a bad bargain, so it works on a budget that follows the yield:
@@ -99,6 +99,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
             try
             {
                 await Task.Delay(TimeSpan.FromSeconds(1.0 / _store.Options.Hz), _time, stop).ConfigureAwait(false);
+                await UntilDueAsync(stop).ConfigureAwait(false);
                 await RunCycleAsync().ConfigureAwait(false);
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -110,6 +111,26 @@ public sealed class ActiveExpiry : IAsyncDisposable
                 _nextSlot = (_nextSlot + 1) % KeySlot.Count;
                 OnFailure?.Invoke(error);
             }
+        }
+    }
+
+    /// <summary>Completes when something may be due, at once if that is so already: nothing to expire, nothing to wake for.</summary>
+    private async Task UntilDueAsync(CancellationToken stop)
+    {
+        SlotTable slots = _store.Slots;
+        while (slots.EarliestExpiryMs() is var earliest && earliest > _store.Clock.NowMs)
+        {
+            Task rung = slots.ExpiryAlarm.Set(earliest);
+            if (slots.EarliestExpiryMs() >= earliest)
+            {
+                using var awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
+                // Timers do not follow the time of day when that is set, so it is looked at now and then.
+                TimeSpan wait = earliest == Expiry.Never ? Timeout.InfiniteTimeSpan : TimeSpan.FromMilliseconds(Math.Clamp(earliest - _store.Clock.NowMs, 1, 1000));
+                await Task.WhenAny(rung, Task.Delay(wait, _time, awake.Token)).ConfigureAwait(false);
+                await awake.CancelAsync().ConfigureAwait(false);
+            }
+            slots.ExpiryAlarm.Clear();
+            stop.ThrowIfCancellationRequested();
         }
     }
 

@@ -131,9 +131,14 @@ internal sealed class Snapshot
     public Func<int>? KeyDelay { get; init; }
 
     /// <summary>Fixes the instant for all slots on this silo. The caller holds the silo gate exclusively.</summary>
-    public static Snapshot Begin(SiloGate siloGate, SlotTable slots, ReplicationLog log, ISnapshotTarget target, Func<int>? keyDelay = null)
+    public static Snapshot Begin(SiloGate siloGate, SlotTable slots, ReplicationLog log, ISnapshotTarget target, Func<int>? keyDelay = null, bool beginsPart = false)
     {
-        var snapshot = new Snapshot(siloGate, slots, target) { Instant = slots.Instants.Latest + 1, Position = log.BeginPart(), KeyDelay = keyDelay };
+        var snapshot = new Snapshot(siloGate, slots, target)
+        {
+            Instant = slots.Instants.Latest + 1,
+            Position = beginsPart ? log.BeginPart() : log.Appended,
+            KeyDelay = keyDelay,
+        };
         var counts = new List<DatabaseCount>();
         for (int database = 0; database < slots.Databases; database++)
         {
