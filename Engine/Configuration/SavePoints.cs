@@ -12,7 +12,7 @@ public readonly record struct SavePoint(long Seconds, long Changes);
 /// <summary>save: any number of <see cref="SavePoint"/>s.</summary>
 public sealed class SavePoints(params SavePoint[] points)
 {
-    /// <summary>The save points in force if the configuration names none.</summary>
+    /// <summary>The save points in force if no save directive is given.</summary>
     public static readonly SavePoints Default = new(new(3600, 1), new(300, 100), new(60, 10000));
 
     /// <summary>The points, in the order given.</summary>

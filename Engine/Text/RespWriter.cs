@@ -64,7 +64,9 @@ public sealed class RespWriter
     /// <summary>+OK</summary>
     public void Ok() => Raw("+OK\r\n"u8);
 
-    /// <summary>-text. The text begins with the error's code ("ERR …", "WRONGTYPE …"); line breaks in it become spaces.</summary>
+    /// <summary>
+    /// -text. The text begins with the error's code ("ERR …", "WRONGTYPE …"); line breaks in it become spaces.
+    /// </summary>
     public void Error(ReadOnlySpan<byte> text)
     {
         int start = _length;
