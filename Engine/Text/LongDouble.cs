@@ -16,7 +16,7 @@ internal readonly struct LongDouble
     private const int HighestBit = 16384;      // numbers from 2^16384 on are infinite
     private const int LongestText = 5 * 1024;  // Redis's buffer
 
-    private readonly BigInteger _mantissa; // signed, below 2^64
+    private readonly BigInteger _mantissa; // signed, at most 2^64 in magnitude
     private readonly int _exponent;        // of 2
 
     private LongDouble(BigInteger mantissa, int exponent, bool isInfinite = false)

@@ -213,7 +213,7 @@ internal sealed class Snapshot
         _slots.Instants.Remove(this);
         if (!complete)
         {
-            // Enters each of these gates once, so that no thread that missed the end of the snapshot can still add a mark.
+            // Enters each of these gates once, so that no thread that missed the end of the snapshot still adds a mark.
             foreach (Place place in Places()) TakeOff(place, exclusive);
         }
         lock (_appending) _queue.Clear(); // from here on no writer is in the target any more
