@@ -2,15 +2,21 @@ using System.Runtime.InteropServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Files that are, after a crash at any moment, either as they were or as they were meant to be.</summary>
+/// <summary>Files that, after a crash at any moment, are either as they were or as they were meant to be.</summary>
 internal static partial class AtomicFile
 {
     private const int ReadOnly = 0;
 
-    /// <summary>Gives a file this content: a new file beside it is written, synced, and renamed over it, and the directory is synced.</summary>
+    /// <summary>
+    /// Gives a file this content: writes a new file beside it, syncs it, renames it over the old one, and syncs the
+    /// directory.
+    /// </summary>
     /// <param name="path">The file.</param>
-    /// <param name="content">What it is to hold.</param>
-    /// <param name="temporary">The new file's first name, in the same directory, where whoever clears up after a crash knows it.</param>
+    /// <param name="content">The new content.</param>
+    /// <param name="temporary">
+    /// The name of the new file until it is renamed, in the same directory; chosen so that the clean-up after a crash
+    /// recognizes it.
+    /// </param>
     public static void Replace(string path, ReadOnlySpan<byte> content, string? temporary = null)
     {
         string full = Path.GetFullPath(path);
@@ -32,26 +38,30 @@ internal static partial class AtomicFile
         }
     }
 
-    /// <summary>What the system says of a failure (strerror): .NET's message without the path that it adds.</summary>
+    /// <summary>
+    /// The system's own words for a failure (strerror): .NET's message without the path that it adds.
+    /// </summary>
     public static string Reason(Exception failure) => failure switch
     {
         _ when OperatingSystem.IsWindows() => failure.Message,
         FileNotFoundException or DirectoryNotFoundException => Marshal.GetPInvokeErrorMessage(2),
         UnauthorizedAccessException { InnerException: { } inner } => Reason(inner),
         UnauthorizedAccessException => Marshal.GetPInvokeErrorMessage(13),
-        // A failure that .NET has no class of its own for has the system's number.
+        // A failure without a .NET class of its own carries the system's error number.
         IOException { HResult: > 0 and < 200 } => Marshal.GetPInvokeErrorMessage(failure.HResult),
         _ => failure.Message,
     };
 
-    /// <summary>Moves a finished file to its name, in place of what is there, and makes that durable.</summary>
+    /// <summary>
+    /// Moves a finished file to its final name, replacing what is there, and makes the change durable.
+    /// </summary>
     public static void Publish(string temporary, string path)
     {
         File.Move(temporary, path, overwrite: true);
         SyncDirectory(Path.GetDirectoryName(path)!);
     }
 
-    /// <summary>Makes the names in a directory durable: files created, renamed or deleted in it.</summary>
+    /// <summary>Makes changes of names in a directory durable: files created, renamed or deleted in it.</summary>
     public static void SyncDirectory(string path)
     {
         if (OperatingSystem.IsWindows()) return; // renames are durable there without it

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What is wrong with redis.conf or the command line, in the words in which redis-server says so before it exits.</summary>
+/// <summary>
+/// An error in redis.conf or the command line, in the words that redis-server prints before it exits.
+/// </summary>
 public sealed class ConfigurationException(string message) : Exception(message)
 {
     internal static ConfigurationException InLine(int lineNumber, string line, string reason) => new(
@@ -15,12 +17,14 @@ public sealed class ConfigurationException(string message) : Exception(message)
          """);
 }
 
-/// <summary>Reads redis.conf: lines of a directive and its words, comments, quotes, include (with wildcards).</summary>
+/// <summary>
+/// Reads redis.conf: a directive and its words on each line, comments, quotes, and include (with wildcards).
+/// </summary>
 internal static class ConfigurationFile
 {
     private const int DeepestInclude = 16;
 
-    /// <summary>The text of a file; of the standard input if its name is "-".</summary>
+    /// <summary>The text of a file, or of the standard input if the path is "-".</summary>
     public static string Read(string path)
     {
         try
@@ -33,7 +37,10 @@ internal static class ConfigurationFile
         }
     }
 
-    /// <summary>Applies every line to the options; throws <see cref="ConfigurationException"/> at the first that makes no sense.</summary>
+    /// <summary>
+    /// Applies every line to the options. Throws a <see cref="ConfigurationException"/> at the first line that makes no
+    /// sense.
+    /// </summary>
     public static void Apply(string text, ServerOptions options, int depth = 0)
     {
         int lineNumber = 0;
@@ -47,7 +54,9 @@ internal static class ConfigurationFile
         }
     }
 
-    /// <summary>The options of a command line as lines of a file: "--port 7000 --save" gives "port 7000" and "save """, quoted.</summary>
+    /// <summary>
+    /// Turns the options of a command line into lines of a file: "--port 7000 --save" gives port "7000" and save "".
+    /// </summary>
     public static string FromArguments(ReadOnlySpan<string> arguments)
     {
         var text = new StringBuilder();
@@ -55,7 +64,7 @@ internal static class ConfigurationFile
         for (int i = 0; i < arguments.Length; i++)
         {
             string argument = arguments[i];
-            // "--" begins an option only where the one before has its value: --requirepass --secret is one option.
+            // "--" begins an option only if the previous option has its value: --requirepass --secret is one option.
             if (lastIsComplete && argument.StartsWith("--", StringComparison.Ordinal))
             {
                 if (text.Length > 0) text.Append('\n');
@@ -89,7 +98,7 @@ internal static class ConfigurationFile
         ReadOnlySpan<string> values = words.ToArray().AsSpan(1);
         if (directive.Kind.TakesSeveralWords)
         {
-            // Several words may also come as one in quotes: save "900 1 300 10".
+            // Several words may also come as one quoted word: save "900 1 300 10".
             if (values is [{ Length: > 0 } one] && QuotedWords.TrySplit(one, out List<string> inner)) values = inner.ToArray();
             if (values.IsEmpty && !directive.Kind.TakesNoWords) return "wrong number of arguments";
         }
@@ -109,7 +118,7 @@ internal static class ConfigurationFile
             Apply(Read(pattern), options, depth);
             return;
         }
-        // A pattern that matches nothing includes nothing; only the last part of the path is a pattern.
+        // Only the last part of the path is a pattern. One that matches nothing includes nothing.
         string directory = Path.GetDirectoryName(Path.GetFullPath(pattern)) ?? "/";
         if (!Directory.Exists(directory)) return;
         byte[] name = Encoding.UTF8.GetBytes(Path.GetFileName(pattern));

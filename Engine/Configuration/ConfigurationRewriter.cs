@@ -1,9 +1,9 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Brings the text of a redis.conf up to the options in force, as CONFIG REWRITE of Redis does: comments, order and unknown lines stay;
-/// a directive's line is changed where it stands, its superfluous repetitions go; what the file does not say and is
-/// not the default comes at the end.
+/// Brings the text of a redis.conf up to the options in force, as CONFIG REWRITE of Redis does. Comments, order and
+/// unknown lines stay. A directive's line is changed where it stands, and superfluous repetitions of it are removed. A
+/// directive that the file lacks and that is not at its default is added at the end.
 /// </summary>
 internal static class ConfigurationRewriter
 {

@@ -3,7 +3,9 @@ using System.Reflection;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A directive of redis.conf: a property of <see cref="ServerOptions"/> with its name, limits and grammar.</summary>
+/// <summary>
+/// A directive of redis.conf: a property of <see cref="ServerOptions"/> with its name, limits and grammar.
+/// </summary>
 public sealed class Directive
 {
     private static readonly ServerOptions s_defaults = new();
@@ -34,27 +36,28 @@ public sealed class Directive
     public static List<Directive> All { get; } = [];
 
     /// <summary>Every name, aliases included.</summary>
-    public static IEnumerable<string> Names => All.SelectMany(directive => directive.Declaration.Alias is { } alias ? [directive.Name, alias] : new[] { directive.Name });
+    public static IEnumerable<string> Names =>
+        All.SelectMany(directive => directive.Declaration.Alias is { } alias ? [directive.Name, alias] : new[] { directive.Name });
 
-    /// <summary>What was declared of it.</summary>
+    /// <summary>The attribute that declares it.</summary>
     public DirectiveAttribute Declaration { get; }
 
     /// <summary>Its grammar.</summary>
     public DirectiveKind Kind { get; }
 
-    /// <summary>Its name; not an alias.</summary>
+    /// <summary>Its name, never the alias.</summary>
     public string Name => Declaration.Name;
 
-    /// <summary>The directive of this name or alias, in any case.</summary>
+    /// <summary>Finds the directive with this name or alias, ignoring case.</summary>
     public static bool TryFind(string name, [NotNullWhen(true)] out Directive? directive) => s_byName.TryGetValue(name, out directive);
 
-    /// <summary>Its value.</summary>
+    /// <summary>Its value in these options.</summary>
     public object Get(ServerOptions options) => _property.GetValue(options)!;
 
-    /// <summary>Gives it a value that <see cref="DirectiveKind.TryParse"/> made.</summary>
+    /// <summary>Sets it to a value that <see cref="DirectiveKind.TryParse"/> made.</summary>
     public void Set(ServerOptions options, object value) => _property.SetValue(options, value);
 
-    /// <summary>Whether it has the value that it has if nobody says anything.</summary>
+    /// <summary>Whether it has its default value.</summary>
     public bool IsDefault(ServerOptions options) => Kind.AreEqual(Get(options), Get(s_defaults));
 
     private static DirectiveKind KindOf(Type type, DirectiveAttribute declaration)
@@ -63,7 +66,8 @@ public sealed class Directive
         if (type == typeof(bool)) return new YesNoKind();
         if (type == typeof(string)) return new TextKind();
         if (type.IsEnum) return new WordKind(type);
-        if (type == typeof(int)) return new NumberKind(type, declaration.Format, declaration.Min, declaration.Max == long.MaxValue ? int.MaxValue : declaration.Max);
+        if (type == typeof(int))
+            return new NumberKind(type, declaration.Format, declaration.Min, declaration.Max == long.MaxValue ? int.MaxValue : declaration.Max);
         if (type == typeof(long)) return new NumberKind(type, declaration.Format, declaration.Min, declaration.Max);
         throw new NotSupportedException($"The directive {declaration.Name} is of {type}; it needs a DirectiveKind.");
     }

@@ -6,7 +6,7 @@ public enum NumberFormat
     /// <summary>Decimal.</summary>
     Integer,
 
-    /// <summary>Bytes, with an optional unit: k kb m mb g gb.</summary>
+    /// <summary>Bytes, with an optional unit: b k kb m mb g gb.</summary>
     Memory,
 
     /// <summary>Octal, as file modes are.</summary>
@@ -14,10 +14,11 @@ public enum NumberFormat
 }
 
 /// <summary>
-/// Makes a property of <see cref="ServerOptions"/> a directive of redis.conf: the only source for reading it from the file and
-/// the command line, and for CONFIG GET, SET and REWRITE. How it is written follows from the property's type: a bool
-/// is yes or no, an enum's names are words ("AllkeysLru" is "allkeys-lru"), numbers have bounds and a
-/// format, a string stands as it is; other types name a <see cref="DirectiveKind"/>. Its default is what a new ServerOptions has.
+/// Makes a property of <see cref="ServerOptions"/> a directive of redis.conf. This declaration is the only source for
+/// reading the directive from the file and the command line, and for CONFIG GET, SET and REWRITE. The property's type
+/// decides how the value is written: a bool is yes or no, an enum's names are words ("AllkeysLru" is "allkeys-lru"),
+/// numbers have bounds and a format, and a string stands as it is. Other types name a <see cref="DirectiveKind"/>. The
+/// default is the value in a new ServerOptions.
 /// </summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class DirectiveAttribute(string name) : Attribute
@@ -37,15 +38,17 @@ public sealed class DirectiveAttribute(string name) : Attribute
     /// <summary>How a number is written.</summary>
     public NumberFormat Format { get; init; }
 
-    /// <summary>It can be given at start only, not by CONFIG SET.</summary>
+    /// <summary>Whether it can be given only at start, not by CONFIG SET.</summary>
     public bool Immutable { get; init; }
 
-    /// <summary>CONFIG SET may change it only if enable-protected-configs says so.</summary>
+    /// <summary>Whether CONFIG SET may change it only if enable-protected-configs allows that.</summary>
     public bool Protected { get; init; }
 
-    /// <summary>It is for tests of this server only: patterns of CONFIG GET do not show it.</summary>
+    /// <summary>Whether it is only for tests of this server: patterns of CONFIG GET do not show it.</summary>
     public bool Hidden { get; init; }
 
-    /// <summary>The <see cref="DirectiveKind"/> that reads and writes it, for a type with a grammar of its own.</summary>
+    /// <summary>
+    /// The <see cref="DirectiveKind"/> that reads and writes it, for a type with a grammar of its own.
+    /// </summary>
     public Type? Kind { get; init; }
 }

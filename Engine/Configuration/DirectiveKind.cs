@@ -2,29 +2,36 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A grammar of directive values: how words become a value and a value words.</summary>
+/// <summary>A grammar of directive values: turns words into a value, and a value into words.</summary>
 public abstract class DirectiveKind
 {
-    /// <summary>Whether a value is made of several words, given apart in the file and as one argument to CONFIG SET.</summary>
+    /// <summary>Whether a value consists of several words: separate in the file, one argument in CONFIG SET.</summary>
     public virtual bool TakesSeveralWords => false;
 
-    /// <summary>Whether a line of a file may hold no word at all.</summary>
+    /// <summary>Whether a line of a file may have no word at all after the name.</summary>
     public virtual bool TakesNoWords => false;
 
-    /// <summary>Reads a value. <paramref name="current"/> is the one in force, which a value that says only a part leaves as it is elsewhere.</summary>
+    /// <summary>
+    /// Reads a value. If the words give only part of it, the rest is kept from <paramref name="current"/>, the value in
+    /// force.
+    /// </summary>
     public abstract bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error);
 
-    /// <summary>The same for a line of a file, of which there may be several.</summary>
-    public virtual bool TryParseLine(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error) =>
+    /// <summary>Reads a line of a file. The directive may have several lines.</summary>
+    public virtual bool TryParseLine(
+        ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error) =>
         TryParse(words, current, out value, out error);
 
     /// <summary>The value as CONFIG GET shows it.</summary>
     public abstract string Format(object value);
 
-    /// <summary>The value as it is written into redis.conf: the rest of each line after the directive's name. No line at all means that there is nothing to say.</summary>
+    /// <summary>
+    /// The value as redis.conf writes it: for each line, what follows the directive's name. No lines mean that there is
+    /// nothing to write.
+    /// </summary>
     public virtual IEnumerable<string> Lines(object value) => [Format(value)];
 
-    /// <summary>Whether two values are the same.</summary>
+    /// <summary>Whether two values are equal.</summary>
     public virtual bool AreEqual(object a, object b) => Equals(a, b);
 }
 
@@ -125,7 +132,7 @@ internal sealed class TextKind : DirectiveKind
     public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
 }
 
-/// <summary>dir: a directory, which must be there.</summary>
+/// <summary>dir: a directory, which must exist.</summary>
 internal sealed class DirectoryKind : DirectiveKind
 {
     public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
@@ -146,7 +153,7 @@ internal sealed class DirectoryKind : DirectiveKind
     public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
 }
 
-/// <summary>The name of a file or directory in dir.</summary>
+/// <summary>The bare name of a file or directory in dir, not a path.</summary>
 internal abstract class NameKind(string directive, string what, bool mayBeEmpty = false) : DirectiveKind
 {
     public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
@@ -170,7 +177,10 @@ internal sealed class DumpFileNameKind() : NameKind("dbfilename", "filename", ma
 
 internal sealed class AppendDirectoryNameKind() : NameKind("appenddirname", "dirname");
 
-/// <summary>bind: addresses to listen on; "*" is all of IPv4, "-" before one says that it may be missing. One empty word means none.</summary>
+/// <summary>
+/// bind: the addresses to listen on. "*" is all of IPv4, and "-" before an address allows it to be unavailable. One
+/// empty word means no addresses.
+/// </summary>
 internal sealed class AddressesKind : DirectiveKind
 {
     private const int Most = 16;
@@ -186,7 +196,8 @@ internal sealed class AddressesKind : DirectiveKind
 
     public override string Format(object value) => string.Join(' ', (IReadOnlyList<string>)value);
 
-    public override IEnumerable<string> Lines(object value) => (IReadOnlyList<string>)value is { Count: > 0 } addresses ? [string.Join(' ', addresses)] : ["\"\""];
+    public override IEnumerable<string> Lines(object value) =>
+        (IReadOnlyList<string>)value is { Count: > 0 } addresses ? [string.Join(' ', addresses)] : ["\"\""];
 
     public override bool AreEqual(object a, object b) => ((IReadOnlyList<string>)a).SequenceEqual((IReadOnlyList<string>)b);
 }

@@ -1,6 +1,9 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Amounts of memory as redis.conf writes them: 1k is 1000 bytes, 1kb is 1024, and so on with m, mb, g and gb, in any case.</summary>
+/// <summary>
+/// Amounts of memory as redis.conf writes them: 1k is 1000 bytes, 1kb is 1024, and likewise m, mb, g and gb, in any
+/// case. A plain number, or one with b, is in bytes.
+/// </summary>
 public static class MemorySize
 {
     private static readonly (string Suffix, long Bytes)[] s_units =
@@ -25,7 +28,7 @@ public static class MemorySize
         return true;
     }
 
-    /// <summary>In the largest unit that divides it: 512mb.</summary>
+    /// <summary>The amount in the largest unit that divides it: 512mb.</summary>
     public static string Format(long bytes)
     {
         if (bytes != 0)
@@ -37,7 +40,7 @@ public static class MemorySize
         return bytes.ToString();
     }
 
-    /// <summary>For people, as INFO's "_human" fields show it: 1.50M.</summary>
+    /// <summary>The amount for people, as INFO's "_human" fields show it: 1.50M.</summary>
     public static string Human(long bytes) => bytes switch
     {
         < 1L << 10 => $"{bytes}B",

@@ -2,16 +2,26 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>How far the unsent replies of one class of clients may pile up before such a client is disconnected.</summary>
-/// <param name="HardBytes">Closed at once above this; 0 for no limit.</param>
-/// <param name="SoftBytes">Closed if above this for <paramref name="SoftSeconds"/>; 0 for no limit.</param>
-/// <param name="SoftSeconds">How long the soft limit may be exceeded.</param>
+/// <summary>
+/// How far the unsent replies of one class of clients may pile up before such a client is disconnected.
+/// </summary>
+/// <param name="HardBytes">A client with this many bytes waiting is disconnected at once; 0 for no limit.</param>
+/// <param name="SoftBytes">
+/// A client with this many bytes waiting for longer than <paramref name="SoftSeconds"/> is disconnected; 0 for no
+/// limit.
+/// </param>
+/// <param name="SoftSeconds">How long the soft limit may be reached.</param>
 public readonly record struct OutputLimit(long HardBytes, long SoftBytes, int SoftSeconds)
 {
-    /// <summary>Whether a client with this many bytes waiting is to be closed, however short a time they do.</summary>
+    /// <summary>
+    /// Whether a client with this many bytes waiting is to be disconnected at once, however briefly they have waited.
+    /// </summary>
     public bool IsHardExceeded(long bytes) => HardBytes != 0 && bytes >= HardBytes;
 
-    /// <summary>Whether a client with this many bytes waiting is to be closed; <paramref name="overSoftSinceMs"/> is its memory of the soft limit.</summary>
+    /// <summary>
+    /// Whether a client with this many bytes waiting is to be disconnected. <paramref name="overSoftSinceMs"/>
+    /// remembers, for this client, since when it has been at the soft limit; 0 if it is not.
+    /// </summary>
     public bool IsExceeded(long bytes, long nowMs, ref long overSoftSinceMs)
     {
         if (IsHardExceeded(bytes)) return true;

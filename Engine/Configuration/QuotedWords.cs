@@ -3,12 +3,13 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Lines of words as redis.conf, inline commands and redis-cli have them: blanks between words; "…" with \n \r \t \b \a
-/// \xHH and \c for c itself; '…' with \' only. A closing quote must be followed by a blank or the end.
+/// Splits lines into words as redis.conf, inline commands and redis-cli do. Blanks separate words. In "…" the escapes
+/// are \n \r \t \b \a and \xHH, and \c stands for c itself; in '…' there is only \'. A closing quote must be followed
+/// by a blank or the end of the line.
 /// </summary>
 public static class QuotedWords
 {
-    /// <summary>Splits a line; false if quotes are not balanced.</summary>
+    /// <summary>Splits a line. False if the quotes are not balanced.</summary>
     public static bool TrySplit(ReadOnlySpan<byte> line, List<byte[]> words)
     {
         var word = new List<byte>();
@@ -33,7 +34,7 @@ public static class QuotedWords
         }
     }
 
-    /// <summary>Splits a line of text; false if quotes are not balanced.</summary>
+    /// <summary>Splits a line of text. False if the quotes are not balanced.</summary>
     public static bool TrySplit(string line, out List<string> words)
     {
         var split = new List<byte[]>();
@@ -42,7 +43,7 @@ public static class QuotedWords
         return balanced;
     }
 
-    /// <summary>The word in double quotes, with everything that is not printable ASCII escaped.</summary>
+    /// <summary>The word in double quotes, with everything but printable ASCII escaped.</summary>
     public static string Quote(string word)
     {
         var quoted = new StringBuilder("\"");

@@ -3,23 +3,28 @@ using System.Globalization;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>When the data is saved by itself: after so many seconds, if there were so many changes at least.</summary>
+/// <summary>
+/// When the server saves the data on its own: after <paramref name="Seconds"/>, if there were at least
+/// <paramref name="Changes"/> changes.
+/// </summary>
 public readonly record struct SavePoint(long Seconds, long Changes);
 
 /// <summary>save: any number of <see cref="SavePoint"/>s.</summary>
 public sealed class SavePoints(params SavePoint[] points)
 {
-    /// <summary>Those in force if nobody says anything.</summary>
+    /// <summary>The save points in force if no save directive is given.</summary>
     public static readonly SavePoints Default = new(new(3600, 1), new(300, 100), new(60, 10000));
 
-    /// <summary>The points, in the order in which they were given.</summary>
+    /// <summary>The points, in the order given.</summary>
     public IReadOnlyList<SavePoint> All => points;
 
-    /// <summary>Whether the data is saved by itself at all.</summary>
+    /// <summary>Whether the server saves the data on its own at all.</summary>
     public bool Any => points.Length != 0;
 }
 
-/// <summary>Seconds and changes, alternating; one empty word is for none. Lines of a file add up, CONFIG SET replaces.</summary>
+/// <summary>
+/// Seconds and changes, alternating; one empty word means no save points. Lines of a file add up, CONFIG SET replaces.
+/// </summary>
 internal sealed class SavePointsKind : DirectiveKind
 {
     private const string Invalid = "Invalid save parameters";
@@ -48,7 +53,7 @@ internal sealed class SavePointsKind : DirectiveKind
     public override bool TryParseLine(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
     {
         if (!TryParse(words, current, out value, out error)) return false;
-        // The first line takes the place of the default, and so does one that says that there are none.
+        // The first line replaces the default, and so does a line that says that there are no save points.
         var added = (SavePoints)value;
         if (added.Any && !ReferenceEquals(current, SavePoints.Default)) value = new SavePoints([.. ((SavePoints)current).All, .. added.All]);
         return true;
@@ -62,5 +67,6 @@ internal sealed class SavePointsKind : DirectiveKind
 
     private static string Format(SavePoint point) => string.Create(CultureInfo.InvariantCulture, $"{point.Seconds} {point.Changes}");
 
-    private static bool TryParse(string word, long least, out long number) => Numbers.TryParseInt64(System.Text.Encoding.UTF8.GetBytes(word), out number) && number >= least;
+    private static bool TryParse(string word, long least, out long number) =>
+        Numbers.TryParseInt64(System.Text.Encoding.UTF8.GetBytes(word), out number) && number >= least;
 }

@@ -2,7 +2,9 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>The server's directives in force: read from redis.conf and the command line, asked and changed by CONFIG.</summary>
+/// <summary>
+/// The server's directives in force: read from redis.conf and the command line, queried and changed by CONFIG.
+/// </summary>
 public sealed class ServerConfiguration(ServerOptions options) : IDisposable
 {
     private readonly SemaphoreSlim _changing = new(1, 1);
@@ -11,12 +13,13 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     /// <summary>The values in force.</summary>
     public ServerOptions Options { get; } = options;
 
-    /// <summary>The file they were read from, in full; null if there was none.</summary>
+    /// <summary>The full path of the file they were read from; null if there was none.</summary>
     public string? FilePath { get; private set; }
 
     /// <summary>
-    /// Reads redis-server's command line: <c>[file] [-] [--directive value …]</c>, where "-" is the standard input. What comes later overrides.
-    /// Throws <see cref="ConfigurationException"/>, whose message is meant for the standard error.
+    /// Reads redis-server's command line: <c>[file] [-] [--directive value …]</c>, where "-" is the standard input.
+    /// Later values override earlier ones. Throws a <see cref="ConfigurationException"/>, whose message is meant for
+    /// the standard error.
     /// </summary>
     public static ServerConfiguration Load(ReadOnlySpan<string> arguments)
     {
@@ -40,9 +43,9 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     }
 
     /// <summary>
-    /// Has <paramref name="apply"/> called after CONFIG SET has changed any of these directives, or taken a change back. It makes the new
-    /// values in <see cref="Options"/> take effect, or says why it cannot; then all that the same CONFIG SET changed is taken back.
-    /// Only one call runs at a time.
+    /// Registers <paramref name="apply"/> to be called after CONFIG SET has changed any of these directives, or has
+    /// taken a change back. It makes the new values in <see cref="Options"/> take effect, or returns the reason why it
+    /// cannot; then everything that the same CONFIG SET changed is taken back. Only one call runs at a time.
     /// </summary>
     public void OnChange(string[] directives, Func<ValueTask<string?>> apply)
     {
@@ -53,7 +56,7 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
         _reactions.Add((directives, apply));
     }
 
-    /// <summary>Names and values of the directives that match any of these patterns, each once.</summary>
+    /// <summary>The names and values of the directives that match any of these patterns, each once.</summary>
     public List<(string Name, string Value)> Get(IEnumerable<string> patterns)
     {
         var found = new List<(string, string)>();
@@ -68,7 +71,10 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
             byte[] glob = Encoding.UTF8.GetBytes(pattern);
             foreach (string name in Directive.Names)
             {
-                if (GlobPattern.IsMatch(glob, Encoding.ASCII.GetBytes(name), ignoreCase: true) && Directive.TryFind(name, out Directive? directive) && !directive.Declaration.Hidden) Add(name, directive);
+                if (GlobPattern.IsMatch(glob, Encoding.ASCII.GetBytes(name), ignoreCase: true)
+                    && Directive.TryFind(name, out Directive? directive)
+                    && !directive.Declaration.Hidden)
+                    Add(name, directive);
             }
         }
         return found;
@@ -79,9 +85,13 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
         }
     }
 
-    /// <summary>CONFIG SET: all of the pairs take effect, or none. Returns the error to reply, or null.</summary>
+    /// <summary>
+    /// CONFIG SET: either all of the pairs take effect, or none. Returns the error to reply, or null.
+    /// </summary>
     /// <param name="pairs">Names and values.</param>
-    /// <param name="isLocal">Whether who asks is on this machine, which enable-protected-configs may make a condition.</param>
+    /// <param name="isLocal">
+    /// Whether the client is on this machine, which enable-protected-configs may require.
+    /// </param>
     public async ValueTask<string?> SetAsync(IReadOnlyList<(string Name, string Value)> pairs, bool isLocal)
     {
         await _changing.WaitAsync().ConfigureAwait(false);
@@ -111,8 +121,12 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
         }
     }
 
-    /// <summary>CONFIG REWRITE: brings the file up to what is in force. Returns the error to reply, or null.</summary>
-    /// <param name="everything">Whether to write even what the file does not say and is the default.</param>
+    /// <summary>
+    /// CONFIG REWRITE: brings the file up to the values in force. Returns the error to reply, or null.
+    /// </summary>
+    /// <param name="everything">
+    /// Whether to write even directives that the file lacks and that are at their defaults.
+    /// </param>
     public string? Rewrite(bool everything = false)
     {
         if (FilePath is null) return "ERR The server is running without a config file";
@@ -130,7 +144,7 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
 
     public void Dispose() => _changing.Dispose();
 
-    /// <summary>Whether a client may do what such a directive guards.</summary>
+    /// <summary>Whether a client may do what a directive of this kind guards.</summary>
     public static bool Allows(LocalAccess access, bool isLocal) => access == LocalAccess.Yes || (access == LocalAccess.Local && isLocal);
 
     private static string Failed(string name, string reason) => $"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}";

@@ -9,19 +9,20 @@ public enum Severity
 }
 
 /// <summary>
-/// What the engine tells its operator, in redis-server's own words where it has some. The host says where it goes; without one, nowhere.
+/// What the engine tells its operator, in redis-server's own words where it has some. The host decides where the lines
+/// go; without a host they are dropped.
 /// </summary>
 public sealed class ServerLog
 {
-    /// <summary>Takes each line. Called from any thread.</summary>
+    /// <summary>Receives each line, on any thread.</summary>
     public Action<Severity, string>? Writer { get; set; }
 
-    /// <summary>Something of interest to whoever looks for it.</summary>
+    /// <summary>Logs something of interest to an operator who is looking for it.</summary>
     public void Verbose(string line) => Writer?.Invoke(Severity.Verbose, line);
 
-    /// <summary>Something that an operator wants to know.</summary>
+    /// <summary>Logs something that an operator wants to know.</summary>
     public void Notice(string line) => Writer?.Invoke(Severity.Notice, line);
 
-    /// <summary>Something that an operator must know.</summary>
+    /// <summary>Logs something that an operator must know.</summary>
     public void Warning(string line) => Writer?.Invoke(Severity.Warning, line);
 }

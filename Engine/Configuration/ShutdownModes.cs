@@ -2,31 +2,37 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>How the server is to end: SHUTDOWN, shutdown-on-sigint, shutdown-on-sigterm.</summary>
+/// <summary>How the server is to shut down: SHUTDOWN, shutdown-on-sigint, shutdown-on-sigterm.</summary>
 [Flags]
 public enum ShutdownModes
 {
     /// <summary>Save the data if there are save points.</summary>
     Default = 0,
 
-    /// <summary>Save it in any case.</summary>
+    /// <summary>Save the data in any case.</summary>
     Save = 1,
 
-    /// <summary>Do not save it.</summary>
+    /// <summary>Do not save the data.</summary>
     NoSave = 2,
 
     /// <summary>Do not wait for replicas.</summary>
     Now = 4,
 
-    /// <summary>End even if saving fails.</summary>
+    /// <summary>Shut down even if saving fails.</summary>
     Force = 8,
 }
 
-/// <summary>Any of the words of <see cref="ShutdownModes"/> that go together.</summary>
+/// <summary>Words of <see cref="ShutdownModes"/> that may be combined.</summary>
 internal sealed class ShutdownModesKind : DirectiveKind
 {
     private static readonly (string Word, ShutdownModes Mode)[] s_words =
-        [("default", ShutdownModes.Default), ("save", ShutdownModes.Save), ("nosave", ShutdownModes.NoSave), ("now", ShutdownModes.Now), ("force", ShutdownModes.Force)];
+        [
+            ("default", ShutdownModes.Default),
+            ("save", ShutdownModes.Save),
+            ("nosave", ShutdownModes.NoSave),
+            ("now", ShutdownModes.Now),
+            ("force", ShutdownModes.Force)
+        ];
 
     public override bool TakesSeveralWords => true;
 
@@ -51,5 +57,7 @@ internal sealed class ShutdownModesKind : DirectiveKind
 
     public override string Format(object value) => (ShutdownModes)value == ShutdownModes.Default
         ? "default"
-        : string.Join(' ', s_words.Where(known => known.Mode != ShutdownModes.Default && ((ShutdownModes)value).HasFlag(known.Mode)).Select(known => known.Word));
+        : string.Join(
+            ' ',
+            s_words.Where(known => known.Mode != ShutdownModes.Default && ((ShutdownModes)value).HasFlag(known.Mode)).Select(known => known.Word));
 }

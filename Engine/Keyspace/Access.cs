@@ -2,15 +2,15 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// The 24-bit access clock of a key. Under an LRU policy it is the second of the last use, modulo 2^24. Under an LFU
-/// policy it is the minute of the last decay in the high 16 bits and a logarithmic counter in the low 8,
-/// as described in redis.conf ("LFU") and in evict.c of Redis.
+/// policy the high 16 bits are the minute of the last decay and the low 8 a logarithmic counter, as described in
+/// redis.conf ("LFU") and in evict.c of Redis.
 /// </summary>
 internal static class Access
 {
     private const uint Mask = 0xffffff;
     private const byte LfuStart = 5;
 
-    /// <summary>The clock of a key that is used for the first time.</summary>
+    /// <summary>The clock of a key on its first use.</summary>
     public static uint Initial(ServerOptions options, long nowMs) => options.UsesLfu ? (Minutes(nowMs) << 8) | LfuStart : Seconds(nowMs);
 
     /// <summary>The clock of a key that is used again.</summary>
@@ -26,7 +26,7 @@ internal static class Access
         return (Minutes(nowMs) << 8) | counter;
     }
 
-    /// <summary>How long a key was not used, in ms, under an LRU policy.</summary>
+    /// <summary>How long a key has not been used, in ms, under an LRU policy.</summary>
     public static long IdleMs(uint clock, long nowMs) => ((Seconds(nowMs) - clock) & Mask) * 1000L;
 
     /// <summary>The LFU counter after the decay that is due.</summary>
@@ -38,7 +38,7 @@ internal static class Access
         return periods >= counter ? 0 : counter - periods;
     }
 
-    /// <summary>The clock of a key that was last used so long ago (RESTORE IDLETIME, RDB).</summary>
+    /// <summary>The clock of a key last used <paramref name="idleSeconds"/> ago (RESTORE IDLETIME, RDB).</summary>
     public static uint FromIdleSeconds(long idleSeconds, long nowMs) => (uint)((nowMs / 1000) - idleSeconds) & Mask;
 
     /// <summary>The clock of a key with this LFU counter (RESTORE FREQ, RDB).</summary>

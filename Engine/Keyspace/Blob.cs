@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What the payload of a <see cref="Blob"/> is. The numbers are in memory only, never in a file.</summary>
+/// <summary>What the payload of a <see cref="Blob"/> is. The numbers exist only in memory, never in a file.</summary>
 internal enum BlobKind : byte
 {
     /// <summary>A string, as its bytes.</summary>
@@ -19,7 +19,9 @@ internal enum BlobKind : byte
     /// <summary>A hash as a listpack of field, value, field, value…</summary>
     HashListpack = 3,
 
-    /// <summary>A hash with field expiry as a listpack of field, value, expiry in ms (0: none)…, ordered by expiry.</summary>
+    /// <summary>
+    /// A hash with field expiry as a listpack of field, value, expiry in ms (0: none)…, ordered by expiry.
+    /// </summary>
     HashListpackEx = 4,
 
     /// <summary>A list as one listpack.</summary>
@@ -52,16 +54,18 @@ internal static class Blob
     public const byte HasLongKey = 0x80;
     private const byte KindMask = 0x0f;
 
-    /// <summary>A key whose blob would be larger than this is held as a <see cref="Value"/> instead.</summary>
+    /// <summary>
+    /// A key whose name and payload together take more bytes than this is held as a <see cref="Value"/> instead.
+    /// </summary>
     public const int LargestPayload = 32 * 1024;
 
-    /// <summary>What the runtime allocates for a byte array of this length.</summary>
+    /// <summary>The bytes that the runtime allocates for a byte array of this length.</summary>
     public static int AllocatedBytes(int arrayLength) => (24 + arrayLength + 7) & ~7;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static BlobKind KindOf(byte[] blob) => (BlobKind)(blob[0] & KindMask);
 
-    /// <summary>Makes a blob whose payload, of the given length, the caller fills in.</summary>
+    /// <summary>Makes a blob with a payload of the given length, which the caller fills in.</summary>
     public static byte[] Create(BlobKind kind, ReadOnlySpan<byte> key, int payloadLength, long expiresAtMs, out Span<byte> payload)
     {
         bool longKey = key.Length > byte.MaxValue, expires = expiresAtMs != Expiry.Never;
@@ -77,7 +81,7 @@ internal static class Blob
         return blob;
     }
 
-    /// <summary>Makes a blob around a payload.</summary>
+    /// <summary>Makes a blob around a copy of a payload.</summary>
     public static byte[] Create(BlobKind kind, ReadOnlySpan<byte> key, ReadOnlySpan<byte> payload, long expiresAtMs)
     {
         byte[] blob = Create(kind, key, payload.Length, expiresAtMs, out Span<byte> room);
@@ -90,7 +94,8 @@ internal static class Blob
     {
         // The common case first: a short key without expiry.
         int flags = blob[0];
-        if ((flags & (HasExpiry | HasLongKey)) == 0) return MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(blob), 5), blob[4]);
+        if ((flags & (HasExpiry | HasLongKey)) == 0)
+            return MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(blob), 5), blob[4]);
         return SlowKeyOf(blob, flags);
     }
 
@@ -124,7 +129,10 @@ internal static class Blob
     public static long ExpiresAtMs(byte[] blob) =>
         (blob[0] & HasExpiry) == 0 ? Expiry.Never : BinaryPrimitives.ReadInt64LittleEndian(blob.AsSpan((blob[0] & HasLongKey) != 0 ? 8 : 5));
 
-    /// <summary>The same key and payload with another expiry: the blob itself if the time fits in place, else a new one.</summary>
+    /// <summary>
+    /// The same key and payload with another expiry: the blob itself if the time can be changed in place, else a new
+    /// one.
+    /// </summary>
     public static byte[] WithExpiry(byte[] blob, long expiresAtMs)
     {
         if (expiresAtMs != Expiry.Never && (blob[0] & HasExpiry) != 0)
@@ -162,7 +170,7 @@ internal static class Blob
         return changed;
     }
 
-    /// <summary>Changes the kind in place, where the payload means the same in both.</summary>
+    /// <summary>Changes the kind in place, between kinds whose payloads mean the same.</summary>
     public static void SetKind(byte[] blob, BlobKind kind) => blob[0] = (byte)((blob[0] & ~KindMask) | (byte)kind);
 
     /// <summary>24 bits that tell when, or how often, the key was used; see <see cref="Access"/>.</summary>

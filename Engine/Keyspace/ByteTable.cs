@@ -3,46 +3,55 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>How a <see cref="ByteTable{TKeyOf}"/> finds the key bytes inside one of its entries.</summary>
+/// <summary>How a <see cref="ByteTable{TKeyOf}"/> finds the key inside one of its entries.</summary>
 internal interface IKeyOf
 {
-    /// <summary>The key of <paramref name="entry"/>; it never changes while the entry is in a table.</summary>
+    /// <summary>The key of <paramref name="entry"/>. It never changes while the entry is in a table.</summary>
     static abstract ReadOnlySpan<byte> KeyOf(object entry);
 }
 
 /// <summary>
 /// A hash table of objects that carry their own key bytes: open addressing, linear probing, 16 bytes a cell.
 /// <para>
-/// The home cell of a hash is <c>hash * homes / 2^32</c>, so the table is ordered by hash but for the little disorder
-/// within a run of occupied cells, whatever its size. Everything unusual here follows from that order:
-/// any capacity will do, not just powers of two; a scan cursor is a hash, valid across growing and shrinking, and meets
-/// every entry that stays exactly once; and a large table is resized step by step, those hashes below
-/// a rising boundary living in the new cells and the others still in the old.
+/// The home cell of a hash is <c>hash * homes / 2^32</c>. So a table of any size is ordered by hash, but for a little
+/// disorder within each run of occupied cells. Everything unusual here follows from that order. The capacity can be any
+/// number, not just a power of two. A scan cursor is a hash: it stays valid while the table grows and shrinks, and a
+/// scan meets every entry that stays exactly once. And a large table is resized step by step: the hashes below a rising
+/// boundary live in the new cells, the others still in the old.
 /// </para>
-/// <para>Probing never wraps: behind the last home there are spare cells, and a run that would leave them makes the table grow.</para>
-/// Not thread-safe: whoever holds the slot's gate may touch it.
+/// <para>
+/// Probing never wraps around. Behind the last home there are spare cells, and if a run would go beyond them, the table
+/// grows.
+/// </para>
+/// Not thread-safe: only the thread that holds the slot's gate may touch it.
 /// </summary>
 internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
 {
-    /// <summary>Tables of more cells than this are resized step by step; moving this many takes well under a millisecond.</summary>
+    /// <summary>
+    /// Tables of more cells than this are resized step by step. Moving this many at once takes well under a
+    /// millisecond.
+    /// </summary>
     private const int IncrementalFrom = 1 << 15;
     private const int CellsPerStep = 64;
     private const int SmallestLength = 8;
     private const int MostForeseen = 16;
 
     private Cells _cells;
-    private Cells _old;             // while resizing: the cells from _oldNext on; empty otherwise
+    private Cells _old;             // while resizing: the cells from _oldNext on; otherwise empty
     private int _oldNext;
     private ulong _boundary;        // hashes below it are in _cells, the others in _old; 2^32 when not resizing
     private int _count;
 
-    // Hashes are multiplied by an odd number of the table's own before anything else. Otherwise the order in which one table is walked
-    // would be that of all others, and filling one in it would pile everything up at the low end of a table that is still small.
+    // Hashes are first multiplied by an odd number of the table's own. Otherwise all tables would be ordered alike, and
+    // filling one table in the order of another would pile everything up at the low end of the new one while it is
+    // still small.
     private readonly uint _mixer = 1;
     private readonly uint _unmixer = 1;
 
     /// <param name="expectedCount">How many entries to make room for.</param>
-    /// <param name="commonOrder">The order, and so the cursors of scans, are to be those of every such table in this process.</param>
+    /// <param name="commonOrder">
+    /// Whether the order, and so scan cursors, are the same in all tables of this process that ask for this.
+    /// </param>
     public ByteTable(int expectedCount = 0, bool commonOrder = false)
     {
         _cells = Cells.Create(LengthFor(expectedCount));
@@ -53,7 +62,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         for (int i = 0; i < 4; i++) _unmixer *= 2 - (_mixer * _unmixer); // Newton's method for the inverse modulo 2^32
     }
 
-    /// <summary>A table of the same entries, not copied themselves.</summary>
+    /// <summary>A copy of another table. The entries themselves are shared, not copied.</summary>
     public ByteTable(ByteTable<TKeyOf> other)
     {
         other.FinishResize();
@@ -64,13 +73,15 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         _unmixer = other._unmixer;
     }
 
-    /// <summary>How many entries there are.</summary>
+    /// <summary>The number of entries.</summary>
     public int Count => _count;
 
     /// <summary>The bytes of the arrays, for memory accounting.</summary>
     public long ArrayBytes => (16L * (_cells.Length + _old.Length)) + 24;
 
-    /// <summary>The cell that holds the entry with this key, or a null reference. Valid until the next Add or Remove.</summary>
+    /// <summary>
+    /// The cell that holds the entry with this key, or a null reference. Valid until the next Add or Remove.
+    /// </summary>
     public ref object? Find(scoped ReadOnlySpan<byte> key, uint hash)
     {
         hash *= _mixer;
@@ -79,7 +90,8 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     }
 
     /// <summary>
-    /// Looks where a search for this hash begins, for bringing that into the cache. May be asked without the gate, like <see cref="Foresee"/>: the answer may be wrong.
+    /// Touches the cell where a search for this hash begins, to bring it into the cache. Like <see cref="Foresee"/> it
+    /// may be called without the gate: the answer may then be wrong.
     /// </summary>
     public uint ForeseeHome(uint hash)
     {
@@ -141,7 +153,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         return entry;
     }
 
-    /// <summary>Forgets every entry.</summary>
+    /// <summary>Removes all entries.</summary>
     public void Clear()
     {
         _cells = Cells.Create(SmallestLength);
@@ -150,7 +162,9 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         _count = 0;
     }
 
-    /// <summary>Makes room for this many entries at once, so that filling the table does not resize it on the way.</summary>
+    /// <summary>
+    /// Makes room for this many entries at once, so that filling the table does not resize it repeatedly.
+    /// </summary>
     public void EnsureCapacity(int count)
     {
         if (count <= _cells.MaxCount) return;
@@ -159,14 +173,14 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         FinishResize();
     }
 
-    /// <summary>An entry chosen with the same probability as every other; null if there is none.</summary>
+    /// <summary>An entry chosen at random, each with the same probability; null if there is none.</summary>
     public object? Random(Random random)
     {
         if (_count == 0) return null;
         int oldCells = _old.Length - (_old.Length == 0 ? 0 : _oldNext);
         while (true)
         {
-            // Shrinking keeps at least an eighth of the cells in use, so this ends after a few tries.
+            // After removals at least an eighth of the cells stay in use, so this takes only a few tries.
             int index = random.Next(_cells.Length + oldCells);
             object? entry = (index < _cells.Length ? _cells.All[index] : _old.All[_oldNext + index - _cells.Length]).Entry;
             if (entry is not null) return entry;
@@ -175,8 +189,8 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
 
     /// <summary>
     /// Appends to <paramref name="into"/> the entries in hash order from <paramref name="cursor"/> on, at least
-    /// <paramref name="atLeast"/> of them unless the table ends first, and returns the cursor to go on from; 0 at the end.
-    /// It stops after ten times as many cells even if they were empty, so one call is always short.
+    /// <paramref name="atLeast"/> of them unless the table ends first. Returns the cursor to continue from, 0 at the
+    /// end. Stops after looking at ten times as many cells even if they were empty, so one call is always short.
     /// </summary>
     public uint Scan(uint cursor, int atLeast, List<object> into)
     {
@@ -193,7 +207,10 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         return from >= 1UL << 32 ? 0 : (uint)from;
     }
 
-    /// <summary>Appends every entry with a hash from <paramref name="from"/> up to, not including, <paramref name="end"/>, which is at most 2^32.</summary>
+    /// <summary>
+    /// Appends every entry with a hash from <paramref name="from"/> up to, but not including, <paramref name="end"/>,
+    /// which is at most 2^32.
+    /// </summary>
     public void Range(ulong from, ulong end, List<object> into)
     {
         long cellsLeft = long.MaxValue;
@@ -204,10 +221,10 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         }
     }
 
-    /// <summary>The same for a cursor as a client gave it: one beyond all hashes is at the end.</summary>
+    /// <summary>Scans from a cursor given by a client. One beyond all hashes is at the end.</summary>
     public uint ScanFrom(ulong cursor, int atLeast, List<object> into) => cursor > uint.MaxValue ? 0 : Scan((uint)cursor, atLeast, into);
 
-    /// <summary>Every entry, in no particular order. The table must not change meanwhile.</summary>
+    /// <summary>Enumerates all entries, in no particular order. The table must not change meanwhile.</summary>
     public Enumerator GetEnumerator() => new(this);
 
     private static int LengthFor(int count) => Math.Max(SmallestLength, (int)Math.Min(Array.MaxLength, (count * 4L / 3) + 2));
@@ -228,7 +245,10 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         while (_old.Length != 0) Step();
     }
 
-    /// <summary>Moves the next few runs of cells from old to new. A run is moved whole, so the boundary is always at a home no run crosses.</summary>
+    /// <summary>
+    /// Moves the next few runs of cells from old to new. A run is moved as a whole, so the boundary is always at a home
+    /// that no run crosses.
+    /// </summary>
     private void Step()
     {
         int limit = _oldNext + CellsPerStep;
@@ -245,7 +265,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
             }
             if (!_cells.TryAdd(entry, cells[index].Hash))
             {
-                // Rare: the new cells ran out of room behind their last home. Start again with larger ones.
+                // Rare: the new cells have run out of room behind their last home. Start again with larger ones.
                 Restart(_cells.Length + (_cells.Length / 2));
                 return;
             }
@@ -301,7 +321,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         /// <summary>The entry that the last MoveNext reached.</summary>
         public readonly object Current => _current[_index].Entry!;
 
-        /// <summary>The hash of its key, to look it up elsewhere.</summary>
+        /// <summary>The hash of that entry's key, for looking it up in another table.</summary>
         public readonly uint CurrentHash => _current[_index].Hash * _unmixer;
 
         /// <summary>Steps to the next entry.</summary>
@@ -334,7 +354,10 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
 
         public readonly int Length => All is null ? 0 : All.Length;
 
-        /// <summary>13/16 full: a search then looks at about three cells if it succeeds and at fourteen if it does not, side by side in memory.</summary>
+        /// <summary>
+        /// 13/16 full: a search then looks at about three cells if it succeeds and at fourteen if it fails, side by
+        /// side in memory.
+        /// </summary>
         public readonly int MaxCount => (int)(_homes * 13L / 16);
 
         public static Cells Create(int length) => new()
@@ -384,7 +407,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
                 if (All[index].Hash == hash && TKeyOf.KeyOf(entry).SequenceEqual(key)) break;
                 index++;
             }
-            // Close the gap: an entry further on moves into it if its home is not behind the gap.
+            // Close the gap: an entry further on moves into it unless its home lies behind the gap.
             int gap = index;
             for (int i = index + 1; i < All.Length && All[i].Entry is not null; i++)
             {
@@ -396,14 +419,17 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
             return entry;
         }
 
-        /// <summary>Appends the entries with hashes from <paramref name="from"/> up to <paramref name="end"/>; returns the first hash not covered.</summary>
+        /// <summary>
+        /// Appends the entries with hashes from <paramref name="from"/> up to <paramref name="end"/>. Returns the first
+        /// hash not covered.
+        /// </summary>
         public readonly ulong Scan(ulong from, ulong end, int wanted, ref long cellsLeft, List<object> into)
         {
             int index = HomeOf((uint)from);
             while (true)
             {
                 ulong upTo = Math.Min(LowestHashOf(index + 1), end);
-                // Entries at home in this cell lie between it and the next empty cell.
+                // Entries whose home is this cell lie between it and the next empty cell.
                 for (int i = index; i < All.Length && All[i].Entry is { } entry; i++)
                 {
                     if (All[i].Hash >= from && All[i].Hash < upTo) into.Add(entry);

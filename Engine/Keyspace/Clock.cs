@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Unix time in ms and µs from a <see cref="TimeProvider"/>, so that tests can turn the clock.</summary>
+/// <summary>Unix time in ms and µs from a <see cref="TimeProvider"/>, so that tests can set the clock.</summary>
 public sealed class Clock(TimeProvider time)
 {
     /// <summary>Where the time comes from.</summary>

@@ -1,22 +1,26 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Where in a unit's bytes one effect lies, and whose it is.</summary>
-/// <param name="Slot">The slot it changes; <see cref="NoSlot"/> if it belongs to none (PUBLISH, FUNCTION FLUSH).</param>
+/// <summary>Where one effect lies in the bytes of its unit, and which slot it belongs to.</summary>
+/// <param name="Slot">
+/// The slot that it changes; <see cref="NoSlot"/> if it belongs to no slot (PUBLISH, FUNCTION FLUSH).
+/// </param>
 /// <param name="Epoch">The slot's epoch.</param>
-/// <param name="Sequence">Its number within slot and epoch, from 1 without gaps; without a slot there is none.</param>
+/// <param name="Sequence">
+/// Its number within slot and epoch, counting from 1 without gaps. An effect without a slot has no number.
+/// </param>
 /// <param name="Database">The logical database; <see cref="AnyDatabase"/> if that does not matter.</param>
 /// <param name="Start">Where its RESP frame starts in the unit's bytes.</param>
-/// <param name="Length">How long that frame is.</param>
+/// <param name="Length">The length of that frame.</param>
 /// <param name="IsShare">
-/// It is another slot's share of the command that the effect before it in the unit gives too (FLUSHALL, FLUSHDB,
-/// SWAPDB): the log has that once.
+/// Whether it is another slot's share of a command that the effect before it in the unit has already given (FLUSHALL,
+/// FLUSHDB, SWAPDB). The log contains that command once.
 /// </param>
 public readonly record struct Effect(int Slot, long Epoch, long Sequence, int Database, int Start, int Length, bool IsShare = false)
 {
-    /// <summary>In the place of a slot's number: the effect belongs to none.</summary>
+    /// <summary>Stands for a slot's number: the effect belongs to no slot.</summary>
     public const int NoSlot = -1;
 
-    /// <summary>In the place of a database's number: the effect means the same in each.</summary>
+    /// <summary>Stands for a database's number: the effect means the same in every database.</summary>
     public const int AnyDatabase = -1;
 }
 
@@ -41,17 +45,20 @@ public enum KeyEvents
 /// <summary>Consumes keyspace events (notify-keyspace-events).</summary>
 public interface IKeyEventConsumer
 {
-    /// <summary>Something happened to a key. Called under the slot's gate; must be quick, copy what it keeps, and not call back.</summary>
+    /// <summary>
+    /// Something happened to a key. Called under the slot's gate: must be quick, copy what it keeps, and not call back.
+    /// </summary>
     void OnKeyEvent(KeyEvents kind, ReadOnlySpan<byte> name, ReadOnlySpan<byte> key, int database);
 }
 
 /// <summary>
-/// Where writes leave what they do: deterministic commands, not requests, for the log, and the events that tell of it.
-/// With nobody who reads the log it costs one field read per write.
+/// Where writes leave their effects: for the log as deterministic commands, which are not the requests themselves, and
+/// for listeners as keyspace events. While nobody reads the log, that costs one field read per write.
 /// </summary>
 public sealed class EffectStream
 {
-    // Every command reads it, so it does not lie beside what every write changes in the log: the line would go from core to core.
+    // Every command reads this flag. It is kept apart from what every write changes in the log: on the same cache line
+    // it would travel from core to core.
     private volatile bool _hasConsumers;
 
     public EffectStream(ReplicationLog log)
@@ -60,17 +67,20 @@ public sealed class EffectStream
         log.OpenChanged = isOpen => _hasConsumers = isOpen;
     }
 
-    /// <summary>The effects, in one order.</summary>
+    /// <summary>The log of all effects, in one order.</summary>
     public ReplicationLog Log { get; }
 
-    /// <summary>Whether anyone reads the log, so that effects are worth writing down.</summary>
+    /// <summary>Whether anyone reads the log, so that effects are worth recording.</summary>
     public bool HasConsumers => _hasConsumers;
 
-    /// <summary>Who hears of keyspace events; null for nobody.</summary>
+    /// <summary>Receives keyspace events; null if nobody listens.</summary>
     public IKeyEventConsumer? KeyEvents { get; set; }
 }
 
-/// <summary>Gathers the effects of one unit (a command, a transaction) until its end, inside the gates. One per executing thread of control, reused.</summary>
+/// <summary>
+/// Gathers the effects of one unit (a command, a transaction) until its end, under the gates. Each executing thread of
+/// control has one, and reuses it.
+/// </summary>
 public sealed class EffectUnit
 {
     private readonly List<Effect> _effects = [];
@@ -80,7 +90,10 @@ public sealed class EffectUnit
 
     internal int Count => _effects.Count;
 
-    /// <summary>Begins an effect: write one command of <paramref name="argumentCount"/> bulk strings to the writer, then call <see cref="End"/>.</summary>
+    /// <summary>
+    /// Begins an effect: write one command of <paramref name="argumentCount"/> bulk strings to the writer, then call
+    /// <see cref="End"/>.
+    /// </summary>
     internal RespWriter Begin(int argumentCount)
     {
         _start = _bytes.Length;
@@ -88,7 +101,7 @@ public sealed class EffectUnit
         return _bytes;
     }
 
-    /// <summary>Ends what <see cref="Begin"/> began; see <see cref="Effect"/>.</summary>
+    /// <summary>Ends the effect that <see cref="Begin"/> began; see <see cref="Effect"/>.</summary>
     internal void End(Slot slot, int database, bool isShare = false) =>
         _effects.Add(new(slot.Number, slot.Epoch, ++slot.Sequence, database, _start, _bytes.Length - _start, isShare));
 
@@ -110,7 +123,7 @@ public sealed class EffectUnit
         _bytes.Clear();
     }
 
-    /// <summary>Forgets what is not published, a half-written effect included.</summary>
+    /// <summary>Drops everything that is not published, a half-written effect included.</summary>
     internal void Discard()
     {
         _effects.Clear();

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A key found in, or missing from, a keyspace: the cell of the table that holds it.
-/// Valid until a key is added to or removed from the same keyspace.
+/// A key that was found in a keyspace, or is missing from it: a reference to the table's cell. Valid until a key is
+/// added to or removed from the same keyspace.
 /// </summary>
 internal readonly ref struct Entry
 {
@@ -49,7 +49,10 @@ internal readonly ref struct Entry
 
     public ReadOnlySpan<byte> Key => KeyEntry.KeyOf(_cell!);
 
-    /// <summary>Puts another object with the same key in this one's place. Keeps neither expiry nor access clock: the new object has its own.</summary>
+    /// <summary>
+    /// Puts another object with the same key in this one's place. Expiry and access clock are not carried over: the new
+    /// object has its own.
+    /// </summary>
     public void Replace(object entry)
     {
         object old = _cell!;

@@ -11,24 +11,28 @@ public struct ForeseenKey
     /// <summary>Its hash.</summary>
     public uint Hash { get; set; }
 
-    /// <summary>Whether it will look an element up in what the key has.</summary>
+    /// <summary>Whether the request looks up an element in the key's value.</summary>
     public bool HasElement { get; set; }
 
-    /// <summary>That element's hash.</summary>
+    /// <summary>The hash of that element.</summary>
     public uint ElementHash { get; set; }
 }
 
 /// <summary>
-/// Brings what a pipeline's next commands will need into the processor's cache. A look-up follows four pointers (slot, keyspace, cell, entry),
-/// and with many keys each is a cache miss of up to 100 ns, one after the other; in a large set, hash or sorted set, another two. Following them for many keys side by side, step by step,
-/// lets the processor wait for all of them at once.
+/// Brings what a pipeline's next commands will need into the processor's cache. A look-up follows four pointers (slot,
+/// keyspace, cell, entry). With many keys each is a cache miss of up to 100 ns, one after the other; a large set, hash
+/// or sorted set adds another two. Following the pointers of many keys side by side, step by step, lets the processor
+/// wait for all of them at once.
 /// </summary>
 internal static class Foresight
 {
-    /// <summary>How many keys are followed at once.</summary>
+    /// <summary>The most keys that are followed at once.</summary>
     public const int Most = 32;
 
-    /// <summary>Follows the pointers without the gates: everything read may be changing, nothing of it is used.</summary>
+    /// <summary>
+    /// Follows the pointers without taking the gates. Everything read here may be changing meanwhile, and none of it is
+    /// used.
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     public static int Follow(SlotTable slots, int database, ReadOnlySpan<ForeseenKey> keys)
     {
@@ -51,7 +55,7 @@ internal static class Foresight
         bool hasElements = false;
         for (int i = 0; i < keys.Length; i++)
         {
-            // A small entry seldom lies within one line of the cache.
+            // A small entry seldom lies within one cache line.
             if (found[i] is byte[] { Length: > 0 } blob) touched += blob[0] + blob[Math.Min(blob.Length, 64) - 1];
             else hasElements |= keys[i].HasElement;
         }

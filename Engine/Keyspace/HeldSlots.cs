@@ -1,16 +1,20 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The slots whose gates one thread holds together, for a command of several keys.
+/// The slots whose gates one thread holds together, for a command with several keys.
 /// <para>
-/// Most such commands declare all their keys. They take the gates one after the other without ever waiting for one: if one is not to be had
-/// they give all back and try again later. So any number of commands may be at it at once, and nobody waits for long because of them.
-/// A command that may reach keys it has not declared (SORT BY, a script, a blocked command served in the wake of another one) cannot
-/// give back what it has changed already. It <em>roams</em>: takes further gates as it comes to them, and waits for each. Two such
-/// commands could wait for each other, so there is one at a time, the holder of the store's roaming gate; and all others that it may
-/// wait for wait for nobody.
+/// Most such commands declare all their keys. They take the gates one after the other without ever waiting: if one is
+/// not free, they give all of them back and try again later. So any number of commands can do this at once, and none of
+/// them makes anyone wait for long.
 /// </para>
-/// Gates are held only while a thread runs a command, so this is the thread's own, used again and again.
+/// <para>
+/// A command that may reach keys it has not declared (SORT BY, a script, a blocked command served after another one)
+/// cannot do that, because it cannot take back the changes it has already made. It <em>roams</em>: it takes further
+/// gates as it comes to them, and waits for each. Two such commands could wait for each other, so only one roams at a
+/// time, the holder of the store's roaming gate. It cannot deadlock with anyone else, because no other holder of a gate
+/// waits for another gate.
+/// </para>
+/// Gates are held only while a thread runs a command, so each thread has one instance and reuses it.
 /// </summary>
 internal sealed class HeldSlots
 {
@@ -19,13 +23,13 @@ internal sealed class HeldSlots
     [ThreadStatic]
     private static HeldSlots? t_mine;
 
-    /// <summary>The calling thread's.</summary>
+    /// <summary>The calling thread's instance.</summary>
     public static HeldSlots Mine => t_mine ??= new();
 
-    /// <summary>How many there are.</summary>
+    /// <summary>The number of slots held.</summary>
     public int Count => _slots.Count;
 
-    /// <summary>Whether more may be taken, however long that lasts.</summary>
+    /// <summary>Whether this thread roams, and so may wait for further gates.</summary>
     public bool Roams { get; private set; }
 
     public Slot this[int index] => _slots[index];
@@ -33,10 +37,10 @@ internal sealed class HeldSlots
     /// <summary>Whether the slot's gate is among those held.</summary>
     public bool Has(Slot slot) => ReferenceEquals(slot.Holder, this);
 
-    /// <summary>Becomes the one that roams, if nobody else is; before the first slot is taken.</summary>
+    /// <summary>Starts to roam, unless another thread does. To be called before the first slot is taken.</summary>
     public bool TryRoam(ref SlotGate roaming) => Roams = roaming.TryEnterSpinning();
 
-    /// <summary>Takes a gate that is not held yet, if it is to be had without waiting.</summary>
+    /// <summary>Takes a gate that is not held yet, if that is possible without waiting.</summary>
     public bool TryTake(Slot slot)
     {
         if (!slot.Gate.TryEnterSpinning()) return false;
@@ -44,14 +48,14 @@ internal sealed class HeldSlots
         return true;
     }
 
-    /// <summary>Takes a gate that is not held yet, however long that lasts. Only for who roams.</summary>
+    /// <summary>Takes a gate that is not held yet, waiting as long as necessary. Only while roaming.</summary>
     public void Take(Slot slot)
     {
         slot.Gate.Enter();
         Add(slot);
     }
 
-    /// <summary>Gives everything back.</summary>
+    /// <summary>Gives all gates back, the roaming gate included.</summary>
     public void Release(ref SlotGate roaming)
     {
         foreach (Slot slot in _slots)

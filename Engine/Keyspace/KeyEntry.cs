@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What a keyspace's table holds is a blob (byte[]) or a <see cref="Value"/>; this asks either the same questions.</summary>
+/// <summary>
+/// Treats the two kinds of entries in a keyspace's table alike: a blob (byte[]) and a <see cref="Value"/>.
+/// </summary>
 internal readonly struct KeyEntry : IKeyOf
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -11,7 +13,7 @@ internal readonly struct KeyEntry : IKeyOf
 
     public static long ExpiresAtMs(object entry) => entry is byte[] blob ? Blob.ExpiresAtMs(blob) : Unsafe.As<Value>(entry).ExpiresAtMs;
 
-    /// <summary>The same entry with another expiry; it may be a new object.</summary>
+    /// <summary>The same entry with another expiry; this may be a new object.</summary>
     public static object WithExpiry(object entry, long expiresAtMs)
     {
         if (entry is byte[] blob) return Blob.WithExpiry(blob, expiresAtMs);
@@ -19,7 +21,7 @@ internal readonly struct KeyEntry : IKeyOf
         return entry;
     }
 
-    /// <summary>The same entry under another key; a value is changed, a blob made anew.</summary>
+    /// <summary>The same entry under another key. A value is changed in place, a blob is copied.</summary>
     public static object WithKey(object entry, ReadOnlySpan<byte> key)
     {
         if (entry is byte[] blob) return Blob.WithKey(blob, key);
@@ -43,11 +45,11 @@ internal readonly struct KeyEntry : IKeyOf
         _ => throw new InvalidOperationException($"A blob of unknown kind {kind}."),
     };
 
-    /// <summary>The name that OBJECT ENCODING gives.</summary>
+    /// <summary>The name that OBJECT ENCODING reports.</summary>
     public static string EncodingOf(object entry) => entry is not byte[] blob ? Unsafe.As<Value>(entry).Encoding : Blob.KindOf(blob) switch
     {
-        // Redis keeps up to 44 bytes beside the object's header and calls that embstr; so is our blob, whatever its length,
-        // but clients and tests know the border.
+        // Redis keeps up to 44 bytes beside the object's header and calls that embstr. Our blobs are all of that kind,
+        // whatever their length, but clients and tests know the limit.
         BlobKind.String => Blob.Payload(blob).Length <= 44 ? "embstr" : "raw",
         BlobKind.Integer => "int",
         BlobKind.RawString => "raw",
@@ -64,10 +66,10 @@ internal readonly struct KeyEntry : IKeyOf
         else Unsafe.As<Value>(entry).AccessClock = clock;
     }
 
-    /// <summary>Bytes that the entry takes in memory, without its share of the table.</summary>
+    /// <summary>The bytes that the entry takes in memory, without its share of the table.</summary>
     public static long Bytes(object entry) => entry is byte[] blob ? Blob.AllocatedBytes(blob.Length) : Unsafe.As<Value>(entry).Bytes;
 
-    /// <summary>The same, with the cell of the table that holds it.</summary>
+    /// <summary>The same, including the table's reference to it.</summary>
     public static long BytesWithCell(object entry) => IntPtr.Size + Bytes(entry);
 
     /// <summary>The earliest time at which the key, or something inside it, expires.</summary>
@@ -86,8 +88,8 @@ internal readonly struct KeyEntry : IKeyOf
     private static long SlowEarliestExpiryMs(byte[] blob) => Math.Min(Blob.ExpiresAtMs(blob), EarliestFieldExpiryMs(blob));
 
     /// <summary>
-    /// The earliest time at which a field of a hash in a blob expires: that of the first, as fields are in the order of their expiry, each followed
-    /// by its value and that time (0 for none).
+    /// The earliest time at which a field of a hash in a blob expires. Fields are ordered by expiry, each followed by
+    /// its value and that time (0 for none), so it is the time of the first field.
     /// </summary>
     public static long EarliestFieldExpiryMs(byte[] blob)
     {

@@ -1,16 +1,21 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Wants to know when a key changes: a transaction's WATCH, a blocked client.</summary>
+/// <summary>Is told when a key changes: a transaction's WATCH, a blocked client.</summary>
 internal interface IKeyWatcher
 {
-    /// <summary>The key was modified, created or deleted. Called under the slot's gate; must be quick and must not call back.</summary>
+    /// <summary>
+    /// The key was modified, created or deleted. Called under the slot's gate: must be quick and must not call back.
+    /// </summary>
     void KeyChanged(int database, ReadOnlySpan<byte> key);
 
-    /// <summary>The key's slot is about to leave this silo; nothing more will be heard of it. The same rules.</summary>
+    /// <summary>
+    /// The key's slot is about to leave this silo, so its later changes will not be reported. Called under the same
+    /// rules.
+    /// </summary>
     void SlotWithdrawn();
 }
 
-/// <summary>Who watches which keys of one slot. Under the slot's gate.</summary>
+/// <summary>The watchers of one slot's keys. Under the slot's gate.</summary>
 internal sealed class KeyWatchers
 {
     private readonly Dictionary<WatchedKey, List<IKeyWatcher>> _byKey = new(ByDatabaseAndBytes.Instance);
@@ -40,7 +45,7 @@ internal sealed class KeyWatchers
         foreach (IKeyWatcher watcher in watchers) watcher.KeyChanged(database, key);
     }
 
-    /// <summary>The first watcher of a key that is of this kind; null if there is none.</summary>
+    /// <summary>The first watcher of this type on a key; null if there is none.</summary>
     public T? Find<T>(int database, ReadOnlySpan<byte> key)
         where T : class, IKeyWatcher
     {
@@ -61,7 +66,7 @@ internal sealed class KeyWatchers
         }
     }
 
-    /// <summary>Every watched key of a database, for what changes a database as a whole.</summary>
+    /// <summary>Every watched key of a database, for commands that change a whole database.</summary>
     public IEnumerable<byte[]> KeysOf(int database)
     {
         foreach (WatchedKey watched in _byKey.Keys)

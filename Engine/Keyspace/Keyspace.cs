@@ -2,15 +2,18 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>The keys of one logical database that fall into one slot. Whoever holds the slot's gate may touch it.</summary>
+/// <summary>
+/// The keys of one logical database that fall into one slot. Only the thread that holds the slot's gate may touch it.
+/// </summary>
 internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(commonOrder: true)
 {
     private static readonly long s_emptyArrayBytes = new ByteTable<KeyEntry>(commonOrder: true).ArrayBytes;
 
-    private long _earliestMetMs = Expiry.Never; // during a pass of the active expiry: what it, and NoteExpiry, met so far
-    private uint _expiryCursor;                 // where that pass goes on; 0: there is none
+    // while a pass of the active expiry runs: the earliest expiry met so far
+    private long _earliestMetMs = Expiry.Never;
+    private uint _expiryCursor;                 // where that pass continues; 0 if none is running
     private uint _nextExpiryCursor;
-    private long _instant = slot.LatestInstant; // the latest that this keyspace has heard of
+    private long _instant = slot.LatestInstant; // the latest instant that this keyspace has heard of
     private KeyspaceSnapshot? _spareMark;
 
     public Slot Slot { get; } = slot;
@@ -23,21 +26,25 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     /// <summary>How many keys have a time of expiry.</summary>
     public int ExpiringCount { get; private set; }
 
-    /// <summary>Nothing here expires before this time; a lower bound, made exact by the active expiry when it is reached.</summary>
+    /// <summary>
+    /// Nothing here expires before this time. It is a lower bound, which the active expiry makes exact when it is
+    /// reached.
+    /// </summary>
     public long EarliestExpiryMs { get; private set; } = Expiry.Never;
 
-    /// <summary>Bytes of all entries.</summary>
+    /// <summary>The bytes of all entries.</summary>
     public long EntryBytes { get; private set; }
 
-    /// <summary>Bytes of all entries and of the table.</summary>
+    /// <summary>The bytes of all entries and of the table.</summary>
     public long Bytes => EntryBytes + ArrayBytes;
 
-    /// <summary>The snapshots that are under way, of this keyspace; null if there are none.</summary>
+    /// <summary>The marks of the snapshots of this keyspace that are under way; null if there are none.</summary>
     internal KeyspaceSnapshot? Snapshots { get; set; }
 
     /// <summary>
-    /// To be called before anything about a key changes, its being here included, so that snapshots get what it was. A command that says it
-    /// writes has it called for every key it reaches; what changes keys in other ways calls it.
+    /// To be called before anything about a key changes, including whether it exists, so that snapshots get its old
+    /// state. A command that is declared to write has this called for every key it reaches; code that changes keys in
+    /// other ways calls it itself.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void BeforeChange(scoped ReadOnlySpan<byte> key)
@@ -45,7 +52,10 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         if (Snapshots is not null || _instant < Slot.Instants.Latest) WriteToSnapshots(key);
     }
 
-    /// <summary>Gets the marks of the snapshots whose instants were since it last heard of one; nothing has changed since then.</summary>
+    /// <summary>
+    /// Gets the marks of the snapshots that have begun since this keyspace last heard of one. Nothing here has changed
+    /// since then.
+    /// </summary>
     internal void HearOfInstants()
     {
         long latest = Slot.Instants.Latest;
@@ -60,7 +70,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         _instant = latest;
     }
 
-    /// <summary>Has all of it, as it is now, written to this snapshot before it changes.</summary>
+    /// <summary>Has everything here, as it is now, written to this snapshot before it changes.</summary>
     internal void AddMark(Snapshot snapshot)
     {
         KeyspaceSnapshot mark = _spareMark ?? new(this);
@@ -68,7 +78,10 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         mark.Put(snapshot);
     }
 
-    /// <summary>A mark is off, and may be used again; by somebody who comes to the gate later, so that it is safe to walk from a mark that is taken off to the next.</summary>
+    /// <summary>
+    /// Keeps a mark that was taken off, for the next snapshot to use. It is put on again only by a thread that enters
+    /// the gate later, so it is safe to walk on from a mark that is taken off to the next one.
+    /// </summary>
     internal void KeepSpare(KeyspaceSnapshot mark) => _spareMark = mark;
 
     /// <summary>This snapshot's mark, if it is on.</summary>
@@ -82,14 +95,14 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     /// <inheritdoc cref="Slot.TakesPlace"/>
     internal void TakesPlace() => _instant = Slot.LatestInstant;
 
-    /// <summary>Snapshots will not find this keyspace in its place any more, so they are told of it.</summary>
+    /// <summary>Snapshots will no longer find this keyspace in its place, so they are told of it.</summary>
     internal void LeavesPlace()
     {
         HearOfInstants();
         for (KeyspaceSnapshot? mark = Snapshots; mark is not null; mark = mark.Next) mark.LeavesPlace();
     }
 
-    /// <summary>The slot has given this keyspace up; nobody will change it any more.</summary>
+    /// <summary>The slot has given this keyspace up, and nothing changes it any more.</summary>
     internal void Flushed()
     {
         LeavesPlace();
@@ -104,7 +117,9 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         for (KeyspaceSnapshot? mark = Snapshots; mark is not null; mark = mark.Next) mark.BeforeChange(hash);
     }
 
-    /// <summary>The key's entry, even if its time has come; most callers want <see cref="CommandContext"/>'s Read and Write.</summary>
+    /// <summary>
+    /// The key's entry, even if it has expired. Most callers want Read and Write of <see cref="CommandContext"/>.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public Entry Find(scoped ReadOnlySpan<byte> key) => new(this, ref Find(key, KeyHash.Of(key)));
 
@@ -115,7 +130,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         CountEntry(entry, +1);
     }
 
-    /// <summary>Adds an entry whose key has this hash; false if the key is there.</summary>
+    /// <summary>Adds an entry whose key has this hash. False if the key exists already.</summary>
     public bool TryAdd(object entry, uint hash)
     {
         if (!Unsafe.IsNullRef(ref Find(KeyEntry.KeyOf(entry), hash))) return false;
@@ -124,7 +139,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         return true;
     }
 
-    /// <summary>Puts the entry there, in place of the key's former one if there is one.</summary>
+    /// <summary>Stores the entry, in place of the key's previous one if there is one.</summary>
     public void Set(object entry)
     {
         Entry found = Find(KeyEntry.KeyOf(entry));
@@ -132,7 +147,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         else found.Replace(entry);
     }
 
-    /// <summary>Takes the key out and returns its entry, or null if there was none.</summary>
+    /// <summary>Removes the key and returns its entry, or null if there was none.</summary>
     public new object? Remove(ReadOnlySpan<byte> key)
     {
         object? entry = base.Remove(key);
@@ -150,7 +165,9 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         else entry.Replace(changed);
     }
 
-    /// <summary>To be called after a value has changed in size, so that the slot's memory is counted right.</summary>
+    /// <summary>
+    /// To be called after a value's size has changed, so that the slot's memory stays correctly counted.
+    /// </summary>
     public void Recount(Value value)
     {
         long bytes = value.Bytes, difference = bytes - value.CountedBytes;
@@ -160,7 +177,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         Slot.AddBytes(difference);
     }
 
-    /// <summary>Something here expires at this time: a key, or a field of a hash.</summary>
+    /// <summary>Notes that something here expires at this time: a key, or a field of a hash.</summary>
     public void NoteExpiry(long expiresAtMs)
     {
         if (_expiryCursor != 0) MetWhileScanning(expiresAtMs);
@@ -170,8 +187,9 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     }
 
     /// <summary>
-    /// Appends the next entries for the active expiry to look at; a pass goes through all of them in several such steps, with
-    /// commands in between. Of each it says with <see cref="MetWhileScanning"/> when it is due, and ends the step with <see cref="EndScanForExpiry"/>.
+    /// Appends the next entries for the active expiry to look at. A pass goes through all keys in several such steps,
+    /// with commands in between. The caller reports the expiry of each entry with <see cref="MetWhileScanning"/>, and
+    /// ends the step with <see cref="EndScanForExpiry"/>.
     /// </summary>
     public void ScanForExpiry(int atLeast, List<object> into)
     {
@@ -182,7 +200,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     /// <inheritdoc cref="ScanForExpiry"/>
     public void MetWhileScanning(long expiresAtMs) => _earliestMetMs = Math.Min(_earliestMetMs, expiresAtMs);
 
-    /// <summary>True if the pass has met every key; then <see cref="EarliestExpiryMs"/> is exact.</summary>
+    /// <summary>Whether the pass has met every key; <see cref="EarliestExpiryMs"/> is then exact.</summary>
     public bool EndScanForExpiry()
     {
         _expiryCursor = _nextExpiryCursor;
@@ -191,7 +209,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         return true;
     }
 
-    /// <summary>The keyspace becomes another database's, for SWAPDB.</summary>
+    /// <summary>Makes this the keyspace of another database, for SWAPDB.</summary>
     internal void Renumber(int database) => Database = database;
 
     internal void Replaced(object old, object entry)

@@ -7,10 +7,10 @@ public sealed class LogBytes
 {
     private readonly List<ReadOnlyMemory<byte>> _pieces = [];
     private long _start;
-    private long _pieceStart; // of the piece that was read last
+    private long _pieceStart; // of the piece last read
     private int _piece;
 
-    /// <summary>Takes what lies between two positions, in the place of what was here.</summary>
+    /// <summary>Takes the bytes between two positions, in place of the previous ones.</summary>
     public void Collect(LogReader reader, long from, long to)
     {
         reader.Collect(from, to, _pieces);
@@ -21,7 +21,7 @@ public sealed class LogBytes
     /// <summary>Forgets the bytes.</summary>
     public void Clear() => _pieces.Clear();
 
-    /// <summary>Copies the bytes from a position on. Quick for a position that is near the one before.</summary>
+    /// <summary>Copies the bytes from a position on. Fast if the position is close behind the previous one.</summary>
     public void CopyTo(long position, Span<byte> into)
     {
         if (position < _pieceStart)

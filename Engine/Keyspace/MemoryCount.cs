@@ -3,15 +3,15 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// How many bytes the slots of this silo take: a sum that every thread adds to with each change of size and that maxmemory asks for
-/// with each command. It is spread over several cache lines, so that threads seldom write to the same one.
+/// How many bytes the slots of this silo take. Every thread adds to this sum with each change of size, and maxmemory
+/// reads it with each command. It is spread over several cache lines, so that threads seldom write to the same one.
 /// </summary>
 internal sealed class MemoryCount
 {
     private const int Stripes = 16; // a power of two
     private readonly Stripe[] _stripes = new Stripe[Stripes];
 
-    /// <summary>The sum; what is added meanwhile may or may not be in it.</summary>
+    /// <summary>The sum. Additions made meanwhile may or may not be included.</summary>
     public long Bytes
     {
         get

@@ -3,12 +3,12 @@ using System.Buffers.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>An effect in the <see cref="ReplicationLog"/>.</summary>
-/// <param name="Slot">The slot it changes; <see cref="Effect.NoSlot"/> if it belongs to none.</param>
+/// <param name="Slot">The slot that it changes; <see cref="Effect.NoSlot"/> if it belongs to no slot.</param>
 /// <param name="Epoch">The slot's epoch.</param>
 /// <param name="Sequence">Its number within slot and epoch.</param>
 /// <param name="Database">The logical database; <see cref="Effect.AnyDatabase"/> if that does not matter.</param>
 /// <param name="IsShare">
-/// It is another slot's share of the command before it, and means the same bytes; see <see cref="Effect"/>.
+/// Whether it is another slot's share of the command before it, and refers to the same bytes; see <see cref="Effect"/>.
 /// </param>
 /// <param name="Position">The position of its RESP frame.</param>
 /// <param name="Length">The length of that frame in bytes.</param>
@@ -19,20 +19,20 @@ public readonly record struct LoggedEffect(int Slot, long Epoch, long Sequence, 
 
 /// <summary>
 /// What this silo's writes do, in memory and in one order: the stream of commands that a replica is sent and an
-/// append-only file holds. Every unit of effects is appended once, under the gates of its slots; whoever makes it
+/// append-only file holds. Every unit of effects is appended once, under the gates of its slots. Whatever makes it
 /// durable or passes it on reads it from here, with a cursor of its own (<see cref="LogReader"/>).
 /// <para>
 /// <b>Positions.</b> A place in the log is the number of bytes appended before it since the process began: the
-/// replication offset. Fsync waits, commits of a shared store and the instants of snapshots are positions too. So what
-/// is in the stream is what counts, as in Redis: SELECT where the database changes, MULTI and EXEC around a unit of
-/// several commands. With SELECT in the stream any file or replica may begin at a position that <see cref="BeginPart"/>
-/// has returned, its bytes need no rewriting on the way, and equal offsets mean equal bytes. What only a file has
-/// (aof-timestamp-enabled) is not in the stream; see <see cref="LogReader.Collect"/>.
+/// replication offset. Fsync waits, commits of a shared store and the instants of snapshots are positions too. So, as
+/// in Redis, every byte of the stream counts: SELECT where the database changes, MULTI and EXEC around a unit of
+/// several commands. With SELECT in the stream, any file or replica may begin at a position that
+/// <see cref="BeginPart"/> has returned, its bytes need no rewriting on the way, and equal offsets mean equal bytes.
+/// What only a file contains (aof-timestamp-enabled) is not in the stream; see <see cref="LogReader.Collect"/>.
 /// </para>
 /// <para>
-/// <b>Memory.</b> Bytes stay as long as a reader holds them or <see cref="Retain"/> keeps them. A reader that lags
-/// further than it may is dropped, and told so. With no reader and nothing to retain nothing is appended, positions
-/// stand still, and a write pays for one look at <see cref="EffectStream.HasConsumers"/>.
+/// <b>Memory.</b> Bytes stay while a reader holds them or <see cref="Retain"/> keeps them. A reader that lags further
+/// behind than it may is dropped, and told so. Without a reader and without anything to retain, nothing is appended,
+/// positions stand still, and a write pays only for one look at <see cref="EffectStream.HasConsumers"/>.
 /// </para>
 /// </summary>
 public sealed class ReplicationLog(ServerOptions options, Clock clock)
@@ -43,8 +43,8 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     private const int BlockEffects = 1024;
 
     /// <summary>
-    /// Chunks kept for use again. Under load a second's worth of the log is here; see <see cref="Trim"/> for the time
-    /// after that.
+    /// The most chunks kept for reuse. Under load they amount to about a second of the log; <see cref="Trim"/> shrinks
+    /// them afterwards.
     /// </summary>
     private const int MostSpare = 512;
 
@@ -55,30 +55,31 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     private readonly Queue<(long Position, byte[] Line)> _times = new();
     private Chunk? _last;                            // of _chunks
     private Block? _lastBlock;                       // of _index
-    private LogReader[] _followers = [];             // who reads what is appended from now on; replaced, never changed
-    private LogReader[] _holders = [];               // who holds bytes back: the followers, and those that read up to their end
+    // the readers of what is appended from now on; replaced, never changed
+    private LogReader[] _followers = [];
+    // the readers that hold bytes back: the followers, and those that still read up to their end
+    private LogReader[] _holders = [];
     private bool _isOpen;
     private bool _isIndexed;
     private bool _isSuspended;
-    private bool _wakes;                             // a reader has gone to sleep
+    private bool _wakes;                             // a reader has asked to be woken
     private long _appended;
     private long _retainedBytes;
-    private long _retainedFrom;                      // nothing before it is given to whoever comes anew
-    private int _database = Effect.AnyDatabase;      // the stream is in; AnyDatabase: not known
+    private long _retainedFrom;                      // a reader that comes back gets nothing before it
+    private int _database = Effect.AnyDatabase;      // that the stream is in; AnyDatabase: not known
     private int _leastSpare;
     private long _timestamp;
 
     /// <summary>
-    /// Hears whether what writes do is appended, so that it is worth writing down; called when that changes, under the
-    /// log's gate.
+    /// Is told whether effects are appended, and so worth recording. Called when that changes, under the log's gate.
     /// </summary>
     internal Action<bool>? OpenChanged { get; set; }
 
-    /// <summary>The position after everything appended so far; only grows.</summary>
+    /// <summary>The position after everything appended so far. It only grows.</summary>
     public long Appended => Volatile.Read(ref _appended);
 
     /// <summary>
-    /// The position of the first byte that whoever comes anew can have; <see cref="Appended"/> if there is none.
+    /// The first position at which a reader can begin to follow; <see cref="Appended"/> if nothing is retained.
     /// </summary>
     public long RetainedFrom
     {
@@ -95,8 +96,8 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
     /// <summary>
     /// Keeps at least the last <paramref name="bytes"/> bytes, whether or not anyone reads them (repl-backlog-size),
-    /// for readers that went away and come back with the position that they had reached. 0 ends that. What was appended
-    /// before nobody could rely on it is not offered.
+    /// for readers that went away and come back with the position that they had reached. 0 ends that. Bytes appended
+    /// before this was called are not offered, because nobody could rely on them.
     /// </summary>
     public void Retain(long bytes)
     {
@@ -109,8 +110,8 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     }
 
     /// <summary>
-    /// Copies bytes from a position on, as many as fit and are there. False if that position is not in memory any more,
-    /// or not yet appended.
+    /// Copies bytes from a position on, as many as fit and exist. False if that position is no longer in memory, or not
+    /// yet appended.
     /// </summary>
     public bool TryReadAt(long position, Span<byte> into, out int count)
     {
@@ -132,9 +133,9 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     }
 
     /// <summary>
-    /// What is appended from here on can stand by itself, in a file of its own or with a replica that has loaded a
+    /// Makes what is appended from here on stand by itself, in a file of its own or with a replica that has loaded a
     /// snapshot: it begins with SELECT. Returns the position. With the silo gate held exclusively this is an instant:
-    /// everything done so far is before the position, and everything else behind it.
+    /// everything done so far lies before the position, and everything else after it.
     /// </summary>
     public long BeginPart()
     {
@@ -145,8 +146,8 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     }
 
     /// <summary>
-    /// Appends a PING, which changes nothing, and returns the position after it: one that no earlier reading of
-    /// <see cref="Appended"/> has returned, if the log is open. Redis's own stream has such PINGs too.
+    /// Appends a PING, which changes nothing, and returns the position after it. If the log is open, no earlier reading
+    /// of <see cref="Appended"/> has returned that position. Redis's own stream contains such PINGs too.
     /// </summary>
     public long AppendPing()
     {
@@ -156,8 +157,8 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
     /// <summary>
     /// Appends a unit: its effects in order, between MULTI and EXEC if they are several commands, with SELECT where the
-    /// database changes. Called while the gates of all its slots are held, so a slot's effects are here in their order;
-    /// units of different slots may be appended by different threads.
+    /// database changes. The caller holds the gates of all its slots, so the effects of a slot are appended in their
+    /// order. Units of different slots may be appended by different threads.
     /// </summary>
     /// <returns>The position after it.</returns>
     internal long Append(ReadOnlySpan<Effect> effects, ReadOnlySpan<byte> bytes)
@@ -200,7 +201,9 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         return appended;
     }
 
-    /// <summary>What is done from here on is nobody's business, as it has been told before: a log is loaded.</summary>
+    /// <summary>
+    /// Stops appending while a log is loaded: what that does has been logged before.
+    /// </summary>
     internal void Suspend()
     {
         _gate.Enter();
@@ -218,7 +221,9 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         _gate.Exit();
     }
 
-    /// <summary>To be called now and then: gives up half of the room that was not needed since the last time.</summary>
+    /// <summary>
+    /// To be called regularly: gives up half of the spare room that has not been needed since the last call.
+    /// </summary>
     internal void Trim()
     {
         _gate.Enter();
@@ -336,7 +341,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     }
 
     /// <summary>
-    /// The last position, not after this one, at which a unit ends, as far as is known; at least
+    /// The last position at which a unit is known to end, not after <paramref name="position"/>; at least
     /// <paramref name="least"/>.
     /// </summary>
     internal long WholeBefore(long position, long least)
@@ -367,18 +372,18 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         Reconsider();
     }
 
-    /// <summary>The readers, or what is retained, are others now.</summary>
+    /// <summary>To be called when the readers, or what is retained, have changed.</summary>
     private void Reconsider()
     {
         bool wasOpen = _isOpen;
         _isOpen = !_isSuspended && (_followers.Length != 0 || _retainedBytes != 0);
         _isIndexed = _followers.Any(static reader => reader.ReadsEffects);
         if (_isOpen == wasOpen) return;
-        if (_isOpen) _retainedFrom = _appended; // what was done meanwhile is missing
+        if (_isOpen) _retainedFrom = _appended; // what was done while it was closed is missing
         OpenChanged?.Invoke(_isOpen);
     }
 
-    /// <summary>Remembers that this second has begun, for files that tell the time.</summary>
+    /// <summary>Notes that this second has begun, for files that record the time.</summary>
     private void NoteTime()
     {
         long now = clock.NowMs / 1000;
@@ -391,7 +396,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         _times.Enqueue((_appended, line[..(6 + digits)].ToArray()));
     }
 
-    /// <summary>Describes a unit that begins at <see cref="_appended"/>.</summary>
+    /// <summary>Adds a unit that begins at <see cref="_appended"/> to the index.</summary>
     /// <param name="effects">Its effects.</param>
     /// <param name="database">The database that the stream was in before it.</param>
     /// <param name="isTransaction">Whether it begins with MULTI.</param>
@@ -445,7 +450,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
     private void AddChunk()
     {
-        TrimChunks(); // for what is retained, and readers that lag too far
+        TrimChunks(); // applies the limits of what is retained, and of readers that lag too far
         byte[] bytes = _spare.TryPop(out byte[]? spare) ? spare : GC.AllocateUninitializedArray<byte>(ChunkBytes);
         _leastSpare = Math.Min(_leastSpare, _spare.Count);
         long start = _last is null ? _appended : _last.Start + _last.Length;
@@ -462,7 +467,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         }
     }
 
-    /// <summary>Lets go of what nobody needs any more.</summary>
+    /// <summary>Lets go of everything that is no longer needed.</summary>
     private void TrimChunks()
     {
         long needed = _retainedBytes == 0 ? _appended : Math.Max(_retainedFrom, _appended - _retainedBytes), indexed = _appended;
@@ -497,7 +502,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
         public int Length { get; set; }
 
-        /// <summary>The end of the last unit that ends here, or else before.</summary>
+        /// <summary>The end of the last unit that ends in this chunk, or else in one before it.</summary>
         public long WholeUpTo { get; set; }
 
         public ReadOnlyMemory<byte> Between(long from, long to)

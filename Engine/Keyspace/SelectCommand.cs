@@ -2,22 +2,22 @@ using System.Buffers.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>SELECT as a log has it, in RESP.</summary>
+/// <summary>SELECT as it stands in a log, in RESP.</summary>
 public static class SelectCommand
 {
-    /// <summary>No SELECT is longer.</summary>
+    /// <summary>The most bytes that a SELECT takes.</summary>
     public const int MostLength = 48;
 
     private static ReadOnlySpan<byte> Head => "*2\r\n$6\r\nSELECT\r\n$"u8;
 
-    /// <summary>The length in bytes of the SELECT of a database.</summary>
+    /// <summary>The length in bytes of SELECT for a database.</summary>
     public static int LengthOf(int database)
     {
         int digits = Digits(database);
         return Head.Length + Digits(digits) + 2 + digits + 2;
     }
 
-    /// <summary>Writes it, and returns its length.</summary>
+    /// <summary>Writes the command and returns its length.</summary>
     public static int Write(int database, Span<byte> into)
     {
         Head.CopyTo(into);

@@ -4,8 +4,9 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// The silo-wide gate for what concerns every slot at once (FLUSHALL, SWAPDB, the starting instant of a snapshot).
-/// Connections hold it shared while they drain an input buffer, counted in a stripe of their own core, so that the
-/// usual case costs two uncontended increments per batch. Shared holders never await, so the exclusive one gets in soon.
+/// Connections hold it shared while they drain an input buffer. Each thread counts its holds in one of several stripes,
+/// so the usual case costs two interlocked operations per batch, seldom contended. Shared holders never await, so an
+/// exclusive holder gets in soon.
 /// </summary>
 public sealed class SiloGate : IDisposable
 {
@@ -18,10 +19,16 @@ public sealed class SiloGate : IDisposable
     private static int t_stripe;
     private static int s_nextStripe;
 
-    /// <summary>How many commands may take long at once: one core stays for all others, if there are several.</summary>
+    /// <summary>
+    /// How many long-running commands there may be at once. On a machine with several cores, one stays free for all
+    /// other commands.
+    /// </summary>
     private static int MostLong { get; } = Math.Max(1, Environment.ProcessorCount - 1);
 
-    /// <summary>Enters shared and says through which stripe to leave; false while someone is, or wants to be, exclusive.</summary>
+    /// <summary>
+    /// Enters shared, and returns the stripe to leave through. False while there is an exclusive holder, or one is
+    /// waiting.
+    /// </summary>
     public bool TryEnterShared(out int stripe)
     {
         if (t_stripe == 0) t_stripe = Interlocked.Increment(ref s_nextStripe);
@@ -32,10 +39,10 @@ public sealed class SiloGate : IDisposable
         return false;
     }
 
-    /// <summary>Leaves what <see cref="TryEnterShared"/> entered.</summary>
+    /// <summary>Leaves after <see cref="TryEnterShared"/>.</summary>
     public void ExitShared(int stripe) => Interlocked.Decrement(ref _stripes[stripe].Holders);
 
-    /// <summary>Completes when there is no exclusive holder any more; then try again.</summary>
+    /// <summary>Completes when there is no exclusive holder any more. Then try again.</summary>
     public Task WhenShared() => _exclusive?.Task ?? Task.CompletedTask;
 
     /// <summary>Enters shared, waiting as long as it takes. For background jobs and grain turns.</summary>
@@ -48,14 +55,18 @@ public sealed class SiloGate : IDisposable
         }
     }
 
-    /// <summary>Waits for the shared holders to leave and keeps new ones out until <see cref="ExitExclusive"/>.</summary>
+    /// <summary>
+    /// Keeps new shared holders out until <see cref="ExitExclusive"/>, and waits for the present ones to leave.
+    /// </summary>
     public async ValueTask EnterExclusiveAsync()
     {
         await _exclusiveOrder.WaitAsync().ConfigureAwait(false);
-        // Those who take long are waited for before the others are kept out, who need not wait for them.
+        // Wait for the long-running commands first, and keep the others out only afterwards: they need not wait for
+        // those.
         for (int i = 0; i < MostLong; i++) await _long.WaitAsync().ConfigureAwait(false);
         _exclusive = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Interlocked.MemoryBarrier(); // the flag before the counts are read; TryEnterShared does it the other way round
+        // set the flag before reading the counts; TryEnterShared does it the other way round
+        Interlocked.MemoryBarrier();
         bool leftThread = false;
         for (int i = 0; i < _stripes.Length; i++)
         {
@@ -64,7 +75,8 @@ public sealed class SiloGate : IDisposable
             {
                 if (wait.NextSpinWillYield && !leftThread)
                 {
-                    // The caller's own thread may be among the holders: CONFIG SET begins, inside its batch, what is to happen outside.
+                    // This very thread may be among the holders: inside its batch, CONFIG SET starts what is to happen
+                    // outside it.
                     leftThread = true;
                     await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
                 }
@@ -74,13 +86,13 @@ public sealed class SiloGate : IDisposable
     }
 
     /// <summary>
-    /// Waits for the turn of something that takes long: neither an exclusive holder nor too many others like it are there until
-    /// <see cref="ExitLong"/>. In place of <see cref="TryEnterShared"/>, since who holds it shared keeps the next exclusive
-    /// holder, and so everybody, waiting.
+    /// Waits for the turn of a long-running command: until <see cref="ExitLong"/> there is no exclusive holder, and
+    /// there are not too many others like it. Used in place of <see cref="TryEnterShared"/>, because a long shared
+    /// holder would keep the next exclusive holder waiting, and with it everyone else.
     /// </summary>
     public Task EnterLongAsync() => _long.WaitAsync();
 
-    /// <summary>Leaves what <see cref="EnterLongAsync"/> entered.</summary>
+    /// <summary>Leaves after <see cref="EnterLongAsync"/>.</summary>
     public void ExitLong() => _long.Release();
 
     public void Dispose()

@@ -1,23 +1,28 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The keys of one hash slot, in all databases. A grain owns it (HashSlotGrain), everyone reaches it through
-/// <see cref="Gate"/>: a connection on its I/O thread, a grain turn, a background job.
+/// The keys of one hash slot, in all databases. A grain owns it (HashSlotGrain). Connections on their I/O threads,
+/// grain turns and background jobs all reach it through <see cref="Gate"/>.
 /// </summary>
 public sealed class Slot
 {
-    /// <summary>Taken before anything below is touched.</summary>
+    /// <summary>To be taken before anything below is touched.</summary>
     internal SlotGate Gate;
 
-    /// <summary>Who holds the gate, perhaps with others; null if it is held alone by whoever wanted only that. Under the gate.</summary>
+    /// <summary>
+    /// The set of slots with which this gate is held; null if the gate is held on its own. Under the gate.
+    /// </summary>
     internal HeldSlots? Holder { get; set; }
 
-    /// <summary>What a slot takes before it has keys, its first table not counted: this object, a keyspace, its place in the arrays of <see cref="SlotTable"/>.</summary>
+    /// <summary>
+    /// The bytes that a slot takes before it has keys, without its first table: this object, a keyspace, and its place
+    /// in the arrays of <see cref="SlotTable"/>.
+    /// </summary>
     private const long FixedBytes = 312;
 
     private readonly SlotTable _table;
-    private Keyspace _first;            // database 0, which most use alone: one step, not two
-    private Keyspace?[]? _others;       // by number; element 0 is not used
+    private Keyspace _first;            // database 0, often the only one: one step fewer to reach it
+    private Keyspace?[]? _others;       // by number; element 0 is unused
     private bool _isPublished;
 
     internal Slot(SlotTable table, int number, long epoch)
@@ -33,43 +38,52 @@ public sealed class Slot
     /// <summary>0 to 16,383.</summary>
     public int Number { get; }
 
-    /// <summary>How many times this slot had been activated anywhere before; everything it writes carries it.</summary>
+    /// <summary>
+    /// How many times this slot had been activated anywhere before. Everything it writes carries this number.
+    /// </summary>
     public long Epoch { get; }
 
-    /// <summary>How many effects this slot has produced in this epoch; under the gate.</summary>
+    /// <summary>How many effects this slot has produced in this epoch. Under the gate.</summary>
     internal long Sequence { get; set; }
 
-    /// <summary>False from the moment the grain has withdrawn it. Checked inside the gate by whoever enters.</summary>
+    /// <summary>
+    /// False once the grain has withdrawn the slot. To be checked by everyone who has entered the gate.
+    /// </summary>
     internal bool IsOpen { get; set; } = true;
 
-    /// <summary>Who watches keys of this slot (WATCH, blocking commands); null while nobody does. Under the gate.</summary>
+    /// <summary>
+    /// The watchers of this slot's keys (WATCH, blocking commands); null while there are none. Under the gate.
+    /// </summary>
     internal KeyWatchers? Watchers { get; set; }
 
-    /// <summary>Bytes of all keys here. Written under the gate, read by anyone.</summary>
+    /// <summary>The bytes of all keys here. Written under the gate, read by anyone.</summary>
     public long Bytes { get; private set; }
 
-    /// <summary>Bytes of the tables that hold the keys. Under the gate.</summary>
+    /// <summary>The bytes of the tables that hold the keys. Under the gate.</summary>
     internal long TableBytes { get; private set; }
 
-    /// <summary>Bytes of everything here. Under the gate.</summary>
+    /// <summary>The bytes of everything here. Under the gate.</summary>
     internal long AllBytes => FixedBytes + Bytes + TableBytes;
 
-    /// <summary>Look-ups that found a key, or did not; under the gate.</summary>
+    /// <summary>How many look-ups found a key, and how many did not. Under the gate.</summary>
     internal long Hits { get; set; }
 
     /// <inheritdoc cref="Hits"/>
     internal long Misses { get; set; }
 
-    /// <summary>Changes made to this slot's keys; under the gate.</summary>
+    /// <summary>How many changes were made to this slot's keys. Under the gate.</summary>
     internal long Changes { get; set; }
 
-    /// <summary>The instants that snapshots of all slots have fixed.</summary>
+    /// <summary>The instants of the snapshots of all slots.</summary>
     internal SnapshotInstants Instants => _table.Instants;
 
-    /// <summary>What is made here now belongs to none of the snapshots up to this one; before the slot is published, to none at all.</summary>
+    /// <summary>
+    /// A keyspace made here now belongs to none of the snapshots up to this one; before the slot is published, to none
+    /// at all.
+    /// </summary>
     internal long LatestInstant => _isPublished ? _table.Instants.Latest : long.MaxValue;
 
-    /// <summary>The keys of a database, made on first use.</summary>
+    /// <summary>The keys of a database; made on first use.</summary>
     internal Keyspace Keyspace(int database)
     {
         if (database == 0) return _first;
@@ -80,7 +94,7 @@ public sealed class Slot
         return _others[database] = keyspace;
     }
 
-    /// <summary>The keys of a database, or null if it never had any.</summary>
+    /// <summary>The keys of a database; null if it never had any.</summary>
     internal Keyspace? KeyspaceIfAny(int database) => database == 0 ? _first : _others?[database];
 
     /// <summary>Swaps two databases.</summary>
@@ -97,8 +111,9 @@ public sealed class Slot
     }
 
     /// <summary>
-    /// Gives up a keyspace whose last key has gone, unless it is the first database's. Not from within a command, which may be about to add to it:
-    /// for eviction, whose limit may be nearer than tens of thousands of empty tables.
+    /// Gives up a keyspace whose last key is gone, unless it is database 0's. This is for eviction: tens of thousands
+    /// of empty tables may be more than its limit leaves room for. Not to be called from within a command, which may be
+    /// about to add to the keyspace.
     /// </summary>
     internal void DropIfEmpty(Keyspace keyspace)
     {
@@ -107,7 +122,9 @@ public sealed class Slot
         TablesChanged(-keyspace.CountedArrayBytes);
     }
 
-    /// <summary>Empties a database and returns what was in it, so that the caller may free it in the background.</summary>
+    /// <summary>
+    /// Empties a database and returns its keyspace, so that the caller can free it in the background.
+    /// </summary>
     internal Keyspace? Clear(int database)
     {
         Keyspace? cleared = KeyspaceIfAny(database);
@@ -122,7 +139,9 @@ public sealed class Slot
         return cleared;
     }
 
-    /// <summary>The slot is about to be published: what it holds belongs to the snapshots whose instant is yet to come.</summary>
+    /// <summary>
+    /// The slot is about to be published. From here on its contents belong to every snapshot that begins later.
+    /// </summary>
     internal void TakesPlace()
     {
         _isPublished = true;
@@ -130,7 +149,7 @@ public sealed class Slot
         foreach (Keyspace? keyspace in _others ?? []) keyspace?.TakesPlace();
     }
 
-    /// <summary>Snapshots will not come across this slot any more.</summary>
+    /// <summary>Snapshots will no longer come across this slot.</summary>
     internal void LeavesPlace()
     {
         _first.LeavesPlace();

@@ -1,11 +1,12 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// How many there are of something, by database and slot: plain arrays, quick to sum up. An element is written under its slot's gate; anyone may read.
+/// Counts by database and slot, in plain arrays that are quick to sum up. An element is written under its slot's gate;
+/// anyone may read it.
 /// </summary>
 internal sealed class SlotCounts(int databases)
 {
-    private readonly int[]?[] _counts = new int[]?[databases]; // a database's array is made when it is needed
+    private readonly int[]?[] _counts = new int[]?[databases]; // a database's array is made on first use
 
     /// <summary>The count of a slot.</summary>
     public int this[int database, int slot] => Volatile.Read(ref _counts[database]) is { } counts ? Volatile.Read(ref counts[slot]) : 0;
@@ -19,7 +20,7 @@ internal sealed class SlotCounts(int databases)
         return sum;
     }
 
-    /// <summary>The slots that have any: a bit for each.</summary>
+    /// <summary>The slots whose count is not 0, a bit for each.</summary>
     public ulong[] Slots(int database)
     {
         var slots = new ulong[KeySlot.Count / 64];
@@ -40,7 +41,7 @@ internal sealed class SlotCounts(int databases)
         (a[slot], b[slot]) = (b[slot], a[slot]);
     }
 
-    /// <summary>Sets those of a slot to 0.</summary>
+    /// <summary>Sets a slot's counts to 0.</summary>
     public void Clear(int slot)
     {
         foreach (int[]? counts in _counts)

@@ -3,12 +3,12 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The one gate through which a slot's keys are reached. Held for the length of one command; nobody awaits inside.
-/// Free, it costs one interlocked operation and one plain store.
+/// The one gate through which a slot's keys are reached. It is held for the length of one command, and never across an
+/// await. If it is free, passing it costs one interlocked operation and one plain store.
 /// </summary>
 internal struct SlotGate
 {
-    /// <summary>Spinning this often takes some 20 µs, longer than almost every command holds a gate.</summary>
+    /// <summary>Spinning this often takes some 20 µs, longer than almost any command holds a gate.</summary>
     private const int Spins = 400;
 
     private int _held;
@@ -23,8 +23,8 @@ internal struct SlotGate
     public bool TryEnterSpinning() => TryEnter() || SpinEnter();
 
     /// <summary>
-    /// Takes the gate however long it lasts. Only for a thread whose holders never wait for it in turn:
-    /// the one that roams, background jobs and grain turns.
+    /// Takes the gate, waiting as long as necessary. Allowed only where no holder of the gate can be waiting for the
+    /// caller in turn: for the command that roams, for background jobs and for grain turns.
     /// </summary>
     public void Enter()
     {
@@ -33,7 +33,7 @@ internal struct SlotGate
         while (!SpinEnter()) wait.SpinOnce(sleep1Threshold: 50);
     }
 
-    /// <summary>Gives the gate back and wakes those who wait in <see cref="WhenReleased"/>.</summary>
+    /// <summary>Gives the gate back and wakes everyone waiting in <see cref="WhenReleased"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Exit()
     {
@@ -41,12 +41,12 @@ internal struct SlotGate
         if (_released is not null) Wake();
     }
 
-    /// <summary>Completes at a later release of the gate, or at once if it is free by now; then try again.</summary>
+    /// <summary>Completes at a later release of the gate, or at once if it is free by now. Then try again.</summary>
     public Task WhenReleased()
     {
         TaskCompletionSource source = Volatile.Read(ref _released) ?? Register();
-        // Exit writes _held and then reads _released with no fence between. This one, on every core, stands in for it:
-        // either that Exit saw our registration, or we see the gate free.
+        // Exit writes _held and then reads _released with no fence between. This fence, on every core, stands in for
+        // that one: either that Exit sees our registration, or we see the gate free.
         Interlocked.MemoryBarrierProcessWide();
         if (Volatile.Read(ref _held) == 0) Wake();
         return source.Task;

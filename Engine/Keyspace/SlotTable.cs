@@ -3,9 +3,9 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The slots that live on this silo, by number. A slot's grain publishes it here when it activates and withdraws it when
-/// it deactivates; everyone else reads. Beside the slots it keeps, in plain arrays that are quick to sum up,
-/// what questions about all of them need: key counts and times of expiry.
+/// The slots that live on this silo, by number. A slot's grain publishes it here when it activates and withdraws it
+/// when it deactivates; everyone else only reads. For questions about all slots, key counts and times of expiry are
+/// kept beside them, in plain arrays that are quick to sum up.
 /// </summary>
 public sealed class SlotTable(int databases)
 {
@@ -17,19 +17,19 @@ public sealed class SlotTable(int databases)
     /// <summary>How many logical databases every slot has.</summary>
     public int Databases { get; } = databases;
 
-    /// <summary>Bytes of all slots made here and not yet withdrawn, their keys and tables.</summary>
+    /// <summary>The bytes of all slots made here and not yet withdrawn, with their keys and tables.</summary>
     internal MemoryCount Memory { get; } = new();
 
-    /// <summary>How many keys there are; those of slots that are not published yet included.</summary>
+    /// <summary>How many keys there are, slots that are not yet published included.</summary>
     internal SlotCounts Keys { get; } = new(databases);
 
     /// <summary>How many of them have a time of expiry.</summary>
     internal SlotCounts ExpiringKeys { get; } = new(databases);
 
-    /// <summary>The instants that snapshots of all slots have fixed.</summary>
+    /// <summary>The instants of the snapshots of all slots.</summary>
     internal SnapshotInstants Instants { get; } = new();
 
-    /// <summary>What snapshots leave for one another.</summary>
+    /// <summary>Arrays that snapshots leave for later ones to reuse.</summary>
     internal SnapshotBuffers SnapshotBuffers { get; } = new();
 
     /// <summary>How many slots are published here now.</summary>
@@ -42,7 +42,10 @@ public sealed class SlotTable(int databases)
         get => _slots[number];
     }
 
-    /// <summary>Every database's keys and keys with a time of expiry on this silo, for INFO; databases without keys are left out.</summary>
+    /// <summary>
+    /// For every database that has keys on this silo, how many it has and how many of them have a time of expiry; for
+    /// INFO.
+    /// </summary>
     public IEnumerable<(int Database, long Keys, long Expiring)> CountKeys()
     {
         for (int database = 0; database < Databases; database++)
@@ -53,7 +56,7 @@ public sealed class SlotTable(int databases)
         }
     }
 
-    /// <summary>Sums over all slots on this silo, read while they go on changing.</summary>
+    /// <summary>Sums over all slots on this silo, read while they continue to change.</summary>
     public (long Bytes, long Hits, long Misses) Sum()
     {
         long bytes = 0, hits = 0, misses = 0;
@@ -67,10 +70,10 @@ public sealed class SlotTable(int databases)
         return (bytes, hits, misses);
     }
 
-    /// <summary>Makes an empty slot; nobody else sees it before <see cref="Publish"/>.</summary>
+    /// <summary>Makes an empty slot, which nobody else sees before <see cref="Publish"/>.</summary>
     public Slot Create(int number, long epoch) => new(this, number, epoch);
 
-    /// <summary>Lets commands in.</summary>
+    /// <summary>Lets commands into the slot.</summary>
     public void Publish(Slot slot)
     {
         slot.TakesPlace();
@@ -80,7 +83,7 @@ public sealed class SlotTable(int databases)
         if (former is null) Interlocked.Increment(ref _publishedCount);
     }
 
-    /// <summary>Waits for the command that is in the slot, if any, and lets no other in.</summary>
+    /// <summary>Waits for the command in the slot, if any, and lets no other in.</summary>
     public void Withdraw(Slot slot)
     {
         slot.Gate.Enter();
@@ -104,7 +107,9 @@ public sealed class SlotTable(int databases)
         }
     }
 
-    /// <summary>How many changes have been made to the keys of slots while they were here, those that have left included.</summary>
+    /// <summary>
+    /// How many changes were made to the keys of slots while they were on this silo, including slots that have left.
+    /// </summary>
     public long CountChanges()
     {
         long changes = Volatile.Read(ref _withdrawnChanges);
@@ -121,7 +126,7 @@ public sealed class SlotTable(int databases)
     /// <summary>How many keys a database has in one slot.</summary>
     public int KeyCount(int database, int slot) => Keys[database, slot];
 
-    /// <summary>The time before which nothing in the slot expires; a hint that is never too late.</summary>
+    /// <summary>A time before which nothing in the slot expires: a hint that is never too late.</summary>
     internal long EarliestExpiryMs(int slot) => Volatile.Read(ref _earliestExpiryMs[slot]);
 
     /// <summary>The time before which nothing in any slot expires; a hint that is never too late.</summary>

@@ -13,19 +13,18 @@ public enum ValueType : byte
 }
 
 /// <summary>
-/// A key that is too large, or too structured, for a <see cref="Blob"/>. One subclass per real structure
-/// (a raw string with room to grow, a quicklist, a hash table…).
-/// Whoever holds the slot's gate may touch it.
+/// A key that is too large, or too structured, for a <see cref="Blob"/>. There is one subclass per structure (a raw
+/// string with room to grow, a quicklist, a hash table…). Only the thread that holds the slot's gate may touch it.
 /// </summary>
 internal abstract class Value(byte[] key)
 {
-    /// <summary>The key this value is stored under.</summary>
+    /// <summary>The key that this value is stored under.</summary>
     public byte[] Key = key;
 
     /// <summary>When the key expires, as Unix time in ms, or <see cref="Expiry.Never"/>.</summary>
     public long ExpiresAtMs = Expiry.Never;
 
-    /// <summary>What the keyspace has counted this value as; see <see cref="Keyspace.Recount"/>.</summary>
+    /// <summary>The bytes that the keyspace has counted for this value; see <see cref="Keyspace.Recount"/>.</summary>
     public long CountedBytes;
 
     /// <summary>24 bits that tell when, or how often, the key was used; see <see cref="Access"/>.</summary>
@@ -33,22 +32,33 @@ internal abstract class Value(byte[] key)
 
     public abstract ValueType Type { get; }
 
-    /// <summary>The name that OBJECT ENCODING gives.</summary>
+    /// <summary>The name that OBJECT ENCODING reports.</summary>
     public abstract string Encoding { get; }
 
-    /// <summary>Bytes allocated for this value, its key and this object included. Kept up to date by the structure, so reading it is cheap.</summary>
+    /// <summary>
+    /// The bytes allocated for this value, including its key and this object. The structure keeps this up to date, so
+    /// reading it is cheap.
+    /// </summary>
     public abstract long Bytes { get; }
 
-    /// <summary>How many elements it has, which is what most commands on all of it take time for.</summary>
+    /// <summary>The number of elements, which decides how long most commands on the whole value take.</summary>
     public abstract long ElementCount { get; }
 
-    /// <summary>How many allocations freeing it gives back, which decides whether UNLINK leaves it to the background.</summary>
+    /// <summary>
+    /// How many allocations are given back when it is freed, which decides whether UNLINK leaves that to the
+    /// background.
+    /// </summary>
     public abstract long FreeEffort { get; }
 
-    /// <summary>Looks where a search for an element of this hash begins; see <see cref="ByteTable{TKeyOf}.ForeseeHome"/>, also for who may ask.</summary>
+    /// <summary>
+    /// Touches the cell where a search for an element of this hash begins. See
+    /// <see cref="ByteTable{TKeyOf}.ForeseeHome"/>, also for the rule about the gate.
+    /// </summary>
     public virtual uint ForeseeHome(uint hash) => 0;
 
-    /// <summary>The element that it will most probably end at; see <see cref="ByteTable{TKeyOf}.Foresee"/>.</summary>
+    /// <summary>
+    /// The element that the search will most probably end at; see <see cref="ByteTable{TKeyOf}.Foresee"/>.
+    /// </summary>
     public virtual object? ForeseeElement(uint hash) => null;
 
     /// <summary>A deep copy under another key, with the same expiry.</summary>

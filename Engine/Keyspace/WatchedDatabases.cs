@@ -1,12 +1,14 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Changes a slot's share of a database as a whole, and tells those who watch keys in it. Under the slot's gate, or with the silo gate held
-/// exclusively.
+/// Changes a slot's share of a whole database, and tells the watchers of the keys in it. Under the slot's gate, or with
+/// the silo gate held exclusively.
 /// </summary>
 internal static class WatchedDatabases
 {
-    /// <summary>Empties a database's share in a slot, which is not empty; returns how many keys that were.</summary>
+    /// <summary>
+    /// Empties a slot's share of a database, which must not be empty. Returns how many keys there were.
+    /// </summary>
     public static int Empty(Slot slot, int database)
     {
         List<byte[]>? watched = slot.Watchers is null ? null : WatchedThatChange(slot, database, -1, nowMs: 0);
@@ -15,7 +17,7 @@ internal static class WatchedDatabases
         return removed;
     }
 
-    /// <summary>Swaps two databases' shares in a slot.</summary>
+    /// <summary>Swaps a slot's shares of two databases.</summary>
     public static void Swap(Slot slot, int first, int second, long nowMs)
     {
         List<byte[]>? inFirst = slot.Watchers is null ? null : WatchedThatChange(slot, first, second, nowMs);
@@ -26,8 +28,9 @@ internal static class WatchedDatabases
     }
 
     /// <summary>
-    /// The watched keys of a database that are no longer what they were once it holds what another database holds (-1: nothing):
-    /// those that exist in either. One that was missing and would be expired there already stays missing.
+    /// The watched keys of a database that will differ once it holds what another database holds (-1: nothing). Those
+    /// are the keys that exist in either. A key that is missing, and has already expired in the other database, stays
+    /// missing.
     /// </summary>
     private static List<byte[]> WatchedThatChange(Slot slot, int database, int replacedWith, long nowMs)
     {

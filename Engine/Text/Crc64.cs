@@ -6,28 +6,29 @@ using System.Runtime.Intrinsics.X86;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The CRC-64 with which RDB files and DUMP payloads end: the "Jones" polynomial 0xad93d23594c935a9, reflected in and out, initial value 0
-/// (crc64.c of Redis). Of "123456789" it is 0xe9c6d914c4b8d9ca.
+/// The CRC-64 that ends RDB files and DUMP payloads: the "Jones" polynomial 0xad93d23594c935a9, reflected in and out,
+/// initial value 0 (crc64.c of Redis). The CRC of "123456789" is 0xe9c6d914c4b8d9ca.
 /// <para>
-/// Long runs are folded 64 bytes at a step with carry-less multiplication, where the processor has it, as in Gopal et al., "Fast CRC
-/// Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel, 2009); what is left goes through tables.
+/// Where the processor has carry-less multiplication, long runs are folded 64 bytes at a step, as in Gopal et al.,
+/// "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel, 2009). What is left goes through
+/// tables.
 /// </para>
 /// </summary>
 internal static class Crc64
 {
     private const ulong Polynomial = 0x95ac9329ac4bc9b5; // bit-reversed
 
-    /// <summary>Shorter runs are not worth setting the folding up.</summary>
+    /// <summary>Shorter runs do not repay the cost of setting the folding up.</summary>
     private const int ShortestFolded = 128;
 
     private static readonly ulong[] s_tables = MakeTables();
 
-    // In this order of bits a product of two words comes out multiplied by x once more, hence one less in the exponents. The low word of a block
-    // stands for its first bytes, and so for 64 powers more than the high one.
+    // In this bit order the product of two words comes out multiplied by x once too often, hence one less in the
+    // exponents. The low word of a block stands for its first bytes, and so for 64 powers more than the high one.
     private static readonly Vector128<ulong> s_byFourBlocks = Vector128.Create(PowerOfX(512 + 63), PowerOfX(512 - 1));
     private static readonly Vector128<ulong> s_byOneBlock = Vector128.Create(PowerOfX(128 + 63), PowerOfX(128 - 1));
 
-    /// <summary>Goes on from the CRC of what came before (0 at the beginning).</summary>
+    /// <summary>Continues from the CRC of the preceding bytes; 0 at the beginning.</summary>
     public static ulong Append(ulong crc, ReadOnlySpan<byte> data)
     {
         if (Pclmulqdq.IsSupported && data.Length >= ShortestFolded)
@@ -39,10 +40,13 @@ internal static class Crc64
         return AppendByTables(crc, data);
     }
 
-    /// <summary>The CRC after so many zero bytes more. It is linear, so the CRC of two files of one length that differ in a few bytes differs by that of the difference.</summary>
+    /// <summary>
+    /// The CRC after <paramref name="count"/> more zero bytes. A CRC is linear: if two files of the same length differ
+    /// in a few bytes, their CRCs differ by the CRC of that difference.
+    /// </summary>
     public static ulong AppendZeros(ulong crc, long count)
     {
-        ulong factor = PowerOfX(8); // to the power of two at hand
+        ulong factor = PowerOfX(8); // x^8, squared in each round
         for (; count > 0; count >>= 1, factor = Multiply(factor, factor))
         {
             if ((count & 1) != 0) crc = Multiply(crc, factor);
@@ -50,11 +54,11 @@ internal static class Crc64
         return crc;
     }
 
-    /// <summary>The way of processors without carry-less multiplication; the same as <see cref="Append"/>.</summary>
+    /// <summary>For processors without carry-less multiplication; the result is that of <see cref="Append"/>.</summary>
     internal static ulong AppendByTables(ulong crc, ReadOnlySpan<byte> data)
     {
         ReadOnlySpan<ulong> tables = s_tables;
-        // Table k is for a byte that k more bytes follow, so eight look-ups do not wait for each other.
+        // Table k is for a byte followed by k more bytes, so the eight look-ups do not wait for each other.
         for (; data.Length >= 8; data = data[8..])
         {
             ulong word = crc ^ BinaryPrimitives.ReadUInt64LittleEndian(data);
@@ -67,7 +71,7 @@ internal static class Crc64
         return crc;
     }
 
-    /// <summary>For whole blocks of 16 bytes, at least four.</summary>
+    /// <summary>Folds whole blocks of 16 bytes, at least four of them.</summary>
     private static ulong Fold(ulong crc, ReadOnlySpan<byte> data)
     {
         ReadOnlySpan<Vector128<ulong>> blocks = MemoryMarshal.Cast<byte, Vector128<ulong>>(data);
@@ -87,11 +91,11 @@ internal static class Crc64
         return AppendByTables(0, MemoryMarshal.AsBytes(new ReadOnlySpan<Vector128<ulong>>(ref d)));
     }
 
-    /// <summary>A block that leaves the same remainder, further on by the distance that the factors are for.</summary>
+    /// <summary>A block with the same remainder, moved on by the distance that the factors stand for.</summary>
     private static Vector128<ulong> Shift(Vector128<ulong> block, Vector128<ulong> factors) =>
         Pclmulqdq.CarrylessMultiply(block, factors, 0x00) ^ Pclmulqdq.CarrylessMultiply(block, factors, 0x11);
 
-    /// <summary>x to a power, modulo the polynomial; the highest bit is for x to the power of 0.</summary>
+    /// <summary>x to a power, modulo the polynomial; the highest bit stands for x to the power of 0.</summary>
     private static ulong PowerOfX(int exponent)
     {
         ulong power = 1UL << 63;

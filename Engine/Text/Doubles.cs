@@ -5,10 +5,13 @@ namespace OrleansRedis.Engine;
 
 public static partial class Numbers
 {
-    /// <summary>Room enough for any double that <see cref="FormatDouble"/> writes.</summary>
+    /// <summary>The most bytes that <see cref="FormatDouble"/> writes.</summary>
     public const int LongestDouble = 40;
 
-    /// <summary>Whether a double is a whole number that Redis writes as an integer (double2ll): magnitudes up to 2^62. Minus zero is 0 then.</summary>
+    /// <summary>
+    /// Whether Redis writes this double as an integer (double2ll): it is whole, and its magnitude is at most 2^62.
+    /// Minus zero counts, as 0.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsWhole(double value, out long whole)
     {
@@ -19,8 +22,9 @@ public static partial class Numbers
     }
 
     /// <summary>
-    /// Writes a double as Redis 7.4 does (d2string): a whole number up to 2^62 as an integer, anything else as the shortest decimal that
-    /// reads back as the same double, in the layout of fpconv (https://github.com/night-shift/fpconv). inf, -inf, nan, -0.
+    /// Writes a double as Redis 7.4 does (d2string): a whole number up to 2^62 as an integer, anything else as the
+    /// shortest decimal that reads back as the same double, in the layout of fpconv
+    /// (https://github.com/night-shift/fpconv). The special values are inf, -inf, nan and -0.
     /// </summary>
     public static int FormatDouble(double value, Span<byte> into)
     {
@@ -30,7 +34,7 @@ public static partial class Numbers
         if (double.IsInfinity(value)) return Put(value > 0 ? "inf"u8 : "-inf"u8, into);
 
         Span<byte> text = stackalloc byte[LongestDouble], digits = stackalloc byte[20];
-        // "R" gives the shortest digits, in one of two layouts; both are taken apart into digits * 10^exponent.
+        // "R" gives the shortest digits, in one of two layouts. Both are taken apart into digits * 10^exponent.
         value.TryFormat(text, out int length, "R", CultureInfo.InvariantCulture);
         int count = 0, exponent = 0;
         bool fraction = false;
@@ -64,8 +68,9 @@ public static partial class Numbers
     }
 
     /// <summary>
-    /// Reads a double as Redis reads a command's argument (string2d): what strtod takes, from the first byte to the last, decimal or
-    /// hexadecimal, inf and infinity; not nan, no blank before it, nothing too large or too small for a double.
+    /// Reads a double as Redis reads a command's argument (string2d). The whole text must be what strtod takes: decimal
+    /// or hexadecimal, inf or infinity. Refused are nan, leading blanks, and numbers too large or too small for a
+    /// double.
     /// </summary>
     public static bool TryParseDouble(ReadOnlySpan<byte> text, out double value)
     {
@@ -74,8 +79,9 @@ public static partial class Numbers
     }
 
     /// <summary>
-    /// Reads a double as Redis reads the border of a range of scores (strtod up to a zero byte): blanks before it are passed over, nothing at all is 0,
-    /// what is too large is infinite and what is too small is 0. Not nan.
+    /// Reads a double as Redis reads a bound of a range of scores (strtod up to a zero byte): leading blanks are
+    /// skipped, an empty text is 0, a number that is too large is infinite, and one that is too small is 0. nan is
+    /// refused.
     /// </summary>
     public static bool TryParseDoubleLeniently(ReadOnlySpan<byte> text, out double value)
     {
@@ -159,7 +165,7 @@ public static partial class Numbers
         return text.Length > 0 && !text.ContainsAnyExceptInRange((byte)'0', (byte)'9');
     }
 
-    /// <summary>hexdigits[.hexdigits][p[sign]digits], what follows 0x.</summary>
+    /// <summary>Reads what follows 0x: hexdigits[.hexdigits][p[sign]digits].</summary>
     private static bool TryParseHexadecimal(ReadOnlySpan<byte> text, out double value, out bool outOfRange)
     {
         value = 0;
@@ -177,7 +183,8 @@ public static partial class Numbers
             int digit = text[i] < 128 && char.IsAsciiHexDigit((char)text[i]) ? Convert.ToInt32(((char)text[i]).ToString(), 16) : -1;
             if (digit < 0) break;
             digits++;
-            // 60 bits of mantissa, and whether there was anything behind them, are enough to round once and right.
+            // 60 bits of mantissa, and whether any other bit was set behind them, are enough to round correctly at the
+            // end.
             if (mantissa >> 56 == 0)
             {
                 mantissa = (mantissa << 4) | (uint)digit;
@@ -200,7 +207,7 @@ public static partial class Numbers
         return true;
     }
 
-    /// <summary>An integer of any length, cut off far beyond what a double's exponent can be.</summary>
+    /// <summary>An integer of any length, capped far beyond the largest exponent of a double.</summary>
     private static long ParseClamped(ReadOnlySpan<byte> text)
     {
         long value = 0;
@@ -211,7 +218,10 @@ public static partial class Numbers
         return text[0] == '-' ? -value : value;
     }
 
-    /// <summary>Where fpconv puts the point, and when it takes an exponent. Its measure is the number of digits, not the magnitude.</summary>
+    /// <summary>
+    /// Lays digits out as fpconv does: where the point goes, and when an exponent is written. That depends on the
+    /// number of digits, not on the magnitude alone.
+    /// </summary>
     private static int Lay(ReadOnlySpan<byte> digits, int exponent, Span<byte> into)
     {
         int count = digits.Length, scientific = exponent + count - 1, magnitude = Math.Abs(scientific);

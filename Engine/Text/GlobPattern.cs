@@ -1,16 +1,20 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The patterns of KEYS, SCAN MATCH, PSUBSCRIBE, CONFIG GET and ACL: * ? [abc] [^abc] [a-z] and \ before a character that means itself.
-/// It decides as Redis's stringmatchlen does, oddities included: bytes of a range compare signed, an unclosed bracket ends with
-/// the pattern, a star does not match an empty text, and too many stars match nothing.
+/// The patterns of KEYS, SCAN MATCH, PSUBSCRIBE, CONFIG GET and ACL: * ? [abc] [^abc] [a-z], and \ before a character
+/// that stands for itself. Matches exactly as Redis's stringmatchlen does, oddities included: the bounds of a range are
+/// compared as signed bytes, an unclosed bracket ends with the pattern, a star does not match an empty text, and too
+/// many stars match nothing.
 /// </summary>
 public static class GlobPattern
 {
     /// <summary>Redis tries stars recursively and gives up at this depth.</summary>
     private const int MostStars = 1000;
 
-    /// <summary>Whether all of <paramref name="text"/> matches. Takes time in the product of the lengths at worst, however many stars there are.</summary>
+    /// <summary>
+    /// Whether all of <paramref name="text"/> matches. Takes at worst time in the product of the two lengths, however
+    /// many stars there are.
+    /// </summary>
     public static bool IsMatch(ReadOnlySpan<byte> pattern, ReadOnlySpan<byte> text, bool ignoreCase = false)
     {
         if (text.IsEmpty) return pattern.IsEmpty;
@@ -23,7 +27,8 @@ public static class GlobPattern
                 while (p < pattern.Length && pattern[p] == '*');
                 if (p == pattern.Length) return true;
                 if (++stars > MostStars) return false;
-                // Only the last star ever needs to take in more: what stood between it and the one before has matched already.
+                // Only the last star ever needs to take in more text: what stands between it and the star before has
+                // already matched.
                 afterStar = p;
                 starText = t;
                 continue;
@@ -42,10 +47,15 @@ public static class GlobPattern
         }
     }
 
-    /// <summary>Whether the pattern is the one that KEYS and SCAN take for "everything", the empty key included.</summary>
+    /// <summary>
+    /// Whether the pattern is the one that KEYS and SCAN understand as "everything", the empty key included.
+    /// </summary>
     public static bool IsAll(ReadOnlySpan<byte> pattern) => pattern is [(byte)'*'];
 
-    /// <summary>The one slot in which every key that matches must be, by a hash tag or for want of wildcards; -1 if there is none.</summary>
+    /// <summary>
+    /// The one slot that every matching key must be in, because of a hash tag or because there are no wildcards; -1 if
+    /// there is no such slot.
+    /// </summary>
     public static int SlotOf(ReadOnlySpan<byte> pattern)
     {
         int wildcard = pattern.IndexOfAny("*?[\\"u8);
@@ -56,7 +66,9 @@ public static class GlobPattern
         return literal[(open + 1)..].IndexOf((byte)'}') > 0 ? KeySlot.Of(literal) : -1;
     }
 
-    /// <summary>Matches one byte with what stands at <paramref name="p"/> and moves behind that.</summary>
+    /// <summary>
+    /// Matches one byte against the pattern at <paramref name="p"/> and moves past what it used of the pattern.
+    /// </summary>
     private static bool MatchOne(ReadOnlySpan<byte> pattern, ref int p, byte c, bool ignoreCase)
     {
         switch (pattern[p])
@@ -73,7 +85,7 @@ public static class GlobPattern
         return Fold(pattern[p++], ignoreCase) == Fold(c, ignoreCase);
     }
 
-    /// <summary>A class may lack its closing bracket: it then ends with the pattern.</summary>
+    /// <summary>Matches one byte against a class. A class without a closing bracket ends with the pattern.</summary>
     private static bool MatchClass(ReadOnlySpan<byte> pattern, ref int p, byte c, bool ignoreCase)
     {
         p++;

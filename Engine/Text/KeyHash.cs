@@ -6,7 +6,8 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// The keyed hash of every table in the engine. It multiplies and folds 64-bit words as wyhash does
-/// (https://github.com/wangyi-fudan/wyhash); the secret keeps clients from choosing keys that collide.
+/// (https://github.com/wangyi-fudan/wyhash). The secret, drawn when the process starts, keeps clients from choosing
+/// keys that collide.
 /// </summary>
 public static class KeyHash
 {

@@ -2,16 +2,20 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// Maps a key to its hash slot: CRC16/XMODEM of the key, or of its hash tag, modulo 16,384, as the Redis Cluster
-/// specification defines it (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model).
+/// specification defines it
+/// (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model).
 /// </summary>
 public static class KeySlot
 {
-    /// <summary>How many slots there are; fixed by the protocol.</summary>
+    /// <summary>The number of slots, fixed by the protocol.</summary>
     public const int Count = 16384;
 
     private static readonly ushort[] Table = BuildTables();
 
-    /// <summary>The slot of <paramref name="key"/>: only what is between the first '{' and the next '}' counts, if that is not empty.</summary>
+    /// <summary>
+    /// The slot of <paramref name="key"/>. If something stands between the first '{' and the next '}', only that counts
+    /// (the hash tag).
+    /// </summary>
     public static int Of(ReadOnlySpan<byte> key)
     {
         int open = key.IndexOf((byte)'{');
@@ -28,7 +32,8 @@ public static class KeySlot
     {
         ReadOnlySpan<ushort> table = Table;
         uint crc = 0;
-        // Slicing: table k holds the CRC of a byte followed by k zero bytes, so eight look-ups are independent of each other.
+        // Slicing: table k holds the CRC of a byte followed by k zero bytes, so the eight look-ups do not depend on
+        // each other.
         while (data.Length >= 8)
         {
             crc = (uint)(table[(7 * 256) + (data[0] ^ (byte)(crc >> 8))]

@@ -5,9 +5,9 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The 80-bit extended floating point number of x86, in which Redis does INCRBYFLOAT and HINCRBYFLOAT: 64 bits of mantissa, rounded
-/// half to even, exponents from -16445 to 16383. Computed exactly with big integers and then rounded, so that every digit
-/// printed is the digit that Redis prints.
+/// The 80-bit extended floating-point number of x86, in which Redis computes INCRBYFLOAT and HINCRBYFLOAT: 64 bits of
+/// mantissa, rounded half to even, exponents from -16445 to 16383. Results are computed exactly with big integers and
+/// then rounded, so every digit printed is the digit that Redis prints.
 /// </summary>
 internal readonly struct LongDouble
 {
@@ -16,7 +16,7 @@ internal readonly struct LongDouble
     private const int HighestBit = 16384;      // numbers from 2^16384 on are infinite
     private const int LongestText = 5 * 1024;  // Redis's buffer
 
-    private readonly BigInteger _mantissa; // signed, below 2^64
+    private readonly BigInteger _mantissa; // signed, at most 2^64 in magnitude
     private readonly int _exponent;        // of 2
 
     private LongDouble(BigInteger mantissa, int exponent, bool isInfinite = false)
@@ -30,8 +30,8 @@ internal readonly struct LongDouble
     public bool IsInfinite { get; }
 
     /// <summary>
-    /// Reads what strtold reads, if that is the whole text: decimal or hexadecimal, with an exponent, or infinity. Not a number that is NaN,
-    /// too large, or so small that it becomes zero.
+    /// Reads what strtold reads, if that is the whole text: decimal or hexadecimal, with an exponent, or infinity.
+    /// Refused are NaN, numbers that are too large, and numbers so small that they become zero.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> text, out LongDouble value)
     {
@@ -58,7 +58,9 @@ internal readonly struct LongDouble
         return Round((a._mantissa << (a._exponent - exponent)) + (b._mantissa << (b._exponent - exponent)), exponent);
     }
 
-    /// <summary>As printf's "%.17Lf" writes it, without zeros behind the last digit that counts (Redis's LD_STR_HUMAN).</summary>
+    /// <summary>
+    /// Writes what printf's "%.17Lf" writes, without trailing zeros in the fraction (Redis's LD_STR_HUMAN).
+    /// </summary>
     public byte[] Format()
     {
         BigInteger magnitude = BigInteger.Abs(_mantissa), fractionScale = BigInteger.Pow(10, 17);
@@ -99,7 +101,7 @@ internal readonly struct LongDouble
         if (number.IsZero) return true;
         if (negative) number = -number;
         exponent -= radix == 16 ? 4 * fractionDigits : fractionDigits;
-        // Far out of range either way: nothing that the digits, at most 5,119 of them, could make up for.
+        // Far out of range either way: the digits, at most 5,119 of them, cannot make up for such an exponent.
         if (Math.Abs(exponent) > 50_000) return false;
         value = radix == 16 ? Round(number, exponent) : exponent >= 0
             ? Round(number * BigInteger.Pow(10, exponent), 0)
@@ -124,7 +126,7 @@ internal readonly struct LongDouble
 
     private static LongDouble Divide(BigInteger numerator, BigInteger denominator)
     {
-        // Two bits more than the mantissa needs, and one that says whether anything is left, decide the rounding.
+        // Two bits more than the mantissa needs, and one that says whether there is a remainder, decide the rounding.
         int shift = Math.Max(0, (int)(denominator.GetBitLength() - BigInteger.Abs(numerator).GetBitLength()) + MantissaBits + 2);
         BigInteger quotient = BigInteger.DivRem(numerator << shift, denominator, out BigInteger rest) << 1;
         if (!rest.IsZero) quotient += numerator.Sign;

@@ -1,8 +1,8 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The LZF format of Marc Lehmann's liblzf (http://oldhome.schmorp.de/marc/liblzf.html), which Redis uses for strings in RDB files
-/// and for the inner nodes of lists:
+/// The LZF format of Marc Lehmann's liblzf (http://oldhome.schmorp.de/marc/liblzf.html), which Redis uses for strings
+/// in RDB files and for the inner nodes of lists:
 /// <code>
 /// 000LLLLL                     L + 1 literal bytes follow (1 to 32)
 /// LLLooooo oooooooo            copy L + 2 bytes (L 1 to 6) from o + 1 bytes back
@@ -19,15 +19,18 @@ internal static class Lzf
     [ThreadStatic]
     private static int[]? t_seen;
 
-    // What earlier calls left in the table lies below this, so that it need not be cleared away, which took longer than compressing a short string.
+    // Entries below this were left by earlier calls and are ignored. Clearing the table instead took longer than
+    // compressing a short string.
     [ThreadStatic]
     private static int t_origin;
 
-    /// <summary>Compresses into <paramref name="output"/>; returns how many bytes that took, or 0 if they did not fit.</summary>
+    /// <summary>
+    /// Compresses into <paramref name="output"/>. Returns the number of bytes written, or 0 if the result did not fit.
+    /// </summary>
     public static int Compress(ReadOnlySpan<byte> input, Span<byte> output)
     {
         if (input.Length == 0) return 0;
-        // Where each hash of three bytes was last seen, plus one, from this call's origin on.
+        // For each hash of three bytes: where it was last seen, plus one, counted from this call's origin.
         int[] seen = t_seen ??= new int[1 << HashBits];
         if (t_origin > int.MaxValue - input.Length - 1)
         {
@@ -70,7 +73,9 @@ internal static class Lzf
         return TryPutLiterals(input[literalStart..], output, ref to) ? to : 0;
     }
 
-    /// <summary>Restores what <see cref="Compress"/> made; false unless it fills <paramref name="output"/> exactly.</summary>
+    /// <summary>
+    /// Restores what <see cref="Compress"/> made. False unless the result fills <paramref name="output"/> exactly.
+    /// </summary>
     public static bool TryDecompress(ReadOnlySpan<byte> input, Span<byte> output)
     {
         int from = 0, to = 0;
@@ -103,7 +108,7 @@ internal static class Lzf
             }
             else
             {
-                // The copy overlaps its source: it repeats what it has just written.
+                // The copy overlaps its source: it repeats bytes that it has just written.
                 for (int end = to + length; to < end; to++, start++) output[to] = output[start];
             }
         }

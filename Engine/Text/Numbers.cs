@@ -2,12 +2,13 @@ using System.Buffers.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Numbers as Redis reads and writes them. Integers are here, doubles in Doubles.cs.</summary>
+/// <summary>Numbers as Redis reads and writes them. Integers are in this file, doubles in Doubles.cs.</summary>
 public static partial class Numbers
 {
     /// <summary>
-    /// Reads a 64-bit integer in its one canonical spelling (string2ll of Redis): no plus sign, no leading zeros, no blanks.
-    /// What this accepts, formatting gives back byte for byte, so a string that passes may be stored as a number.
+    /// Reads a 64-bit integer in its one canonical spelling (string2ll of Redis): no plus sign, no leading zeros, no
+    /// blanks. Formatting an accepted number gives back the same bytes, so a string that passes may be stored as a
+    /// number.
     /// </summary>
     public static bool TryParseInt64(ReadOnlySpan<byte> text, out long value)
     {
@@ -38,7 +39,7 @@ public static partial class Numbers
         return magnitude <= long.MaxValue;
     }
 
-    /// <summary>Writes an integer in decimal; 20 bytes are enough. Returns how many it took.</summary>
+    /// <summary>Writes an integer in decimal, in at most 20 bytes. Returns the number of bytes written.</summary>
     public static int FormatInt64(long value, Span<byte> into)
     {
         Utf8Formatter.TryFormat(value, into, out int length);

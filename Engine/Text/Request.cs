@@ -6,18 +6,18 @@ namespace OrleansRedis.Engine;
 public readonly record struct ArgumentRange(int Start, int Length);
 
 /// <summary>
-/// One command as it came in: its arguments, the name first, as ranges of one buffer. It owns nothing and is valid only
-/// while the command runs; <see cref="ToOwned"/> keeps it.
+/// One command as it arrived: its arguments, the name first, as ranges of one buffer. It owns nothing and is valid only
+/// while the command runs; <see cref="ToOwned"/> makes a copy that lasts.
 /// </summary>
 public readonly ref struct Request(ReadOnlySpan<byte> buffer, ReadOnlySpan<ArgumentRange> arguments, ReadOnlySpan<byte> frame)
 {
     private readonly ReadOnlySpan<byte> _buffer = buffer;
     private readonly ReadOnlySpan<ArgumentRange> _arguments = arguments;
 
-    /// <summary>The RESP frame that the request was read from; empty if it was not one (an inline command).</summary>
+    /// <summary>The RESP frame that the request was read from; empty if there is none (an inline command).</summary>
     public ReadOnlySpan<byte> Frame { get; } = frame;
 
-    /// <summary>How many arguments there are, the command's name included.</summary>
+    /// <summary>The number of arguments, the command's name included.</summary>
     public int Count => _arguments.Length;
 
     /// <summary>An argument; 0 is the command's name.</summary>
@@ -32,8 +32,8 @@ public readonly ref struct Request(ReadOnlySpan<byte> buffer, ReadOnlySpan<Argum
     }
 
     /// <summary>
-    /// Whether <see cref="Frame"/> is as this server would write it, so that others may be given it as it is. Readers of requests do not look at what
-    /// stands where line ends should, but those of logs do.
+    /// Whether <see cref="Frame"/> is exactly what this server would write, so that it may be passed on as it is.
+    /// Readers of requests do not check the bytes where line ends belong, but readers of logs do.
     /// </summary>
     internal bool IsCanonical
     {
@@ -47,13 +47,13 @@ public readonly ref struct Request(ReadOnlySpan<byte> buffer, ReadOnlySpan<Argum
                 length += HeaderLength(range.Length) + range.Length + 2;
                 if (!IsLineEnd(range.Start - 2) || !IsLineEnd(range.Start + range.Length)) return false;
             }
-            return length == Frame.Length; // so no number has more digits than it needs
+            return length == Frame.Length; // the lengths add up, so no number has more digits than it needs
         }
     }
 
     private bool IsLineEnd(int at) => _buffer[at] == '\r' && _buffer[at + 1] == '\n';
 
-    /// <summary>How long "$number" or "*number" is with its line end.</summary>
+    /// <summary>The length of "$number" or "*number" with its line end.</summary>
     private static int HeaderLength(int number)
     {
         int digits = 1;
@@ -83,16 +83,18 @@ public readonly ref struct Request(ReadOnlySpan<byte> buffer, ReadOnlySpan<Argum
     }
 }
 
-/// <summary>A request with a buffer of its own: queued by MULTI, waiting while blocked, made by a grain call.</summary>
+/// <summary>
+/// A request with a buffer of its own: queued by MULTI, waiting while blocked, or made by a grain call.
+/// </summary>
 public sealed class OwnedRequest(byte[] bytes, ArgumentRange[] arguments)
 {
-    /// <summary>How many arguments there are, the command's name included.</summary>
+    /// <summary>The number of arguments, the command's name included.</summary>
     public int Count => arguments.Length;
 
-    /// <summary>The request to run. It is valid as long as this object.</summary>
+    /// <summary>The request to run, valid as long as this object.</summary>
     public Request Request => new(bytes, arguments, []);
 
-    /// <summary>Makes a request of separate arguments.</summary>
+    /// <summary>Makes a request from separate arguments.</summary>
     public static OwnedRequest Of(params ReadOnlySpan<ReadOnlyMemory<byte>> arguments)
     {
         int length = 0;

@@ -6,41 +6,46 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Writes replies (and effects) as RESP2 or RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/) into a buffer
-/// of its own that grows as needed, with arrays of the shared pool. What RESP2 lacks is written as Redis writes it for such a client: a map as a flat
-/// array, a double as a bulk string, a null as the null bulk string.
+/// Writes replies (and effects) as RESP2 or RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/) into
+/// a buffer of its own, which grows into arrays of the shared pool as needed. A type that RESP2 lacks is written as
+/// Redis writes it for a RESP2 client: a map as a flat array, a double as a bulk string, a null as the null bulk
+/// string.
 /// </summary>
 public sealed class RespWriter
 {
     private const int InitialSize = 4096;
     private const int LargestKept = 256 * 1024;
 
-    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize); // this one is not the pool's, every other is
+    // only this first array is not the pool's
+    private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
     private int _length;
 
-    /// <summary>Whether the reader has said HELLO 3.</summary>
+    /// <summary>Whether the client has said HELLO 3.</summary>
     public bool Resp3 { get; set; }
 
-    /// <summary>How many bytes are waiting to be sent.</summary>
+    /// <summary>The number of bytes waiting to be sent.</summary>
     public int Length => _length;
 
-    /// <summary>How many bytes the buffer has room for.</summary>
+    /// <summary>The number of bytes that the buffer has room for.</summary>
     public int Capacity => _buffer.Length;
 
     /// <summary>The bytes waiting to be sent.</summary>
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
 
-    /// <summary>The same as memory, valid until more is written or it is cleared.</summary>
+    /// <summary>The bytes waiting to be sent, as memory; valid until the next write or <see cref="Clear"/>.</summary>
     public ReadOnlyMemory<byte> WrittenMemory => _buffer.AsMemory(0, _length);
 
-    /// <summary>Forgets everything written, and gives back a buffer that had to grow far.</summary>
+    /// <summary>Forgets everything written, and gives a buffer that has grown large back to the pool.</summary>
     public void Clear()
     {
         if (_buffer.Length > LargestKept) ArrayPool<byte>.Shared.Return(Detach(out _));
         else _length = 0;
     }
 
-    /// <summary>Hands over what is written, with its buffer, and begins anew with another. If it has grown, the buffer is to be given to the shared pool.</summary>
+    /// <summary>
+    /// Hands over what is written together with its buffer, and starts again with a new one. The caller gives a buffer
+    /// that has grown to the shared pool when it is done.
+    /// </summary>
     public byte[] Detach(out int length)
     {
         byte[] written = _buffer;
@@ -50,7 +55,7 @@ public sealed class RespWriter
         return written;
     }
 
-    /// <summary>Takes back all that was written after <paramref name="length"/>.</summary>
+    /// <summary>Drops everything written after the first <paramref name="length"/> bytes.</summary>
     public void TruncateTo(int length) => _length = length;
 
     /// <summary>+text</summary>
@@ -59,7 +64,9 @@ public sealed class RespWriter
     /// <summary>+OK</summary>
     public void Ok() => Raw("+OK\r\n"u8);
 
-    /// <summary>-text. The text begins with the error's code ("ERR …", "WRONGTYPE …"); line breaks in it become spaces.</summary>
+    /// <summary>
+    /// -text. The text begins with the error's code ("ERR …", "WRONGTYPE …"); line breaks in it become spaces.
+    /// </summary>
     public void Error(ReadOnlySpan<byte> text)
     {
         int start = _length;
@@ -69,7 +76,10 @@ public sealed class RespWriter
         written.Replace((byte)'\n', (byte)' ');
     }
 
-    /// <summary>-text, from a string. What it quotes of a request is to be decoded as Latin-1, so that the client gets its own bytes back.</summary>
+    /// <summary>
+    /// -text, from a string. Anything that it quotes from a request must have been decoded as Latin-1, so that the
+    /// client gets its own bytes back.
+    /// </summary>
     public void Error(string text) => Error(Encoding.Latin1.GetBytes(text));
 
     /// <summary>:value</summary>
@@ -117,14 +127,16 @@ public sealed class RespWriter
         BulkString(digits[..length]);
     }
 
-    /// <summary>A double: RESP3's own type, or a bulk string. In Redis's spelling (shortest form; inf, -inf, nan).</summary>
+    /// <summary>
+    /// A double: RESP3's own type, or a bulk string. Spelled as Redis does (shortest form; inf, -inf, nan).
+    /// </summary>
     public void Double(double value)
     {
         Span<byte> text = stackalloc byte[Numbers.LongestDouble];
         Double(text[..Numbers.FormatDouble(value, text)]);
     }
 
-    /// <summary>A double that is spelled already.</summary>
+    /// <summary>A double that is already spelled out.</summary>
     public void Double(ReadOnlySpan<byte> text)
     {
         if (Resp3) Line((byte)',', text);
@@ -175,12 +187,12 @@ public sealed class RespWriter
     public void Attribute(int pairs) => Header((byte)'|', pairs);
 
     /// <summary>
-    /// Begins an array, map, set or push whose size is not known yet; <see cref="Finish"/> ends it.
-    /// Returns the position to give to it.
+    /// Begins an array, map or set whose size is not known yet. Returns the position to pass to <see cref="Finish"/>,
+    /// which ends it.
     /// </summary>
     public int Begin() => _length;
 
-    /// <summary>Puts the header of an aggregate before what was written since <see cref="Begin"/>.</summary>
+    /// <summary>Inserts the header of an aggregate before everything written since <see cref="Begin"/>.</summary>
     public void Finish(int begin, Aggregate kind, int count)
     {
         Span<byte> header = stackalloc byte[16];
@@ -197,7 +209,9 @@ public sealed class RespWriter
         Insert(begin, header[..length]);
     }
 
-    /// <summary>Puts bytes that are RESP already before what was written since <paramref name="position"/>.</summary>
+    /// <summary>
+    /// Inserts bytes that are already RESP before everything written since <paramref name="position"/>.
+    /// </summary>
     public void Insert(int position, ReadOnlySpan<byte> bytes)
     {
         Reserve(bytes.Length);
@@ -206,7 +220,7 @@ public sealed class RespWriter
         _length += bytes.Length;
     }
 
-    /// <summary>Bytes that are RESP already.</summary>
+    /// <summary>Bytes that are already RESP.</summary>
     public void Raw(ReadOnlySpan<byte> bytes)
     {
         bytes.CopyTo(Reserve(bytes.Length));
@@ -262,7 +276,7 @@ public sealed class RespWriter
     }
 }
 
-/// <summary>The aggregate types whose size may be known only at their end.</summary>
+/// <summary>The aggregate types whose size may become known only at their end.</summary>
 public enum Aggregate
 {
     Array,

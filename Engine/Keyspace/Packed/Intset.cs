@@ -5,14 +5,17 @@ using System.Runtime.InteropServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A sorted set of integers, byte for byte as Redis has it (intset.c): 4 bytes that say how wide the integers are (2, 4 or 8 bytes),
-/// 4 bytes with their number, then the integers in ascending order; all little-endian. The width is that of the widest
-/// member so far.
-/// <para>It lies in an array, with spare room and changes as for <see cref="Listpack"/>: after a change look at <see cref="Array"/>.</para>
+/// A set of integers in ascending order, byte for byte as Redis has it (intset.c): 4 bytes with the width of the
+/// integers (2, 4 or 8 bytes), 4 bytes with their number, then the integers; all little-endian. The width is that of
+/// the widest member so far.
+/// <para>
+/// It lies in an array that may have spare room, and a change may move it to another one, as with
+/// <see cref="Listpack"/>: look at <see cref="Array"/> again after every change.
+/// </para>
 /// </summary>
 internal struct Intset
 {
-    /// <summary>Bytes before the first integer; an empty intset is no longer.</summary>
+    /// <summary>Bytes before the first integer, and the length of an empty intset.</summary>
     public const int HeaderLength = 8;
 
     /// <summary>The intset that lies in an array from a position on.</summary>
@@ -26,30 +29,30 @@ internal struct Intset
     /// <summary>The intset in a blob's payload.</summary>
     public static Intset In(byte[] blob) => new(blob, Blob.PayloadStart(blob));
 
-    /// <summary>The array that it lies in; look again after every change.</summary>
+    /// <summary>The array that it lies in. Look at this again after every change.</summary>
     public byte[] Array { get; private set; }
 
     /// <summary>Where in the array it begins.</summary>
     public int Start { get; }
 
-    /// <summary>How many integers there are.</summary>
+    /// <summary>The number of integers.</summary>
     public readonly int Count
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => BinaryPrimitives.ReadInt32LittleEndian(Array.AsSpan(Start + 4));
     }
 
-    /// <summary>How many bytes each takes: 2, 4 or 8.</summary>
+    /// <summary>The bytes that each integer takes: 2, 4 or 8.</summary>
     public readonly int Width
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Array[Start];
     }
 
-    /// <summary>How many bytes all of it takes.</summary>
+    /// <summary>The bytes that the whole intset takes.</summary>
     public readonly int Length => HeaderLength + (Count * Width);
 
-    /// <summary>Its bytes, without spare room: what an RDB file holds.</summary>
+    /// <summary>Its bytes, without spare room: what an RDB file contains.</summary>
     public readonly ReadOnlySpan<byte> Bytes => Array.AsSpan(Start, Length);
 
     /// <summary>The integer at an index, in ascending order.</summary>
@@ -62,7 +65,7 @@ internal struct Intset
         }
     }
 
-    /// <summary>How many bytes an integer needs.</summary>
+    /// <summary>The width that an integer needs.</summary>
     public static int WidthOf(long value) => value is >= short.MinValue and <= short.MaxValue ? 2 : value is >= int.MinValue and <= int.MaxValue ? 4 : 8;
 
     /// <summary>Makes fresh bytes an empty intset of this width.</summary>
@@ -72,10 +75,10 @@ internal struct Intset
         BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start + 4), 0);
     }
 
-    /// <summary>Whether an integer is in it.</summary>
+    /// <summary>Whether an integer is in the set.</summary>
     public readonly bool Contains(long value) => Find(value, out _);
 
-    /// <summary>Whether an integer is in it, and at which index it is or would be.</summary>
+    /// <summary>Whether an integer is in the set, and the index where it is or would be.</summary>
     public readonly bool Find(long value, out int index)
     {
         int width = Width, count = Count;
@@ -108,7 +111,7 @@ internal struct Intset
         return low < count && Read(members[(low * width)..], width) == value;
     }
 
-    /// <summary>Adds an integer; false if it was in it.</summary>
+    /// <summary>Adds an integer. False if it was already in the set.</summary>
     public bool Add(long value)
     {
         int width = Width, needed = WidthOf(value), count = Count;
@@ -117,7 +120,7 @@ internal struct Intset
             Widen(needed, value);
             return true;
         }
-        // Ascending additions are common, and need no search.
+        // Ascending additions are common and need no search.
         int index = count;
         if (count > 0 && value <= this[count - 1] && Find(value, out index)) return false;
         EnsureRoom((count + 1) * width);
@@ -128,7 +131,7 @@ internal struct Intset
         return true;
     }
 
-    /// <summary>Removes an integer; false if it was not in it.</summary>
+    /// <summary>Removes an integer. False if it was not in the set.</summary>
     public bool Remove(long value)
     {
         if (!Find(value, out int index)) return false;
@@ -141,14 +144,17 @@ internal struct Intset
         return true;
     }
 
-    /// <summary>Gives spare room back.</summary>
+    /// <summary>Gives up spare room.</summary>
     public void TrimToSize()
     {
         int length = Start + Length;
         if (length != Array.Length) MoveTo(length);
     }
 
-    /// <summary>Whether bytes from outside are a well-formed intset that fills them exactly, ascending without doubles.</summary>
+    /// <summary>
+    /// Whether bytes from outside are a well-formed intset with at least one integer, ascending without duplicates,
+    /// that fills them exactly.
+    /// </summary>
     public static bool IsValid(ReadOnlySpan<byte> bytes)
     {
         if (bytes.Length <= HeaderLength) return false;
@@ -164,7 +170,7 @@ internal struct Intset
         return true;
     }
 
-    /// <summary>A value that does not fit the width lies before or behind all others.</summary>
+    /// <summary>Adds a value that needs a greater width, so it lies before or behind all others.</summary>
     private void Widen(int width, long value)
     {
         int before = Width, count = Count, shift = value < 0 ? 1 : 0;
@@ -182,7 +188,7 @@ internal struct Intset
         if (needed > Array.Length) MoveTo(needed + SpareFor(needed, memberBytes));
     }
 
-    /// <summary>A quarter more, up to the next multiple of 8 that the runtime rounds allocations up to.</summary>
+    /// <summary>A quarter more, rounded up to the multiple of 8 that the runtime allocates anyway.</summary>
     private static int SpareFor(int total, int length) => (length / 4) + (-(total + (length / 4)) & 7);
 
     private void MoveTo(int arrayLength)

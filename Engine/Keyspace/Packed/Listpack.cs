@@ -14,23 +14,28 @@ namespace OrleansRedis.Engine;
 /// 0xFF
 /// </code>
 /// <para>
-/// It lies in an array from <see cref="Start"/> on: 0 for an array of its own (a quicklist's or stream's node), the payload's start
-/// for a <see cref="Blob"/>. Behind it there may be spare room. A change that fits is made in place; one that does not moves everything,
-/// what lies before <see cref="Start"/> included, to a larger array, and a large shrinking to a smaller one. So after a change look at
-/// <see cref="Array"/>; grown blobs remain blobs with the same key, and go into the keyspace by <c>entry.Replace(listpack.Array)</c>.
+/// It lies in an array from <see cref="Start"/> on: 0 in an array of its own (a node of a quicklist or stream), the
+/// start of the payload in a <see cref="Blob"/>. Behind it there may be spare room. A change that fits is made in
+/// place. One that does not fit moves everything, including what lies before <see cref="Start"/>, to a larger array,
+/// and a change that leaves much of the array empty moves it to a smaller one. So look at <see cref="Array"/> again
+/// after every change. A blob that has grown remains a blob with the same key, and goes into the keyspace by
+/// <c>entry.Replace(listpack.Array)</c>.
 /// </para>
 /// <para>
-/// Elements are named by position: the index in <see cref="Array"/> of their first byte, -1 for none. A change behind
-/// an element leaves its position valid, even if the array is another one afterwards.
+/// An element is identified by its position: the index in <see cref="Array"/> of its first byte; -1 for none. A change
+/// behind an element leaves its position valid, even if the array is another one afterwards.
 /// </para>
-/// <para>A string that is the canonical spelling of a 64-bit integer is always kept as one, so equal values have equal bytes.</para>
+/// <para>
+/// A string that is the canonical spelling of a 64-bit integer is always kept as an integer, so equal values have equal
+/// bytes.
+/// </para>
 /// </summary>
 internal struct Listpack
 {
     /// <summary>Bytes before the first element.</summary>
     public const int HeaderLength = 6;
 
-    /// <summary>Bytes of a listpack without elements.</summary>
+    /// <summary>The length of a listpack without elements.</summary>
     public const int EmptyLength = HeaderLength + 1;
 
     private const byte End = 0xff;
@@ -47,7 +52,10 @@ internal struct Listpack
     /// <summary>The listpack in a blob's payload.</summary>
     public static Listpack In(byte[] blob) => new(blob, Blob.PayloadStart(blob));
 
-    /// <summary>Makes an empty one in an array of its own, with room for elements of this many bytes (see <see cref="SizeOf(ReadOnlySpan{byte})"/>).</summary>
+    /// <summary>
+    /// Makes an empty listpack in an array of its own, with room for elements of this many bytes (see
+    /// <see cref="SizeOf(ReadOnlySpan{byte})"/>).
+    /// </summary>
     public static Listpack Create(int elementBytes = 0)
     {
         var made = new Listpack(GC.AllocateUninitializedArray<byte>(EmptyLength + elementBytes), 0);
@@ -55,23 +63,23 @@ internal struct Listpack
         return made;
     }
 
-    /// <summary>The array that it lies in; look again after every change.</summary>
+    /// <summary>The array that it lies in. Look at this again after every change.</summary>
     public byte[] Array { get; private set; }
 
     /// <summary>Where in the array it begins.</summary>
     public int Start { get; }
 
-    /// <summary>How many bytes it is long, header and end included.</summary>
+    /// <summary>Its length in bytes, header and end included.</summary>
     public readonly int Length
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => (int)BinaryPrimitives.ReadUInt32LittleEndian(Array.AsSpan(Start));
     }
 
-    /// <summary>Its bytes, without spare room: what an RDB file holds.</summary>
+    /// <summary>Its bytes, without spare room: what an RDB file contains.</summary>
     public readonly ReadOnlySpan<byte> Bytes => Array.AsSpan(Start, Length);
 
-    /// <summary>How many elements there are. Walks if there are more than 65,534.</summary>
+    /// <summary>The number of elements. If there are more than 65,534, they have to be walked.</summary>
     public readonly int Count
     {
         get
@@ -83,7 +91,9 @@ internal struct Listpack
 
     public readonly bool IsEmpty => Array[Start + HeaderLength] == End;
 
-    /// <summary>The position behind the last element, where <see cref="Insert(int, ReadOnlySpan{byte})"/> appends.</summary>
+    /// <summary>
+    /// The position behind the last element, where <see cref="Insert(int, ReadOnlySpan{byte})"/> appends.
+    /// </summary>
     public readonly int EndPosition => Start + Length - 1;
 
     /// <summary>The first element, or -1.</summary>
@@ -92,14 +102,14 @@ internal struct Listpack
     /// <summary>The last element, or -1.</summary>
     public readonly int Last => Previous(EndPosition);
 
-    /// <summary>Makes it empty; the room stays. Also gives fresh bytes their header.</summary>
+    /// <summary>Makes it empty but keeps the room. Also gives fresh bytes their header.</summary>
     public void Clear()
     {
         SetHeader(EmptyLength, 0);
         Array[Start + HeaderLength] = End;
     }
 
-    /// <summary>The element behind this one, or -1.</summary>
+    /// <summary>The next element, or -1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly int Next(int position)
     {
@@ -107,7 +117,7 @@ internal struct Listpack
         return Array[position] == End ? -1 : position;
     }
 
-    /// <summary>The element before this one, or -1; also of <see cref="EndPosition"/>.</summary>
+    /// <summary>The previous element, or -1. The position may also be <see cref="EndPosition"/>.</summary>
     public readonly int Previous(int position)
     {
         if (position <= Start + HeaderLength) return -1;
@@ -117,7 +127,9 @@ internal struct Listpack
         return at - length;
     }
 
-    /// <summary>The element at an index, from the end if negative (-1 is the last); -1 if there is none.</summary>
+    /// <summary>
+    /// The element at an index, counted from the end if negative (-1 is the last); -1 if there is none.
+    /// </summary>
     public readonly int Seek(int index)
     {
         int count = BinaryPrimitives.ReadUInt16LittleEndian(Array.AsSpan(Start + 4));
@@ -140,15 +152,15 @@ internal struct Listpack
         return position;
     }
 
-    /// <summary>The element there.</summary>
+    /// <summary>The element at a position.</summary>
     public readonly ListpackElement this[int position] => ListpackElement.At(Array, position);
 
-    /// <summary>Whether the element there has these bytes.</summary>
+    /// <summary>Whether the element at a position has these bytes.</summary>
     public readonly bool Equals(int position, ReadOnlySpan<byte> value) => this[position].Equals(value);
 
     /// <summary>
-    /// The first element from <paramref name="from"/> on that has these bytes, or -1. After each that has not, <paramref name="skip"/>
-    /// elements are passed over: 1 to look at the keys of key, value, key, value…
+    /// The first element from <paramref name="from"/> on that has these bytes, or -1. After each element that does not
+    /// have them, <paramref name="skip"/> elements are skipped: 1 looks only at the keys of key, value, key, value…
     /// </summary>
     public readonly int Find(int from, ReadOnlySpan<byte> value, int skip = 0)
     {
@@ -191,19 +203,25 @@ internal struct Listpack
     /// <inheritdoc cref="Prepend(ReadOnlySpan{byte})"/>
     public void Prepend(long value) => Insert(Start + HeaderLength, value);
 
-    /// <summary>Adds an element before the one there, or at <see cref="EndPosition"/>. It is at this position then.</summary>
+    /// <summary>
+    /// Inserts an element before the one at a position, or at <see cref="EndPosition"/>. The new element is then at
+    /// that position.
+    /// </summary>
     public void Insert(int position, ReadOnlySpan<byte> value) => Splice(position, 0, value, +1);
 
     /// <inheritdoc cref="Insert(int, ReadOnlySpan{byte})"/>
     public void Insert(int position, long value) => Splice(position, 0, value, +1);
 
-    /// <summary>Puts another value in place of the element there; it stays at this position.</summary>
+    /// <summary>Replaces the value of the element at a position. The element stays at that position.</summary>
     public void Replace(int position, ReadOnlySpan<byte> value) => Splice(position, Skip(position) - position, value, 0);
 
     /// <inheritdoc cref="Replace(int, ReadOnlySpan{byte})"/>
     public void Replace(int position, long value) => Splice(position, Skip(position) - position, value, 0);
 
-    /// <summary>Removes the element there and those behind it, up to <paramref name="count"/>. What follows, or the end, is at this position then.</summary>
+    /// <summary>
+    /// Removes up to <paramref name="count"/> elements, beginning with the one at a position. What follows them, or the
+    /// end, is then at that position.
+    /// </summary>
     public void Delete(int position, int count = 1)
     {
         int end = position, deleted = 0;
@@ -211,14 +229,14 @@ internal struct Listpack
         if (deleted != 0) Splice(position, end - position, 0, -deleted);
     }
 
-    /// <summary>Removes elements by index, from the end if negative.</summary>
+    /// <summary>Removes elements by index, counted from the end if negative.</summary>
     public void DeleteRange(int index, int count)
     {
         int position = Seek(index);
         if (position >= 0 && count > 0) Delete(position, count);
     }
 
-    /// <summary>Removes the elements at all these positions, which ascend, in one pass.</summary>
+    /// <summary>Removes the elements at all these positions, which must ascend, in one pass.</summary>
     public void Delete(ReadOnlySpan<int> positions)
     {
         if (positions.Length == 0) return;
@@ -237,7 +255,7 @@ internal struct Listpack
         ShrinkIfSparse();
     }
 
-    /// <summary>Adds all elements of another listpack at the end.</summary>
+    /// <summary>Appends all elements of another listpack.</summary>
     public void Append(in Listpack other)
     {
         int at = EndPosition, bytes = other.Length - EmptyLength;
@@ -246,7 +264,10 @@ internal struct Listpack
         elements.CopyTo(Array.AsSpan(at));
     }
 
-    /// <summary>The elements from one position up to, not including, another (or <see cref="EndPosition"/>), in an array of their own of exact length.</summary>
+    /// <summary>
+    /// Copies the elements from one position up to, but not including, another (or <see cref="EndPosition"/>) into an
+    /// array of their own, of the exact length.
+    /// </summary>
     public readonly Listpack Copy(int from, int until)
     {
         Listpack copy = Create(until - from);
@@ -257,21 +278,21 @@ internal struct Listpack
         return copy;
     }
 
-    /// <summary>Makes sure that elements of this many more bytes fit in place.</summary>
+    /// <summary>Makes sure that elements of this many bytes can be added in place.</summary>
     public void EnsureRoom(int elementBytes)
     {
         int length = Length;
         if (Array.Length - Start - length < elementBytes) MoveTo(Start + length + elementBytes);
     }
 
-    /// <summary>Gives spare room back.</summary>
+    /// <summary>Gives up spare room.</summary>
     public void TrimToSize()
     {
         int length = Start + Length;
         if (length != Array.Length) MoveTo(length);
     }
 
-    /// <summary>How many bytes a value takes as an element.</summary>
+    /// <summary>The bytes that a value takes as an element.</summary>
     public static int SizeOf(ReadOnlySpan<byte> value)
     {
         if (Numbers.TryParseInt64(value, out long number)) return SizeOf(number);
@@ -283,10 +304,13 @@ internal struct Listpack
     public static int SizeOf(long value)
     {
         Span<byte> head = stackalloc byte[9];
-        return EncodeInteger(value, head) + 1; // none is longer than 127, so the length behind it is one byte
+        return EncodeInteger(value, head) + 1; // none is longer than 127 bytes, so its backwards length is one byte
     }
 
-    /// <summary>Writes a value as an element, its backwards length included; returns how many bytes that took (see <see cref="SizeOf(ReadOnlySpan{byte})"/>).</summary>
+    /// <summary>
+    /// Writes a value as an element, including its backwards length. Returns the number of bytes written (see
+    /// <see cref="SizeOf(ReadOnlySpan{byte})"/>).
+    /// </summary>
     public static int Encode(ReadOnlySpan<byte> value, Span<byte> into)
     {
         int length = EncodeHead(value, into, out bool isInteger);
@@ -298,21 +322,21 @@ internal struct Listpack
         return length + WriteBack(length, into[length..]);
     }
 
-    /// <summary>How many bytes the element at a position takes, its backwards length included.</summary>
+    /// <summary>The bytes that the element at a position takes, including its backwards length.</summary>
     public static int SizeAt(byte[] array, int position)
     {
         int length = DataLength(array, position, array[position]);
         return length + BackLength(length);
     }
 
-    /// <summary>Whether bytes are the backwards length of an element of this length.</summary>
+    /// <summary>Whether bytes are the backwards length of an element with this many bytes.</summary>
     internal static bool IsBackLength(int length, ReadOnlySpan<byte> bytes)
     {
         Span<byte> right = stackalloc byte[5];
         return bytes.SequenceEqual(right[..WriteBack(length, right)]);
     }
 
-    /// <summary>How many bytes the element at a position has before its backwards length.</summary>
+    /// <summary>The bytes that the element at a position takes before its backwards length.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static int DataLength(byte[] array, int position, byte marker)
     {
@@ -328,14 +352,27 @@ internal struct Listpack
         if (marker < 0x80) return 1;
         if (marker < 0xc0) return 1 + (marker & 63);
         if (marker < 0xe0) return 2;
-        return marker switch { 0xf1 => 3, 0xf2 => 4, 0xf3 => 5, 0xf4 => 9, _ => throw new InvalidDataException($"A listpack with an element marked {marker}.") };
+        return marker switch
+        {
+            0xf1 => 3,
+            0xf2 => 4,
+            0xf3 => 5,
+            0xf4 => 9,
+            _ => throw new InvalidDataException($"A listpack with an element marked {marker}.")
+        };
     }
 
-    /// <summary>How many bytes the backwards length takes. The borders are Redis's, one below what would still fit.</summary>
+    /// <summary>
+    /// The bytes that the backwards length takes. The limits are Redis's; all but the first are one below what would
+    /// fit.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static int BackLength(int length) => length <= 127 ? 1 : length < 16383 ? 2 : length < 2097151 ? 3 : length < 268435455 ? 4 : 5;
 
-    /// <summary>Seven bits a byte, the highest first; every byte but the first one says that more are to be read towards the front.</summary>
+    /// <summary>
+    /// Writes seven bits a byte, the highest first. In every byte but the first, the top bit says that there are more
+    /// to read towards the front.
+    /// </summary>
     private static int WriteBack(int length, Span<byte> into)
     {
         int bytes = BackLength(length);
@@ -348,7 +385,7 @@ internal struct Listpack
         return bytes;
     }
 
-    /// <summary>Writes what comes before a string's bytes, or all of an integer; at most 9 bytes.</summary>
+    /// <summary>Writes what precedes a string's bytes, or all of an integer: at most 9 bytes.</summary>
     private static int EncodeHead(ReadOnlySpan<byte> value, Span<byte> into, out bool isInteger)
     {
         isInteger = Numbers.TryParseInt64(value, out long number);
@@ -445,7 +482,10 @@ internal struct Listpack
         gap[encoded.Length] = (byte)encoded.Length;
     }
 
-    /// <summary>Makes room for <paramref name="inserted"/> bytes where <paramref name="removed"/> bytes are, and notes the new length and count.</summary>
+    /// <summary>
+    /// Makes room for <paramref name="inserted"/> bytes in place of <paramref name="removed"/> bytes, and updates the
+    /// header.
+    /// </summary>
     private void MakeGap(int position, int removed, int inserted, int countDifference)
     {
         byte[] array = Array;
@@ -469,20 +509,23 @@ internal struct Listpack
         }
         else
         {
-            // The gap is not filled yet, so it cannot be walked now; a listpack this long is rare enough to stay uncounted.
+            // The gap is not filled yet, so the elements cannot be counted now. A listpack this long is rare enough to
+            // stay uncounted.
             SetHeader(newLength, UnknownCount);
         }
         if (removed > inserted) ShrinkIfSparse();
     }
 
-    /// <summary>A quarter more, and at least up to the next multiple of 8 that the runtime rounds allocations up to.</summary>
+    /// <summary>A quarter more, rounded up to the multiple of 8 that the runtime allocates anyway.</summary>
     private static int SpareFor(int start, int length)
     {
         int spare = length / 4, total = start + length + spare;
         return spare + (-total & 7);
     }
 
-    /// <summary>After removals: half empty, and by more than is worth keeping.</summary>
+    /// <summary>
+    /// After removals: moves to a smaller array if more than half is empty, and that is worth having back.
+    /// </summary>
     private void ShrinkIfSparse()
     {
         int length = Length, room = Array.Length - Start;

@@ -2,20 +2,23 @@ using System.Buffers.Binary;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Looks at listpacks that come from outside (RESTORE, files) before they are taken over.</summary>
+/// <summary>Checks listpacks that come from outside (RESTORE, files) before they are used.</summary>
 internal static class ListpackCheck
 {
-    /// <summary>No integer's digits are longer.</summary>
+    /// <summary>The most digits of an integer, with its sign.</summary>
     private const int LongestInteger = 20;
 
     private const byte End = 0xff;
 
     /// <summary>
-    /// Whether bytes are a well-formed listpack that fills them exactly, so that nothing that reads it can go astray.
+    /// Whether bytes are a well-formed listpack that fills them exactly, so that reading it can never leave them.
     /// </summary>
     /// <param name="bytes">The bytes.</param>
     /// <param name="count">How many elements it has.</param>
-    /// <param name="isCanonical">Whether every element is written in the one way in which we would write it. Only then may elements be compared by their bytes, as <see cref="Listpack"/> does.</param>
+    /// <param name="isCanonical">
+    /// Whether every element is written in the one way in which we would write it. Only then may elements be compared
+    /// by their bytes, as <see cref="Listpack"/> does.
+    /// </param>
     public static bool IsValid(ReadOnlySpan<byte> bytes, out int count, out bool isCanonical)
     {
         count = 0;

@@ -3,10 +3,12 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>An element of a <see cref="Listpack"/>: a string where it lies, or an integer. Valid until the listpack changes.</summary>
+/// <summary>
+/// An element of a <see cref="Listpack"/>: a string where it lies, or an integer. Valid until the listpack changes.
+/// </summary>
 internal readonly ref struct ListpackElement
 {
-    /// <summary>Scratch room for an integer's digits.</summary>
+    /// <summary>The scratch bytes needed for an integer's digits.</summary>
     public const int ScratchLength = 20;
 
     internal ListpackElement(ReadOnlySpan<byte> text)
@@ -20,19 +22,19 @@ internal readonly ref struct ListpackElement
         IsInteger = true;
     }
 
-    /// <summary>A string that lies elsewhere, to be treated like an element of a listpack.</summary>
+    /// <summary>Wraps a string that lies elsewhere, to be treated like an element of a listpack.</summary>
     public static ListpackElement Of(ReadOnlySpan<byte> text) => new(text);
 
-    /// <summary>Whether it is kept as an integer.</summary>
+    /// <summary>Whether the element is kept as an integer.</summary>
     public bool IsInteger { get; }
 
-    /// <summary>The integer, if it is one.</summary>
+    /// <summary>The integer, if it is kept as one.</summary>
     public long Integer { get; }
 
-    /// <summary>The string's bytes, if it is none; see <see cref="AsSpan"/> for either.</summary>
+    /// <summary>The string's bytes, if it is not an integer; see <see cref="AsSpan"/> for either.</summary>
     public ReadOnlySpan<byte> Text { get; }
 
-    /// <summary>How long it is as a string.</summary>
+    /// <summary>Its length as a string.</summary>
     public int Length
     {
         get
@@ -43,7 +45,10 @@ internal readonly ref struct ListpackElement
         }
     }
 
-    /// <summary>Its bytes as a string: where they lie, or an integer's digits written into <paramref name="scratch"/> (<see cref="ScratchLength"/> bytes).</summary>
+    /// <summary>
+    /// Its bytes as a string: where they lie, or an integer's digits written into <paramref name="scratch"/>
+    /// (<see cref="ScratchLength"/> bytes).
+    /// </summary>
     public ReadOnlySpan<byte> AsSpan(Span<byte> scratch) => IsInteger ? scratch[..Numbers.FormatInt64(Integer, scratch)] : Text;
 
     /// <summary>Its bytes as a string, in an array of their own.</summary>
@@ -79,7 +84,7 @@ internal readonly ref struct ListpackElement
     private static ListpackElement AtSlowly(byte[] array, int position, byte marker)
     {
         Span<byte> data = array.AsSpan(position + 1);
-        if (marker < 0xe0) return new(((((marker & 31) << 8) | data[0]) << 19) >> 19); // 13 bits with their sign
+        if (marker < 0xe0) return new(((((marker & 31) << 8) | data[0]) << 19) >> 19); // 13 bits, sign-extended
         if (marker < 0xf0) return new(data.Slice(1, ((marker & 15) << 8) | data[0]));
         return marker switch
         {

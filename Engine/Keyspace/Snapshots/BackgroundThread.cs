@@ -4,8 +4,9 @@ using System.Runtime.InteropServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Threads for long work that nobody waits for. On Linux they are nicer than the others, so that on a machine that is fully busy commands get the processors
-/// first. One that is not given a processor while it holds a slot's gate gets it as soon as those who wait for the gate leave one idle.
+/// Threads for long work that nobody waits for. On Linux they have a higher nice value than the others, so that on a
+/// fully busy machine commands get the processors first. A background thread that loses its processor while it holds a
+/// slot's gate gets one back as soon as the threads waiting for the gate leave one idle.
 /// </summary>
 internal static partial class BackgroundThread
 {
@@ -13,7 +14,10 @@ internal static partial class BackgroundThread
     private const int ThreadTime = 3; // CLOCK_THREAD_CPUTIME_ID
     private const int Niceness = 10;
 
-    /// <summary>Has a thread of its own do this work. Does not wait until that has started, as starting it would: on a busy machine for milliseconds.</summary>
+    /// <summary>
+    /// Runs this work on a thread of its own. The thread is created by way of the pool, because Thread.Start waits
+    /// until the new thread runs: on a busy machine that takes milliseconds.
+    /// </summary>
     public static void Start(string name, Action work) => ThreadPool.UnsafeQueueUserWorkItem(_ => new Thread(() =>
     {
         if (OperatingSystem.IsLinux()) _ = SetPriority(Process, GetThreadId(), Niceness);
@@ -34,7 +38,7 @@ internal static partial class BackgroundThread
     [SuppressGCTransition]
     private static partial int GetTime(int clock, out TimeSpecification time);
 
-    /// <summary>How long this thread has had a processor.</summary>
+    /// <summary>For how long this thread has had a processor.</summary>
     private static TimeSpan TimeRun()
     {
         if (!OperatingSystem.IsLinux() || GetTime(ThreadTime, out TimeSpecification time) != 0) return Stopwatch.GetElapsedTime(0);
@@ -47,8 +51,9 @@ internal static partial class BackgroundThread
     }
 
     /// <summary>
-    /// A thread's turns at its processor. After each it leaves it alone for as long as it has had it. Being nice is not enough: the system takes a processor with a nice
-    /// thread on it for nearly idle, and yet moves nobody there from the one on which two others take turns of some milliseconds.
+    /// Divides a thread's work into turns, and after each turn leaves the processor alone for as long as the turn took.
+    /// Niceness is not enough. The system considers a processor that runs a nice thread nearly idle, and yet moves no
+    /// thread there from a processor on which two others alternate in turns of some milliseconds.
     /// </summary>
     public sealed class Turns
     {
@@ -57,7 +62,10 @@ internal static partial class BackgroundThread
         private long _looked = Stopwatch.GetTimestamp();
         private TimeSpan _runBefore = TimeRun();
 
-        /// <summary>To be called now and then: waits, if a turn is over. On a busy machine others may have had most of the time.</summary>
+        /// <summary>
+        /// To be called regularly: waits if a turn is over. Only the time that this thread has run counts, since on a
+        /// busy machine other threads may have had most of it.
+        /// </summary>
         public void Pause()
         {
             if (Stopwatch.GetElapsedTime(_looked) < s_length) return;

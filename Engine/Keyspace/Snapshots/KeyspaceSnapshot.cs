@@ -4,24 +4,25 @@ using System.Runtime.InteropServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A snapshot's mark on a keyspace: which regions of it are written. A region is a range of hashes; how many there are is decided at the
-/// first look, so that each holds some hundred keys, or some hundred kB. State of the slot: under its gate.
+/// A snapshot's mark on a keyspace: which regions of it are written. A region is a range of hashes. The number of
+/// regions is decided at the first look, so that each holds some hundred keys, or some hundred kB. This is state of the
+/// slot: under its gate.
 /// </summary>
 internal sealed class KeyspaceSnapshot(Keyspace keyspace)
 {
-    /// <summary>About so many keys are copied in one hold of the gate: some tens of µs.</summary>
+    /// <summary>About how many keys are copied in one hold of the gate, in some tens of µs.</summary>
     private const int KeysPerRegion = 256;
 
-    /// <summary>The same in bytes of memory: compressing so many takes about a millisecond.</summary>
+    /// <summary>The same limit in bytes of memory: compressing that many takes about a millisecond.</summary>
     private const long BytesPerRegion = 128 * 1024;
 
-    /// <summary>A keyspace of fewer keys is written whole, if it is not large.</summary>
+    /// <summary>A keyspace of up to this many keys is written whole, unless it is large.</summary>
     private const int MostKeysWritten = 512;
 
-    private Snapshot? _snapshot;        // null once it is taken off
-    private uint _regions;              // 0 until the first look, which sees what there was at the instant
-    private ulong[]? _written;          // a bit for each region; null if there is one
-    private uint _next;                 // all regions before it are written
+    private Snapshot? _snapshot;        // null once the mark is taken off
+    private uint _regions;              // 0 until the first look, which sees the keyspace as it was at the instant
+    private ulong[]? _written;          // a bit for each region; null if there is only one
+    private uint _next;                 // all regions before this one are written
     private uint _left;
     private bool _isStray;              // the saver has been told of the keyspace
 
@@ -34,13 +35,13 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
     /// <summary>The next mark on the same keyspace, of another snapshot.</summary>
     public KeyspaceSnapshot? Next { get; private set; }
 
-    /// <summary>Bytes of the keyspace, if it was flushed.</summary>
+    /// <summary>The bytes of the keyspace if it was flushed; otherwise 0.</summary>
     public long FlushedBytes { get; private set; }
 
-    /// <summary>Whether it is this snapshot's, and on.</summary>
+    /// <summary>Whether the mark belongs to this snapshot and is on.</summary>
     public bool IsOf(Snapshot snapshot) => ReferenceEquals(_snapshot, snapshot);
 
-    /// <summary>Puts the mark on; it may have been another snapshot's.</summary>
+    /// <summary>Puts the mark on. It may have served another snapshot before.</summary>
     public void Put(Snapshot snapshot)
     {
         Debug.Assert(_snapshot is null);
@@ -70,10 +71,10 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
                 if (ReferenceEquals(mark.Next, this)) mark.Next = Next;
             }
         }
-        keyspace.KeepSpare(this); // Next stays, for whoever is walking along the marks
+        keyspace.KeepSpare(this); // Next stays as it is, for code that is walking along the marks
     }
 
-    /// <summary>A writer is about to change what lives at this hash.</summary>
+    /// <summary>A writer is about to change the entry at this hash.</summary>
     public void BeforeChange(uint hash) => _snapshot!.WriteFor(this, hash);
 
     /// <summary>The snapshot will not find the keyspace in its place.</summary>
@@ -86,7 +87,9 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
     /// <summary>The keyspace is gone for everyone but the snapshot.</summary>
     public void Flushed() => _snapshot!.KeepFlushed(this);
 
-    /// <summary>Notes that, and returns how many bytes are held for the snapshot alone.</summary>
+    /// <summary>
+    /// Notes that the keyspace was flushed, and returns how many bytes are now held for the snapshot alone.
+    /// </summary>
     public long NoteFlushed() => FlushedBytes = keyspace.Bytes;
 
     public bool IsWritten(uint hash)
@@ -95,10 +98,10 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
         return IsRegionWritten(RegionOf(hash));
     }
 
-    /// <summary>Writes the region of a hash, which is not written yet. True if it was the last.</summary>
+    /// <summary>Writes the region of a hash, which must not be written yet. True if it was the last region.</summary>
     public bool WriteRegionOf(uint hash, SnapshotChunk chunk) => Write(RegionOf(hash), chunk);
 
-    /// <summary>Writes the next region that is not written, if there is one. True if none is left.</summary>
+    /// <summary>Writes the next region that is not yet written, if there is one. True if none is left.</summary>
     public bool WriteNext(SnapshotChunk chunk)
     {
         Divide();
@@ -113,7 +116,7 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
         if (_regions != 0) return;
         long keys = keyspace.Count, byCount = keys <= MostKeysWritten ? 1 : (keys + KeysPerRegion - 1) / KeysPerRegion;
         long bySize = (keyspace.EntryBytes + BytesPerRegion - 1) / BytesPerRegion;
-        // More regions than keys would be of no use: keys that are large are alone in theirs by then, most of them.
+        // More regions than twice the keys would be of no use: most large keys then have a region to themselves.
         _left = _regions = (uint)Math.Clamp(Math.Min(Math.Max(byCount, bySize), 2 * keys), 1, int.MaxValue);
         if (_regions > 1) _written = new ulong[(_regions + 63) / 64];
     }

@@ -4,57 +4,69 @@ using System.Diagnostics;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Writes out what some slots hold at one instant, while they go on being changed: no fork, and nobody is stopped for longer than it takes to
-/// write out a few hundred keys.
+/// Writes out what some slots hold at one instant while they continue to change. There is no fork, and no command is
+/// held up for longer than it takes to write out a few hundred keys.
 /// <para>
-/// <b>How.</b> <see cref="Begin"/> is the instant, and takes no longer with many keys than with few: it is a number that counts up (<see cref="SnapshotInstants"/>). A keyspace
-/// that has keys gets a <see cref="KeyspaceSnapshot"/> when somebody comes who notices that it has not heard of that number: whoever is about to change it, or the saver.
-/// This mark knows what is written: all or nothing of a small keyspace, of a larger one which regions, a region being a range of hashes with some hundreds of keys.
-/// <see cref="Run"/>, on a thread of its own, goes through all slots. Who wants to change a key first writes out the region in which the key
-/// lives, is to live, or lived, unless that is done (<see cref="Keyspace.BeforeChange(ReadOnlySpan{byte})"/>). So what is written of a region is what it held at the instant,
-/// whoever wrote it, and each is written once. Under the gate small keys are only copied (see <see cref="SnapshotChunk"/>); bringing them into the file's form is up to the
-/// saver, with no gate held.
+/// <b>How.</b> <see cref="Begin"/> is the instant. It takes no longer with many keys than with few, because it visits
+/// no keyspace and only counts a number up (<see cref="SnapshotInstants"/>). A keyspace that has keys gets a
+/// <see cref="KeyspaceSnapshot"/> from the first to notice that it has not heard of that number: a writer about to
+/// change it, or the saver. This mark knows what is written. A small keyspace is written whole; of a larger one the
+/// mark knows which regions are written, a region being a range of hashes with some hundreds of keys.
+/// <see cref="Run"/>, the saver, goes through all slots on a thread of its own. A writer that is about to change a key
+/// first writes out the region in which the key lives, will live or lived, unless that is already written
+/// (<see cref="Keyspace.BeforeChange(ReadOnlySpan{byte})"/>). So a region is written as it was at the instant, no
+/// matter which thread writes it, and it is written once. Under the gate small keys are only copied (see
+/// <see cref="SnapshotChunk"/>). Bringing them into the file's form is left to the saver, with no gate held, unless the
+/// queue is full.
 /// </para>
 /// <para>
-/// <b>Who may touch what.</b> A keyspace's marks, and what hangs on them, are state of its slot: under the slot's gate (or with the silo gate held
-/// exclusively) only. Chunks written by writers go through <see cref="_queue"/>, which anyone may use; the target is used under
-/// <see cref="_appending"/>. No gate is ever waited for with that lock held, and nothing but the lock with a gate held, so neither can
-/// deadlock. <see cref="_over"/> may be set by anyone.
+/// <b>Access.</b> A keyspace's marks, and everything attached to them, are state of its slot: only under the slot's
+/// gate, or with the silo gate held exclusively. Chunks written by writers go through <see cref="_queue"/>, which any
+/// thread may use. The target is used under <see cref="_appending"/>. A thread that holds that lock never waits for a
+/// gate, and nothing here waits for anything but that lock while it holds a slot's gate, so neither can deadlock. Any
+/// thread may set <see cref="_over"/>.
 /// </para>
 /// <para>
 /// <b>The races, one by one.</b>
 /// <list type="bullet">
-/// <item><em>The beginning</em>: the silo gate is held exclusively, so no command is half done, and every
-/// later one sees the new number.</item>
+/// <item><em>The beginning</em>: the silo gate is held exclusively, so no command is half done, and every later one
+/// sees the new number.</item>
 /// <item><em>A writer and the saver at the same region</em>: both hold the slot's gate.</item>
-/// <item><em>The end</em>: a writer enqueues its chunk in the same hold of the gate in which it marks the region as written. The saver, who
-/// ends a keyspace under its gate, finds all chunks of it in the queue, and empties the queue last.</item>
+/// <item><em>The end</em>: a writer enqueues its chunk in the same hold of the gate in which it marks the region as
+/// written. The saver finishes a keyspace under its gate, so by then all chunks of that keyspace are in the queue, and
+/// it empties the queue last.</item>
 /// <item><em>Several keyspaces in one command</em> (RENAME, COPY, SORT STORE, EXEC, a script): each is reached through
-/// <see cref="CommandContext.KeyspaceOf(ReadOnlySpan{byte})"/>, the gates being held, before anything in it changes.</item>
-/// <item><em>Changes without a command</em>: expiry of keys and fields, eviction and PFCOUNT's cache do it themselves. Clients served in the wake of
-/// another one's command run their own, and that is a command.</item>
-/// <item><em>SWAPDB</em>: the saver could pass both keyspaces by. So they get their marks first, which remember the number that their database had, and the saver is told of
-/// them (<see cref="_strays"/>); it looks there last.</item>
-/// <item><em>FLUSHDB, FLUSHALL, DEBUG RELOAD</em>: the slot gets a new keyspace, without marks; nobody changes the old one any more, of which the
-/// saver is told as well. (FLUSHALL also ends a BGSAVE, as in Redis; that is not up to this class.)</item>
-/// <item><em>A slot withdrawn</em>: closed under its gate, so nobody changes it any more, and the saver is told of its keyspaces. That is done without the silo gate, so at the very
-/// instant it counts as gone before.</item>
-/// <item><em>A keyspace made, or a slot published, after the instant</em>: begins with the latest number, so it gets no mark. A slot that is not published yet
-/// hears of no instant.</item>
-/// <item><em>A table that is resized between two holds</em>: a region is a range of hashes, wherever in the table it lies (see
-/// <see cref="ByteTable{TKeyOf}"/>).</item>
-/// <item><em>Abort</em>: <see cref="_over"/> is set; who meets a mark of a snapshot that is over takes it off, and nobody puts one on. Then the saver goes to every gate once more
-/// and takes off the others.</item>
-/// <item><em>Two snapshots at once</em>: a keyspace has a list of marks, each of which stands for itself.</item>
-/// <item><em>A mark used again</em>: it belongs to its keyspace, and is state of the slot like that. Nobody remembers a mark from one hold of the gate to the next.</item>
+/// <see cref="CommandContext.KeyspaceOf(ReadOnlySpan{byte})"/>, with the gates held, before anything in it
+/// changes.</item>
+/// <item><em>Changes without a command</em>: expiry of keys and fields, eviction and PFCOUNT's cache write out the
+/// region themselves. Clients served after another client's command run a command of their own.</item>
+/// <item><em>SWAPDB</em>: the saver could miss both keyspaces. So they first get their marks, which remember the number
+/// that their database had, and the saver is told of them (<see cref="_strays"/>). It looks there last.</item>
+/// <item><em>FLUSHDB, FLUSHALL, DEBUG RELOAD</em>: the slot gets a new keyspace, without marks. The old one no longer
+/// changes, and the saver is told of it too. (FLUSHALL also ends a BGSAVE, as in Redis; that is not up to this
+/// class.)</item>
+/// <item><em>A withdrawn slot</em>: it is closed under its gate, so it no longer changes, and the saver is told of its
+/// keyspaces. This happens without the silo gate, so a slot withdrawn at the very instant counts as already
+/// gone.</item>
+/// <item><em>A keyspace made, or a slot published, after the instant</em>: it begins with the latest number, so it gets
+/// no mark. A slot that is not published yet hears of no instant.</item>
+/// <item><em>A table that is resized between two holds of the gate</em>: a region is a range of hashes, wherever in the
+/// table it lies (see <see cref="ByteTable{TKeyOf}"/>).</item>
+/// <item><em>Abort</em>: <see cref="_over"/> is set. Any thread that meets a mark of a snapshot that is over takes it
+/// off, and no thread puts one on. Then the saver enters every gate once more and takes off the remaining marks.</item>
+/// <item><em>Two snapshots at once</em>: a keyspace has a list of marks, which are independent of each other.</item>
+/// <item><em>A mark that is reused</em>: it belongs to its keyspace, and so is state of the slot. No code remembers a
+/// mark from one hold of the gate to the next.</item>
 /// </list>
 /// </para>
 /// <para>
-/// <b>Memory.</b> What writers have written out waits in the queue, in at most <see cref="MostQueuedBytes"/>: whoever would exceed that
-/// gives as much to the target himself. Keyspaces that were flushed are held until they are written. Both are counted in <see cref="HeldBytes"/>.
+/// <b>Memory.</b> Chunks from writers wait in the queue, which holds at most <see cref="MostQueuedBytes"/>: a writer
+/// that would exceed that passes as much on to the target itself. Flushed keyspaces are held until they are written.
+/// Both count towards <see cref="HeldBytes"/>.
 /// </para>
 /// <para>
-/// <b>What cannot be cut</b> is a single key: one that takes a second to write holds up the writers of its slot for a second.
+/// <b>The limit.</b> A single key cannot be divided: one that takes a second to write holds up the writers of its slot
+/// for a second.
 /// </para>
 /// </summary>
 internal sealed class Snapshot
@@ -62,25 +74,27 @@ internal sealed class Snapshot
     /// <summary>How many bytes of memory may wait in the queue.</summary>
     internal const long MostQueuedBytes = 16 << 20;
 
-    /// <summary>The saver gives a chunk to the target when it is this large.</summary>
+    /// <summary>The saver passes a chunk to the target when it has reached this size.</summary>
     private const int ChunkBytes = 64 * 1024;
 
-    /// <summary>Chunks with so many bytes of memory are kept for being used again.</summary>
+    /// <summary>How many bytes of memory spare chunks may keep for reuse.</summary>
     private const long MostSpareBytes = MostQueuedBytes;
 
     private readonly SiloGate _siloGate;
     private readonly SlotTable _slots;
     private readonly ISnapshotTarget _target;
     private readonly Action _settle;
-    private readonly List<(int Database, ulong[] Slots)> _places = []; // where there were keys, a bit for each slot
-    private readonly ConcurrentQueue<Keyspace> _strays = new(); // that are not where the saver looks
+    // where there were keys at the instant: a bit for each slot
+    private readonly List<(int Database, ulong[] Slots)> _places = [];
+    private readonly ConcurrentQueue<Keyspace> _strays = new(); // keyspaces that are not where the saver looks
     private readonly ConcurrentBag<byte[]> _buffers;
     private readonly ConcurrentQueue<(SnapshotChunk Chunk, long Bytes)> _queue = new();
     private readonly ConcurrentBag<SnapshotChunk> _spare = [];
     private readonly Lock _appending = new();
     private volatile bool _over;
     private Exception? _failure;
-    private SnapshotChunk? _form; // under _appending: what copies are written to, so that a chunk in the queue is one array and not two
+    // under _appending: receives the final form of copies, so that a chunk in the queue is one array instead of two
+    private SnapshotChunk? _form;
     private long _spareBytes;
     private long _queuedBytes;
     private long _flushedBytes;
@@ -97,37 +111,43 @@ internal sealed class Snapshot
         _settle = target.Settle;
     }
 
-    /// <summary>The number of its instant; 0 if it is one slot's.</summary>
+    /// <summary>The number of its instant; 0 for a snapshot of one slot.</summary>
     public long Instant { get; private init; }
 
     /// <summary>
-    /// The instant as a position of the <see cref="ReplicationLog"/>: what was appended before is in the snapshot, and what
-    /// comes from there on is not, and begins a part of the log that stands by itself. 0 if it is one slot's.
+    /// The instant as a position of the <see cref="ReplicationLog"/>. Everything appended before it is in the snapshot.
+    /// What is appended from there on is not, and begins a part of the log that stands by itself. 0 for a snapshot of
+    /// one slot.
     /// </summary>
     public long Position { get; private init; }
 
     /// <summary>How many keys there were at the instant.</summary>
     public long Keys { get; private set; }
 
-    /// <summary>How many of them are written.</summary>
+    /// <summary>How many of those keys are written.</summary>
     public long KeysWritten => Volatile.Read(ref _keysWritten);
 
-    /// <summary>Bytes that are in memory on account of the snapshot now: in the queue, and in keyspaces that would be gone.</summary>
+    /// <summary>
+    /// The bytes that are in memory only because of the snapshot: in the queue, and in keyspaces that were flushed.
+    /// </summary>
     public long HeldBytes => Math.Max(0, Volatile.Read(ref _queuedBytes) + Volatile.Read(ref _flushedBytes));
 
-    /// <summary>The most that <see cref="HeldBytes"/> has been.</summary>
+    /// <summary>The highest value that <see cref="HeldBytes"/> has had.</summary>
     public long MostHeldBytes => Volatile.Read(ref _mostHeldBytes);
 
     /// <summary>
-    /// How much memory the keys took that were written out for the sake of a writer, since the beginning: what copy on write would have had to copy, at
-    /// the least.
+    /// The memory of all keys that were written out for the sake of a writer, since the beginning: at least this much
+    /// would have been copied by copy on write.
     /// </summary>
     public long CopiedBytes => Volatile.Read(ref _copiedBytes);
 
-    /// <summary>It is finished, has failed or was aborted: nothing needs to be written for it.</summary>
+    /// <summary>Whether it is finished, has failed or was aborted: nothing more needs to be written for it.</summary>
     public bool IsOver => _over;
 
-    /// <summary>rdb-key-save-delay: microseconds that the saver waits after each key; if negative, a microsecond after so many keys.</summary>
+    /// <summary>
+    /// rdb-key-save-delay: microseconds that the saver waits after each key; if negative, one microsecond after that
+    /// many keys.
+    /// </summary>
     public Func<int>? KeyDelay { get; init; }
 
     /// <summary>Fixes the instant for all slots on this silo. The caller holds the silo gate exclusively.</summary>
@@ -168,17 +188,18 @@ internal sealed class Snapshot
     }
 
     /// <summary>
-    /// Ends it as soon as possible, whoever asks: <see cref="Run"/> then throws an <see cref="OperationCanceledException"/>. The target may still
-    /// be called until that has returned.
+    /// Ends the snapshot as soon as possible; any thread may call this. <see cref="Run"/> then throws an
+    /// <see cref="OperationCanceledException"/>. Until it has done so, the target may still be called.
     /// </summary>
     public void Abort() => _over = true;
 
     /// <summary>
-    /// Writes everything out that writers have not, and returns when the target has all of it. Throws what the target has thrown. Takes its time,
-    /// and blocks: for a thread of its own.
+    /// Writes out everything that writers have not, and returns when the target has all of it. A failure, such as what
+    /// the target has thrown, is thrown as the inner exception of an <see cref="IOException"/>. This takes its time and
+    /// blocks, so it needs a thread of its own.
     /// </summary>
-    /// <param name="exclusive">The caller holds the silo gate exclusively, and will until the end.</param>
-    /// <param name="open">To be done first; what it throws ends the snapshot like what the target throws.</param>
+    /// <param name="exclusive">Whether the caller holds the silo gate exclusively, and will until the end.</param>
+    /// <param name="open">To be run first. An exception from it ends the snapshot, like one from the target.</param>
     public void Run(bool exclusive = false, Action? open = null)
     {
         if (open is not null) Try(open);
@@ -197,16 +218,16 @@ internal sealed class Snapshot
         _slots.Instants.Remove(this);
         if (!complete)
         {
-            // Every gate is entered, so that nobody is about to put a mark on who has not seen that it is over.
+            // Enters each of these gates once, so that no thread that missed the end of the snapshot still adds a mark.
             foreach (Place place in Places()) TakeOff(place, exclusive);
         }
-        lock (_appending) _queue.Clear(); // and no writer is in the target any more
+        lock (_appending) _queue.Clear(); // from here on no writer is in the target any more
         while (_spare.TryTake(out SnapshotChunk? spare)) spare.LeaveBuffer(_buffers);
         if (_failure is not null) throw new IOException(_failure.Message, _failure);
         if (!complete) throw new OperationCanceledException("The snapshot was aborted.");
     }
 
-    /// <summary>A writer is about to change what lives at this hash; under the slot's gate.</summary>
+    /// <summary>A writer is about to change the entry at this hash. Under the slot's gate.</summary>
     internal void WriteFor(KeyspaceSnapshot mark, uint hash)
     {
         if (_over)
@@ -222,7 +243,7 @@ internal sealed class Snapshot
         }
         catch (Exception failure)
         {
-            // It is the snapshot's failure, not that of the command that has come by.
+            // This is the snapshot's failure, not that of the command that happened to come by.
             Fail(failure);
             return;
         }
@@ -239,19 +260,22 @@ internal sealed class Snapshot
         if (Volatile.Read(ref _queuedBytes) > MostQueuedBytes) ReduceQueue(MostQueuedBytes);
     }
 
-    /// <summary>A keyspace that is not written yet is gone for everyone else; under the slot's gate.</summary>
+    /// <summary>A keyspace that is not completely written is gone for everyone else. Under the slot's gate.</summary>
     internal void KeepFlushed(KeyspaceSnapshot mark)
     {
         if (_over) TakeOff(mark);
         else Hold(ref _flushedBytes, mark.NoteFlushed());
     }
 
-    /// <summary>A keyspace with this snapshot's mark will not be where the saver looks; under the slot's gate.</summary>
+    /// <summary>
+    /// A keyspace with this snapshot's mark will not be where the saver looks. Under the slot's gate.
+    /// </summary>
     internal void KeepTrackOf(Keyspace keyspace) => _strays.Enqueue(keyspace);
 
     /// <summary>
-    /// Where marks may be: where there were keys, by database, as redis-server writes its files, in slots that have not gone; and then, until none is left, the strays. Who goes no
-    /// further than one of these finds it again.
+    /// The places where marks may be. First come those that had keys at the instant, by database, the order of
+    /// redis-server's files, without slots that are gone; then the strays, until none is left. If the caller stops at a
+    /// stray, that one stays in the queue and is found again.
     /// </summary>
     private IEnumerable<Place> Places()
     {
@@ -265,7 +289,7 @@ internal sealed class Snapshot
         for (; _strays.TryPeek(out Keyspace? stray); _strays.TryDequeue(out _)) yield return new(stray.Slot, stray.Database, stray);
     }
 
-    /// <summary>Writes what is left of a keyspace.</summary>
+    /// <summary>Writes the rest of a keyspace.</summary>
     private void Write(Place place, bool exclusive, BackgroundThread.Turns? turns, ref SnapshotChunk chunk)
     {
         bool finished = false;
@@ -295,11 +319,11 @@ internal sealed class Snapshot
             }
             EmptyQueue(turns);
             if (keys > 0) Delay(keys);
-            turns?.Pause(); // whoever waits for this processor waits no longer than a turn
+            turns?.Pause(); // a thread that waits for this processor waits no longer than a turn
         }
     }
 
-    /// <summary>This snapshot's mark there, if there is one; under the slot's gate.</summary>
+    /// <summary>This snapshot's mark in a place, if there is one. Under the slot's gate.</summary>
     private KeyspaceSnapshot? Find(Place place)
     {
         if (place.Stray is not null) return place.Stray.MarkOf(this);
@@ -359,7 +383,10 @@ internal sealed class Snapshot
         }
     }
 
-    /// <summary>The empty chunk to go on with is the same one, unless that has become so large that it would be a waste.</summary>
+    /// <summary>
+    /// Appends the chunk and returns an empty one to continue with: the same chunk, unless it has become too large to
+    /// keep.
+    /// </summary>
     private SnapshotChunk AppendAndEmpty(SnapshotChunk chunk)
     {
         Append(chunk);
@@ -368,7 +395,7 @@ internal sealed class Snapshot
         return chunk;
     }
 
-    /// <summary>The saver's part: all of the queue, with pauses.</summary>
+    /// <summary>The saver's way: empties the whole queue, with pauses.</summary>
     private void EmptyQueue(BackgroundThread.Turns? turns)
     {
         while (Volatile.Read(ref _queuedBytes) > 0 && AppendQueued())
@@ -378,7 +405,9 @@ internal sealed class Snapshot
         }
     }
 
-    /// <summary>The part of a writer: no more than so many bytes are left.</summary>
+    /// <summary>
+    /// A writer's way: empties the queue until no more than <paramref name="downTo"/> bytes are left.
+    /// </summary>
     private void ReduceQueue(long downTo)
     {
         while (Volatile.Read(ref _queuedBytes) > downTo && AppendQueued())
@@ -386,11 +415,11 @@ internal sealed class Snapshot
         }
     }
 
-    /// <summary>Gives the next queued chunk to the target; false if there is none.</summary>
+    /// <summary>Passes the next queued chunk to the target. False if there is none.</summary>
     private bool AppendQueued()
     {
         (SnapshotChunk Chunk, long Bytes) next;
-        lock (_appending) // around both, so that nobody finds the queue empty and the target not up to date
+        lock (_appending) // around both, so that nobody sees an empty queue before the target has everything
         {
             if (!_queue.TryDequeue(out next)) return false;
             if (next.Chunk.IsOnlyCopied)
@@ -478,7 +507,7 @@ internal sealed class Snapshot
         int delay = KeyDelay?.Invoke() ?? 0;
         if (delay == 0) return;
         double milliseconds = delay > 0 ? keys * (delay / 1000.0) : keys / -1000.0 / delay;
-        // In small steps, so that an abort does not wait for it.
+        // In small steps, so that an abort need not wait for the whole delay.
         for (long end = Stopwatch.GetTimestamp() + (long)(milliseconds / 1000 * Stopwatch.Frequency); !_over;)
         {
             double left = (end - Stopwatch.GetTimestamp()) * 1000.0 / Stopwatch.Frequency;
@@ -488,6 +517,6 @@ internal sealed class Snapshot
         }
     }
 
-    /// <summary>A keyspace: a stray, or whichever belongs to this database of this slot.</summary>
+    /// <summary>A keyspace: a stray, or the current one of this database of this slot.</summary>
     private readonly record struct Place(Slot Slot, int Database, Keyspace? Stray);
 }

@@ -4,21 +4,24 @@ using System.Collections.Concurrent;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A run of keys in the form in which a snapshot writes them, RDB opcodes or commands. Each run of keys of one database begins by saying which
-/// database that is, so chunks may follow each other in any order. One thread at a time uses it.
+/// A run of keys in the form in which a snapshot writes them: RDB opcodes or commands. Within a chunk each run of keys
+/// of one database begins by naming the database, so chunks may follow each other in any order. Only one thread at a
+/// time uses a chunk.
 /// <para>
-/// Under the gate small keys, which are one blob each, are only copied; they are written in their form when <see cref="Complete"/> is called, by then
-/// with no gate held. It takes ten times as long, and a thread that is not given a processor just then keeps nobody waiting.
+/// Small keys, which are one blob each, are only copied while the gate is held. <see cref="Complete"/> brings them into
+/// their final form later, with no gate held. That takes ten times as long as copying, and a thread that loses its
+/// processor meanwhile keeps nobody waiting.
 /// </para>
 /// </summary>
 internal abstract class SnapshotChunk
 {
-    /// <summary>Blobs of up to so many bytes are written by way of arrays that are kept for that.</summary>
+    /// <summary>Blobs of up to this many bytes are written from arrays that are kept for reuse.</summary>
     private const int LongestScratch = 256;
 
     private const int RoomUnit = 1024, MostForeseen = 64 * 1024, Large = 1 << 20;
 
-    private byte[] _copies = [];    // database, length, bytes of each blob: one array, since thousands of chunks may wait in the queue
+    // database, length and bytes of each blob: one array, since thousands of chunks may wait in the queue
+    private byte[] _copies = [];
     private int _copiedBytes;
     private int _foreseenBytes;
     private int _database = -1;
@@ -26,37 +29,37 @@ internal abstract class SnapshotChunk
     [ThreadStatic]
     private static byte[]?[]? t_scratch;
 
-    /// <summary>What was written since <see cref="Clear"/>; all of it only after <see cref="Complete"/>.</summary>
+    /// <summary>What was written since <see cref="Clear"/>. Complete only after <see cref="Complete"/>.</summary>
     public abstract ReadOnlySpan<byte> Written { get; }
 
-    /// <summary>About how many bytes it holds.</summary>
+    /// <summary>The approximate number of bytes that it holds.</summary>
     public long Length => WrittenLength + _copiedBytes;
 
-    /// <summary>How long <see cref="Written"/> is.</summary>
+    /// <summary>The length of <see cref="Written"/>.</summary>
     protected virtual int WrittenLength => Written.Length;
 
-    /// <summary>How long the array behind <see cref="Written"/> is.</summary>
+    /// <summary>The length of the array behind <see cref="Written"/>.</summary>
     protected abstract int Room { get; }
 
-    /// <summary>How many keys it holds.</summary>
+    /// <summary>The number of keys that it holds.</summary>
     public int Keys { get; private set; }
 
-    /// <summary>How much memory these keys took where they were.</summary>
+    /// <summary>The memory that these keys took in their keyspaces.</summary>
     public long MemoryBytes { get; private set; }
 
-    /// <summary>How much memory hangs on it.</summary>
+    /// <summary>The memory that the chunk itself takes.</summary>
     public long HeldBytes => _copies.Length + Room;
 
-    /// <summary>Whether that is so much that it had better not be kept.</summary>
+    /// <summary>Whether it takes so much memory that it had better not be kept.</summary>
     public bool IsLarge => HeldBytes > Large;
 
-    /// <summary>Whether nothing has been written but only copied yet.</summary>
+    /// <summary>Whether everything in it is only copied, and nothing written yet.</summary>
     public bool IsOnlyCopied => WrittenLength == 0;
 
-    /// <summary>No more than so many bytes will probably be copied next.</summary>
+    /// <summary>Announces that probably no more than this many bytes will be copied next.</summary>
     public void Foresee(long bytes) => _foreseenBytes = (int)Math.Min(bytes, MostForeseen);
 
-    /// <summary>Takes a key of a database as it is now; under its slot's gate.</summary>
+    /// <summary>Takes a key of a database as it is now. Under its slot's gate.</summary>
     public void Take(int database, object entry)
     {
         if (entry is byte[] blob) Copy(database, blob);
@@ -65,7 +68,7 @@ internal abstract class SnapshotChunk
         MemoryBytes += KeyEntry.Bytes(entry);
     }
 
-    /// <summary>Writes what is only copied yet, to another chunk if that is asked for.</summary>
+    /// <summary>Writes everything that is only copied so far, to another chunk if one is given.</summary>
     public void Complete(SnapshotChunk? into = null)
     {
         into ??= this;
@@ -82,7 +85,7 @@ internal abstract class SnapshotChunk
         if (!ReferenceEquals(into, this)) into.Keys += Keys;
     }
 
-    /// <summary>Forgets what was written.</summary>
+    /// <summary>Removes everything.</summary>
     public virtual void Clear()
     {
         _database = -1;
@@ -91,13 +94,13 @@ internal abstract class SnapshotChunk
         MemoryBytes = 0;
     }
 
-    /// <summary>Uses an array that another chunk has left, if there is one.</summary>
+    /// <summary>Takes over an array that another chunk has left, if there is one.</summary>
     public void TakeBuffer(ConcurrentBag<byte[]> buffers)
     {
         if (buffers.TryTake(out byte[]? buffer)) _copies = buffer;
     }
 
-    /// <summary>The chunk is not used any more, and others may have its array.</summary>
+    /// <summary>Leaves the array of a chunk that is no longer used to others.</summary>
     public void LeaveBuffer(ConcurrentBag<byte[]> buffers)
     {
         if (_copies.Length != 0) buffers.Add(_copies);
@@ -135,29 +138,35 @@ internal abstract class SnapshotChunk
     }
 }
 
-/// <summary>Where a snapshot's chunks go. It is called by one thread at a time, the snapshot's own or a writer's.</summary>
+/// <summary>
+/// Where a snapshot's chunks go. Chunks are appended by one thread at a time, the snapshot's own or a writer's.
+/// </summary>
 internal interface ISnapshotTarget
 {
-    /// <summary>Called once, at the snapshot's instant: the databases that have keys, and how many of them.</summary>
+    /// <summary>
+    /// Called once, at the snapshot's instant, with the databases that have keys and their numbers of keys.
+    /// </summary>
     void Expect(IReadOnlyList<DatabaseCount> databases);
 
     /// <summary>Makes a chunk to write keys into.</summary>
     SnapshotChunk CreateChunk();
 
-    /// <summary>Takes what a completed chunk holds; the chunk is used again afterwards. What it throws ends the snapshot.</summary>
+    /// <summary>
+    /// Takes the contents of a completed chunk, which is reused afterwards. An exception ends the snapshot.
+    /// </summary>
     void Append(SnapshotChunk chunk);
 
     /// <summary>
-    /// Called by the snapshot's own thread from time to time, with no gate and no lock held, perhaps while a writer is in <see cref="Append"/>:
-    /// the moment for an incremental fsync.
+    /// Called by the snapshot's own thread from time to time, with no gate and no lock held, perhaps while a writer is
+    /// in <see cref="Append"/>: the moment for an incremental fsync.
     /// </summary>
     void Settle();
 }
 
-/// <summary>A new file that a snapshot goes to.</summary>
+/// <summary>A new file that a snapshot is written to.</summary>
 internal interface ISnapshotFile : ISnapshotTarget, IDisposable
 {
-    /// <summary>Writes the file's end, and makes it durable.</summary>
+    /// <summary>Writes the file's end and makes the file durable.</summary>
     void Finish();
 }
 
