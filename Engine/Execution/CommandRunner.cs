@@ -71,7 +71,7 @@ public sealed class CommandRunner : IDisposable
     /// <param name="request">The request.</param>
     /// <param name="former">How a first attempt to run it ended; null if there was none.</param>
     /// <param name="reply">Where its reply goes.</param>
-    /// <param name="cancellation">Set when the client is gone: a command that waits for keys then stops
+    /// <param name="cancellation">Cancelled when the client is gone: a command that waits for keys then stops
     /// waiting.</param>
     public async Task<Verdict> FinishAsync(
         Session session, CommandInfo? command, OwnedRequest request, Attempt? former, RespWriter reply, CancellationToken cancellation)
@@ -113,8 +113,8 @@ public sealed class CommandRunner : IDisposable
     /// <param name="continuation">Its <see cref="CommandContext.Continuation"/>.</param>
     /// <param name="isReplied">Whether its reply has been written.</param>
     /// <param name="reply">Where its reply goes.</param>
-    /// <param name="cancellation">Set when the client is gone: a command that waits for keys then stops waiting, and
-    /// must not be given anything.</param>
+    /// <param name="cancellation">Cancelled when the client is gone: a command that waits for keys then stops waiting,
+    /// and must not be given anything.</param>
     public async Task ContinueAsync(
         Session session, CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied, RespWriter reply, CancellationToken cancellation)
     {

@@ -17,7 +17,9 @@ public enum KeyFind
     KeyCount,
 }
 
-/// <summary>One key specification, as COMMAND INFO shows it (https://redis.io/docs/latest/develop/reference/key-specs/).</summary>
+/// <summary>
+/// One key specification, as COMMAND INFO shows it (https://redis.io/docs/latest/develop/reference/key-specs/).
+/// </summary>
 public sealed class KeySpecification
 {
     /// <summary>
