@@ -3,7 +3,7 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What becomes of a request before it runs.</summary>
+/// <summary>What happens to a request before it runs.</summary>
 public enum Verdict : byte
 {
     /// <summary>It may run now.</summary>
@@ -12,38 +12,39 @@ public enum Verdict : byte
     /// <summary>It is refused; the error is in the reply, and counted.</summary>
     Refused,
 
-    /// <summary>It was said between MULTI and EXEC, and is queued; the reply says so.</summary>
+    /// <summary>It came between MULTI and EXEC and is queued; the reply says so.</summary>
     Queued,
 
-    /// <summary>It must wait, and is to be admitted anew after that.</summary>
+    /// <summary>It must wait, and asks for admission again afterwards.</summary>
     Waits,
 
-    /// <summary>The server is about to end: nothing is replied, and the connection is closed.</summary>
+    /// <summary>The server is about to stop: there is no reply, and the connection is closed.</summary>
     Closed,
 }
 
 /// <summary>
-/// Everything that may stop a command before it runs, in one list, for whoever wants to run one. The silo gate is held,
-/// and no slot's gate.
+/// Everything that may stop a command before it runs, in one list, for every way of running one. The caller holds the
+/// silo gate and no slot's gate.
 /// </summary>
 public sealed class Admission(Store store, ClientPause pause, CommandObserver observer)
 {
     /// <summary>
-    /// Whether nothing stands in a request's way, which is the usual case and quickly told. If this is false, <see
-    /// cref="Admit"/> is to be asked. Only for a client's connection.
+    /// Whether nothing stands in a request's way: the usual case, and cheap to check. If this is false,
+    /// <see cref="Admit"/> decides. Only for a client's connection.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool IsOpenTo(CommandInfo? command, int count, Session session) =>
         command is { Method: not null } && command.AcceptsCount(count) && session.IsAuthenticated
-        && store.Restrictions == Restrictions.None && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver) && session.Transaction is not { IsOpen: true };
+        && store.Restrictions == Restrictions.None && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver)
+        && session.Transaction is not { IsOpen: true };
 
-    /// <summary>Decides about a request.</summary>
-    /// <param name="command">The command that it names; null if there is none.</param>
+    /// <summary>Decides what happens to a request.</summary>
+    /// <param name="command">The command it names; null if there is none by that name.</param>
     /// <param name="request">The request.</param>
-    /// <param name="session">Who wants it run.</param>
+    /// <param name="session">The session that wants it run.</param>
     /// <param name="reply">Where an error goes, or "QUEUED".</param>
-    /// <param name="wait">If not null, to be awaited with no gate held: before the request is admitted anew, or else
-    /// before the session's next one.</param>
+    /// <param name="wait">If not null, to be awaited with no gate held: before the request asks for admission again, or
+    /// else before the session's next request.</param>
     public Verdict Admit(CommandInfo? command, in Request request, Session session, RespWriter reply, out Func<Task>? wait)
     {
         wait = null;
@@ -74,11 +75,11 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         return Verdict.Queued;
     }
 
-    /// <summary>Why a request can never be run as it is; null if it can.</summary>
+    /// <summary>Why a request can never run as it is; null if it can.</summary>
     private static string? Unfit(CommandInfo? command, in Request request, Session session)
     {
         if (command is null) return UnknownCommand(request);
-        // A container: without a subcommand it is short of arguments, with an unknown one it says so.
+        // A container: with no subcommand it lacks arguments; with an unknown one the error says so.
         if (command.Method is null) return request.Count < 2 ? Errors.WrongArity(command) : Errors.UnknownSubcommand(command.Name, request);
         if (!command.AcceptsCount(request.Count)) return Errors.WrongArity(command);
         bool isAboutSession = command.Is(CommandFlags.NeedsConnection) || (command.Categories & (Category.Connection | Category.Transaction)) != 0;
@@ -97,11 +98,11 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     private bool IsAuthenticated(CommandInfo command, Session session)
     {
         if (session.IsAuthenticated || command.Is(CommandFlags.NoAuth)) return true;
-        // The password may have been taken away since the client connected.
+        // The password may have been removed since the client connected.
         return session.IsAuthenticated = store.Options.RequirePass.Length == 0;
     }
 
-    /// <summary>Why a command is refused while something is wrong on this silo; null if it is not.</summary>
+    /// <summary>Why a command is refused while something is wrong on this silo; null if it is not refused.</summary>
     private string? Restricted(Restrictions restrictions, CommandInfo command, Session session)
     {
         if (restrictions == Restrictions.None) return null;
@@ -113,7 +114,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         return (restrictions & Restrictions.Loading) != 0 && !session.HasThroughout(command, CommandFlags.Loading) ? Errors.Loading : null;
     }
 
-    /// <summary>Replies with an error. An open transaction is spoilt by it, or over if the command is EXEC.</summary>
+    /// <summary>Replies with an error. It spoils an open transaction, or ends it if the command is EXEC.</summary>
     private Verdict Refuse(CommandInfo? command, Session session, string error, RespWriter reply, ref Func<Task>? wait)
     {
         int mark = reply.Length;

@@ -1,6 +1,9 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>CLIENT PAUSE: for some time clients' commands are not run but kept, all of them or those that may change something.</summary>
+/// <summary>
+/// CLIENT PAUSE: for a while, clients' commands are held back instead of run: all of them, or only those that may
+/// change something.
+/// </summary>
 public sealed class ClientPause(Store store) : IDisposable
 {
     private readonly Lock _changing = new();
@@ -9,7 +12,7 @@ public sealed class ClientPause(Store store) : IDisposable
 
     private int _held;
 
-    /// <summary>How many clients wait for its end; INFO counts them among the blocked ones.</summary>
+    /// <summary>How many clients wait for the pause to end; INFO counts them among the blocked ones.</summary>
     public int HeldCount => Volatile.Read(ref _held);
 
     /// <summary>Whether this command must wait, and for what.</summary>
@@ -25,7 +28,9 @@ public sealed class ClientPause(Store store) : IDisposable
         return true;
     }
 
-    /// <summary>Completes with the pause's end, or when the client leaves, and counts it until then among those that wait.</summary>
+    /// <summary>
+    /// Completes when the pause ends or the client leaves. Until then it counts the client as waiting.
+    /// </summary>
     public async Task HoldAsync(Task over, CancellationToken leaving)
     {
         Interlocked.Increment(ref _held);
@@ -39,7 +44,7 @@ public sealed class ClientPause(Store store) : IDisposable
         }
     }
 
-    /// <summary>Pauses until a time; while a pause is on it can only become longer and stricter.</summary>
+    /// <summary>Pauses until a given time; a pause that is already on can only become longer and stricter.</summary>
     public void Begin(long untilMs, bool all)
     {
         lock (_changing)
@@ -53,7 +58,7 @@ public sealed class ClientPause(Store store) : IDisposable
         }
     }
 
-    /// <summary>Ends the pause, if there is one; those who wait go on.</summary>
+    /// <summary>Ends the pause, if there is one; the waiting clients go on.</summary>
     public void End()
     {
         State? ended;

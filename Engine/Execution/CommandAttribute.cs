@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>What kind of command it is, with the names that COMMAND INFO shows.</summary>
+/// <summary>What kind of command it is, under the names that COMMAND INFO shows.</summary>
 [Flags]
 public enum CommandFlags
 {
@@ -26,37 +26,45 @@ public enum CommandFlags
     NoAsyncLoading = 1 << 18,
     NoMandatoryKeys = 1 << 19,
 
-    /// <summary>Visits keys of every slot, one slot's gate after the other (KEYS, SCAN, DBSIZE). Not shown to clients.</summary>
+    /// <summary>
+    /// Visits keys of every slot, one slot's gate at a time (KEYS, SCAN, DBSIZE). Not shown to clients.
+    /// </summary>
     WholeKeyspace = 1 << 24,
 
-    /// <summary>Runs alone on the silo, all connections outside (FLUSHALL, SWAPDB). Not shown to clients.</summary>
+    /// <summary>
+    /// Runs alone on the silo, with every other command kept out (FLUSHALL, SWAPDB). Not shown to clients.
+    /// </summary>
     Exclusive = 1 << 25,
 
-    /// <summary>May reach keys that its arguments do not name (SORT BY, EVAL), so it roams (HeldSlots). Not shown to clients.</summary>
+    /// <summary>
+    /// May reach keys that its arguments do not name (SORT BY, EVAL), so it roams (HeldSlots). Not shown to clients.
+    /// </summary>
     UndeclaredKeys = 1 << 26,
 
-    /// <summary>Reaches the keys that the session watches and those of the commands it has queued (EXEC, DISCARD, UNWATCH). Not shown to clients.</summary>
+    /// <summary>
+    /// Reaches the keys that the session watches and those of its queued commands (EXEC, DISCARD, UNWATCH). Not shown
+    /// to clients.
+    /// </summary>
     SessionKeys = 1 << 27,
 
     /// <summary>
-    /// Between MULTI and EXEC it runs at once instead of being queued (EXEC, DISCARD, QUIT…). Not shown to clients.
+    /// Runs at once between MULTI and EXEC instead of being queued (EXEC, DISCARD, QUIT…). Not shown to clients.
     /// </summary>
     NotQueued = 1 << 28,
 
     /// <summary>
-    /// Does what the commands do that the session has queued (EXEC); see <see cref="Session.FlagsOf"/>. Not shown to
-    /// clients.
+    /// Does whatever the session's queued commands do (EXEC); see <see cref="Session.FlagsOf"/>. Not shown to clients.
     /// </summary>
     RunsQueue = 1 << 29,
 
     /// <summary>
-    /// Its method works on a client's connection, so nothing else can run it: no grain call, no log. Not shown to
+    /// Its method works on a client's connection, so neither a grain call nor a log replay can run it. Not shown to
     /// clients.
     /// </summary>
     NeedsConnection = 1 << 30,
 }
 
-/// <summary>How many elements a command goes through, as far as that can be told beforehand.</summary>
+/// <summary>How many elements a command goes through, as far as that is known beforehand.</summary>
 public enum Effort : byte
 {
     /// <summary>Few, or as many as its arguments say.</summary>
@@ -65,7 +73,7 @@ public enum Effort : byte
     /// <summary>All elements of all its keys (SUNION, SORT, HGETALL).</summary>
     AllElements,
 
-    /// <summary>As many as the smallest of its keys has, in each of them (SINTER).</summary>
+    /// <summary>In each of its keys, as many as the smallest of them has (SINTER).</summary>
     SmallestKey,
 
     /// <summary>Every byte of one string for every byte of another (LCS).</summary>
@@ -74,11 +82,14 @@ public enum Effort : byte
     /// <summary>Every key of the database (KEYS).</summary>
     AllKeys,
 
-    /// <summary>What the commands queued go through (EXEC).</summary>
+    /// <summary>Whatever the queued commands go through (EXEC).</summary>
     Queued,
 }
 
-/// <summary>The ACL categories, with the names that ACL CAT shows. Those that follow from the flags (@read, @write, @fast, @slow, @admin, @blocking, @pubsub) are added by the table.</summary>
+/// <summary>
+/// The ACL categories, under the names that ACL CAT shows. The table adds those that follow from the flags (@read,
+/// @write, @fast, @slow, @admin, @blocking, @pubsub).
+/// </summary>
 [Flags]
 public enum Category
 {
@@ -107,8 +118,8 @@ public enum Category
 }
 
 /// <summary>
-/// Declares a command: the only source for dispatch, arity, key positions, ACL categories, COMMAND INFO, DOCS and GETKEYS,
-/// and the compatibility table. A subcommand is named "CONTAINER|SUB"; its container comes into being by itself.
+/// Declares a command: the only source for dispatch, arity, key positions, ACL categories, COMMAND INFO, DOCS and
+/// GETKEYS, and the compatibility table. A subcommand is named "CONTAINER|SUB"; its container is created implicitly.
 /// </summary>
 [AttributeUsage(AttributeTargets.Method, AllowMultiple = true)]
 public sealed class CommandAttribute(string name, int arity, CommandFlags flags, Category categories) : Attribute
@@ -123,18 +134,25 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     public Category Categories { get; } = categories;
 
     /// <summary>
-    /// Where the keys are, specifications separated by ';', each made of flags in capitals (RO RW OW RM, ACCESS UPDATE INSERT DELETE,
-    /// NOT_KEY INCOMPLETE VARIABLE_FLAGS) and one position: <c>1</c> an argument; <c>1..-1</c> a range; <c>1..-1:2</c> every
-    /// second of it; <c>#2</c> the number of keys is argument 2 and they follow it; <c>STORE@3</c> the argument after a word searched for
-    /// from argument 3 on (from the end if negative); <c>STREAMS@1/2</c> the first half of all after that word;
-    /// <c>?</c> keys that the request does not tell; <c>?STORE</c> the argument after a word, which clients are not told either. "1" alone means "RO ACCESS 1".
+    /// Where the keys are: specifications separated by ';', each consisting of flags in capitals (RO RW OW RM, ACCESS
+    /// UPDATE INSERT DELETE, NOT_KEY INCOMPLETE VARIABLE_FLAGS) and one position: <c>1</c> an argument; <c>1..-1</c> a
+    /// range; <c>1..-1:2</c> every second argument of a range; <c>#2</c> argument 2 is the number of keys, and they
+    /// follow it; <c>STORE@3</c> the argument after a word, which is searched for from argument 3 on (from the end if
+    /// negative); <c>STREAMS@1/2</c> the first half of everything after that word; <c>?</c> keys that the request does
+    /// not reveal; <c>?STORE</c> the argument after a word, where clients are not told about it. "1" alone means "RO
+    /// ACCESS 1".
     /// </summary>
     public string Keys { get; init; } = "";
 
-    /// <summary>Which argument, if any, is the element that it looks up in its one key, if that has a hash table: pipelines are foreseen by it. Not shown to clients.</summary>
+    /// <summary>
+    /// Position of the argument that names an element of the key's value; 0 if there is none. Pipelines prefetch by it,
+    /// if the command has one key and that key's value has a hash table. Not shown to clients.
+    /// </summary>
     public int Element { get; init; }
 
-    /// <summary>How much work it is; much is not done on an I/O thread. Not shown to clients.</summary>
+    /// <summary>
+    /// How much work the command is; a lot of work is not done on an I/O thread. Not shown to clients.
+    /// </summary>
     public Effort Effort { get; init; }
 
     public required string Since { get; init; }
@@ -144,20 +162,29 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     public required string Summary { get; init; }
 
     /// <summary>
-    /// The arguments as redis.io writes them: words in capitals are literal, other names are values, <c>[a]</c> optional,
-    /// <c>a | b</c> alternatives, <c>a [a ...]</c> one or more. Type follows from the name (see ArgumentSyntax).
+    /// The arguments as redis.io writes them: words in capitals are literal, other names are values, <c>[a]</c> is
+    /// optional, <c>a | b</c> are alternatives, <c>a [a ...]</c> is one or more. The type follows from the name (see
+    /// ArgumentSyntax).
     /// </summary>
     public string Syntax { get; init; } = "";
 
     /// <summary>The group that COMMAND DOCS shows; by default it follows from the categories.</summary>
     public string? Group { get; init; }
 
-    /// <summary>Tips for clients and proxies, separated by ';', as COMMAND INFO shows them (nondeterministic_output, request_policy:…).</summary>
+    /// <summary>
+    /// Tips for clients and proxies, separated by ';', as COMMAND INFO shows them (nondeterministic_output,
+    /// request_policy:…).
+    /// </summary>
     public string Tips { get; init; } = "";
 
-    /// <summary>In which version something about it changed: "6.0.0: Added the KEEPTTL option.", one a line.</summary>
+    /// <summary>
+    /// What changed about the command and in which version: "6.0.0: Added the KEEPTTL option.", one per line.
+    /// </summary>
     public string History { get; init; } = "";
 
-    /// <summary>"6.2.0: `SET` with the `GET` argument" — since when, and by what, the command is replaced; empty if it is not deprecated.</summary>
+    /// <summary>
+    /// Since when the command is deprecated, and what replaces it: "6.2.0: `SET` with the `GET` argument"; empty if it
+    /// is not deprecated.
+    /// </summary>
     public string Deprecated { get; init; } = "";
 }

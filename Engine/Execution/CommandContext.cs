@@ -2,16 +2,18 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Which gates are held while a command runs, and so how it may reach a key's slot.</summary>
+/// <summary>Which gates are held while a command runs, and hence how it may reach a key's slot.</summary>
 public enum Hold : byte
 {
-    /// <summary>None: the command has no keys, or takes one slot's gate after the other itself.</summary>
+    /// <summary>None: the command has no keys, or takes one slot's gate after another itself.</summary>
     None,
 
-    /// <summary>One slot's.</summary>
+    /// <summary>One slot's gate.</summary>
     Slot,
 
-    /// <summary>The gates of all slots declared; who roams takes more as they are needed (<see cref="HeldSlots"/>).</summary>
+    /// <summary>
+    /// The gates of all declared slots; a roaming command takes more as it needs them (<see cref="HeldSlots"/>).
+    /// </summary>
     Slots,
 
     /// <summary>The silo gate, exclusively: everything may be touched.</summary>
@@ -19,8 +21,8 @@ public enum Hold : byte
 }
 
 /// <summary>
-/// All that a command's method sees: its arguments, the keys it may reach, and where its reply goes.
-/// It lives on the stack of the executing thread, and so do the entries it hands out.
+/// Everything a command's method sees: its arguments, the keys it may reach, and where its reply goes. It lives on the
+/// stack of the executing thread, and so do the entries it hands out.
 /// </summary>
 public ref partial struct CommandContext
 {
@@ -37,14 +39,16 @@ public ref partial struct CommandContext
 
     public Store Store { get; }
 
-    /// <summary>What the server keeps in files, for commands about it; where there is no server there are no such commands.</summary>
+    /// <summary>
+    /// What the server keeps in files, for the commands about those. A store without a server gets no such commands.
+    /// </summary>
     public readonly ServerFiles Files => Store.Files ?? throw new InvalidOperationException("This store has no server.");
 
     public Session Session { get; }
 
     public RespWriter Reply { get; }
 
-    /// <summary>The command that runs.</summary>
+    /// <summary>The running command.</summary>
     public CommandInfo Command { get; set; } = null!;
 
     /// <summary>Its arguments.</summary>
@@ -53,7 +57,7 @@ public ref partial struct CommandContext
     /// <summary>Unix time in ms, the same for the whole command (and for the rest of the input batch).</summary>
     public long NowMs { get; set; }
 
-    /// <summary>The slot of the command's single key, if the caller knows it already; else negative.</summary>
+    /// <summary>The slot of the command's single key, if the caller already knows it; otherwise negative.</summary>
     public int SlotHint { get; set; } = -1;
 
     /// <summary>Which gates are held.</summary>
@@ -65,28 +69,31 @@ public ref partial struct CommandContext
     /// </summary>
     public Func<RespWriter, Task>? Continuation { get; set; }
 
-    /// <summary>False in a transaction or a script: what would block does what it can at once.</summary>
+    /// <summary>
+    /// False in a transaction or a script, where a blocking command does what it can at once instead of waiting.
+    /// </summary>
     public bool MayBlock { get; set; } = true;
 
-    /// <summary>The command waited, and this is it being run again.</summary>
+    /// <summary>Set if the command has waited and now runs again.</summary>
     internal BlockedCommand? Resumed { get; init; }
 
-    /// <summary>Running it again came to nothing; it goes on waiting.</summary>
+    /// <summary>The repeated run had no result; the command goes on waiting.</summary>
     internal bool BlockedAgain { get; private set; }
 
     /// <summary>
-    /// A slot that <see cref="Enter"/> could not enter; negative if there is none. The command is over then, and is begun anew when that slot is
-    /// free: what visits slots one by one has changed nothing but what had expired.
+    /// A slot that <see cref="Enter"/> could not enter; negative if there is none. The command then ends, and starts
+    /// over once that slot is free. That is safe: a command that visits slots one by one has changed nothing except to
+    /// delete what had expired.
     /// </summary>
     internal int BusySlot { get; private set; }
 
     /// <summary>
-    /// A slot that <see cref="TryReach"/> found not to be here; negative if there is none. The command is over then,
-    /// having changed nothing but what had expired, and is begun anew when that slot has come, if it does.
+    /// A slot that <see cref="TryReach"/> did not find here; negative if there is none. The command then ends, having
+    /// changed nothing except to delete what had expired. It starts over when that slot arrives, if it does.
     /// </summary>
     internal int MissingSlot { get; private set; }
 
-    /// <summary>Whether <see cref="Enter"/> waits instead, as long as it takes: not on an I/O thread.</summary>
+    /// <summary>Whether <see cref="Enter"/> waits instead, for as long as it takes: never on an I/O thread.</summary>
     internal bool IsPatient { get; set; }
 
     /// <summary>An argument; 0 is the command's name.</summary>
@@ -96,10 +103,10 @@ public ref partial struct CommandContext
         get => Request[index];
     }
 
-    /// <summary>How many arguments there are, the name included.</summary>
+    /// <summary>How many arguments there are, including the name.</summary>
     public readonly int Count => Request.Count;
 
-    /// <summary>An integer argument; if it is none, the error is in the reply.</summary>
+    /// <summary>Parses an integer argument; if it is not one, the error is in the reply.</summary>
     public readonly bool TryInt64(int index, out long value)
     {
         if (Numbers.TryParseInt64(Request[index], out value)) return true;
@@ -107,7 +114,7 @@ public ref partial struct CommandContext
         return false;
     }
 
-    /// <summary>An integer argument within bounds; if it is none, the error is in the reply.</summary>
+    /// <summary>Parses an integer argument within bounds; if it is not one, the error is in the reply.</summary>
     public readonly bool TryInt32(int index, out int value, int least = int.MinValue, int most = int.MaxValue)
     {
         value = 0;
@@ -123,22 +130,22 @@ public ref partial struct CommandContext
     /// <summary>Replies "ERR syntax error".</summary>
     public readonly void SyntaxError() => Reply.Error(Errors.Syntax);
 
-    /// <summary>The keyspace in which a key lives, in the session's database.</summary>
+    /// <summary>The keyspace a key lives in, in the session's database.</summary>
     internal Keyspace KeyspaceOf(scoped ReadOnlySpan<byte> key) => KeyspaceOf(key, Session.Database);
 
-    /// <summary>The keyspace in which a key lives, in another database.</summary>
+    /// <summary>The keyspace a key lives in, in another database.</summary>
     internal Keyspace KeyspaceOf(scoped ReadOnlySpan<byte> key, int database)
     {
         Keyspace keyspace = (_slot ?? Store.HeldSlot(KeySlot.Of(key), Hold)).Keyspace(database);
-        // A command that may change the key must first have snapshots under way get what it is.
+        // Snapshots in progress must record the key as it is before a command may change it.
         if (Command.Is(CommandFlags.Write)) keyspace.BeforeChange(key);
         return keyspace;
     }
 
     /// <summary>
-    /// To be asked before a key is looked up that the command has not declared, and before it has changed anything.
-    /// False if the key's slot is not on this silo: then the command ends at once, whatever it has written as its
-    /// reply.
+    /// Must be called before looking up a key that the command has not declared, and before the command has changed
+    /// anything. False if the key's slot is not on this silo: the command must then end at once, whatever it has
+    /// written as its reply.
     /// </summary>
     internal bool TryReach(scoped ReadOnlySpan<byte> key)
     {
@@ -148,7 +155,9 @@ public ref partial struct CommandContext
         return false;
     }
 
-    /// <summary>Looks a key up to read it: an expired one is missing, use is noted, hits and misses are counted.</summary>
+    /// <summary>
+    /// Looks a key up to read it: an expired key counts as missing, the use is noted, hits and misses are counted.
+    /// </summary>
     internal Entry Read(int keyArgument) => Read(Request[keyArgument]);
 
     /// <inheritdoc cref="Read(int)"/>
@@ -165,7 +174,10 @@ public ref partial struct CommandContext
         return Missed(keyspace, key, announce: true);
     }
 
-    /// <summary>Looks a key up to tell something about it (EXISTS, TYPE, TTL): like <see cref="Read(int)"/>, but it does not count as use.</summary>
+    /// <summary>
+    /// Looks a key up to report something about it (EXISTS, TYPE, TTL): like <see cref="Read(int)"/>, but not counted
+    /// as use.
+    /// </summary>
     internal Entry Inspect(int keyArgument, bool announceMiss = true)
     {
         ReadOnlySpan<byte> key = Request[keyArgument];
@@ -183,7 +195,7 @@ public ref partial struct CommandContext
         return new(keyspace, ref Unsafe.NullRef<object?>());
     }
 
-    /// <summary>Looks a key up to change it: an expired one is missing, use is noted.</summary>
+    /// <summary>Looks a key up to change it: an expired key counts as missing, and the use is noted.</summary>
     internal Entry Write(int keyArgument) => Write(Request[keyArgument]);
 
     /// <inheritdoc cref="Write(int)"/>
@@ -194,7 +206,7 @@ public ref partial struct CommandContext
         return entry;
     }
 
-    /// <summary>Looks a key up without leaving a trace, but for removing it if it is expired.</summary>
+    /// <summary>Looks a key up without leaving a trace, except that an expired key is removed.</summary>
     internal Entry Peek(scoped ReadOnlySpan<byte> key) => Peek(KeyspaceOf(key), key);
 
     /// <inheritdoc cref="Peek(ReadOnlySpan{byte})"/>
@@ -204,14 +216,19 @@ public ref partial struct CommandContext
         return entry.IsMissing || !ExpireIfDue(entry) ? entry : new(keyspace, ref Unsafe.NullRef<object?>());
     }
 
-    /// <summary>Like <see cref="Read(int)"/>, for one type. False if the key is of another one; the error is in the reply then.</summary>
+    /// <summary>
+    /// Like <see cref="Read(int)"/>, for one type. False if the key holds another type; the error is then in the reply.
+    /// </summary>
     internal bool TryRead(int keyArgument, ValueType type, out Entry entry)
     {
         entry = Read(keyArgument);
         return IsOf(type, entry);
     }
 
-    /// <summary>Like <see cref="Write(int)"/>, for one type. False if the key is of another one; the error is in the reply then.</summary>
+    /// <summary>
+    /// Like <see cref="Write(int)"/>, for one type. False if the key holds another type; the error is then in the
+    /// reply.
+    /// </summary>
     internal bool TryWrite(int keyArgument, ValueType type, out Entry entry)
     {
         entry = Write(keyArgument);
@@ -226,13 +243,15 @@ public ref partial struct CommandContext
         return false;
     }
 
-    /// <summary>Whether an entry met on a walk through a keyspace has expired.</summary>
+    /// <summary>Whether an entry found while walking through a keyspace has expired.</summary>
     internal readonly bool IsDue(object entry) => KeyEntry.ExpiresAtMs(entry) <= NowMs && !Store.IgnoresExpiry;
 
-    /// <summary>Deletes an expired key met on a walk through a keyspace, with its effect and event.</summary>
+    /// <summary>Deletes an expired key found while walking through a keyspace, with its effect and event.</summary>
     internal readonly void ExpireMet(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => Store.Expire(keyspace, key, Effects);
 
-    /// <summary>An expired key is deleted, and so are the expired fields of a hash, with their effects and events. True if the key is gone.</summary>
+    /// <summary>
+    /// Deletes an expired key, or the expired fields of a hash, with their effects and events. True if the key is gone.
+    /// </summary>
     private readonly bool ExpireIfDue(in Entry entry)
     {
         if (KeyEntry.EarliestExpiryMs(entry.Object) > NowMs || Store.IgnoresExpiry) return false;
@@ -249,7 +268,7 @@ public ref partial struct CommandContext
         return true;
     }
 
-    /// <summary>Notes that the key is used now.</summary>
+    /// <summary>Notes that the key is being used now.</summary>
     internal readonly void Touch(in Entry entry)
     {
         object found = entry.Object;
@@ -257,21 +276,26 @@ public ref partial struct CommandContext
         if (now != clock) KeyEntry.SetAccessClock(found, now);
     }
 
-    /// <summary>Adds an entry for a key that is missing, used now.</summary>
+    /// <summary>Adds an entry for a missing key, with the access clock set to now.</summary>
     internal readonly void Add(Keyspace keyspace, object entry)
     {
         KeyEntry.SetAccessClock(entry, Access.Initial(Store.Options, NowMs));
         AddMoved(keyspace, entry);
     }
 
-    /// <summary>Adds an entry that had another key or database before, for a key that is missing; it keeps its access clock.</summary>
+    /// <summary>
+    /// Adds an entry for a missing key that had another key or database before; it keeps its access clock.
+    /// </summary>
     internal readonly void AddMoved(Keyspace keyspace, object entry)
     {
         keyspace.Add(entry);
         Store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.New, "new"u8, KeyEntry.KeyOf(entry), keyspace.Database);
     }
 
-    /// <summary>Removes a key; true if it was there. The caller says with <see cref="Modified(Keyspace, ReadOnlySpan{byte}, KeyEvents, ReadOnlySpan{byte})"/> what happened.</summary>
+    /// <summary>
+    /// Removes a key; true if it was there. The caller reports what happened with
+    /// <see cref="Modified(Keyspace, ReadOnlySpan{byte}, KeyEvents, ReadOnlySpan{byte})"/>.
+    /// </summary>
     internal readonly bool Remove(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => keyspace.Remove(key) is { } entry && Freed(entry);
 
     private readonly bool Freed(object entry)
@@ -281,8 +305,8 @@ public ref partial struct CommandContext
     }
 
     /// <summary>
-    /// The command has changed a key: counts the change, tells those who watch the key, and publishes the event ("set", "del", "lpush"…);
-    /// none with <see cref="KeyEvents.None"/> (XACK).
+    /// The command has changed a key: counts the change, notifies watchers of the key, and publishes the event ("set",
+    /// "del", "lpush"…), unless the kind is <see cref="KeyEvents.None"/> (XACK).
     /// </summary>
     internal void Modified(Keyspace keyspace, scoped ReadOnlySpan<byte> key, KeyEvents kind, scoped ReadOnlySpan<byte> eventName)
     {
@@ -291,24 +315,28 @@ public ref partial struct CommandContext
         if (kind != KeyEvents.None) Store.Effects.KeyEvents?.OnKeyEvent(kind, eventName, key, keyspace.Database);
     }
 
-    /// <summary>Only counts changes; for what changes a database as a whole.</summary>
+    /// <summary>Only counts changes; for changes to a database as a whole.</summary>
     internal void CountChanges(Slot slot, int changes)
     {
         _changes += changes;
         slot.Changes += changes;
     }
 
-    /// <summary>Only tells those who watch the key; for the second key that one change concerns (RENAME, MOVE).</summary>
+    /// <summary>
+    /// Only notifies watchers of the key; for the second key that one change concerns (RENAME, MOVE).
+    /// </summary>
     internal static void WakeWatchers(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
 
-    /// <summary>The same for an entry that is there; a <see cref="Value"/> is counted anew in the slot's memory.</summary>
+    /// <summary>
+    /// The same for an existing entry; a <see cref="Value"/> is measured again for the slot's memory.
+    /// </summary>
     internal void Modified(in Entry entry, KeyEvents kind, scoped ReadOnlySpan<byte> eventName)
     {
         if (!entry.IsBlob) entry.Keyspace.Recount(entry.Value);
         Modified(entry.Keyspace, entry.Key, kind, eventName);
     }
 
-    /// <summary>Only the event, where a command publishes more than one.</summary>
+    /// <summary>Only publishes the event, where a command publishes more than one.</summary>
     internal readonly void Event(Keyspace keyspace, scoped ReadOnlySpan<byte> key, KeyEvents kind, scoped ReadOnlySpan<byte> eventName) =>
         Store.Effects.KeyEvents?.OnKeyEvent(kind, eventName, key, keyspace.Database);
 
@@ -319,8 +347,8 @@ public ref partial struct CommandContext
     private static EffectUnit? t_effects;
 
     /// <summary>
-    /// Gives an effect of this command, in place of the request itself. A command whose request is not deterministic, or that
-    /// changes keys of several slots, gives its effects for each slot so. Null if nobody listens; else write
+    /// Gives an effect of this command, in place of the request itself. A command must do so, for each slot, if its
+    /// request is not deterministic or changes keys of several slots. Null if nobody listens; otherwise write
     /// <paramref name="argumentCount"/> bulk strings, then call <see cref="EndEffect"/>.
     /// </summary>
     internal RespWriter? BeginEffect(int argumentCount)
@@ -329,14 +357,16 @@ public ref partial struct CommandContext
         return Store.Effects.HasConsumers ? Effects.Begin(argumentCount) : null;
     }
 
-    /// <summary>Ends what <see cref="BeginEffect"/> began.</summary>
+    /// <summary>Completes the effect that <see cref="BeginEffect"/> began.</summary>
     internal readonly void EndEffect(Keyspace keyspace) => Effects.End(keyspace.Slot, keyspace.Database);
 
     /// <summary>
-    /// Gives, in one slot, the effect of a command on a database as a whole: the request itself, meaning that slot's share of it.
+    /// Gives, in one slot, the effect of a command on a database as a whole: the request itself, standing for that
+    /// slot's share of it.
     /// </summary>
     /// <param name="slot">The slot.</param>
-    /// <param name="isFirst">False for every slot but the command's first; see <see cref="Engine.Effect.IsShare"/>.</param>
+    /// <param name="isFirst">False for every slot but the command's first; see
+    /// <see cref="Engine.Effect.IsShare"/>.</param>
     internal void DatabaseEffect(Slot slot, bool isFirst)
     {
         if (BeginEffect(Count) is not { } words) return;
@@ -375,7 +405,12 @@ public ref partial struct CommandContext
     }
 
     /// <summary>An effect of four words. See <see cref="BeginEffect"/>.</summary>
-    internal void Effect(Keyspace keyspace, scoped ReadOnlySpan<byte> name, scoped ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> argument1, scoped ReadOnlySpan<byte> argument2)
+    internal void Effect(
+        Keyspace keyspace,
+        scoped ReadOnlySpan<byte> name,
+        scoped ReadOnlySpan<byte> key,
+        scoped ReadOnlySpan<byte> argument1,
+        scoped ReadOnlySpan<byte> argument2)
     {
         if (BeginEffect(4) is not { } effect) return;
         effect.BulkString(name);
@@ -385,7 +420,7 @@ public ref partial struct CommandContext
         EndEffect(keyspace);
     }
 
-    /// <summary>PEXPIREAT key ms, the effect of whatever gives a key a time of expiry.</summary>
+    /// <summary>PEXPIREAT key ms, the effect of any command that sets a key's expiry time.</summary>
     internal void ExpiryEffect(Keyspace keyspace, scoped ReadOnlySpan<byte> key, long expiresAtMs)
     {
         Span<byte> digits = stackalloc byte[20];
@@ -393,9 +428,9 @@ public ref partial struct CommandContext
     }
 
     /// <summary>
-    /// The slot of this number, to be given back with <see cref="Leave"/>; null if it is not on this silo, or if there is somebody in it
-    /// for long. For commands that visit one slot after the other: outside of anything larger each is entered by its own gate and
-    /// nothing else is held meanwhile.
+    /// Enters the slot with this number, to be given back with <see cref="Leave"/>. Null if it is not on this silo, or
+    /// if another command stays in it for long. For commands that visit one slot after another: unless a surrounding
+    /// command already holds the gates, each slot is entered by its own gate, with nothing else held.
     /// </summary>
     internal Slot? Enter(int number)
     {
@@ -415,7 +450,10 @@ public ref partial struct CommandContext
         return null;
     }
 
-    /// <summary>Leaves what <see cref="Enter"/> entered. What it expired there is published while the gate is still held.</summary>
+    /// <summary>
+    /// Leaves the slot that <see cref="Enter"/> entered. What the command expired there is published while the gate is
+    /// still held.
+    /// </summary>
     internal readonly void Leave(Slot slot)
     {
         if (Hold != Hold.None) return;
@@ -432,7 +470,7 @@ public ref partial struct CommandContext
         _effectsGiven = false;
     }
 
-    /// <summary>Publishes the command's effects; inside the gates.</summary>
+    /// <summary>Publishes the command's effects; to be called inside the gates.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void EndCommand()
     {
@@ -440,15 +478,15 @@ public ref partial struct CommandContext
         if (Store.BlockedCommands != 0 && BlockedKey.AnyReady) Store.ServeReady(Hold, _slot);
     }
 
-    /// <summary>Ends a command that was run within another one's gates, after that one's end.</summary>
+    /// <summary>Ends a command that ran inside another command's gates, after that command's end.</summary>
     internal readonly void EndResumed()
     {
         if (Store.Effects.HasConsumers) PublishEffects();
     }
 
     /// <summary>
-    /// The command's method has thrown. What it had given as effects by then has happened and is published, lest it get mixed
-    /// with the next command's.
+    /// The command's method has thrown. The effects it had given by then have happened. They are published now, so that
+    /// they do not get mixed with the next command's.
     /// </summary>
     internal readonly void EndFailedCommand()
     {
@@ -483,7 +521,9 @@ public ref partial struct CommandContext
         }
     }
 
-    /// <summary>Inside something larger, which holds more gates than this request needs: the one slot of its keys.</summary>
+    /// <summary>
+    /// The one slot of this request's keys, for a request inside something larger that holds more gates than it needs.
+    /// </summary>
     private readonly Slot OnlySlot()
     {
         var positions = new List<int>();
@@ -497,7 +537,8 @@ public ref partial struct CommandContext
             int number = KeySlot.Of(Request[position]);
             only = only < 0 || number == only ? number : int.MaxValue;
         }
-        if (only is < 0 or int.MaxValue) throw new InvalidOperationException($"{Command.Name} changed keys of several slots but gave no effects of its own.");
+        if (only is < 0 or int.MaxValue)
+            throw new InvalidOperationException($"{Command.Name} changed keys of several slots but gave no effects of its own.");
         return Store.HeldSlot(only, Hold);
     }
 }

@@ -5,7 +5,7 @@ namespace OrleansRedis.Engine;
 /// <summary>The method that does a command's work.</summary>
 public delegate void CommandMethod(ref CommandContext call);
 
-/// <summary>A command of the table: its declaration, and what dispatch needs of it in plain fields.</summary>
+/// <summary>A command of the table: its declaration, and what dispatch needs from it in plain fields.</summary>
 public sealed class CommandInfo
 {
     internal CommandInfo(string name, CommandAttribute? declaration, CommandMethod? method)
@@ -22,13 +22,14 @@ public sealed class CommandInfo
         Element = declaration.Element;
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
         if (Keys is [{ IsOneFixedKey: true } only]) SingleKey = only.First;
-        if ((Categories & (Category.Hash | Category.Keyspace)) != 0 && Keys is [{ Search: KeySearch.Index, Find: KeyFind.Range } first]) HashKey = first.First;
+        if ((Categories & (Category.Hash | Category.Keyspace)) != 0 && Keys is [{ Search: KeySearch.Index, Find: KeyFind.Range } first])
+            HashKey = first.First;
     }
 
     /// <summary>In lower case; "container|sub" for a subcommand.</summary>
     public string Name { get; }
 
-    /// <summary>The table that it stands in.</summary>
+    /// <summary>The table this command belongs to.</summary>
     public CommandTable Table { get; internal set; } = null!;
 
     public byte[] NameBytes { get; }
@@ -46,26 +47,28 @@ public sealed class CommandInfo
 
     public Effort Effort { get; }
 
-    /// <summary>The argument that is an element which it looks up in its one key, or 0.</summary>
+    /// <summary>Position of the argument that names an element of the key's value; 0 if there is none.</summary>
     internal int Element { get; }
 
     public IReadOnlyList<KeySpecification> Keys { get; } = [];
 
-    /// <summary>A small number of its own, for counters in arrays.</summary>
+    /// <summary>A small number unique to the command, for counters in arrays.</summary>
     public int Index { get; internal set; }
 
-    /// <summary>The argument that is the command's one key, or 0 if it has none, several, or one that moves.</summary>
+    /// <summary>Position of the command's one key; 0 if it has none, several, or one that moves.</summary>
     public int SingleKey { get; }
 
-    /// <summary>The subcommands of a container, by name without the container's; null otherwise.</summary>
+    /// <summary>The subcommands of a container, by name without the container's; otherwise null.</summary>
     public Dictionary<string, CommandInfo>? Subcommands { get; internal set; }
 
-    /// <summary>The argument that may be a hash, some of whose fields may have expired; 0 if there is none, or if it may be one of several.</summary>
+    /// <summary>
+    /// Position of the key that may be a hash with expired fields; 0 if there is none, or if it may be one of several.
+    /// </summary>
     internal int HashKey { get; }
 
     public bool Is(CommandFlags flag) => (Flags & flag) != 0;
 
-    /// <summary>Appends the positions of those keys whose values the command reads.</summary>
+    /// <summary>Appends the positions of the keys whose values the command reads.</summary>
     internal void LocateSources(in Request request, List<int> positions)
     {
         foreach (KeySpecification keys in Keys)
@@ -74,10 +77,13 @@ public sealed class CommandInfo
         }
     }
 
-    /// <summary>Appends the positions of a request's keys. Arguments that make no sense are the command's to complain about; it reaches no further key then.</summary>
+    /// <summary>
+    /// Appends the positions of a request's keys. If an argument makes no sense, this stops there: the command itself
+    /// will report the error, and reaches no further key.
+    /// </summary>
     public void LocateKeys(in Request request, List<int> positions)
     {
-        for (int i = 0; i < Keys.Count; i++) // no enumerator: this is on the path of every command of several keys
+        for (int i = 0; i < Keys.Count; i++) // no enumerator: every command with several keys comes through here
         {
             if (!Keys[i].IsNotKey && !Keys[i].TryLocate(request, positions)) return;
         }

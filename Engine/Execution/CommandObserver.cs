@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Hears of every command that is run or refused on this silo, whoever asked for it: a client, EXEC for what was
-/// queued, a grain call. It counts them.
+/// Counts every command that is run or refused on this silo, whether it came from a client, from EXEC's queue or from a
+/// grain call.
 /// </summary>
 public sealed class CommandObserver(CommandTable commands) : IDisposable
 {
@@ -15,12 +15,12 @@ public sealed class CommandObserver(CommandTable commands) : IDisposable
     public ErrorStatistics Errors { get; } = new();
 
     /// <summary>
-    /// A command has run. The caller's own stripe of <see cref="Statistics"/> spares the look-up of the thread's.
+    /// A command has run. Passing the caller's own stripe of <see cref="Statistics"/> saves looking up the thread's.
     /// </summary>
     /// <param name="mine">The calling thread's stripe.</param>
     /// <param name="command">The command.</param>
-    /// <param name="ticks">For how many <see cref="System.Diagnostics.Stopwatch"/> ticks.</param>
-    /// <param name="reply">What it has replied; nothing yet, if it waits.</param>
+    /// <param name="ticks">How many <see cref="System.Diagnostics.Stopwatch"/> ticks it ran for.</param>
+    /// <param name="reply">Its reply; empty so far, if it waits.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Ran(CommandStatistics.Stripe mine, CommandInfo command, long ticks, ReadOnlySpan<byte> reply)
     {

@@ -4,8 +4,8 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// The one way to run a command on this silo. A connection tries each of its commands on the spot, within the batch
-/// that has come in, and leaves to <see cref="FinishAsync"/> what does not get through there; everybody else has the
-/// whole done by RunAsync.
+/// that has come in, and leaves to <see cref="FinishAsync"/> any that cannot finish there. Every other caller has
+/// RunAsync do the whole.
 /// </summary>
 public sealed class CommandRunner : IDisposable
 {
@@ -22,10 +22,10 @@ public sealed class CommandRunner : IDisposable
 
     public Store Store { get; }
 
-    /// <summary>Knows where slots are that are not here.</summary>
+    /// <summary>Knows where the slots are that are not here.</summary>
     public ISlotRouter Router { get; }
 
-    /// <summary>Counts what is run.</summary>
+    /// <summary>Counts the commands run.</summary>
     public CommandObserver Observer { get; }
 
     /// <summary>CLIENT PAUSE.</summary>
@@ -35,8 +35,8 @@ public sealed class CommandRunner : IDisposable
     public Admission Admission { get; }
 
     /// <summary>
-    /// Runs a request, waiting for whatever stands in its way, and until the log is durable if replies wait for that.
-    /// Fails if what the command did, or has seen, turns out to be lost: then nobody must hear of the reply.
+    /// Runs a request, waiting for whatever stands in its way, and for the log to be durable if replies wait for that.
+    /// Fails if what the command did, or has seen, turns out to be lost: the reply must then never become known.
     /// </summary>
     public async Task RunAsync(Session session, OwnedRequest request, RespWriter reply, CancellationToken cancellation = default)
     {
@@ -50,7 +50,7 @@ public sealed class CommandRunner : IDisposable
     }
 
     /// <summary>
-    /// Runs one command for a caller who has no connection (a grain call), and returns its reply as RESP3.
+    /// Runs one command for a caller without a connection (a grain call), and returns its reply as RESP3.
     /// </summary>
     /// <param name="database">The logical database.</param>
     /// <param name="arguments">The command and its arguments.</param>
@@ -64,18 +64,19 @@ public sealed class CommandRunner : IDisposable
     }
 
     /// <summary>
-    /// Takes a request to its end. Returns how it was admitted in the end; no gate is held before and after.
+    /// Takes a request to its end, and returns how it was finally admitted. No gate is held before or after.
     /// </summary>
-    /// <param name="session">Who wants it run.</param>
-    /// <param name="command">The command that it names; null if there is none.</param>
+    /// <param name="session">The session that wants it run.</param>
+    /// <param name="command">The command it names; null if there is none by that name.</param>
     /// <param name="request">The request.</param>
-    /// <param name="former">How a first attempt to run it has ended; null if there has been none.</param>
+    /// <param name="former">How a first attempt to run it ended; null if there was none.</param>
     /// <param name="reply">Where its reply goes.</param>
-    /// <param name="cancellation">The client is gone: a command that waits for keys waits no longer.</param>
+    /// <param name="cancellation">Cancelled when the client is gone: a command that waits for keys then stops
+    /// waiting.</param>
     public async Task<Verdict> FinishAsync(
         Session session, CommandInfo? command, OwnedRequest request, Attempt? former, RespWriter reply, CancellationToken cancellation)
     {
-        // How the next attempt is made: alone, on a thread of the pool, or else like any first one.
+        // How to make the next attempt: alone, on a thread of the pool, or, with Done, like any first one.
         Outcome way = Outcome.Done;
         Attempt attempt = former ?? default;
         while (true)
@@ -105,15 +106,15 @@ public sealed class CommandRunner : IDisposable
     }
 
     /// <summary>
-    /// Awaits what a command has left to do. Its call is counted already.
+    /// Awaits what a command has left to do. Its call has already been counted.
     /// </summary>
-    /// <param name="session">Who wants it run.</param>
+    /// <param name="session">The session that wants it run.</param>
     /// <param name="command">The command.</param>
     /// <param name="continuation">Its <see cref="CommandContext.Continuation"/>.</param>
-    /// <param name="isReplied">Whether its reply is written.</param>
+    /// <param name="isReplied">Whether its reply has been written.</param>
     /// <param name="reply">Where its reply goes.</param>
-    /// <param name="cancellation">The client is gone: a command that waits for keys waits no longer, and must not be
-    /// given anything.</param>
+    /// <param name="cancellation">Cancelled when the client is gone: a command that waits for keys then stops waiting,
+    /// and must not be given anything.</param>
     public async Task ContinueAsync(
         Session session, CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied, RespWriter reply, CancellationToken cancellation)
     {
@@ -125,7 +126,7 @@ public sealed class CommandRunner : IDisposable
     }
 
     /// <summary>
-    /// Runs a command as a part of another one, which has been admitted and is counted itself. False if a slot that it
+    /// Runs a command as part of another one, which has been admitted and is counted itself. False if a slot that it
     /// needs is not here.
     /// </summary>
     public async Task<bool> RunPartAsync(Session session, CommandInfo command, OwnedRequest request, RespWriter reply, CancellationToken cancellation)
@@ -166,7 +167,7 @@ public sealed class CommandRunner : IDisposable
         }
     }
 
-    /// <summary>A command has thrown, which none should: the client gets an error, the operator hears of it.</summary>
+    /// <summary>A command has thrown, which none should: the client gets an error, and the operator is told.</summary>
     public void Fail(Exception error, CommandInfo command, RespWriter reply, int mark)
     {
         Store.Log.Warning($"The command '{command.Name}' failed. Whoever sent it got an error; please report this. {error}");
@@ -198,7 +199,7 @@ public sealed class CommandRunner : IDisposable
                     gate.ExitExclusive();
                 }
             case Outcome.Long:
-                // Neither the I/O thread's other connections nor a grain's other calls wait for it.
+                // Run apart, so that neither the I/O thread's other connections nor a grain's other calls wait for it.
                 await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
                 await gate.EnterLongAsync().ConfigureAwait(false);
                 try
@@ -261,7 +262,7 @@ public sealed class CommandRunner : IDisposable
         return new(Verdict.Admitted, attempt, Continuation: call.Continuation, IsReplied: call.Continuation is null || reply.Length > mark);
     }
 
-    /// <summary>A key's slot cannot be had. A transaction is spoilt by it, or over if the command is EXEC.</summary>
+    /// <summary>A key's slot cannot be reached. This spoils a transaction, or ends it if the command is EXEC.</summary>
     private async Task RefuseForSlotAsync(Session session, CommandInfo command, RespWriter reply)
     {
         int mark = reply.Length;
@@ -272,7 +273,7 @@ public sealed class CommandRunner : IDisposable
 
     private static bool IsError(RespWriter reply, int mark) => reply.Length > mark && reply.Written[mark] == '-';
 
-    /// <summary>What one attempt has come to.</summary>
+    /// <summary>The result of one attempt.</summary>
     private readonly record struct Step(
         Verdict Verdict, Attempt Attempt = default, Func<Task>? Wait = null, Func<RespWriter, Task>? Continuation = null, bool IsReplied = true);
 }

@@ -1,8 +1,8 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Counters that every command touches. Each thread counts in a stripe of its own, so no cache line travels between cores;
-/// whoever reads adds the stripes up.
+/// Counters that every command touches. Each thread counts in a stripe of its own, so no cache line travels between
+/// cores; a reader adds the stripes up.
 /// </summary>
 public sealed class CommandStatistics(CommandTable commands) : IDisposable
 {
@@ -25,7 +25,7 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
         return sum;
     }
 
-    /// <summary>Commands run, over all.</summary>
+    /// <summary>Commands run, in total.</summary>
     public long Calls => Sum(stripe => stripe.Calls);
 
     /// <summary>Bytes read from clients.</summary>
@@ -34,7 +34,7 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
     /// <summary>Bytes written to clients.</summary>
     public long OutputBytes => Sum(stripe => stripe.OutputBytes);
 
-    /// <summary>CONFIG RESETSTAT. Commands that run at this moment may still be counted.</summary>
+    /// <summary>CONFIG RESETSTAT. Commands running at this moment may still be counted.</summary>
     public void Reset()
     {
         foreach (Stripe stripe in _stripes.Values)
@@ -74,7 +74,7 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
             Calls++;
         }
 
-        /// <summary>A command whose call is counted already came to an error in the end.</summary>
+        /// <summary>A command whose call has already been counted ended with an error.</summary>
         public void CountFailure(CommandInfo command) => Counts[command.Index].Failed++;
 
         /// <summary>A command was refused before it ran.</summary>

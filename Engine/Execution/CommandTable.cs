@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>All commands, by name. Made once at start from the <see cref="CommandAttribute"/>s of the assemblies given.</summary>
+/// <summary>
+/// All commands, by name. Built once at startup from the <see cref="CommandAttribute"/>s of the given assemblies.
+/// </summary>
 public sealed class CommandTable
 {
     private readonly Bucket[] _buckets;
@@ -36,7 +38,9 @@ public sealed class CommandTable
         }
     }
 
-    /// <summary>How many there are, subcommands included; every <see cref="CommandInfo.Index"/> is below it.</summary>
+    /// <summary>
+    /// How many commands there are, including subcommands; every <see cref="CommandInfo.Index"/> is below it.
+    /// </summary>
     public int Total { get; }
 
     /// <summary>Every command and container, without subcommands.</summary>
@@ -73,7 +77,9 @@ public sealed class CommandTable
         return null;
     }
 
-    /// <summary>The name's length and first seven letters, without their case. Up to seven letters that says it all.</summary>
+    /// <summary>
+    /// The name's length and its first seven letters, ignoring case. For up to seven letters this is the whole name.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Fold(ReadOnlySpan<byte> name)
     {

@@ -1,12 +1,13 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Effects that say what a key holds, whatever way it came to hold it.</summary>
+/// <summary>Effects that state what a key holds, however it came to hold it.</summary>
 internal static class EntryEffects
 {
     /// <summary>
-    /// Gives the effect that makes <paramref name="key"/> hold what <paramref name="entry"/> holds, in place of anything it held before:
-    /// for a change whose cause lies in another slot, so that the request says nothing to whoever has this slot's log only.
-    /// To be called before the change, so that an entry that cannot be written down changes nothing.
+    /// Gives the effect that makes <paramref name="key"/> hold what <paramref name="entry"/> holds, in place of
+    /// anything it held before. It serves changes whose cause lies in another slot: a reader of this slot's log alone
+    /// could do nothing with the request. Call it before making the change, so that an entry that cannot be written
+    /// down changes nothing.
     /// </summary>
     public static void Recreate(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, object entry)
     {

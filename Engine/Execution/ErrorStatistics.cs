@@ -3,7 +3,7 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>How many error replies were sent, by their code (ERR, WRONGTYPE…), for INFO errorstats.</summary>
+/// <summary>How many error replies were sent, by error code (ERR, WRONGTYPE…), for INFO errorstats.</summary>
 public sealed class ErrorStatistics
 {
     private const int MostCodes = 128;

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Redis's own words for what several commands find wrong; clients match on them.</summary>
+/// <summary>Redis's own words for errors that several commands report; clients match on them.</summary>
 public static class Errors
 {
     public static ReadOnlySpan<byte> WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value"u8;
@@ -21,24 +21,34 @@ public static class Errors
 
     public static ReadOnlySpan<byte> Overflow => "ERR increment or decrement would overflow"u8;
 
-    /// <summary>A key's slot is neither on this silo nor on any that is known.</summary>
+    /// <summary>A key's slot is neither on this silo nor on any known one.</summary>
     public static ReadOnlySpan<byte> SlotNotServed => "CLUSTERDOWN Hash slot not served"u8;
 
     /// <summary>While the data is being loaded.</summary>
     public const string Loading = "LOADING Redis is loading the dataset in memory";
 
     /// <summary>While snapshots fail, with stop-writes-on-bgsave-error.</summary>
-    public const string SnapshotFails = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
+    public const string SnapshotFails =
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify "
+        + "the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails "
+        + "(stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 
-    /// <summary>"ERR unknown subcommand 'y'. Try X HELP.": the request's second argument is none of the container's.</summary>
+    /// <summary>
+    /// "ERR unknown subcommand 'y'. Try X HELP.": the request's second argument is not a subcommand of the container.
+    /// </summary>
     public static string UnknownSubcommand(string container, in Request request) =>
         $"ERR unknown subcommand '{Quoted(request[1])}'. Try {container.ToUpperInvariant()} HELP.";
 
-    /// <summary>"ERR unknown subcommand or wrong number of arguments for 'y'. Try X HELP.": a subcommand cannot make sense of what follows it.</summary>
+    /// <summary>
+    /// "ERR unknown subcommand or wrong number of arguments for 'y'. Try X HELP.": the subcommand cannot make sense of
+    /// the arguments that follow it.
+    /// </summary>
     public static string SubcommandSyntax(string container, in Request request) =>
         $"ERR unknown subcommand or wrong number of arguments for '{Quoted(request[1])}'. Try {container.ToUpperInvariant()} HELP.";
 
-    /// <summary>An argument as Redis quotes it in errors: as a C string, so up to a zero byte, and not too long.</summary>
+    /// <summary>
+    /// An argument as Redis quotes it in errors: as a C string, hence up to a zero byte, and cut at a maximum length.
+    /// </summary>
     public static string Quoted(ReadOnlySpan<byte> argument, int most = 128)
     {
         int end = argument.IndexOf((byte)0);

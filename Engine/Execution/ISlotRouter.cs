@@ -29,7 +29,7 @@ public interface ISlotRouter
     SlotRoute Locate(int slot);
 
     /// <summary>
-    /// To be asked after a command has met a slot that is not here. Waits while it is being opened here.
+    /// To be called after a command has met a slot that is not here. Waits while the slot is being opened here.
     /// </summary>
     ValueTask<SlotRoute> ResolveAsync(int slot, CancellationToken cancellation);
 }

@@ -1,12 +1,12 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Where a command's keys begin to be looked for.</summary>
+/// <summary>Where the search for a command's keys begins.</summary>
 public enum KeySearch
 {
     Index,
     Keyword,
 
-    /// <summary>Not to be told from the request, or not in these words.</summary>
+    /// <summary>The request does not reveal it, or the key specifications have no way to say it.</summary>
     Unknown,
 }
 
@@ -17,10 +17,14 @@ public enum KeyFind
     KeyCount,
 }
 
-/// <summary>One key specification, as COMMAND INFO shows it (https://redis.io/docs/latest/develop/reference/key-specs/).</summary>
+/// <summary>
+/// One key specification, as COMMAND INFO shows it (https://redis.io/docs/latest/develop/reference/key-specs/).
+/// </summary>
 public sealed class KeySpecification
 {
-    /// <summary>RO RW OW RM ACCESS UPDATE INSERT DELETE NOT_KEY INCOMPLETE VARIABLE_FLAGS, in the order written.</summary>
+    /// <summary>
+    /// RO RW OW RM ACCESS UPDATE INSERT DELETE NOT_KEY INCOMPLETE VARIABLE_FLAGS, in the order written.
+    /// </summary>
     public required string[] Flags
     {
         get;
@@ -38,8 +42,9 @@ public sealed class KeySpecification
     public int First { get; init; }
 
     /// <summary>
-    /// For <see cref="KeySearch.Keyword"/>: the word, and where the search starts. For <see cref="KeySearch.Unknown"/>: the word whose last
-    /// occurrence the key follows, though clients are not told so; or nothing.
+    /// For <see cref="KeySearch.Keyword"/>: the word to search for, from argument <see cref="StartFrom"/> on. For
+    /// <see cref="KeySearch.Unknown"/>: the word whose last occurrence the key follows, though clients are not told so;
+    /// or empty.
     /// </summary>
     public string Keyword { get; init; } = "";
 
@@ -47,18 +52,27 @@ public sealed class KeySpecification
 
     public KeyFind Find { get; init; }
 
-    /// <summary>For <see cref="KeyFind.Range"/>: the last key, relative to the first if not negative, from the end if negative.</summary>
+    /// <summary>
+    /// For <see cref="KeyFind.Range"/>: the last key; relative to the first if not negative, counted from the end if
+    /// negative.
+    /// </summary>
     public int Last { get; init; }
 
     /// <summary>How far apart the keys are.</summary>
     public int Step { get; init; } = 1;
 
-    /// <summary>With a negative Last: keys take up only one in this many of the remaining arguments (STREAMS: 2); 0 for all.</summary>
+    /// <summary>
+    /// With a negative Last: only the first 1/Limit of the remaining arguments are keys (STREAMS: 2, the first half); 0
+    /// for all.
+    /// </summary>
     public int Limit { get; init; }
 
     public bool IsOneFixedKey => Search == KeySearch.Index && Find == KeyFind.Range && Last == 0 && !IsNotKey;
 
-    /// <summary>Whether a request of this many arguments has exactly one such key, at <see cref="First"/>: "DEL key", "MSET key value".</summary>
+    /// <summary>
+    /// Whether a request with this many arguments has exactly one such key, at <see cref="First"/>: "DEL key", "MSET
+    /// key value".
+    /// </summary>
     public bool IsOneKeyOf(int argumentCount) =>
         IsRangeToTheEnd && argumentCount > First && argumentCount + Last >= First && argumentCount + Last < First + Step;
 
@@ -66,7 +80,7 @@ public sealed class KeySpecification
 
     public bool IsNotKey { get; private init; }
 
-    /// <summary>Whether what the key holds does not matter to the command, which puts something else there.</summary>
+    /// <summary>Whether the command replaces what the key holds, without regard to its old value.</summary>
     public bool IsOverwritten { get; private init; }
 
     public static IReadOnlyList<KeySpecification> Parse(string text, CommandFlags commandFlags)
@@ -122,7 +136,9 @@ public sealed class KeySpecification
         };
     }
 
-    /// <summary>Appends the positions of the keys in <paramref name="request"/>; false if its arguments make that impossible.</summary>
+    /// <summary>
+    /// Appends the positions of the keys in <paramref name="request"/>; false if its arguments make that impossible.
+    /// </summary>
     public bool TryLocate(in Request request, List<int> positions)
     {
         int first = First;

@@ -1,6 +1,9 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Who runs commands, as far as the engine cares: a connection of the gateway, or a grain's callers. Used by one command at a time.</summary>
+/// <summary>
+/// The caller of commands, as far as the engine cares: a connection of the gateway, or a grain's callers. Used by one
+/// command at a time.
+/// </summary>
 public class Session
 {
     /// <summary>The logical database that SELECT chose.</summary>
@@ -9,7 +12,9 @@ public class Session
     /// <summary>CLIENT NO-TOUCH: look-ups do not count as use of a key.</summary>
     public bool NoTouch { get; set; }
 
-    /// <summary>Whether the client is on this machine, which enable-debug-command and enable-protected-configs may make a condition.</summary>
+    /// <summary>
+    /// Whether the client is on this machine, which enable-debug-command and enable-protected-configs may require.
+    /// </summary>
     public bool IsLocal { get; set; }
 
     /// <summary>
@@ -18,14 +23,17 @@ public class Session
     public bool IsAuthenticated { get; set; } = true;
 
     /// <summary>
-    /// It is there for one call of a grain, so a command that would change the session's state makes no sense in it.
+    /// It exists for a single grain call, so a command that would change the session's state makes no sense in it.
     /// </summary>
     public bool IsOneCall { get; init; }
 
-    /// <summary>What it has said with WATCH and MULTI; null if it never did.</summary>
+    /// <summary>The state of its WATCH and MULTI; null if it never used either.</summary>
     public Transaction? Transaction { get; set; }
 
-    /// <summary>The command in which it waits for a key; null while it does not. Any thread may read it, to end the wait.</summary>
+    /// <summary>
+    /// The command with which it waits for a key; null while it does not wait. Any thread may read this, to end the
+    /// wait.
+    /// </summary>
     public BlockedCommand? Blocked
     {
         get => Volatile.Read(ref _blocked);
@@ -35,44 +43,50 @@ public class Session
     private BlockedCommand? _blocked;
 
     /// <summary>
-    /// What a command may do in this session: its own flags and, for EXEC, those of all commands queued.
+    /// What a command may do in this session: its own flags and, for EXEC, those of all queued commands.
     /// </summary>
     public CommandFlags FlagsOf(CommandInfo command) => Executed(command) is { } transaction ? command.Flags | transaction.QueuedFlags : command.Flags;
 
     /// <summary>
-    /// Whether everything that a command does in this session has a flag: the command itself or, for EXEC, all commands
-    /// queued.
+    /// Whether everything that a command does in this session has a flag: the command itself or, for EXEC, all queued
+    /// commands.
     /// </summary>
     public bool HasThroughout(CommandInfo command, CommandFlags flag) =>
         ((Executed(command) is { } transaction ? transaction.QueuedInAll : command.Flags) & flag) != 0;
 
     /// <summary>
-    /// The runner is about to try a command, or to let it finish, apart from the batch that the session's other
-    /// commands are run in. A connection notes here how far the log is that the reply may have to wait for.
+    /// The runner is about to try a command, or to let it finish, apart from the batch in which the session's other
+    /// commands run. A connection notes here how far the log has come, because the reply may have to wait for it.
     /// </summary>
     protected internal virtual void BeforeAttempt(CommandInfo command)
     {
     }
 
     /// <summary>
-    /// From here to <see cref="EndTurn"/> a command is admitted and run apart from the batch, perhaps on another thread than the
-    /// connection's own, and has the session to itself: what others want done in it waits.
+    /// From here to <see cref="EndTurn"/> a command is admitted and run apart from the batch, perhaps on another thread
+    /// than the connection's own. It has the session to itself: anything others want done in it waits.
     /// </summary>
     protected internal virtual void BeginTurn()
     {
     }
 
-    /// <summary>The end of what <see cref="BeginTurn"/> began.</summary>
+    /// <summary>Ends the turn that <see cref="BeginTurn"/> began.</summary>
     protected internal virtual void EndTurn()
     {
     }
 
-    /// <summary>Waits for the end of CLIENT PAUSE, before a command begins. A connection gives up when its client goes.</summary>
+    /// <summary>
+    /// Waits for CLIENT PAUSE to end, before a command begins. A connection gives up when its client leaves.
+    /// </summary>
     protected internal virtual Task HoldAsync(ClientPause pause, Task over) => pause.HoldAsync(over, CancellationToken.None);
 
-    /// <summary>Waits until the log takes more, before a command begins. A connection gives up when it is closed.</summary>
+    /// <summary>
+    /// Waits until the log accepts more, before a command begins. A connection gives up when it is closed.
+    /// </summary>
     protected internal virtual Task WaitForRoomAsync(Task room) => room;
 
-    /// <summary>The transaction that a command is to execute; null if it is not EXEC, or MULTI was not said.</summary>
+    /// <summary>
+    /// The transaction that a command is to execute; null if the command is not EXEC, or if there was no MULTI.
+    /// </summary>
     private Transaction? Executed(CommandInfo command) => command.Is(CommandFlags.RunsQueue) && Transaction is { IsOpen: true } open ? open : null;
 }

@@ -3,18 +3,22 @@ using System.Runtime.InteropServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Commands that go through very many elements (KEYS, SORT, SUNIONSTORE). On the I/O thread they came in on they would keep its other
-/// connections waiting. So they run on a thread of the pool, with the gates of their slots and nothing else.
+/// Commands that go through very many elements (KEYS, SORT, SUNIONSTORE). On the I/O thread they arrived on, they would
+/// keep its other connections waiting. So they run on a thread of the pool, holding the gates of their slots and
+/// nothing else.
 /// </summary>
 public sealed partial class Store
 {
-    /// <summary>As many elements are gone through on the spot; more take longer than some ms, beside which going to another thread is nothing.</summary>
+    /// <summary>
+    /// The most elements a command goes through on the spot. More take longer than a few ms, compared with which moving
+    /// to another thread costs nothing.
+    /// </summary>
     internal const int MostElementsOnTheSpot = 50_000;
 
-    /// <summary>What of a string takes about as long as one element of a collection.</summary>
+    /// <summary>How many bytes of a string take about as long as one element of a collection.</summary>
     private const int BytesForOne = 128;
 
-    /// <summary>How many bytes compared take about as long as one element.</summary>
+    /// <summary>How many byte comparisons take about as long as one element.</summary>
     private const int StepsForOne = 32;
 
     [ThreadStatic]
@@ -24,8 +28,9 @@ public sealed partial class Store
     private static EffectUnit? t_fieldEffects;
 
     /// <summary>
-    /// Runs a command whose attempt ended with <see cref="Outcome.Long"/>, between <see cref="SiloGate.EnterLongAsync"/> and <see cref="SiloGate.ExitLong"/>.
-    /// A gate that is taken ends it with <see cref="Outcome.Busy"/>, like any other attempt.
+    /// Runs a command whose attempt ended with <see cref="Outcome.Long"/>, between
+    /// <see cref="SiloGate.EnterLongAsync"/> and <see cref="SiloGate.ExitLong"/>. If a gate is taken, it ends with
+    /// <see cref="Outcome.Busy"/>, like any other attempt.
     /// </summary>
     public Attempt ExecuteLong(ref CommandContext call)
     {
@@ -46,7 +51,7 @@ public sealed partial class Store
         return RunInSlots(ref call, numbers, isLong: true);
     }
 
-    /// <summary>Whether a command is too much for the spot; the gates of its keys are held.</summary>
+    /// <summary>Whether a command is too long to run on the spot; the gates of its keys are held.</summary>
     private bool IsLong(in CommandContext call)
     {
         int database = call.Session.Database;
@@ -78,7 +83,7 @@ public sealed partial class Store
             ReadOnlySpan<byte> key = request[position];
             Entry entry = Slots[KeySlot.Of(key)]?.KeyspaceIfAny(database) is { } keyspace ? keyspace.Find(key) : default;
             int length = !entry.IsMissing && entry.Type == ValueType.String ? StringEntry.Length(entry.Object) : 0;
-            // A collection in one blob is small.
+            // A collection stored in one blob is small.
             long count = length != 0 ? length / BytesForOne : entry.IsMissing || entry.IsBlob ? 0 : entry.Value.ElementCount;
             sum += count;
             smallest = Math.Min(smallest, count);
@@ -93,8 +98,8 @@ public sealed partial class Store
     }
 
     /// <summary>
-    /// Deletes fields of the command's hash whose time has come, a few hundred at most, so that nobody waits for long; the gate is held. False if
-    /// there are more of them. Whoever looks at a hash does so after this, and need not know of such fields.
+    /// Deletes expired fields of the command's hash, a few hundred at most so that nobody waits for long; the gate is
+    /// held. False if more are left. A command looks at a hash only after this, and need not know of expired fields.
     /// </summary>
     private bool ExpireFields(in CommandContext call, Slot slot)
     {
@@ -108,7 +113,9 @@ public sealed partial class Store
         return isGone || hash.InnerExpiresAtMs > call.NowMs;
     }
 
-    /// <summary>The same for all that are due, letting others into the slot in between; not on an I/O thread.</summary>
+    /// <summary>
+    /// The same for all expired fields, letting others into the slot in between; not on an I/O thread.
+    /// </summary>
     private void ExpireFieldsInSteps(in CommandContext call)
     {
         bool isDone = false;
@@ -121,7 +128,10 @@ public sealed partial class Store
         }
     }
 
-    /// <summary>Whether a command with undeclared keys may really reach some: those that a pattern of SORT makes of the elements.</summary>
+    /// <summary>
+    /// Whether a command with undeclared keys may really reach any: SORT does so only through a pattern that turns
+    /// elements into keys.
+    /// </summary>
     private static bool NamesPattern(in Request request)
     {
         for (int i = 2; i < request.Count; i++)

@@ -1,21 +1,24 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>What is wrong at present; <see cref="Admission"/> says which commands are stopped for it.</summary>
+/// <summary>What is wrong at present; <see cref="Admission"/> decides which commands that stops.</summary>
 public sealed partial class Store
 {
     private int _restrictions;
 
-    /// <summary>What is in force now. One plain read where it is looked at before each command.</summary>
+    /// <summary>What is in force now. A single plain read, since it is checked before each command.</summary>
     public Restrictions Restrictions => (Restrictions)Volatile.Read(ref _restrictions);
 
     /// <summary>
-    /// While clients are paused, or changes cannot be logged, expired keys are missing but not deleted, since that is a change too.
+    /// While clients are paused, the data is loading, the server is stopping, or changes cannot be logged, expired keys
+    /// count as missing but are not deleted, since deleting is a change too.
     /// </summary>
     public bool KeepsExpired => (Restrictions & (Restrictions.LogFails | Restrictions.Loading | Restrictions.Stopping | Restrictions.Paused)) != 0;
 
-    /// <summary>Something is wrong from now on. For failing logs <see cref="IDurability.WriteError"/> says what.</summary>
+    /// <summary>
+    /// Something is wrong from now on. For a failing log, <see cref="IDurability.WriteError"/> says what.
+    /// </summary>
     public void Restrict(Restrictions restriction) => Interlocked.Or(ref _restrictions, (int)restriction);
 
-    /// <summary>It is over.</summary>
+    /// <summary>The restriction no longer applies.</summary>
     public void Lift(Restrictions restriction) => Interlocked.And(ref _restrictions, ~(int)restriction);
 }

@@ -8,21 +8,24 @@ public enum Outcome : byte
     /// <summary>It ran; the reply is written, or the continuation set.</summary>
     Done,
 
-    /// <summary>A gate is taken for longer than it is worth spinning. Nothing happened; try again after <see cref="Store.WhenFree"/>.</summary>
+    /// <summary>
+    /// A gate is held for longer than spinning is worth. Nothing happened; try again after
+    /// <see cref="Store.WhenFree"/>.
+    /// </summary>
     Busy,
 
     /// <summary>A slot is not on this silo. Nothing happened; <see cref="Attempt.Slot"/> says which.</summary>
     SlotNotHere,
 
     /// <summary>
-    /// The command runs alone. Nothing happened; leave the silo gate, take it exclusively and call <see
-    /// cref="Store.ExecuteExclusively"/>.
+    /// The command must run alone. Nothing happened; leave the silo gate, take it exclusively and call
+    /// <see cref="Store.ExecuteExclusively"/>.
     /// </summary>
     NeedsExclusive,
 
     /// <summary>
-    /// It would take long. Nothing happened; leave the silo gate and the I/O thread, wait for <see cref="SiloGate.EnterLongAsync"/>,
-    /// and run it by <see cref="Store.ExecuteLong"/>.
+    /// It would take long. Nothing happened; leave the silo gate and the I/O thread, wait for
+    /// <see cref="SiloGate.EnterLongAsync"/>, and run it with <see cref="Store.ExecuteLong"/>.
     /// </summary>
     Long,
 }
@@ -31,18 +34,18 @@ public enum Outcome : byte
 public readonly record struct Attempt(Outcome Outcome, int Slot = -1);
 
 /// <summary>
-/// A silo's share of the data: its slots, the gates to them, and the running of commands inside those gates. The same for every
-/// way in. Callers hold <see cref="SiloGate"/> shared (or exclusively) around every call.
+/// A silo's share of the data: its slots, their gates, and the running of commands inside those gates. It is the same
+/// for every way in. Callers hold <see cref="SiloGate"/>, shared or exclusively, around every call.
 /// </summary>
 public sealed partial class Store : ILogOwner, IDisposable
 {
-    /// <summary>In the place of a slot's number: the gate of those who roam.</summary>
+    /// <summary>In place of a slot's number: the gate of roaming commands.</summary>
     private const int Roaming = -1;
 
-    /// <summary>How many fields of one hash the active expiry deletes under the gate before it lets others in.</summary>
+    /// <summary>How many expired fields of one hash are deleted under the gate before others are let in.</summary>
     private const int MostFieldsAtOnce = 500;
 
-    private SlotGate _roaming; // held by the one that may wait for a gate while it holds others; see HeldSlots
+    private SlotGate _roaming; // held by the one command that may wait for a gate while it holds others; see HeldSlots
 
     [ThreadStatic]
     private static List<int>? t_slots;
@@ -70,19 +73,21 @@ public sealed partial class Store : ILogOwner, IDisposable
 
     public SlotTable Slots { get; }
 
-    /// <summary>What writes do.</summary>
+    /// <summary>The effects of writes.</summary>
     public EffectStream Effects { get; }
 
     /// <summary>What the operator is told.</summary>
     public ServerLog Log { get; } = new();
 
-    /// <summary>What the server keeps in files; null if there is no server, but only slots.</summary>
+    /// <summary>What the server keeps in files; null if there are only slots and no server.</summary>
     public ServerFiles? Files { get; internal set; }
 
-    /// <summary>The log that replies may have to wait for, and whose errors refuse writes; null while nothing is logged.</summary>
+    /// <summary>
+    /// The log that replies may have to wait for, and whose errors refuse writes; null while nothing is logged.
+    /// </summary>
     public IDurability? Durability { get; set; }
 
-    /// <summary>Whole-keyspace operations take it exclusively, everyone else shared.</summary>
+    /// <summary>Whole-keyspace operations take it exclusively, all others shared.</summary>
     public SiloGate SiloGate { get; } = new();
 
     /// <summary>Deletes expired keys in the background, once started.</summary>
@@ -91,25 +96,28 @@ public sealed partial class Store : ILogOwner, IDisposable
     /// <summary>Keeps memory below maxmemory.</summary>
     public Eviction Eviction { get; }
 
-    /// <summary>Bytes that the slots of this silo take; what maxmemory limits.</summary>
+    /// <summary>Bytes taken by the slots of this silo; maxmemory limits them.</summary>
     public long UsedMemory => Slots.Memory.Bytes;
 
     /// <summary>Counters for INFO.</summary>
     public StoreStatistics Statistics { get; } = new();
 
     /// <summary>
-    /// Hears of the commands that run as parts of another one (EXEC); null for nobody. All others the <see
-    /// cref="CommandRunner"/> tells it of.
+    /// Told of the commands that run as parts of another one (EXEC); null if nothing needs to know. The
+    /// <see cref="CommandRunner"/> tells it of all other commands.
     /// </summary>
     public CommandObserver? Observer { get; set; }
 
-    /// <summary>CONFIG RESETSTAT has been asked for; whoever else counts begins anew.</summary>
+    /// <summary>CONFIG RESETSTAT has been requested; anything else that counts starts over.</summary>
     public event Action? StatisticsReset;
 
-    /// <summary>Nothing expires here by itself: what has expired is said by the effects that are applied (a log that is replayed, a replica).</summary>
+    /// <summary>
+    /// Nothing expires here by itself: the effects that are applied (from a replayed log, from a master) say what has
+    /// expired.
+    /// </summary>
     internal bool IgnoresExpiry { get; set; }
 
-    /// <summary>Runs a command, taking the gates it needs, if they are to be had without waiting.</summary>
+    /// <summary>Runs a command, taking the gates it needs if it can have them without waiting.</summary>
     public Attempt Execute(ref CommandContext call)
     {
         CommandInfo command = call.Command;
@@ -123,14 +131,16 @@ public sealed partial class Store : ILogOwner, IDisposable
         if (!command.Is(CommandFlags.UndeclaredKeys))
         {
             if (command.Keys.Count == 0) return command.Is(CommandFlags.SessionKeys) ? RunForSession(ref call) : RunWithout(ref call);
-            // DEL and its like have one key more often than not.
+            // DEL and similar commands have one key more often than not.
             if (command.Keys.Count == 1 && command.Keys[0].IsOneKeyOf(call.Request.Count))
                 return RunInSlot(ref call, KeySlot.Of(call.Request[command.Keys[0].First]));
         }
         return RunInSlots(ref call);
     }
 
-    /// <summary>Finds out the slot and hash of the key that a request will look up, if it is for a command of one key.</summary>
+    /// <summary>
+    /// Computes the slot and hash of the key that a request will look up, if its command has a single key.
+    /// </summary>
     public static ForeseenKey Foresee(CommandInfo? command, in Request request)
     {
         if (command is null || command.SingleKey == 0 || command.SingleKey >= request.Count) return new() { Slot = -1 };
@@ -142,10 +152,13 @@ public sealed partial class Store : ILogOwner, IDisposable
         return foreseen;
     }
 
-    /// <summary>Brings what these keys' look-ups will touch into the cache, up to <see cref="MostForeseen"/> at once; see <see cref="Foresight"/>.</summary>
+    /// <summary>
+    /// Brings what the look-ups of these keys will touch into the cache, up to <see cref="MostForeseen"/> at once; see
+    /// <see cref="Foresight"/>.
+    /// </summary>
     public void Foresee(ReadOnlySpan<ForeseenKey> keys, int database) => Foresight.Follow(Slots, database, keys);
 
-    /// <summary>How many keys it is worth foreseeing at once.</summary>
+    /// <summary>The most keys worth prefetching at once.</summary>
     public const int MostForeseen = Foresight.Most;
 
     /// <summary>Empties all databases; the caller holds the silo gate exclusively.</summary>
@@ -185,7 +198,9 @@ public sealed partial class Store : ILogOwner, IDisposable
         return Ended(ref call, mark);
     }
 
-    /// <summary>CONFIG RESETSTAT: all counters of INFO begin anew. Holds the silo gate shared, and no slot's gate.</summary>
+    /// <summary>
+    /// CONFIG RESETSTAT: all counters of INFO start over. The caller holds the silo gate shared, and no slot's gate.
+    /// </summary>
     internal void ResetStatistics()
     {
         Statistics.Reset();
@@ -199,7 +214,9 @@ public sealed partial class Store : ILogOwner, IDisposable
         StatisticsReset?.Invoke();
     }
 
-    /// <summary>Completes when the gate that made an attempt <see cref="Outcome.Busy"/> has been released since.</summary>
+    /// <summary>
+    /// Completes when the gate that made an attempt end with <see cref="Outcome.Busy"/> has since been released.
+    /// </summary>
     public Task WhenFree(in Attempt attempt) =>
         attempt.Slot == Roaming ? _roaming.WhenReleased() : Slots[attempt.Slot]?.Gate.WhenReleased() ?? Task.CompletedTask;
 
@@ -277,7 +294,7 @@ public sealed partial class Store : ILogOwner, IDisposable
     private Attempt RunInSlots(ref CommandContext call, ReadOnlySpan<int> numbers, bool isLong = false)
     {
         HeldSlots held = HeldSlots.Mine;
-        // A long command that names all it needs does not take the right to roam from everyone else for so long.
+        // A long command that names all its keys must not keep everyone else from roaming for that long.
         bool roams = call.Command.Is(CommandFlags.UndeclaredKeys) && (!isLong || NamesPattern(call.Request));
         if (roams && !held.TryRoam(ref _roaming)) return new(Outcome.Busy, Roaming);
         int mark = call.Reply.Length;
@@ -288,8 +305,9 @@ public sealed partial class Store : ILogOwner, IDisposable
                 Slot? slot = Slots[number];
                 if (slot is null) return new(Outcome.SlotNotHere, number);
                 if (held.Has(slot)) continue;
-                // Waiting here for a gate could take long, and this thread has other connections; and whoever holds it might be waiting
-                // for one that is held here. Give everything back and try again when that gate is released.
+                // Waiting here for a gate could take long, and this thread has other connections. Worse, the gate's
+                // holder might be waiting for one that is held here. Give everything back and try again when that gate
+                // is released.
                 if (!held.TryTake(slot)) return new(Outcome.Busy, number);
                 if (!slot.IsOpen) return new(Outcome.SlotNotHere, number);
             }
@@ -304,13 +322,13 @@ public sealed partial class Store : ILogOwner, IDisposable
         if (BlockedCommands != 0 && BlockedKey.AnyReady)
         {
             if (call.MissingSlot < 0) ServeRest(ref call);
-            else _ = ServeChangedAsync(); // an expired key; the attempt has no continuation that could wait
+            else _ = ServeChangedAsync(); // because of an expired key; the attempt has no continuation that could wait
         }
         return Ended(ref call, mark);
     }
 
     /// <summary>
-    /// How a command has ended that may have met, on its way, a slot which is not here: then it has changed nothing.
+    /// How a command ended that may have met, on its way, a slot that is not here. If it has, it has changed nothing.
     /// </summary>
     private static Attempt Ended(ref CommandContext call, int mark)
     {
@@ -320,8 +338,8 @@ public sealed partial class Store : ILogOwner, IDisposable
     }
 
     /// <summary>
-    /// Makes sure that the slot of a key which the running command has not declared may be touched: a command that
-    /// roams takes its gate now, unless it already holds it. False if the slot is not here.
+    /// Makes sure that the running command may touch the slot of a key it has not declared: a roaming command takes the
+    /// slot's gate now, unless it already holds it. False if the slot is not here.
     /// </summary>
     internal bool TryReach(int number, Hold hold)
     {
@@ -332,8 +350,8 @@ public sealed partial class Store : ILogOwner, IDisposable
     }
 
     /// <summary>
-    /// The slot of a key that the running command reaches. It is here and its gate is held, as was seen to beforehand
-    /// (<see cref="TryReach"/>).
+    /// The slot of a key that the running command reaches. The slot is here and its gate is held;
+    /// <see cref="TryReach"/> or the command's start made sure of that.
     /// </summary>
     internal Slot HeldSlot(int number, Hold hold)
     {
@@ -344,8 +362,8 @@ public sealed partial class Store : ILogOwner, IDisposable
     }
 
     /// <summary>
-    /// Deletes what is due of an entry, under its gate, and returns when the next part of it is (<see cref="Expiry.Never"/> once it is gone).
-    /// The unit is published by the caller.
+    /// Deletes the expired part of an entry, under its gate, and returns when the next part expires
+    /// (<see cref="Expiry.Never"/> once the entry is gone). The caller publishes the unit.
     /// </summary>
     internal long ExpireDue(Keyspace keyspace, object entry, long nowMs, EffectUnit unit)
     {
@@ -359,7 +377,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         return KeyEntry.EarliestExpiryMs(keyspace.Find(key).Object);
     }
 
-    /// <summary>Deletes a key whose time has come; under its gate. The unit is published by the caller.</summary>
+    /// <summary>Deletes an expired key, under its gate. The caller publishes the unit.</summary>
     internal void Expire(Keyspace keyspace, ReadOnlySpan<byte> key, EffectUnit unit)
     {
         keyspace.BeforeChange(key);
@@ -375,7 +393,10 @@ public sealed partial class Store : ILogOwner, IDisposable
         unit.End(keyspace.Slot, keyspace.Database);
     }
 
-    /// <summary>An entry has left its keyspace. The collector frees it in the background; this is where lazyfree counts it.</summary>
+    /// <summary>
+    /// An entry has left its keyspace. The garbage collector frees it in the background; it counts as lazily freed
+    /// here.
+    /// </summary>
     internal void Freed(object entry)
     {
         if (entry is Value value && value.FreeEffort > 64) Statistics.CountLazyFreed();

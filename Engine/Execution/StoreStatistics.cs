@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>What INFO tells of the data on this silo. Counted from any thread.</summary>
+/// <summary>What INFO reports about the data on this silo. Counted from any thread.</summary>
 public sealed class StoreStatistics
 {
     private long _expiredKeys;
@@ -20,10 +20,14 @@ public sealed class StoreStatistics
     /// <summary>lazyfreed_objects</summary>
     public long LazyFreed => Volatile.Read(ref _lazyFreed);
 
-    /// <summary>expired_stale_perc: how many percent of the keys that the active expiry looks at have expired, slowly averaged.</summary>
+    /// <summary>
+    /// expired_stale_perc: the percentage of keys seen by the active expiry that had expired, as a slow moving average.
+    /// </summary>
     public double StalePercent { get; private set; }
 
-    /// <summary>expired_time_cap_reached_count: cycles of the active expiry that left something due for the next.</summary>
+    /// <summary>
+    /// expired_time_cap_reached_count: cycles of the active expiry that left expired keys for the next cycle.
+    /// </summary>
     public long ExpireTimeCapReached { get; private set; }
 
     /// <summary>expire_cycle_cpu_milliseconds</summary>
@@ -37,7 +41,7 @@ public sealed class StoreStatistics
 
     internal void CountLazyFreed(int objects = 1) => Interlocked.Add(ref _lazyFreed, objects);
 
-    /// <summary>Called by the active expiry, which is one thread at a time.</summary>
+    /// <summary>Called by the active expiry, which runs on one thread at a time.</summary>
     internal void CountExpireCycle(double stale, bool timeCapReached, TimeSpan took)
     {
         StalePercent = (0.95 * StalePercent) + (0.05 * 100 * stale);

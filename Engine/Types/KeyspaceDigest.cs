@@ -1,6 +1,8 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Digests of what slots hold, equal for equal data however it is held: DEBUG DIGEST and DEBUG DIGEST-VALUE.</summary>
+/// <summary>
+/// Digests of the data in slots, equal for equal data however it is encoded: DEBUG DIGEST and DEBUG DIGEST-VALUE.
+/// </summary>
 public static class KeyspaceDigest
 {
     /// <summary>
@@ -26,7 +28,10 @@ public static class KeyspaceDigest
         return Convert.ToHexStringLower(digest.Bytes);
     }
 
-    /// <summary>DEBUG DIGEST: the digest of all keys here, one slot after the other, in hexadecimal. The gates are held as for <see cref="OfKey"/>.</summary>
+    /// <summary>
+    /// DEBUG DIGEST: the digest of all keys here, one slot after another, in hexadecimal. The gates are held as for
+    /// <see cref="OfKey"/>.
+    /// </summary>
     public static string OfAll(SlotTable slots)
     {
         var all = new ValueDigest();

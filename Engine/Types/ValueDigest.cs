@@ -6,8 +6,9 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The digests of DEBUG DIGEST and DEBUG DIGEST-VALUE, as Redis's debug.c defines them, so that two servers can be compared: SHA-1 throughout;
-/// what has an order is fed in one after the other, what has none is combined by exclusive or. Encodings make no difference.
+/// The digests of DEBUG DIGEST and DEBUG DIGEST-VALUE, as Redis's debug.c defines them, so that two servers can be
+/// compared. It is SHA-1 throughout: ordered data is fed in one item after another, unordered data is combined by
+/// exclusive or. Encodings make no difference.
 /// </summary>
 #pragma warning disable CA5350 // It protects nothing; it has to be what Redis computes.
 internal sealed class ValueDigest
@@ -17,7 +18,7 @@ internal sealed class ValueDigest
     /// <summary>The 20 bytes so far.</summary>
     public ReadOnlySpan<byte> Bytes => _digest;
 
-    /// <summary>Takes in something whose place does not matter.</summary>
+    /// <summary>Adds data whose position does not matter.</summary>
     public void Xor(ReadOnlySpan<byte> data)
     {
         Span<byte> hash = stackalloc byte[SHA1.HashSizeInBytes];
@@ -25,7 +26,7 @@ internal sealed class ValueDigest
         for (int i = 0; i < hash.Length; i++) _digest[i] ^= hash[i];
     }
 
-    /// <summary>Takes in something whose place matters.</summary>
+    /// <summary>Adds data whose position matters.</summary>
     public void Mix(ReadOnlySpan<byte> data)
     {
         Xor(data);
@@ -34,7 +35,7 @@ internal sealed class ValueDigest
         hash.CopyTo(_digest);
     }
 
-    /// <summary>Takes in a number as four bytes, the highest first.</summary>
+    /// <summary>Adds a number as four bytes, most significant first.</summary>
     public void Mix(int number)
     {
         Span<byte> bytes = stackalloc byte[sizeof(int)];
@@ -42,7 +43,7 @@ internal sealed class ValueDigest
         Mix(bytes);
     }
 
-    /// <summary>Takes in what a key holds, and whether it expires, but not the key.</summary>
+    /// <summary>Adds what a key holds, and whether it expires, but not the key itself.</summary>
     public void MixEntry(object entry)
     {
         ValueType type = KeyEntry.TypeOf(entry);
@@ -71,7 +72,7 @@ internal sealed class ValueDigest
         if (KeyEntry.ExpiresAtMs(entry) != Expiry.Never) Xor("!!expire!!"u8);
     }
 
-    /// <summary>Redis's numbers of the types (OBJ_STRING and so on).</summary>
+    /// <summary>Redis's type numbers (OBJ_STRING and so on).</summary>
     private static int NumberOf(ValueType type) => type switch
     {
         ValueType.String => 0,
@@ -110,7 +111,10 @@ internal sealed class ValueDigest
         }
     }
 
-    /// <summary>As printf's %.17g has it, which is what redis-server 7.0 digests; later ones take the shortest decimal.</summary>
+    /// <summary>
+    /// Formats a score as printf's %.17g does. That is what redis-server 7.0 digests; later versions use the shortest
+    /// decimal.
+    /// </summary>
     private static int FormatScore(double score, Span<byte> into)
     {
         if (double.IsInfinity(score)) return Numbers.FormatDouble(score, into);

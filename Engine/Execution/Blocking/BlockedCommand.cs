@@ -6,33 +6,33 @@ public enum BlockedEnd
     /// <summary>It ran; its reply is written.</summary>
     Served = 2,
 
-    /// <summary>Its timeout has passed, or CLIENT UNBLOCK says so: it replies with a null array.</summary>
+    /// <summary>Its timeout has passed, or CLIENT UNBLOCK ended the wait: it replies with a null array.</summary>
     TimedOut,
 
     /// <summary>CLIENT UNBLOCK ERROR.</summary>
     Unblocked,
 
-    /// <summary>The client is gone; there is nobody to reply to.</summary>
+    /// <summary>The client is gone; there is no one to reply to.</summary>
     Disconnected,
 
-    /// <summary>A slot of its keys has left this silo.</summary>
+    /// <summary>A slot of one of its keys has left this silo.</summary>
     Moved,
 }
 
 /// <summary>
-/// A command that waits until it can do its work. Whoever changes one of its keys runs it again, under the gates that it holds
-/// anyway; so serving a client and what made it possible are one step for everyone else.
+/// A command that waits until it can do its work. A command that changes one of its keys runs it again, under the gates
+/// it already holds. So to everyone else, the change and the service it makes possible are a single step.
 /// <para>
-/// Exactly one of its possible ends wins, by <see cref="_state"/>: served, timed out, unblocked, disconnected. It is claimed before it is
-/// run, so a client that has gone away is never given anything. An end that comes while it is being run
-/// counts only if running it came to nothing.
+/// Exactly one of its possible ends wins, decided by <see cref="_state"/>: served, timed out, unblocked, disconnected
+/// or moved. It is claimed before it runs, so a client that has gone away is never given anything. An end that arrives
+/// while it runs counts only if the run had no result.
 /// </para>
 /// </summary>
 public sealed class BlockedCommand
 {
     private const int Waiting = 0;
     private const int Running = 1;
-    private const int EndPending = 16; // plus the end that is to come
+    private const int EndPending = 16; // plus the end that is requested
 
     private readonly Store _store;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -41,7 +41,16 @@ public sealed class BlockedCommand
     private ITimer? _timer;
     private int _state;
 
-    internal BlockedCommand(Store store, Session session, CommandInfo command, OwnedRequest request, ValueType type, bool wantsDeletion, int[] slots, int keyCount, long deadlineMs)
+    internal BlockedCommand(
+        Store store,
+        Session session,
+        CommandInfo command,
+        OwnedRequest request,
+        ValueType type,
+        bool wantsDeletion,
+        int[] slots,
+        int keyCount,
+        long deadlineMs)
     {
         _store = store;
         Session = session;
@@ -54,29 +63,29 @@ public sealed class BlockedCommand
         _deadlineMs = deadlineMs;
     }
 
-    /// <summary>Who waits.</summary>
+    /// <summary>The session that waits.</summary>
     public Session Session { get; }
 
     public CommandInfo Command { get; }
 
-    /// <summary>What to run when a key is ready.</summary>
+    /// <summary>The request to run when a key is ready.</summary>
     internal OwnedRequest Request { get; }
 
     /// <summary>The type that makes a key ready.</summary>
     internal ValueType Type { get; }
 
-    /// <summary>Whether it is also to run when a key is deleted or becomes one of another type (XREADGROUP).</summary>
+    /// <summary>Whether it also runs when a key is deleted or changes its type (XREADGROUP).</summary>
     internal bool WantsDeletion { get; }
 
-    /// <summary>The slots of all keys that it reaches, ascending, each once.</summary>
+    /// <summary>The slots of all keys it reaches, in ascending order, without duplicates.</summary>
     internal int[] Slots { get; }
 
-    /// <summary>Where its reply is written to while its client's connection waits.</summary>
+    /// <summary>Where its reply is written while its client's connection waits.</summary>
     internal RespWriter Reply { get; } = new();
 
     internal bool IsWaiting => Volatile.Read(ref _state) == Waiting;
 
-    /// <summary>Ends the wait, unless it is over already or about to be; true if this did it.</summary>
+    /// <summary>Ends the wait, unless it is already over or about to be; true if this call did it.</summary>
     public bool TryEnd(BlockedEnd end)
     {
         while (true)
@@ -89,15 +98,15 @@ public sealed class BlockedCommand
                 return true;
             }
             if (state != Running) return false;
-            // Whoever runs it decides; see Unclaim.
+            // The thread that runs it decides; see Unclaim.
             if (Interlocked.CompareExchange(ref _state, EndPending + (int)end, Running) == Running) return true;
         }
     }
 
-    /// <summary>Takes it for running it now; false if its wait has ended.</summary>
+    /// <summary>Claims it in order to run it now; false if its wait has ended.</summary>
     internal bool TryClaim() => Interlocked.CompareExchange(ref _state, Running, Waiting) == Waiting;
 
-    /// <summary>Running it came to nothing: it goes on waiting, or ends if that was asked for meanwhile.</summary>
+    /// <summary>The run had no result: it goes on waiting, or ends if that was requested meanwhile.</summary>
     internal void Unclaim()
     {
         int state = Interlocked.CompareExchange(ref _state, Waiting, Running);
@@ -117,7 +126,7 @@ public sealed class BlockedCommand
     /// <summary>Enters the queue of a key, under its gate.</summary>
     internal void WaitFor(int index, BlockedKey key) => _places[index] = (key, key.Add(this));
 
-    /// <summary>All is set up; the deadline counts from now.</summary>
+    /// <summary>Setup is complete; from now on the deadline may pass.</summary>
     internal void Start()
     {
         Interlocked.Increment(ref _store.BlockedCommands);
@@ -126,14 +135,14 @@ public sealed class BlockedCommand
             _timer = _store.Clock.Time.CreateTimer(static waiting => ((BlockedCommand)waiting!).Tick(), this, UntilDeadline(), Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>What the connection awaits before its next command.</summary>
+    /// <summary>Awaited by the connection before its next command.</summary>
     internal async Task WaitAsync(RespWriter reply)
     {
         await _ended.Task.ConfigureAwait(false);
         _timer?.Dispose();
         Session.Blocked = null;
         var end = (BlockedEnd)Volatile.Read(ref _state);
-        // Out of the queues before the client hears of it.
+        // Leave the queues before the client sees the reply.
         if (end != BlockedEnd.Served) await LeaveQueuesAsync().ConfigureAwait(false);
         Interlocked.Decrement(ref _store.BlockedCommands);
         switch (end)
@@ -155,7 +164,7 @@ public sealed class BlockedCommand
         }
     }
 
-    /// <summary>Ends it and clears up after it, if nobody awaits it.</summary>
+    /// <summary>Ends the wait and cleans up, if nothing else awaits it.</summary>
     public Task AbandonAsync()
     {
         TryEnd(BlockedEnd.Disconnected);
@@ -199,6 +208,8 @@ public sealed class BlockedCommand
         else _timer?.Change(UntilDeadline(), Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>Timers take no more than 49 days; whoever waits longer is looked at again then.</summary>
+    /// <summary>
+    /// The timer runs for at most int.MaxValue ms, about 24 days; the deadline of a longer wait is checked again then.
+    /// </summary>
     private TimeSpan UntilDeadline() => TimeSpan.FromMilliseconds(Math.Clamp(_deadlineMs - _store.Clock.NowMs, 0, int.MaxValue));
 }

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>The commands that wait for one key, in the order in which they came. Under the gate of the key's slot.</summary>
+/// <summary>The commands that wait for one key, in order of arrival. Used under the gate of the key's slot.</summary>
 internal sealed class BlockedKey(Slot slot, int database, byte[] key) : IKeyWatcher
 {
     [ThreadStatic]
@@ -14,21 +14,22 @@ internal sealed class BlockedKey(Slot slot, int database, byte[] key) : IKeyWatc
 
     public LinkedList<BlockedCommand> Waiting { get; } = new();
 
-    /// <summary>How many of them also want to hear that the key is gone.</summary>
+    /// <summary>How many of them also wait for the key to be deleted.</summary>
     public int WaitingForDeletion { get; private set; }
 
-    /// <summary>Whether it is among the keys to be served; then it must not be added to them again.</summary>
+    /// <summary>Whether it is already among the keys to be served, and must not be added to them again.</summary>
     public bool IsReady { get; set; }
 
     /// <summary>
-    /// Keys that the command running on this thread has changed, and for which others wait, in the order of the changes.
-    /// Emptied at the command's end; whatever else changes keys (the active expiry) empties it by <see cref="Store.ServeChangedAsync"/>.
+    /// Keys that the command running on this thread has changed and that others wait for, in the order of the changes.
+    /// Emptied at the end of the command; anything else that changes keys (the active expiry) empties it with
+    /// <see cref="Store.ServeChangedAsync"/>.
     /// </summary>
     public static List<BlockedKey> Ready => t_ready ??= [];
 
     public static bool AnyReady => t_ready is { Count: > 0 };
 
-    /// <summary>The queue of those that wait for a key; made if there is none.</summary>
+    /// <summary>The queue of commands that wait for a key; created if there is none.</summary>
     public static BlockedKey Of(Slot slot, int database, ReadOnlySpan<byte> key)
     {
         KeyWatchers watchers = slot.Watchers ??= new();
@@ -56,7 +57,7 @@ internal sealed class BlockedKey(Slot slot, int database, byte[] key) : IKeyWatc
         return Waiting.AddLast(command);
     }
 
-    /// <summary>Takes a command out of the queue; the last one closes it.</summary>
+    /// <summary>Removes a command from the queue; the queue goes away with the last one.</summary>
     public void Remove(LinkedListNode<BlockedCommand> place)
     {
         if (place.List is null) return;

@@ -9,7 +9,10 @@ internal static class BlockingTimeout
     /// <summary>The deadline of a command that waits forever.</summary>
     public const long Never = 0;
 
-    /// <summary>Reads an argument in seconds, fractions allowed, as a deadline in Unix ms; <see cref="Never"/> for 0. If it makes no sense, the error is in the reply.</summary>
+    /// <summary>
+    /// Parses an argument in seconds, fractions allowed, into a deadline in Unix ms; <see cref="Never"/> for 0. If it
+    /// makes no sense, the error is in the reply.
+    /// </summary>
     public static bool TryReadSeconds(ref CommandContext call, int argument, out long deadlineMs)
     {
         deadlineMs = Never;
@@ -39,7 +42,7 @@ internal static class BlockingTimeout
         return false;
     }
 
-    /// <summary>Decimal, or hexadecimal with 0x, as strtold reads it; not a number is none.</summary>
+    /// <summary>Parses a decimal number, or a hexadecimal one with 0x, as strtold does; rejects NaN.</summary>
     private static bool TryParse(ReadOnlySpan<byte> text, out double value)
     {
         if (text.Length > 2 && text[0] == '0' && (text[1] | 0x20) == 'x')
@@ -53,7 +56,11 @@ internal static class BlockingTimeout
             value = double.PositiveInfinity;
             return true;
         }
-        return double.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent, CultureInfo.InvariantCulture, out value)
+        return double.TryParse(
+            text,
+            NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent,
+            CultureInfo.InvariantCulture,
+            out value)
             && !double.IsNaN(value);
     }
 }

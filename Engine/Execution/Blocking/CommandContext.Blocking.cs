@@ -4,16 +4,17 @@ namespace OrleansRedis.Engine;
 public ref partial struct CommandContext
 {
     /// <summary>
-    /// To be called, as its last act, by a command that finds nothing to do: it is run again whenever one of these keys changes and is
-    /// of this type, and ends with a null array at the deadline (see <see cref="BlockingTimeout"/>).
-    /// False if it may not block; then it replies whatever stands for nothing.
+    /// To be called, as its last act, by a command that finds nothing to do. The command runs again whenever one of
+    /// these keys changes and holds this type, and ends with a null array at the deadline (see
+    /// <see cref="BlockingTimeout"/>). False if it may not block; it must then reply with whatever means "nothing".
     /// </summary>
-    /// <param name="type">What makes a key ready.</param>
-    /// <param name="firstKey">The first key's argument; the others follow it.</param>
-    /// <param name="keyCount">How many keys.</param>
+    /// <param name="type">The type that makes a key ready.</param>
+    /// <param name="firstKey">Position of the first key's argument; the others follow it.</param>
+    /// <param name="keyCount">The number of keys.</param>
     /// <param name="deadlineMs">Unix time, or <see cref="BlockingTimeout.Never"/>.</param>
-    /// <param name="wantsDeletion">Run it again also when a key is deleted or becomes of another type.</param>
-    /// <param name="runAs">What to run then, if not the same request: XREAD with "$" made a definite ID. Its keys are the same.</param>
+    /// <param name="wantsDeletion">Whether to run it again also when a key is deleted or changes its type.</param>
+    /// <param name="runAs">What to run then, if not the same request: XREAD with "$" replaced by a definite ID. Its
+    /// keys are the same.</param>
     internal bool TryBlock(ValueType type, int firstKey, int keyCount, long deadlineMs, bool wantsDeletion = false, OwnedRequest? runAs = null)
     {
         if (Resumed is not null)

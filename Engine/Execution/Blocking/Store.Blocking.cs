@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Serving blocked commands when a key of theirs is ready.</summary>
+/// <summary>Serves blocked commands when one of their keys is ready.</summary>
 public sealed partial class Store
 {
     /// <summary>How many commands are blocked now (INFO blocked_clients).</summary>
@@ -10,9 +10,9 @@ public sealed partial class Store
     public int BlockedCount => Volatile.Read(ref BlockedCommands);
 
     /// <summary>
-    /// At the end of a command, inside its gates: runs those that wait for the keys it has changed, in the order of the changes and then
-    /// of arrival. What they change may let others run in turn. A key whose next command in line reaches slots that are not held here
-    /// stays ready, for <see cref="ServeRest"/>.
+    /// At the end of a command, inside its gates: runs the commands that wait for the keys it has changed, in the order
+    /// of the changes and then of arrival. Their own changes may let others run in turn. A key whose next command in
+    /// line reaches slots that are not held here stays ready, for <see cref="ServeRest"/>.
     /// </summary>
     internal void ServeReady(Hold hold, Slot? only)
     {
@@ -32,13 +32,16 @@ public sealed partial class Store
         ready.RemoveRange(left, ready.Count - left);
     }
 
-    /// <summary>After a command, its gates released: serves what could not be served inside them, before the connection's next command.</summary>
+    /// <summary>
+    /// After a command, with its gates released: serves what could not be served inside them, before the connection's
+    /// next command.
+    /// </summary>
     private void ServeRest(ref CommandContext call)
     {
         BlockedKey[] rest = [.. BlockedKey.Ready];
         BlockedKey.Ready.Clear();
         if (TryServeRoaming(rest)) return;
-        // Another one roams, for long. This thread has other connections, so this one waits by itself.
+        // Another command is roaming, and for long. This thread has other connections, so the wait happens elsewhere.
         Func<RespWriter, Task>? first = call.Continuation;
         call.Continuation = async reply =>
         {
@@ -48,8 +51,9 @@ public sealed partial class Store
     }
 
     /// <summary>
-    /// After something else than a command (the active expiry) has changed keys on this thread, no gate held: serves those who wait
-    /// for them. A key left ready on a thread that runs no commands would be ready forever, and never be served.
+    /// To be called, with no gate held, after anything other than a command (the active expiry) has changed keys on
+    /// this thread: serves the commands that wait for them. A key left ready on a thread that runs no commands would
+    /// stay ready forever, and never be served.
     /// </summary>
     internal Task ServeChangedAsync()
     {
@@ -79,7 +83,7 @@ public sealed partial class Store
         {
             foreach (BlockedKey key in keys)
             {
-                // A slot that has left meanwhile has told its waiters so.
+                // A slot that has left in the meantime has told its waiters so.
                 if (TryHold(key.Slot.Number, Hold.Slots) && ReferenceEquals(Slots[key.Slot.Number], key.Slot)) BlockedKey.Ready.Add(key);
             }
             ServeReady(Hold.Slots, null);
@@ -91,7 +95,9 @@ public sealed partial class Store
         return true;
     }
 
-    /// <summary>Serves a key as far as it goes; false if the next in line reaches slots that are not held.</summary>
+    /// <summary>
+    /// Serves a key as far as possible; false if the next command in line reaches slots that are not held.
+    /// </summary>
     private bool TryServe(BlockedKey key, Hold hold, Slot? only)
     {
         Keyspace keyspace = key.Slot.Keyspace(key.Database);
@@ -139,7 +145,7 @@ public sealed partial class Store
         }
         catch (Exception e)
         {
-            // It must not fail the command that made the key ready.
+            // A failure here must not fail the command that made the key ready.
             call.EndFailedCommand();
             command.Reply.Clear();
             command.Reply.Error($"ERR internal error in '{command.Command.Name}': {e.Message}");
@@ -164,7 +170,10 @@ public sealed partial class Store
         _ => true,
     };
 
-    /// <summary>Makes sure that a slot's gate is held, if the slot is here; who does not roam holds what he needs already (<see cref="Reaches"/>).</summary>
+    /// <summary>
+    /// Makes sure that a slot's gate is held, if the slot is here. A thread that does not roam already holds the gates
+    /// it needs (<see cref="Reaches"/>).
+    /// </summary>
     private bool TryHold(int number, Hold hold)
     {
         Slot? slot = Slots[number];

@@ -15,16 +15,22 @@ public enum AofLoadEnd
     /// <summary>The data has been loaded.</summary>
     Loaded,
 
-    /// <summary>The data has been loaded, but for a last command that was cut off; so is the file now.</summary>
+    /// <summary>
+    /// The data has been loaded, except for an incomplete last command or transaction; the file has been truncated
+    /// before it.
+    /// </summary>
     Truncated,
 }
 
 /// <summary>
-/// Loads the files that a manifest names. Nobody else uses the store meanwhile, nothing expires, and no effects come of it: whoever loads sees to that.
+/// <summary>
+/// Loads the files that a manifest names. The caller makes sure that nobody else uses the store meanwhile, that nothing
+/// expires, and that no effects are published.
 /// </summary>
-/// <param name="server">Whose log it is, and so where to.</param>
-/// <param name="directory">Where from.</param>
-/// <param name="cancellation">Ends it with an <see cref="OperationCanceledException"/>.</param>
+/// </summary>
+/// <param name="server">The server whose log it is, and whose store is filled.</param>
+/// <param name="directory">The directory to load from.</param>
+/// <param name="cancellation">Ends the load with an <see cref="OperationCanceledException"/>.</param>
 internal sealed class AofLoader(ServerFiles server, AofDirectory directory, CancellationToken cancellation)
 {
     private long _before;           // bytes of the files before this one
@@ -32,9 +38,10 @@ internal sealed class AofLoader(ServerFiles server, AofDirectory directory, Canc
 
     private ServerLog Log => server.Store.Log;
 
-    /// <summary>Loads them.</summary>
-    /// <param name="manifest">Names them.</param>
-    /// <exception cref="LoadException">They cannot be loaded. Much may have been by then.</exception>
+    /// <summary>Loads the files.</summary>
+    /// <param name="manifest">Names the files.</param>
+    /// <exception cref="LoadException">They cannot be loaded. Much of the data may have been loaded by
+    /// then.</exception>
     public AofLoadEnd Load(AofManifest manifest)
     {
         if (manifest.IsEmpty) return AofLoadEnd.NotThere;
@@ -124,17 +131,24 @@ internal sealed class AofLoader(ServerFiles server, AofDirectory directory, Canc
         if (isOldStyle) Log.Notice("Reading the remaining AOF tail...");
     }
 
-    /// <summary>The file ends within a command or a transaction: without it, all is well again, if aof-load-truncated lets us.</summary>
+    /// <summary>
+    /// The file ends within a command or a transaction. Without that remainder all is well again, if aof-load-truncated
+    /// allows cutting it off.
+    /// </summary>
     private void CutOff(AofReplay replay, long length, string name, bool isLast)
     {
         if (replay.HasCommandsBehind())
             throw new LoadException(BadFormat(name, replay.SoundUpTo, "a length there is wrong, as more commands follow"));
         if (replay.IsInTransaction) Log.Warning($"Revert incomplete MULTI/EXEC transaction in AOF file {name}");
         if (!isLast)
-            throw new LoadException(string.Create(CultureInfo.InvariantCulture, $"Fatal error: the truncated file is not the last file ({name} ends within a command that begins at byte {replay.SoundUpTo})"));
+            throw new LoadException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"Fatal error: the truncated file is not the last file ({name} ends within a command that begins at byte {replay.SoundUpTo})"));
         if (!server.Store.Options.AofLoadTruncated)
         {
-            throw new LoadException(string.Create(CultureInfo.InvariantCulture, $"Unexpected end of file reading the append only file {name} at byte {length}; the last whole command ends at {replay.SoundUpTo}. You can: ")
+            throw new LoadException(string.Create(
+                CultureInfo.InvariantCulture,
+                $"Unexpected end of file reading the append only file {name} at byte {length}; the last whole command ends at {replay.SoundUpTo}. You can: ")
                 + $"1) Make a backup of your AOF file, then use orleansredis-check-aof --fix {directory.PathOf(directory.ManifestName)}. "
                 + "2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server.");
         }

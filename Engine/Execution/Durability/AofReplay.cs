@@ -3,29 +3,29 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>How reading a file of the log ended, short of damage.</summary>
+/// <summary>How reading a file of the log ended, if it is not damaged.</summary>
 internal enum AofReplayEnd
 {
-    /// <summary>With its end.</summary>
+    /// <summary>It was read to its end.</summary>
     Whole,
 
     /// <summary>There is nothing in it.</summary>
     Empty,
 
-    /// <summary>Its last command, or transaction, is cut off.</summary>
+    /// <summary>Its last command or transaction is incomplete.</summary>
     CutOff,
 }
 
 /// <summary>
-/// Runs the commands in a file of the log. Those between MULTI and EXEC are run only once EXEC has been read. Commands are read some at a time, so that
-/// the keys that they will look up can be foreseen together (<see cref="Foresight"/>).
+/// Runs the commands in a file of the log. Commands between MULTI and EXEC run only once EXEC has been read. Commands
+/// are read a few at a time, so that the keys they will look up can be prefetched together (<see cref="Foresight"/>).
 /// </summary>
 internal sealed class AofReplay
 {
     private const int BufferLength = 1 << 20;
     private const int MostErrorsLogged = 10;
 
-    /// <summary>About so much is allocated for each byte of a log, the tables' growth included.</summary>
+    /// <summary>Roughly how many bytes are allocated for each byte of a log, including the growth of tables.</summary>
     private const int HeapBytesPerByte = 2;
 
     private readonly Store _store;
@@ -36,14 +36,14 @@ internal sealed class AofReplay
     private readonly CancellationToken _cancellation;
     private readonly Session _session = new();
     private readonly RespWriter _reply = new();
-    private readonly List<Pending> _pending = [];       // read, not run
-    private ArgumentList _arguments = new();            // of _pending; places in the buffer, from _start
+    private readonly List<Pending> _pending = [];       // read, but not run yet
+    private ArgumentList _arguments = new();            // of _pending; positions in the buffer, relative to _start
     private readonly ForeseenKey[] _keys = new ForeseenKey[Store.MostForeseen];
     private byte[] _buffer = GC.AllocateUninitializedArray<byte>(BufferLength);
     private int _start;                                 // of the first of _pending
-    private int _read;                                  // up to here it has been made out
+    private int _read;                                  // everything before this has been parsed
     private int _end;
-    private long _startOffset;                          // where in the file _start is
+    private long _startOffset;                          // position of _start in the file
     private long _inTransactionFrom = -1;
     private int _errors;
 
@@ -58,22 +58,24 @@ internal sealed class AofReplay
         _startOffset = file.Position;
     }
 
-    /// <summary>Where in the file what is sound ends: behind the last whole command outside of an unfinished transaction.</summary>
+    /// <summary>
+    /// Where in the file the sound part ends: after the last whole command outside an unfinished transaction.
+    /// </summary>
     public long SoundUpTo { get; private set; }
 
-    /// <summary>About how many bytes of the file have been read; for other threads to ask.</summary>
+    /// <summary>Roughly how many bytes of the file have been read; for other threads to ask.</summary>
     public long Progress { get; private set; }
 
     /// <summary>How many commands were run.</summary>
     public long Commands { get; private set; }
 
-    /// <summary>Whether what is cut off is a transaction.</summary>
+    /// <summary>Whether the incomplete part is a transaction.</summary>
     public bool IsInTransaction => _inTransactionFrom >= 0;
 
     private long ReadOffset => _startOffset + _read - _start;
 
-    /// <summary>Runs all of it, from the stream's position on.</summary>
-    /// <exception cref="AofDamageException">Something in it is not a command.</exception>
+    /// <summary>Runs the whole file, from the stream's position on.</summary>
+    /// <exception cref="AofDamageException">Part of the file is not a command.</exception>
     public AofReplayEnd Run()
     {
         SoundUpTo = _startOffset;
@@ -107,8 +109,8 @@ internal sealed class AofReplay
     }
 
     /// <summary>
-    /// Whether something that looks like sound commands comes after the place where the file seems to be cut off: then it is not a torn end, but
-    /// a wrong length somewhere, and cutting there would throw away what is behind it.
+    /// Whether what looks like sound commands comes after the place where the file seems to be cut off. If so, it is
+    /// not a torn end but a wrong length somewhere, and cutting there would throw away everything after it.
     /// </summary>
     public bool HasCommandsBehind()
     {
@@ -132,10 +134,12 @@ internal sealed class AofReplay
     {
         var request = new Request(_buffer.AsSpan(_start), _arguments.Slice(first, _arguments.Count - first), []);
         long offset = ReadOffset;
-        if (_commands.Resolve(request) is not { Method: not null } command || command.Is(CommandFlags.NeedsConnection) || !command.AcceptsCount(request.Count))
+        if (_commands.Resolve(request) is not { Method: not null } command
+            || command.Is(CommandFlags.NeedsConnection) || !command.AcceptsCount(request.Count))
         {
             if (IsLibrary(request)) _functions.Add(request[request.Count - 1].ToArray());
-            else if (!request[0].Is("PING"u8)) throw Unknown(request); // a PING marks a place in the stream and does nothing
+            // A PING marks a place in the stream and does nothing.
+            else if (!request[0].Is("PING"u8)) throw Unknown(request);
             _arguments.Count = first;
             _read += length;
             return;
@@ -159,7 +163,7 @@ internal sealed class AofReplay
         if (_pending.Count == Store.MostForeseen) RunPending();
     }
 
-    /// <summary>Runs what has been read, and forgets it.</summary>
+    /// <summary>Runs the commands that have been read, and forgets them.</summary>
     private void RunPending()
     {
         if (_pending.Count > 0)
@@ -168,7 +172,8 @@ internal sealed class AofReplay
             try
             {
                 var call = new CommandContext(_store, _session, _reply) { NowMs = _store.Clock.NowMs, MayBlock = false };
-                for (int from = 0; from < _pending.Count; from += Store.MostForeseen) RunSome(ref call, from, Math.Min(Store.MostForeseen, _pending.Count - from), ref stripe);
+                for (int from = 0; from < _pending.Count; from += Store.MostForeseen)
+                    RunSome(ref call, from, Math.Min(Store.MostForeseen, _pending.Count - from), ref stripe);
             }
             finally
             {
@@ -207,7 +212,7 @@ internal sealed class AofReplay
         }
     }
 
-    /// <summary>Runs a command that would run alone, or take long, or finds a gate taken.</summary>
+    /// <summary>Runs a command that must run alone, takes long, or found a gate taken.</summary>
     private void RunAlone(ref CommandContext call, Attempt attempt, Pending pending, ref int stripe)
     {
         if (attempt.Outcome != Outcome.SlotNotHere)
@@ -228,7 +233,9 @@ internal sealed class AofReplay
             throw new AofDamageException(_name, pending.Offset, $"it is for a key of slot {attempt.Slot}, which is not on this silo");
     }
 
-    /// <summary>Only what succeeded was logged, so a command that fails now finds other data than it did then.</summary>
+    /// <summary>
+    /// Only commands that succeeded were logged, so a command that fails now finds different data than it did then.
+    /// </summary>
     private void Refused(Pending pending)
     {
         string error = Encoding.UTF8.GetString(_reply.Written[1..^2]);
@@ -238,7 +245,9 @@ internal sealed class AofReplay
             $"The command '{pending.Command.Name}' at byte {pending.Offset} of the append only file {_name} could not be applied: {error}"));
     }
 
-    /// <summary>FUNCTION LOAD [REPLACE] code, which a rewritten log may begin with. Libraries cannot be run yet, but are kept.</summary>
+    /// <summary>
+    /// FUNCTION LOAD [REPLACE] code, which may begin a rewritten log. Libraries cannot run yet, but are kept.
+    /// </summary>
     private static bool IsLibrary(in Request request) => request.Count is 3 or 4 && request[0].Is("FUNCTION"u8) && request[1].Is("LOAD"u8);
 
     private Exception Unknown(in Request request)
@@ -246,10 +255,14 @@ internal sealed class AofReplay
         long offset = ReadOffset;
         string name = Encoding.UTF8.GetString(request[0][..Math.Min(request[0].Length, 128)]);
         RunPending();
-        return new LoadException(string.Create(CultureInfo.InvariantCulture, $"Unknown command '{name}' reading the append only file {_name} at byte {offset}"));
+        return new LoadException(string.Create(
+            CultureInfo.InvariantCulture, $"Unknown command '{name}' reading the append only file {_name} at byte {offset}"));
     }
 
-    /// <summary>Reads on, so that at least <paramref name="least"/> bytes of what has not been made out are there, or all that there are. False at the file's end.</summary>
+    /// <summary>
+    /// Reads on, until at least <paramref name="least"/> unparsed bytes are there, or as many as the file has. False at
+    /// the file's end.
+    /// </summary>
     private bool Fill(long least)
     {
         if (!IsInTransaction) RunPending();
@@ -261,7 +274,7 @@ internal sealed class AofReplay
             _start = 0;
         }
         long needed = _read + least, left = _file.Length - _file.Position;
-        // A wrong length must not cost memory that the file cannot fill.
+        // A wrong length must not cost more memory than the file can fill.
         bool isThere = _end + left >= needed;
         if (isThere && needed > _buffer.Length) Array.Resize(ref _buffer, (int)Math.Min(Array.MaxLength, Math.Max(needed, _buffer.Length * 2L)));
         int count = _end == _buffer.Length ? 0 : _file.Read(_buffer.AsSpan(_end));
@@ -274,9 +287,9 @@ internal sealed class AofReplay
     private readonly record struct Pending(CommandInfo Command, int First, int Count, long Offset);
 }
 
-/// <summary>A file of the log holds what no log holds. The message is what is to be logged.</summary>
-/// <param name="file">Which file.</param>
-/// <param name="offset">Where in it.</param>
+/// <summary>A file of the log contains something that no log contains. The message is what to log.</summary>
+/// <param name="file">The file.</param>
+/// <param name="offset">The position in it.</param>
 /// <param name="reason">What is wrong.</param>
 internal sealed class AofDamageException(string file, long offset, string reason) : Exception(reason)
 {

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Rewriting: a snapshot of everything becomes a new base, and what is written from its instant on a new increment; then the files before are history. See
-/// <see cref="AofDirectory"/> for what a crash leaves at each step.
+/// Rewriting. A snapshot of everything becomes a new base, and everything written after its instant goes to a new
+/// increment; then the earlier files are history. See <see cref="AofDirectory"/> for what a crash leaves at each step.
 /// </summary>
 public sealed partial class AppendLog
 {
@@ -30,26 +30,26 @@ public sealed partial class AppendLog
     /// <summary>aof_last_bgrewrite_status</summary>
     public bool LastRewriteSucceeded { get; private set; } = true;
 
-    /// <summary>aof_last_rewrite_time_sec; -1 if there was none.</summary>
+    /// <summary>aof_last_rewrite_time_sec; -1 if there was no rewrite.</summary>
     public long LastRewriteSeconds { get; private set; } = -1;
 
-    /// <summary>aof_current_rewrite_time_sec; -1 if there is none.</summary>
+    /// <summary>aof_current_rewrite_time_sec; -1 if no rewrite is in progress.</summary>
     public long CurrentRewriteSeconds => _rewrite is { } rewrite ? (_store.Clock.NowMs - rewrite.StartedAtMs) / 1000 : -1;
 
-    /// <summary>aof_last_cow_size: the most memory that the last rewrite has held.</summary>
+    /// <summary>aof_last_cow_size: the most memory that the last rewrite held.</summary>
     public long LastRewriteHeldBytes { get; private set; }
 
-    /// <summary>Completes when no rewrite is under way.</summary>
+    /// <summary>Completes when no rewrite is in progress.</summary>
     internal Task RewriteEnded => _rewrite?.Ended ?? Task.CompletedTask;
 
-    /// <summary>Has the log rewritten as soon as that is possible.</summary>
+    /// <summary>Has the log rewritten as soon as possible.</summary>
     internal void ScheduleRewrite()
     {
-        ConsecutiveFailures = 0; // somebody wants it now
+        ConsecutiveFailures = 0; // it has been asked for now
         _isScheduled = true;
     }
 
-    /// <summary>Begins a rewrite; false if that failed, and the log says why.</summary>
+    /// <summary>Begins a rewrite; false if that failed, in which case the server log says why.</summary>
     internal async Task<bool> RewriteAsync()
     {
         await _changing.WaitAsync().ConfigureAwait(false);
@@ -63,12 +63,12 @@ public sealed partial class AppendLog
         }
     }
 
-    /// <summary>Begins a rewrite, with <see cref="_changing"/> held. It has begun when this returns.</summary>
+    /// <summary>Begins a rewrite, with <see cref="_changing"/> held. The rewrite has begun when this returns.</summary>
     private async Task<bool> TryBeginRewriteAsync()
     {
         if (!_files.SnapshotTurn.TryTake(SnapshotPurpose.AofRewrite))
         {
-            _isScheduled = true; // somebody else was quicker
+            _isScheduled = true; // another snapshot came first
             return true;
         }
         var rewrite = new Rewrite(_state, _store.Options.AofUseRdbPreamble, _store.Clock.NowMs);
@@ -96,7 +96,7 @@ public sealed partial class AppendLog
         await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
         try
         {
-            // The instant: what is changed up to here is in the snapshot, and what is changed from here on is in the next file.
+            // The instant: changes up to here are in the snapshot, and changes from here on are in the next file.
             rewrite.Snapshot = Snapshot.Begin(_store.SiloGate, _store.Slots, _log, rewrite.Target, () => _store.Options.RdbKeySaveDelay, beginsPart: true);
             if (_state == AppendLogState.On) _writer.Limit(rewrite.Snapshot.Position);
             if (_state == AppendLogState.WaitsForRewrite) _writer.Open(rewrite.NextFile!);
@@ -123,7 +123,7 @@ public sealed partial class AppendLog
         return true;
     }
 
-    /// <summary>The rewrite's own thread.</summary>
+    /// <summary>The body of the rewrite's own thread.</summary>
     private void Run(Rewrite rewrite)
     {
         string? failure = null;
@@ -136,7 +136,7 @@ public sealed partial class AppendLog
         }
         try
         {
-            rewrite.Snapshot!.Run(); // even if it is over: its marks must go
+            rewrite.Snapshot!.Run(); // even if aborted: its marks must be removed
             rewrite.Target!.Finish();
             _store.Log.Notice($"Successfully created the temporary AOF base file {_directory.TemporaryBaseName}");
         }
@@ -157,7 +157,10 @@ public sealed partial class AppendLog
         }
     }
 
-    /// <summary>Takes <see cref="_changing"/>; false if that is held by whoever has aborted the rewrite, and who waits for its end.</summary>
+    /// <summary>
+    /// Takes <see cref="_changing"/>; false if the thread that aborted the rewrite holds it, and waits for the rewrite
+    /// to end.
+    /// </summary>
     private bool HoldChanging(Rewrite rewrite)
     {
         while (!rewrite.IsAborted)
@@ -167,7 +170,9 @@ public sealed partial class AppendLog
         return false;
     }
 
-    /// <summary>Ends the increment before the instant, and goes on in the next one. Returns why that failed, or null.</summary>
+    /// <summary>
+    /// Ends the increment before the instant, and continues in the next one. Returns why that failed, or null.
+    /// </summary>
     private string? SwitchFile(Rewrite rewrite)
     {
         try
@@ -180,13 +185,16 @@ public sealed partial class AppendLog
         catch (IOException exception)
         {
             rewrite.NextFile!.Dispose();
-            // If it is not certain that no manifest names it, it stays, empty as it is.
+            // Unless it is certain that no manifest names it, the file stays, empty as it is.
             if (TrySaveAgain()) _directory.Delete(rewrite.NextManifest!.Increments[^1].Name);
             return exception.Message;
         }
     }
 
-    /// <summary>The rewrite is over one way or another; <see cref="_changing"/> is held, by this thread or by who has aborted it.</summary>
+    /// <summary>
+    /// The rewrite has ended, one way or another; <see cref="_changing"/> is held, by this thread or by the one that
+    /// aborted it.
+    /// </summary>
     private void End(Rewrite rewrite, string? failure)
     {
         if (rewrite.IsAborted) failure = "";
@@ -219,7 +227,7 @@ public sealed partial class AppendLog
         _store.Log.Notice("Background AOF rewrite finished successfully");
     }
 
-    /// <summary>Makes the files count that the rewrite has made. Returns why that failed, or null.</summary>
+    /// <summary>Puts the files that the rewrite has made into effect. Returns why that failed, or null.</summary>
     private string? Install(Rewrite rewrite)
     {
         ServerLog log = _store.Log;
@@ -257,7 +265,9 @@ public sealed partial class AppendLog
         return null;
     }
 
-    /// <summary>Makes certain that the manifest in force is the one on the disk, after another could not be saved.</summary>
+    /// <summary>
+    /// Makes certain that the manifest in force is the one on disk, after a new one could not be saved.
+    /// </summary>
     private bool TrySaveAgain()
     {
         try
@@ -272,7 +282,10 @@ public sealed partial class AppendLog
         }
     }
 
-    /// <summary>The rewrite that was to switch the log on has failed: what was logged meanwhile is of no use. Another rewrite will be tried.</summary>
+    /// <summary>
+    /// The rewrite that was to switch the log on has failed, so everything logged meanwhile is useless. Another rewrite
+    /// will be tried.
+    /// </summary>
     private void DropTemporaryIncrement()
     {
         if (_state != AppendLogState.WaitsForRewrite) return;
@@ -282,14 +295,17 @@ public sealed partial class AppendLog
         _isScheduled = true;
     }
 
-    /// <summary>Gives up the rewrite that runs, if one does, with <see cref="_changing"/> held.</summary>
+    /// <summary>Abandons the rewrite in progress, if there is one, with <see cref="_changing"/> held.</summary>
     private async Task AbortRewriteAsync()
     {
         if (_rewrite is { } rewrite) rewrite.IsAborted = true;
         await FailRewriteAsync().ConfigureAwait(false);
     }
 
-    /// <summary>Has the rewrite that runs, if one does, fail, as if its disk had; for tests. Completes when it has.</summary>
+    /// <summary>
+    /// Makes the rewrite in progress fail, if there is one, as if its disk had failed; for tests. Completes when it has
+    /// ended.
+    /// </summary>
     public Task FailRewriteAsync()
     {
         if (_rewrite is not { Snapshot: { } snapshot } rewrite) return Task.CompletedTask;
@@ -316,7 +332,9 @@ public sealed partial class AppendLog
         if (due && RewriteAsync() is { IsCompletedSuccessfully: false } beginning) beginning.GetAwaiter().GetResult();
     }
 
-    /// <summary>After three failures in a row the next attempts are made after 1, 2, 4 … minutes, up to an hour.</summary>
+    /// <summary>
+    /// After three failures in a row, further attempts follow after 1, 2, 4 … minutes, up to an hour.
+    /// </summary>
     private bool IsLimited()
     {
         const int Failures = 3;
@@ -346,7 +364,7 @@ public sealed partial class AppendLog
         return isRdb ? _files.CreateRdb(path, isAofBase: true) : _files.CreateCommands(path);
     }
 
-    /// <summary>Writes a base at the server's start, when nobody else is there.</summary>
+    /// <summary>Writes a base when the server starts and nobody else is there.</summary>
     private void WriteBaseNow(bool isRdb)
     {
         _store.SiloGate.EnterExclusiveAsync().AsTask().GetAwaiter().GetResult();
@@ -366,7 +384,7 @@ public sealed partial class AppendLog
         }
     }
 
-    /// <summary>A rewrite under way.</summary>
+    /// <summary>A rewrite in progress.</summary>
     /// <param name="state">The log's state when it began.</param>
     /// <param name="isRdb">Whether the base is in the RDB format.</param>
     /// <param name="startedAtMs">When it began.</param>
@@ -383,7 +401,7 @@ public sealed partial class AppendLog
         /// <summary>With the log on: the manifest with the increment that begins at the instant.</summary>
         public AofManifest? NextManifest { get; set; }
 
-        /// <summary>The file for what is written from the instant on.</summary>
+        /// <summary>The file for everything written from the instant on.</summary>
         public ILogFile? NextFile { get; set; }
 
         public ISnapshotFile? Target { get; set; }

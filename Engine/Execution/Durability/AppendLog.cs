@@ -5,15 +5,19 @@ public enum AppendLogState
 {
     Off,
 
-    /// <summary>CONFIG SET appendonly yes: writes go to a temporary file until a rewrite has given the log a base.</summary>
+    /// <summary>
+    /// CONFIG SET appendonly yes: writes go to a temporary file until a rewrite has given the log a base.
+    /// </summary>
     WaitsForRewrite,
 
     On,
 }
 
 /// <summary>
-/// The append-only log of this silo, in Redis's own form: every effect as a RESP command, in the files that <see cref="AofDirectory"/> describes. <see cref="LogWriter"/> reads
-/// them from the <see cref="ReplicationLog"/>, brings them to the disk, and says when replies may leave. This class switches it on and off, and has it rewritten.
+/// The append-only log of this silo, in Redis's own form: every effect as a RESP command, in the files that
+/// <see cref="AofDirectory"/> describes. <see cref="LogWriter"/> reads the effects from the
+/// <see cref="ReplicationLog"/>, brings them to disk, and says when replies may leave. This class switches the log on
+/// and off, and has it rewritten.
 /// </summary>
 public sealed partial class AppendLog : ICommittingLog, IDisposable
 {
@@ -25,7 +29,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     private readonly SemaphoreSlim _changing = new(1, 1); // guards the manifest and the state
     private AofManifest _manifest = AofManifest.Empty;
     private volatile AppendLogState _state;
-    private long _otherFilesLength;                       // of all files named but the one that is being written
+    private long _otherFilesLength;                       // length of all named files except the one being written
     private long _lengthAtRewrite;
     private ITimer? _timer;
     private int _ticking;
@@ -44,7 +48,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
         store.StatisticsReset += () => _writer.DelayedSyncs = 0;
     }
 
-    /// <summary>Opens the files that are written; emptied if that is said.</summary>
+    /// <summary>Opens a file for writing; emptied first if the second argument is true.</summary>
     internal Func<string, bool, ILogFile> OpenFile { get; set; } = LogFile.Open;
 
     /// <summary>Whether writes are logged.</summary>
@@ -71,13 +75,13 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     /// <summary>aof_current_size</summary>
     public long Length => _otherFilesLength + _writer.FileLength;
 
-    /// <summary>aof_base_size: how long it was after the last rewrite, or at the start.</summary>
+    /// <summary>aof_base_size: the log's length after the last rewrite, or at startup.</summary>
     public long LengthAtRewrite => _lengthAtRewrite;
 
-    /// <summary>aof_buffer_length: how much is not written yet.</summary>
+    /// <summary>aof_buffer_length: how many bytes are not written yet.</summary>
     public long UnwrittenLength => _state == AppendLogState.Off ? 0 : _writer.PendingBytes;
 
-    /// <summary>mem_aof_buffer: how much memory is taken by what is not on the disk yet.</summary>
+    /// <summary>mem_aof_buffer: how much memory is taken by bytes that are not on disk yet.</summary>
     public long BufferBytes => _state == AppendLogState.Off ? 0 : _writer.HeldBytes;
 
     /// <summary>aof_pending_bio_fsync</summary>
@@ -109,10 +113,10 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     public void BeforeReply() => _writer.BeforeReply();
 
     /// <summary>
-    /// Loads the data from the log, at the server's start with appendonly yes; before that, takes over a log of one file if there is one. The caller keeps everybody else out
-    /// of the store, and effects from being published.
+    /// Loads the data from the log, when the server starts with appendonly yes. Before that, it takes over a log in a
+    /// single file, if there is one. The caller keeps everyone else out of the store, and effects from being published.
     /// </summary>
-    /// <exception cref="LoadException">It cannot be loaded.</exception>
+    /// <exception cref="LoadException">The log cannot be loaded.</exception>
     public AofLoadEnd Load(CancellationToken cancellation)
     {
         _manifest = ReadManifest();
@@ -138,8 +142,8 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     }
 
     /// <summary>
-    /// Begins to log, if appendonly says so, once the data is loaded: into the last increment, or a new log that begins with a base of what there is. Nobody else is in
-    /// the store yet.
+    /// Begins to log, if appendonly says so, once the data is loaded: into the last increment, or into a new log that
+    /// begins with a base of the present data. Nobody else is in the store yet.
     /// </summary>
     /// <exception cref="LoadException">That is not possible.</exception>
     public void Open()
@@ -160,11 +164,12 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
         DeleteHistory();
     }
 
-    /// <summary>Begins to look after what comes with time: fsync once a second, rewrites, recovery from errors.</summary>
+    /// <summary>Starts the periodic work: fsync once a second, rewrites, recovery from errors.</summary>
     public void Start() => _timer ??= _store.Clock.Time.CreateTimer(_ => Tick(), null, TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(100));
 
     /// <summary>
-    /// The server is to end: gives up a rewrite. False if it must not end, unless by force, as the log has no base yet and the data would be lost. No gate is held by the caller.
+    /// The server is about to stop: abandons a rewrite. False if it must not stop, unless forced to, because the log
+    /// has no base yet and the data would be lost. The caller holds no gate.
     /// </summary>
     public async Task<bool> PrepareToEndAsync(bool force)
     {
@@ -181,7 +186,9 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
         return true;
     }
 
-    /// <summary>Ends logging: writes and syncs the rest, and looks after nothing any more. No gate is held by the caller.</summary>
+    /// <summary>
+    /// Ends logging: writes and syncs the rest, and stops the periodic work. The caller holds no gate.
+    /// </summary>
     public async Task CloseAsync()
     {
         _timer?.Dispose();
@@ -197,7 +204,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
         }
     }
 
-    /// <summary>Writes and syncs everything that has been appended so far; true if there was nothing to do, or it was done.</summary>
+    /// <summary>Writes and syncs everything appended so far; false if that failed.</summary>
     public bool Flush() => _state == AppendLogState.Off || _writer.Flush();
 
     public void Dispose()
@@ -272,7 +279,9 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
         }
     }
 
-    /// <summary>With the log off, a manifest that makes no sense does not matter before it is switched on.</summary>
+    /// <summary>
+    /// With the log off, a manifest that makes no sense does not matter until the log is switched on.
+    /// </summary>
     private AofManifest ReadManifestIfSound()
     {
         try
@@ -326,9 +335,10 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     {
         if (_store.Options.AppendOnly == (_state != AppendLogState.Off)) return null;
         if ((_store.Restrictions & Restrictions.Loading) != 0) return "the data is being loaded";
-        // CONFIG SET is still inside its gates, and must get out of them first.
+        // CONFIG SET is still inside its gates, and must leave them first.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        if (_store.Options.AppendOnly && _store.Durability is { } other && other != this) return "every change is logged in the store that orleans-storage names";
+        if (_store.Options.AppendOnly && _store.Durability is { } other && other != this)
+            return "every change is logged in the store that orleans-storage names";
         await _changing.WaitAsync().ConfigureAwait(false);
         try
         {
@@ -361,21 +371,24 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
         if (_files.SnapshotTurn.Current == SnapshotPurpose.Dump)
         {
             _isScheduled = true;
-            _store.Log.Warning("AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible.");
+            _store.Log.Warning(
+                "AOF was enabled but there is already another background operation. An AOF background was scheduled to start when possible.");
             return null;
         }
         if (IsRewriting)
         {
-            _store.Log.Warning("AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting a rewrite now.");
+            _store.Log.Warning(
+                "AOF was enabled but there is already an AOF rewriting in background. Stopping background AOF and starting a rewrite now.");
             await AbortRewriteAsync().ConfigureAwait(false);
         }
         if (await TryBeginRewriteAsync().ConfigureAwait(false)) return null;
         SetState(AppendLogState.Off);
-        _store.Log.Warning("Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above logs for more info about the error.");
+        _store.Log.Warning(
+            "Redis needs to enable the AOF but can't trigger a background AOF rewrite operation. Check the above logs for more info about the error.");
         return "Unable to turn on AOF. Check server logs.";
     }
 
-    /// <summary>What is to be done every 100 ms.</summary>
+    /// <summary>The periodic work, every 100 ms.</summary>
     internal void Tick()
     {
         if (Interlocked.Exchange(ref _ticking, 1) != 0) return;
@@ -389,7 +402,8 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
         }
         catch (Exception failure)
         {
-            // Nothing here throws in ordinary trouble with disks; a timer must not end the process for the rest.
+            // Ordinary trouble with disks makes nothing here throw. Any other error must not end the process from a
+            // timer.
             _store.Log.Warning($"Looking after the AOF failed: {failure}");
         }
         finally

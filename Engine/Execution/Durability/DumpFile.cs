@@ -1,12 +1,12 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>What came of asking for a snapshot in dump.rdb.</summary>
+/// <summary>The result of asking for a snapshot in dump.rdb.</summary>
 public enum SaveStart
 {
     /// <summary>It has begun, or is done.</summary>
     Started,
 
-    /// <summary>One is being made already.</summary>
+    /// <summary>A snapshot is already being made.</summary>
     AlreadyRunning,
 
     /// <summary>The append log is being rewritten.</summary>
@@ -17,13 +17,13 @@ public enum SaveStart
 }
 
 /// <summary>
-/// dump.rdb: when it is written and what became of it, in redis-server's terms. SAVE, BGSAVE, save points and the end of the process write it, each to a
-/// temporary file that takes its name when it is complete, so that it is always the old or the new one. A snapshot never takes the
-/// place of one that began after it.
+/// dump.rdb: when it is written, and with what result, in redis-server's terms. SAVE, BGSAVE, save points and the end
+/// of the process write it. Each writes a temporary file that takes the final name once it is complete, so the file is
+/// always the old one or the new one, never a mixture. A snapshot never replaces one that began after it.
 /// </summary>
 public sealed class DumpFile : IDisposable
 {
-    /// <summary>After a failure, save points wait so long.</summary>
+    /// <summary>How many seconds save points wait after a failure.</summary>
     private const int RetrySeconds = 5;
 
     private readonly ServerFiles _files;
@@ -53,49 +53,52 @@ public sealed class DumpFile : IDisposable
         });
     }
 
-    /// <summary>Where it is.</summary>
+    /// <summary>The file's path.</summary>
     public string FilePath => Path.Combine(_store.Options.Dir, _store.Options.DbFileName);
 
-    /// <summary>Whether a snapshot is being written that others can see: one in the background, or that of a client who waits for it.</summary>
+    /// <summary>
+    /// Whether a snapshot is being written that others can see: one in the background, or one that a client waits for.
+    /// </summary>
     public bool IsSaving => Volatile.Read(ref _running) is not null;
 
-    /// <summary>When it was last written, or else when the process began: LASTSAVE.</summary>
+    /// <summary>When the file was last written, or else when the process started: LASTSAVE.</summary>
     public long LastSaveSeconds { get; private set; }
 
     /// <summary>Changes since then.</summary>
     public long Changes => Math.Max(0, _store.Slots.CountChanges() - Volatile.Read(ref _savedChanges));
 
-    /// <summary>Whether the last attempt in the background failed.</summary>
+    /// <summary>Whether the last background attempt failed.</summary>
     public bool LastFailed => Volatile.Read(ref _failed);
 
-    /// <summary>How many seconds the last one in the background took; -1 if there was none.</summary>
+    /// <summary>How many seconds the last background snapshot took; -1 if there was none.</summary>
     public long LastTookSeconds { get; private set; } = -1;
 
-    /// <summary>How long the one that runs has been running; -1 if none does.</summary>
+    /// <summary>How many seconds the current snapshot has been running; -1 if there is none.</summary>
     public long CurrentTookSeconds => Volatile.Read(ref _running) is { } run ? NowSeconds - run.StartedSeconds : -1;
 
-    /// <summary>How many were begun.</summary>
+    /// <summary>How many snapshots were begun.</summary>
     public long Saves { get; private set; }
 
-    /// <summary><see cref="Snapshot.CopiedBytes"/> of the last one in the background.</summary>
+    /// <summary><see cref="Snapshot.CopiedBytes"/> of the last background snapshot.</summary>
     public long LastCopiedBytes { get; private set; }
 
     private long NowSeconds => _store.Clock.NowMs / 1000;
 
-    /// <summary>Looks after save points and scheduled snapshots from now on.</summary>
+    /// <summary>Starts serving save points and scheduled snapshots.</summary>
     public void Start()
     {
         TimeSpan period = TimeSpan.FromMilliseconds(100);
         _timer = _store.Clock.Time.CreateTimer(_ => Tick(), null, period, period);
     }
 
-    /// <summary>Stops looking after them. A snapshot that is being made goes on.</summary>
+    /// <summary>Stops serving them. A snapshot in progress goes on.</summary>
     public void Dispose() => _timer?.Dispose();
 
-    /// <summary>BGSAVE: fixes the instant and writes in the background. No gate is held by the caller.</summary>
+    /// <summary>BGSAVE: fixes the instant and writes in the background. The caller holds no gate.</summary>
     public async Task<SaveStart> BeginAsync()
     {
-        if (!_files.SnapshotTurn.TryTake(SnapshotPurpose.Dump)) return _files.SnapshotTurn.Current == SnapshotPurpose.AofRewrite ? SaveStart.OtherRunning : SaveStart.AlreadyRunning;
+        if (!_files.SnapshotTurn.TryTake(SnapshotPurpose.Dump))
+            return _files.SnapshotTurn.Current == SnapshotPurpose.AofRewrite ? SaveStart.OtherRunning : SaveStart.AlreadyRunning;
         Run? run = await BeginRunAsync(inBackground: true).ConfigureAwait(false);
         if (run is null)
         {
@@ -107,7 +110,10 @@ public sealed class DumpFile : IDisposable
         return SaveStart.Started;
     }
 
-    /// <summary>SAVE: the same, but completes when the file is there. Others go on meanwhile. No gate is held by the caller.</summary>
+    /// <summary>
+    /// SAVE: the same, but completes once the file is there. Other clients' commands run meanwhile. The caller holds no
+    /// gate.
+    /// </summary>
     public async Task<SaveStart> SaveAsync()
     {
         Run? run = await BeginRunAsync(inBackground: false).ConfigureAwait(false);
@@ -116,7 +122,10 @@ public sealed class DumpFile : IDisposable
         return await run.Completed.Task.ConfigureAwait(false) ? SaveStart.Started : SaveStart.Failed;
     }
 
-    /// <summary>Writes it here and now; true if that succeeded. The caller holds the silo gate exclusively, and nobody else runs meanwhile.</summary>
+    /// <summary>
+    /// Writes the file here and now; true if that succeeded. The caller holds the silo gate exclusively, so nothing
+    /// else runs meanwhile.
+    /// </summary>
     /// <param name="logDigest">Whether to log the file's SHA-256, which takes some time.</param>
     public bool SaveExclusively(bool logDigest = false)
     {
@@ -131,16 +140,24 @@ public sealed class DumpFile : IDisposable
         return saved;
     }
 
-    /// <summary>A BGSAVE as soon as possible: after the rewrite that is going on, or after the transaction that asks.</summary>
+    /// <summary>
+    /// Requests a BGSAVE as soon as possible: after the rewrite in progress, or after the transaction that asks for it.
+    /// </summary>
     public void Schedule()
     {
         lock (_changing) _scheduled = true;
     }
 
-    /// <summary>Ends the snapshot that is being made, if there is one; it leaves nothing behind. Completes when it has ended; whoever awaits that must hold no gate.</summary>
+    /// <summary>
+    /// Ends the snapshot in progress, if there is one; it leaves nothing behind. Completes when the snapshot has ended;
+    /// a caller that awaits this must hold no gate.
+    /// </summary>
     public Task AbortAsync() => BreakOffAsync(isWanted: true);
 
-    /// <summary>Has the snapshot that is being made, if there is one, fail, as if its disk had; for tests. Completes when it has.</summary>
+    /// <summary>
+    /// Makes the snapshot in progress fail, if there is one, as if its disk had failed; for tests. Completes when it
+    /// has ended.
+    /// </summary>
     public Task FailAsync() => BreakOffAsync(isWanted: false);
 
     private Task BreakOffAsync(bool isWanted)
@@ -154,7 +171,9 @@ public sealed class DumpFile : IDisposable
         }
     }
 
-    /// <summary>Deletes temporary files at once; for a process that is about to end without waiting for anything.</summary>
+    /// <summary>
+    /// Deletes temporary files at once; for a process that is about to end without waiting for anything.
+    /// </summary>
     public void DeleteTemporaryFiles()
     {
         Volatile.Read(ref _running)?.Target.Delete();
@@ -162,9 +181,11 @@ public sealed class DumpFile : IDisposable
     }
 
     /// <summary>
-    /// Loads it; false if there is none, which is an empty data set. <see cref="Restrictions.Loading"/> is in force.
+    /// Loads the file; false if there is none, which means an empty data set. <see cref="Restrictions.Loading"/> is in
+    /// force.
     /// </summary>
-    /// <exception cref="LoadException">It cannot be read, or is damaged. Part of it may have been loaded.</exception>
+    /// <exception cref="LoadException">It cannot be read, or is damaged. Part of it may have been loaded by
+    /// then.</exception>
     internal bool Load(bool replacesKeys, CancellationToken cancellation)
     {
         string path = FilePath;
@@ -186,7 +207,8 @@ public sealed class DumpFile : IDisposable
             _store.Log.Warning(failure.Message);
             _store.Log.Warning(failure.Report);
             throw new LoadException(
-                $"Fatal error loading the DB: {path} cannot be loaded beyond byte {failure.Offset}: {failure.Reason}. Look at it with 'orleansredis-check-rdb {path}', and put a good copy in its place, or move it away to start without data. Exiting.", failure);
+                $"Fatal error loading the DB: {path} cannot be loaded beyond byte {failure.Offset}: {failure.Reason}. Look at it with 'orleansredis-check-rdb {path}', and put a good copy in its place, or move it away to start without data. Exiting.",
+                failure);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
@@ -203,7 +225,7 @@ public sealed class DumpFile : IDisposable
         return true;
     }
 
-    /// <summary>Deletes what processes that were killed have left of unfinished snapshots.</summary>
+    /// <summary>Deletes the unfinished snapshots of processes that were killed.</summary>
     internal void DeleteLeftovers()
     {
         foreach (string path in Directory.EnumerateFiles(_store.Options.Dir, "temp-*.rdb"))
@@ -224,7 +246,8 @@ public sealed class DumpFile : IDisposable
 
     private static bool IsAlive(int processId)
     {
-        if (processId == Environment.ProcessId) return false; // in a container a former life had the same number
+        // In a container, the previous process may have had the same id.
+        if (processId == Environment.ProcessId) return false;
         try
         {
             using var process = System.Diagnostics.Process.GetProcessById(processId);
@@ -236,7 +259,10 @@ public sealed class DumpFile : IDisposable
         }
     }
 
-    /// <summary>FLUSHALL has been run: what is being saved is not wanted any more, and with save points the empty data set is saved. The silo gate is held exclusively.</summary>
+    /// <summary>
+    /// After FLUSHALL: a snapshot in progress is no longer wanted, and with save points the empty data set is saved.
+    /// The caller holds the silo gate exclusively.
+    /// </summary>
     internal void FlushedAll()
     {
         if ((_store.Restrictions & Restrictions.Loading) != 0) return;
@@ -251,7 +277,9 @@ public sealed class DumpFile : IDisposable
 
     private async Task<Run?> BeginRunAsync(bool inBackground)
     {
-        long changes = _store.Slots.CountChanges(); // not at the instant, for which everyone waits: then some that are saved count as not saved
+        // Counted before the instant, because every command waits during that. So a few changes that are saved count as
+        // unsaved.
+        long changes = _store.Slots.CountChanges();
         await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
         try
         {
@@ -314,7 +342,8 @@ public sealed class DumpFile : IDisposable
             catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
             {
                 throw new IOException(
-                    $"Error moving temp DB file {Path.GetFileName(run.Target.Path)} on the final destination {Path.GetFileName(run.FinalPath)} (in server root dir {Path.GetDirectoryName(run.FinalPath)}): {AtomicFile.Reason(failure)}", failure);
+                    $"Error moving temp DB file {Path.GetFileName(run.Target.Path)} on the final destination {Path.GetFileName(run.FinalPath)} (in server root dir {Path.GetDirectoryName(run.FinalPath)}): {AtomicFile.Reason(failure)}",
+                    failure);
             }
             _publishedRun = run.Number;
             run.IsPublished = true;
@@ -336,7 +365,7 @@ public sealed class DumpFile : IDisposable
                 LastTookSeconds = NowSeconds - run.StartedSeconds;
                 LastCopiedBytes = run.Snapshot.CopiedBytes;
             }
-            // As in Redis, SAVE can mend the status but not spoil it.
+            // As in Redis, SAVE can repair the status but not spoil it.
             if (saved) _failed = false;
             else if (run.InBackground && !run.IsAborted) _failed = true;
             UpdateRestriction();
@@ -373,7 +402,7 @@ public sealed class DumpFile : IDisposable
         else _store.Lift(Restrictions.SnapshotFails);
     }
 
-    /// <summary>Ten times a second: a snapshot that is scheduled, or that a save point asks for.</summary>
+    /// <summary>Ten times a second: begins a snapshot that is scheduled, or that a save point calls for.</summary>
     private void Tick()
     {
         if (IsSaving || _files.SnapshotTurn.Current != SnapshotPurpose.None || (_store.Restrictions & Restrictions.Loading) != 0) return;
@@ -410,13 +439,13 @@ public sealed class DumpFile : IDisposable
         foreach (SavePoint point in _store.Options.Save.All)
         {
             if (now - LastSaveSeconds <= point.Seconds) continue;
-            if (changes < 0) changes = Changes; // a look at every slot
+            if (changes < 0) changes = Changes; // looks at every slot
             if (changes >= point.Changes) return point;
         }
         return null;
     }
 
-    /// <summary>One snapshot on its way to the file. Made while the silo gate is held exclusively.</summary>
+    /// <summary>One snapshot on its way into the file. Created while the silo gate is held exclusively.</summary>
     private sealed class Run
     {
         public Run(DumpFile file, bool inBackground, bool isExclusive, long changes)
@@ -433,7 +462,7 @@ public sealed class DumpFile : IDisposable
             Snapshot = Snapshot.Begin(store.SiloGate, store.Slots, store.Effects.Log, Target, () => store.Options.RdbKeySaveDelay);
         }
 
-        /// <summary>The later it began, the higher.</summary>
+        /// <summary>The later a snapshot began, the higher its number.</summary>
         public long Number { get; }
 
         public bool InBackground { get; }
@@ -450,7 +479,7 @@ public sealed class DumpFile : IDisposable
 
         public long ChangesAtStart { get; }
 
-        /// <summary>Where it belongs, whatever CONFIG SET says meanwhile.</summary>
+        /// <summary>Where the file belongs, whatever CONFIG SET says meanwhile.</summary>
         public string FinalPath { get; }
 
         public RdbSnapshotTarget Target { get; }

@@ -4,12 +4,14 @@ using System.Globalization;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// What a server keeps in files: its configuration, dump.rdb, the append-only log, and the function libraries that the latter two hold.
-/// A <see cref="Store"/> gets along without: one that is scratch room, a replica's or a tenant's is slots, and no server.
+/// What a server keeps in files: its configuration, dump.rdb, the append-only log, and the function libraries that the
+/// latter two contain. A <see cref="Store"/> works without them: a scratch store, a replica's or a tenant's has slots,
+/// but no server.
 /// </summary>
 public sealed class ServerFiles : IDisposable
 {
-    /// <param name="store">The data. Commands find these files by it from now on (<see cref="CommandContext.Files"/>).</param>
+    /// <param name="store">The data. From now on commands find these files through it
+    /// (<see cref="CommandContext.Files"/>).</param>
     /// <param name="configuration">The directives, with the file they came from; its options are the store's.</param>
     public ServerFiles(Store store, ServerConfiguration configuration)
     {
@@ -37,38 +39,40 @@ public sealed class ServerFiles : IDisposable
     /// <summary>The append-only log.</summary>
     public AppendLog Aof { get; }
 
-    /// <summary>Function libraries, as files hold them.</summary>
+    /// <summary>Function libraries, as the files hold them.</summary>
     public FunctionLibraries Functions { get; } = new();
 
-    /// <summary>Who is making a snapshot of all slots.</summary>
+    /// <summary>Decides which snapshot of all slots may run.</summary>
     public SnapshotTurn SnapshotTurn { get; } = new();
 
-    /// <summary>How far loading is; null while nothing is being read.</summary>
+    /// <summary>How far a load has come; null while nothing is being loaded.</summary>
     public LoadProgress? LoadProgress { get; internal set; }
 
-    /// <summary>Keys that the last load of a snapshot brought.</summary>
+    /// <summary>How many keys the last load of a snapshot brought.</summary>
     public long LastLoadKeysLoaded { get; internal set; }
 
-    /// <summary>Keys that it left out, since their time had come.</summary>
+    /// <summary>How many keys it left out because they had expired.</summary>
     public long LastLoadKeysExpired { get; internal set; }
 
-    /// <summary>Whether a former process has left anything for <see cref="Load"/>.</summary>
+    /// <summary>Whether a previous process has left anything for <see cref="Load"/>.</summary>
     public bool HasFilesToLoad => Store.Options.AppendOnly ? Aof.HasFiles : File.Exists(Dump.FilePath);
 
     /// <summary>
-    /// Loads what a former process has left. <see cref="Restrictions.Loading"/> is in force and stays so; the caller lifts it. Takes its time: for a
-    /// thread of its own.
+    /// Loads what a previous process has left. <see cref="Restrictions.Loading"/> is in force and stays so; the caller
+    /// lifts it. This may take long and needs a thread of its own.
     /// </summary>
-    /// <exception cref="LoadException">What there is cannot be loaded, and the server must not start.</exception>
+    /// <exception cref="LoadException">The files cannot be loaded, and the server must not start.</exception>
     public void Load(CancellationToken cancellation)
     {
         long started = Stopwatch.GetTimestamp();
         Dump.DeleteLeftovers();
         if (Store.Options.AppendOnly)
         {
-            // As in Redis, a snapshot is not even looked at then.
+            // As in Redis, a snapshot is then ignored.
             if (Aof.Load(cancellation) != AofLoadEnd.NotThere)
-                Store.Log.Notice(string.Create(CultureInfo.InvariantCulture, $"DB loaded from append only file: {Stopwatch.GetElapsedTime(started).TotalSeconds:F3} seconds"));
+                Store.Log.Notice(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"DB loaded from append only file: {Stopwatch.GetElapsedTime(started).TotalSeconds:F3} seconds"));
         }
         else if (LoadDump(cancellation))
             Store.Log.Notice(string.Create(CultureInfo.InvariantCulture, $"DB loaded from disk: {Stopwatch.GetElapsedTime(started).TotalSeconds:F3} seconds"));
@@ -89,12 +93,12 @@ public sealed class ServerFiles : IDisposable
     }
 
     /// <summary>
-    /// DEBUG RELOAD: saves the data, forgets it and loads it. Others are told that the data is being loaded. Returns the error to reply, or null. The caller
-    /// holds no gate.
+    /// DEBUG RELOAD: saves the data, forgets it and loads it. Other clients are told that the data is being loaded.
+    /// Returns the error to reply, or null. The caller holds no gate.
     /// </summary>
-    /// <param name="save">Whether to save it first; else the file is loaded as it is.</param>
-    /// <param name="flush">Whether to forget it.</param>
-    /// <param name="merge">Whether keys of the file may take the place of others.</param>
+    /// <param name="save">Whether to save the data first; otherwise the file is loaded as it is.</param>
+    /// <param name="flush">Whether to forget the data.</param>
+    /// <param name="merge">Whether keys of the file may replace existing ones.</param>
     public async Task<string?> ReloadAsync(bool save, bool flush, bool merge)
     {
         await Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
@@ -127,8 +131,8 @@ public sealed class ServerFiles : IDisposable
     }
 
     /// <summary>
-    /// DEBUG LOADAOF: forgets the data and loads the log. Others are told that the data is being loaded. Returns the error to reply, or null. The caller holds
-    /// no gate.
+    /// DEBUG LOADAOF: forgets the data and loads the log. Other clients are told that the data is being loaded. Returns
+    /// the error to reply, or null. The caller holds no gate.
     /// </summary>
     public async Task<string?> LoadLogAsync()
     {
@@ -146,7 +150,7 @@ public sealed class ServerFiles : IDisposable
         }
         try
         {
-            // What was appended between the two is in the buffer still.
+            // Effects appended between the first flush and the gate are still in the buffer.
             await Task.Run(Aof.Flush).ConfigureAwait(false);
             await Task.Run(() => Aof.Load(CancellationToken.None)).ConfigureAwait(false);
             Dump.Loaded();
@@ -172,7 +176,7 @@ public sealed class ServerFiles : IDisposable
         Configuration.Dispose();
     }
 
-    /// <summary>What loads an RDB file into the store.</summary>
+    /// <summary>Creates the loader of an RDB file into the store.</summary>
     internal RdbLoader CreateLoader(bool keepsExpired = false, bool replacesKeys = false, CancellationToken cancellation = default) =>
         new(Store.Slots, Store.Options, Store.Clock, Store.Log, Functions)
         {

@@ -3,8 +3,9 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Brings slots that nobody else sees yet to where their stored state says they were. The commands of a log run in a store of their own, in
-/// which nothing expires and nobody listens: what they do has happened, and been told, before. Used by one thread at a time.
+/// Brings slots that nobody else sees yet to the state that was stored for them. The commands of a log run in a store
+/// of their own, where nothing expires and nobody listens: their effects have already happened, and been reported,
+/// before. Used by one thread at a time.
 /// </summary>
 public sealed class SlotReplay : IDisposable
 {
@@ -29,10 +30,11 @@ public sealed class SlotReplay : IDisposable
         SlotSnapshots.Load(slot, piece, _silo.Options, _silo.Slots.Databases, _silo.Clock.NowMs);
 
     /// <summary>
-    /// Runs the effects of a log record (<see cref="SlotRecord"/>), but for so many at its beginning. Throws <see cref="InvalidDataException"/> if one of them cannot be
-    /// run: then the slot's state is not to be trusted.
+    /// Runs the effects of a log record (<see cref="SlotRecord"/>), except for a number of them at its beginning.
+    /// Throws <see cref="InvalidDataException"/> if one of them cannot be run: the slot's state is then not to be
+    /// trusted.
     /// </summary>
-    /// <returns>How many effects there were, those left out included.</returns>
+    /// <returns>How many effects there were, including those left out.</returns>
     public long Run(Slot slot, ReadOnlySpan<byte> record, long leaveOut)
     {
         _session.Database = 0;
@@ -63,7 +65,7 @@ public sealed class SlotReplay : IDisposable
         slot.Sequence = 0;
     }
 
-    /// <summary>Gives up a slot that was never published, and the memory and keys that were counted for it.</summary>
+    /// <summary>Gives up a slot that was never published, and the memory and keys counted for it.</summary>
     public static void Abandon(Store store, Slot slot)
     {
         slot.Gate.Enter();
@@ -89,7 +91,8 @@ public sealed class SlotReplay : IDisposable
         }
         if (name.Is("SWAPDB"u8))
         {
-            if (request.Count != 3 || !TryReadDatabase(request[1], out int first) || !TryReadDatabase(request[2], out int second)) throw Failed(request, "its databases");
+            if (request.Count != 3 || !TryReadDatabase(request[1], out int first) || !TryReadDatabase(request[2], out int second))
+                throw Failed(request, "its databases");
             slot.Swap(first, second);
             return;
         }

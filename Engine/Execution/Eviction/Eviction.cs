@@ -1,9 +1,9 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Keeps the memory that the data takes below maxmemory: before a command runs, with no gate held, it deletes keys that
-/// maxmemory-policy chooses until there is room, for as long as maxmemory-eviction-tenacity allows, and goes on in the background.
-/// Commands that may need more memory are refused when nothing can be deleted.
+/// Keeps the memory taken by the data below maxmemory. Before a command runs, with no gate held, it deletes keys chosen
+/// by maxmemory-policy until there is room, for as long as maxmemory-eviction-tenacity allows, and then goes on in the
+/// background. Commands that may need more memory are refused when nothing can be deleted.
 /// </summary>
 public sealed class Eviction
 {
@@ -19,12 +19,14 @@ public sealed class Eviction
         Failed,
     }
 
-    /// <summary>How many draws in a row may come to nothing (a slot has just become empty, or is busy) before the time is looked at.</summary>
+    /// <summary>
+    /// How many draws in a row may fail (a slot has just become empty, or is busy) before the clock is read.
+    /// </summary>
     private const int MostFruitless = 64;
 
     private readonly Store _store;
     private readonly TimeProvider _time;
-    private readonly Lock _evicting = new();    // guards all below
+    private readonly Lock _evicting = new();    // guards everything below
     private readonly KeySampler _sampler;
     private readonly EvictionPool _pool = new();
     private readonly EffectUnit _unit = new();
@@ -38,35 +40,36 @@ public sealed class Eviction
         _sampler = new(store);
     }
 
-    /// <summary>maxmemory or the policy has changed: what is too much now goes in the background.</summary>
+    /// <summary>maxmemory or the policy has changed: any excess is now deleted in the background.</summary>
     internal void LimitChanged()
     {
         if (IsOver) StartInBackground();
     }
 
-    /// <summary>Completes when no work in the background is under way.</summary>
+    /// <summary>Completes when no background work is in progress.</summary>
     internal Task Background { get; private set; } = Task.CompletedTask;
 
-    /// <summary>What keys are drawn with.</summary>
+    /// <summary>The source of random keys.</summary>
     internal Random Random
     {
         set => _sampler.Random = value;
     }
 
-    /// <summary>Whether there is a limit, and more memory taken than that.</summary>
+    /// <summary>Whether there is a limit, and more memory is taken than that.</summary>
     internal bool IsOver => _store.Options.MaxMemory is not 0 and long most && _store.UsedMemory > most;
 
     private static bool IsVolatile(MaxMemoryPolicy policy) =>
         policy is MaxMemoryPolicy.VolatileLru or MaxMemoryPolicy.VolatileLfu or MaxMemoryPolicy.VolatileRandom or MaxMemoryPolicy.VolatileTtl;
 
     /// <summary>
-    /// Makes room, with the silo gate held and no slot's gate. True if there is none and the command must not run.
+    /// Makes room, with the silo gate held and no slot's gate. True if no room can be made and the command must not
+    /// run.
     /// </summary>
     internal bool Refuses(CommandInfo command, Session session)
     {
         if (!IsOver || MakeRoom() != Progress.Failed) return false;
         if ((session.FlagsOf(command) & CommandFlags.DenyOom) != 0) return true;
-        // A queue takes memory whatever is in it.
+        // A queue takes memory, whatever it contains.
         return session.Transaction is { IsOpen: true } && !command.Is(CommandFlags.NotQueued);
     }
 
@@ -102,7 +105,8 @@ public sealed class Eviction
                 await _store.ServeChangedAsync().ConfigureAwait(false);
                 await Task.Yield();
             }
-            while (progress == Progress.Unfinished && !_store.KeepsExpired); // paused clients must not see keys go; their first command afterwards begins anew
+            // Paused clients must not see keys disappear; their first command after the pause starts this again.
+            while (progress == Progress.Unfinished && !_store.KeepsExpired);
         }
         catch (Exception error)
         {
@@ -114,7 +118,7 @@ public sealed class Eviction
         }
     }
 
-    /// <summary>Deletes until there is room, nothing is left, or the time is over.</summary>
+    /// <summary>Deletes keys until there is room, nothing is left to delete, or the time is up.</summary>
     private Progress Evict()
     {
         MaxMemoryPolicy policy = _store.Options.MaxMemoryPolicy;
@@ -143,7 +147,10 @@ public sealed class Eviction
         return Progress.Enough;
     }
 
-    /// <summary>How long one call may take: 0.5 ms by default (10), then rising by 15% a step, and without end at 100.</summary>
+    /// <summary>
+    /// How long one call may take: 50 µs per step up to the default of 10, which is 0.5 ms; then 15% more with each
+    /// step; unlimited at 100.
+    /// </summary>
     private static TimeSpan Tenacity(int tenacity) => tenacity switch
     {
         <= 10 => TimeSpan.FromMicroseconds(50 * tenacity),
@@ -214,7 +221,7 @@ public sealed class Eviction
         }
     }
 
-    /// <summary>The higher, the sooner a key is to go.</summary>
+    /// <summary>The higher the score, the sooner a key is to be evicted.</summary>
     private long Score(MaxMemoryPolicy policy, object entry, long nowMs) => policy switch
     {
         MaxMemoryPolicy.VolatileTtl => long.MaxValue - KeyEntry.ExpiresAtMs(entry),
@@ -222,7 +229,7 @@ public sealed class Eviction
         _ => Access.IdleMs(KeyEntry.AccessClock(entry), nowMs),
     };
 
-    /// <summary>A slot with its gate taken, unless it is gone or somebody is in it: there are others.</summary>
+    /// <summary>Takes a slot's gate; null if the slot is gone or busy, since there are others to choose from.</summary>
     private Slot? Enter(int number)
     {
         if (_store.Slots[number] is not { } slot || !slot.Gate.TryEnter()) return null;

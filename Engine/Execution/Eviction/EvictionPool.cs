@@ -4,8 +4,9 @@ namespace OrleansRedis.Engine;
 internal readonly record struct EvictionCandidate(long Score, int Slot, int Database, byte[] Key);
 
 /// <summary>
-/// The best candidates for eviction met so far, over several rounds of sampling: what makes a few samples a round come close to
-/// looking at all keys (see "evictionPoolEntry" in Redis's evict.c). Sorted by score; the highest is to go first.
+/// The best candidates for eviction found so far, over several rounds of sampling. They make a few samples per round
+/// come close to looking at all keys (see "evictionPoolEntry" in Redis's evict.c). Sorted by score; the highest is
+/// evicted first.
 /// </summary>
 internal sealed class EvictionPool
 {
@@ -13,10 +14,10 @@ internal sealed class EvictionPool
     private readonly EvictionCandidate[] _candidates = new EvictionCandidate[Capacity];
     private int _count;
 
-    /// <summary>Whether a candidate of this score would be taken.</summary>
+    /// <summary>Whether a candidate with this score would be accepted.</summary>
     public bool Wants(long score) => _count < Capacity || score > _candidates[0].Score;
 
-    /// <summary>Puts a candidate in its place; the worst leaves if there is no room.</summary>
+    /// <summary>Puts a candidate in its place; the worst one drops out if there is no room.</summary>
     public void Add(in EvictionCandidate candidate)
     {
         Span<EvictionCandidate> present = _candidates.AsSpan(0, _count);
@@ -39,7 +40,7 @@ internal sealed class EvictionPool
         _candidates[place] = candidate;
     }
 
-    /// <summary>Takes the best candidate out.</summary>
+    /// <summary>Removes and returns the best candidate.</summary>
     public bool TryTake(out EvictionCandidate candidate)
     {
         candidate = default;
@@ -49,7 +50,7 @@ internal sealed class EvictionPool
         return true;
     }
 
-    /// <summary>Forgets all: what scores mean has changed.</summary>
+    /// <summary>Forgets all candidates: the meaning of scores has changed.</summary>
     public void Clear()
     {
         Array.Clear(_candidates);

@@ -1,15 +1,20 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Draws random keys of this silo, each with nearly the same chance, whatever slot it is in. It draws the slot by a
-/// table of how many keys each has, which is made anew when it has become old.
+/// Draws random keys of this silo, each with nearly the same chance, whatever slot it is in. It draws the slot from a
+/// table of how many keys each slot has, which is rebuilt when it has become old.
 /// </summary>
 internal sealed class KeySampler(Store store)
 {
-    /// <summary>How many draws one table is good for; making it takes some µs for all keys, about a millisecond for the volatile ones.</summary>
+    /// <summary>
+    /// How many draws one table is good for. Building it takes a few µs for all keys, and about a millisecond for the
+    /// volatile ones.
+    /// </summary>
     private const int DrawsPerTable = 4096;
 
-    /// <summary>How many random keys are tried for one with a time of expiry before its keyspace is searched for one.</summary>
+    /// <summary>
+    /// How many random keys are tried in search of one with an expiry time, before the keyspace is searched for one.
+    /// </summary>
     private const int Tries = 16;
     private const int MostSearched = 1024;
 
@@ -18,10 +23,10 @@ internal sealed class KeySampler(Store store)
     private int _drawsLeft;
     private bool _volatile;
 
-    /// <summary>What it draws with; a test gives its own.</summary>
+    /// <summary>The random number generator; tests supply their own.</summary>
     public Random Random { get; set; } = Random.Shared;
 
-    /// <summary>Counts anew; false if there is no key to draw.</summary>
+    /// <summary>Rebuilds the table; false if there is no key to draw.</summary>
     public bool Refresh(bool volatileOnly)
     {
         _volatile = volatileOnly;
@@ -35,7 +40,7 @@ internal sealed class KeySampler(Store store)
         return sum != 0;
     }
 
-    /// <summary>A slot and a database in it; false if there are no keys.</summary>
+    /// <summary>Draws a slot and a database in it; false if there are no keys.</summary>
     public bool TryDraw(bool volatileOnly, out int number, out int database)
     {
         number = database = 0;
@@ -56,10 +61,12 @@ internal sealed class KeySampler(Store store)
         return true;
     }
 
-    /// <summary>The table is not true any more: draws meet empty slots.</summary>
+    /// <summary>The table is out of date: draws hit empty slots. It will be rebuilt soon.</summary>
     public void Distrust() => _drawsLeft = Math.Min(_drawsLeft, DrawsPerTable / 16) - 16;
 
-    /// <summary>A random entry of a keyspace, under its gate; null if there is none, or none was found in reasonable time.</summary>
+    /// <summary>
+    /// A random entry of a keyspace, under its gate; null if there is none, or none was found in reasonable time.
+    /// </summary>
     public object? DrawFrom(Keyspace keyspace, bool volatileOnly)
     {
         if (!volatileOnly) return keyspace.Random(Random);

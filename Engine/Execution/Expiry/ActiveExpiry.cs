@@ -1,17 +1,18 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Deletes expired keys that nobody asks for. As long as anything is due, it visits the slots concerned every 1/hz second, by the times that the
-/// <see cref="SlotTable"/> keeps, and looks through their keys in hash order, in stretches short enough for whoever waits at the gate.
+/// Deletes expired keys that nobody asks for. As long as anything is due, it visits the
+/// slots concerned every 1/hz second, according to the times in the <see cref="SlotTable"/>. It looks through their keys in hash order, in stretches short
+/// enough for commands that wait at the gate.
 /// <para>
-/// Looking at every key of a slot for the sake of one is a bad bargain, so it works on a budget that follows the yield:
-/// as long as many of the keys it looks at have expired it takes up to a quarter of a core (more with active-expire-effort), and as
-/// they become few, down to a hundredth. What it has not got to by then is more worth a visit the next time.
+/// Looking at every key of a slot to find a single expired one is a bad bargain, so the effort follows the yield. While
+/// many of the keys it looks at have expired, it takes up to a quarter of a core (more with active-expire-effort); as
+/// expired keys become rare, it goes down to a hundredth. Work that is left over makes the next visit more worthwhile.
 /// </para>
 /// </summary>
 public sealed class ActiveExpiry : IAsyncDisposable
 {
-    /// <summary>How many keys are looked at between two looks at the clock; some µs.</summary>
+    /// <summary>How many keys are looked at between two readings of the clock; a few µs.</summary>
     private const int KeysPerChunk = 64;
     private static readonly TimeSpan s_longestInGate = TimeSpan.FromMilliseconds(0.5);
 
@@ -22,7 +23,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private Task _loop = Task.CompletedTask;
     private int _nextSlot;
-    private double _share; // of a core that may be taken now
+    private double _share; // the fraction of a core that may be used now
     private int _looked;
     private int _expired;
 
@@ -36,24 +37,24 @@ public sealed class ActiveExpiry : IAsyncDisposable
     /// <summary>Whether it runs at all: DEBUG SET-ACTIVE-EXPIRE.</summary>
     public bool Enabled { get; set; } = true;
 
-    /// <summary>Hears of an error in a cycle; the next cycle runs nevertheless.</summary>
+    /// <summary>Told of an error in a cycle; the next cycle runs nevertheless.</summary>
     public Action<Exception>? OnFailure { get; set; }
 
     private static double LeastShare => 0.01;
 
-    /// <summary>25% of a core and 2% more for each step of active-expire-effort.</summary>
+    /// <summary>25% of a core, and 2% more for each step of active-expire-effort.</summary>
     private double MostShare => 0.25 + (0.02 * (_store.Options.ActiveExpireEffort - 1));
 
-    /// <summary>The share of expired keys among those looked at above which more effort is due.</summary>
+    /// <summary>The fraction of expired keys among those looked at above which more effort is called for.</summary>
     private double AcceptableStale => (10 - (_store.Options.ActiveExpireEffort - 1)) / 100.0;
 
-    /// <summary>Begins to run in the background, until it is disposed of.</summary>
+    /// <summary>Starts running in the background, until disposed of.</summary>
     public void Start()
     {
         if (_loop.IsCompleted) _loop = Task.Run(() => RunAsync(_stop.Token));
     }
 
-    /// <summary>Stops, and waits for the cycle that runs.</summary>
+    /// <summary>Stops, and waits for the cycle in progress.</summary>
     public async ValueTask DisposeAsync()
     {
         if (!_stop.IsCancellationRequested) await _stop.CancelAsync().ConfigureAwait(false);
@@ -61,7 +62,9 @@ public sealed class ActiveExpiry : IAsyncDisposable
         _stop.Dispose();
     }
 
-    /// <summary>One cycle: visits every slot with something due, or as many as the budget allows. One at a time.</summary>
+    /// <summary>
+    /// One cycle: visits every slot with something due, or as many as the budget allows. One cycle runs at a time.
+    /// </summary>
     internal async ValueTask RunCycleAsync()
     {
         if (!Enabled || _store.IgnoresExpiry || _store.KeepsExpired) return;
@@ -125,7 +128,9 @@ public sealed class ActiveExpiry : IAsyncDisposable
             {
                 using var awake = CancellationTokenSource.CreateLinkedTokenSource(stop);
                 // Timers do not follow the time of day when that is set, so it is looked at now and then.
-                TimeSpan wait = earliest == Expiry.Never ? Timeout.InfiniteTimeSpan : TimeSpan.FromMilliseconds(Math.Clamp(earliest - _store.Clock.NowMs, 1, 1000));
+                TimeSpan wait = earliest == Expiry.Never
+                    ? Timeout.InfiniteTimeSpan
+                    : TimeSpan.FromMilliseconds(Math.Clamp(earliest - _store.Clock.NowMs, 1, 1000));
                 await Task.WhenAny(rung, Task.Delay(wait, _time, awake.Token)).ConfigureAwait(false);
                 await awake.CancelAsync().ConfigureAwait(false);
             }
@@ -134,7 +139,10 @@ public sealed class ActiveExpiry : IAsyncDisposable
         }
     }
 
-    /// <summary>A stretch of work in a slot, under its gate. False if there is more to do; a slot that is busy is left for the next cycle.</summary>
+    /// <summary>
+    /// A stretch of work in a slot, under its gate. False if there is more to do; a busy slot is left for the next
+    /// cycle.
+    /// </summary>
     private bool Visit(int number, long nowMs)
     {
         if (_store.Slots[number] is not { } slot || !slot.Gate.TryEnter()) return true;
@@ -149,7 +157,8 @@ public sealed class ActiveExpiry : IAsyncDisposable
                 while (finished && keyspace.EarliestExpiryMs <= nowMs)
                 {
                     int before = _expired;
-                    // A hash with very many expired fields is still due after a whole pass; what does not change is not looked at again.
+                    // A hash with very many expired fields is still due after a whole pass. If a pass changes nothing,
+                    // do not look again.
                     if (LookOn(keyspace, nowMs) && _expired == before) break;
                     finished = _time.GetElapsedTime(start) < s_longestInGate;
                 }
@@ -166,7 +175,9 @@ public sealed class ActiveExpiry : IAsyncDisposable
         }
     }
 
-    /// <summary>Looks at the next few keys of a keyspace and deletes those that are due. True if that was the last of them.</summary>
+    /// <summary>
+    /// Looks at the next few keys of a keyspace and deletes those that are due. True if those were the last.
+    /// </summary>
     private bool LookOn(Keyspace keyspace, long nowMs)
     {
         _chunk.Clear();

@@ -1,14 +1,14 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Fields of hashes whose time has come. Whoever looks a hash up finds it without them (<see cref="CommandContext"/>), and the active expiry
-/// removes them from hashes that nobody looks up.
+/// Expired fields of hashes. A command that looks a hash up finds it without them (<see cref="CommandContext"/>), and
+/// the active expiry removes them from hashes that nobody looks up.
 /// </summary>
 internal static class FieldExpiry
 {
     /// <summary>
-    /// Deletes the due fields of a hash, at most so many, with the effect (HDEL) and events ("hexpired", and "del" if none is left) of that.
-    /// True if the key is gone. The unit is published by the caller.
+    /// Deletes the expired fields of a hash, up to a maximum number, with the effect (HDEL) and events ("hexpired", and
+    /// "del" if no field is left). True if the key is gone. The caller publishes the unit.
     /// </summary>
     public static bool ExpireDue(Store store, in Entry entry, long nowMs, EffectUnit unit, int most = int.MaxValue)
     {

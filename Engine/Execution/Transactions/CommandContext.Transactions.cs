@@ -2,12 +2,12 @@ using System.Diagnostics;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>How EXEC runs what was queued.</summary>
+/// <summary>How EXEC runs the queued commands.</summary>
 public ref partial struct CommandContext
 {
     /// <summary>
-    /// Runs commands one after the other within this one's gates. Their replies become an array, their effects one unit;
-    /// those who wait for keys that they change are served at the end of all.
+    /// Runs commands one after another inside this command's gates. Their replies become an array, and their effects
+    /// one unit. Commands that wait for keys changed here are served at the very end.
     /// </summary>
     internal void RunQueued(IReadOnlyList<QueuedCommand> queue)
     {
@@ -31,8 +31,8 @@ public ref partial struct CommandContext
             queued.Command.Method!(ref nested);
             if (nested.MissingSlot >= 0)
             {
-                // What was queued before it has happened, so the whole cannot be begun anew: like any command that
-                // fails, it fails alone.
+                // The commands queued before it have already run, so the whole transaction cannot start over. As with
+                // any command that fails, only this one fails.
                 Reply.TruncateTo(mark);
                 Reply.Error(Errors.SlotNotServed);
             }
@@ -44,7 +44,10 @@ public ref partial struct CommandContext
         if (later is not null) FinishLater(begin, later);
     }
 
-    /// <summary>A queued command could not finish inside the gates (DEBUG RELOAD, say): it does so after the others, and its reply goes where it belongs.</summary>
+    /// <summary>
+    /// For queued commands that could not finish inside the gates (DEBUG RELOAD, for example): each finishes after the
+    /// others, and its reply goes where it belongs.
+    /// </summary>
     private void FinishLater(int begin, List<(int At, Func<RespWriter, Task> Continuation)> later)
     {
         byte[] written = Reply.Written[begin..].ToArray();
@@ -62,7 +65,7 @@ public ref partial struct CommandContext
         };
     }
 
-    /// <summary>Ends a command that is part of another one, which publishes its effects.</summary>
+    /// <summary>Ends a command that is part of another one; that one publishes its effects.</summary>
     private void EndWithin()
     {
         if (Store.Effects.HasConsumers) GatherEffects();

@@ -5,10 +5,16 @@ namespace OrleansRedis.Engine;
 /// <summary>The gates for a session's transaction.</summary>
 public sealed partial class Store
 {
-    /// <summary>What cannot be confined to the slots of declared keys: a transaction with such a command runs alone.</summary>
+    /// <summary>
+    /// Flags of commands that cannot be confined to the slots of declared keys: a transaction with such a command runs
+    /// alone.
+    /// </summary>
     private const CommandFlags Unconfined = CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.UndeclaredKeys;
 
-    /// <summary>Runs EXEC, DISCARD or UNWATCH inside the gates of all keys watched and, for EXEC, of all keys of the commands queued.</summary>
+    /// <summary>
+    /// Runs EXEC, DISCARD or UNWATCH inside the gates of all watched keys and, for EXEC, of all keys of the queued
+    /// commands.
+    /// </summary>
     private Attempt RunForSession(ref CommandContext call, bool isLong = false)
     {
         if (call.Session.Transaction is not { } transaction) return RunWithout(ref call);
@@ -26,11 +32,14 @@ public sealed partial class Store
         return numbers[0] == numbers[^1] && !isLong ? RunInSlot(ref call, numbers[0]) : RunInSlots(ref call, numbers, isLong);
     }
 
-    /// <summary>Whether the command is EXEC and will run what was queued.</summary>
+    /// <summary>Whether the command is EXEC and will run the queue.</summary>
     private static bool RunsQueue(in CommandContext call) =>
         call.Command.Is(CommandFlags.RunsQueue) && call.Session.Transaction is { IsOpen: true, IsPoisoned: false };
 
-    /// <summary>The slot that holds all keys of a request; null if there are none, or several, or some that it does not name.</summary>
+    /// <summary>
+    /// The slot that holds all keys of a request; null if there are no keys, several slots, or keys that the request
+    /// does not name.
+    /// </summary>
     internal Slot? OnlySlotOf(CommandInfo command, in Request request)
     {
         if (command.Is(CommandFlags.UndeclaredKeys)) return null;

@@ -1,8 +1,8 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// What a session has said with WATCH and MULTI: the keys it watches and the commands it has queued.
-/// The session's own thread uses it; only <see cref="IsChanged"/> is set by others.
+/// The state of a session's WATCH and MULTI: the keys it watches and the commands it has queued. Only the session's own
+/// thread uses it; only <see cref="IsChanged"/> is set by others.
 /// </summary>
 public sealed class Transaction : IKeyWatcher
 {
@@ -10,7 +10,7 @@ public sealed class Transaction : IKeyWatcher
     private readonly List<WatchedKey> _watched = [];
     private volatile bool _changed;
 
-    /// <summary>MULTI was said: commands are queued until EXEC or DISCARD.</summary>
+    /// <summary>There was a MULTI: commands are queued until EXEC or DISCARD.</summary>
     public bool IsOpen { get; private set; }
 
     /// <summary>A command could not be queued, so EXEC will refuse.</summary>
@@ -19,25 +19,25 @@ public sealed class Transaction : IKeyWatcher
     /// <summary>A watched key has changed since WATCH.</summary>
     public bool IsChanged => _changed;
 
-    /// <summary>The commands queued.</summary>
+    /// <summary>The queued commands.</summary>
     public IReadOnlyList<QueuedCommand> Queue => _queue;
 
-    /// <summary>The flags of all commands queued, taken together.</summary>
+    /// <summary>The flags of all queued commands, combined.</summary>
     public CommandFlags QueuedFlags { get; private set; }
 
-    /// <summary>The flags that all of them have.</summary>
+    /// <summary>The flags that all queued commands have in common.</summary>
     public CommandFlags QueuedInAll { get; private set; } = (CommandFlags)~0;
 
-    /// <summary>Bytes that the queued requests take (CLIENT LIST, multi-mem).</summary>
+    /// <summary>Bytes taken by the queued requests (CLIENT LIST, multi-mem).</summary>
     public long QueuedBytes { get; private set; }
 
     /// <summary>How many keys are watched.</summary>
     public int WatchedCount => _watched.Count;
 
-    /// <summary>After MULTI: keeps a command, which has been admitted, for EXEC.</summary>
+    /// <summary>After MULTI: keeps an admitted command for EXEC.</summary>
     internal void Enqueue(CommandInfo command, in Request request)
     {
-        // A transaction that will be refused need not keep what it refuses.
+        // A transaction that EXEC will refuse need not keep any commands.
         if (IsPoisoned || _changed) return;
         _queue.Add(new(command, request.ToOwned()));
         QueuedFlags |= command.Flags;
@@ -45,7 +45,7 @@ public sealed class Transaction : IKeyWatcher
         QueuedBytes += request.Frame.Length;
     }
 
-    /// <summary>A command was refused instead of queued.</summary>
+    /// <summary>A command was refused instead of being queued.</summary>
     public void Poison()
     {
         if (IsOpen) IsPoisoned = true;
@@ -74,7 +74,7 @@ public sealed class Transaction : IKeyWatcher
 
     internal void Open() => IsOpen = true;
 
-    /// <summary>Forgets the queue; the keys are still watched.</summary>
+    /// <summary>Forgets the queue; the keys stay watched.</summary>
     internal void Close()
     {
         IsOpen = IsPoisoned = false;
@@ -96,12 +96,12 @@ public sealed class Transaction : IKeyWatcher
         _watched.Add(new(keyspace.Slot, keyspace.Database, kept, exists));
     }
 
-    /// <summary>Watches nothing any more; the gates of all watched keys are held.</summary>
+    /// <summary>Stops watching all keys; the gates of all watched keys are held.</summary>
     internal void Unwatch()
     {
         foreach (WatchedKey watched in _watched)
         {
-            // Nobody will ask a slot that has left this silo who watches it, and its gate is not held.
+            // A slot that has left this silo never needs its watchers again, and its gate is not held.
             if (watched.Slot.IsOpen) watched.Slot.Watchers?.Remove(watched.Database, watched.Key, this);
         }
         _watched.Clear();
@@ -109,8 +109,8 @@ public sealed class Transaction : IKeyWatcher
     }
 
     /// <summary>
-    /// Whether a watched key that was there is due to expire, though nobody has noticed yet; their gates are held.
-    /// One that was missing, and that SWAPDB has replaced by one that is due, is missing still.
+    /// Whether a watched key that existed has expired, even if nobody has noticed yet; the gates of the watched keys
+    /// are held. A key that was missing, and that SWAPDB has replaced by an expired one, still counts as missing.
     /// </summary>
     internal bool AnyWatchedExpired(long nowMs)
     {
@@ -124,9 +124,9 @@ public sealed class Transaction : IKeyWatcher
     }
 
     /// <summary>
-    /// Adds the slots of the watched keys and, if asked for, of all keys of the queued commands. A watched slot that
-    /// has left this silo is not among them: it has told the transaction so (<see cref="IsChanged"/>), and DISCARD must
-    /// not need it.
+    /// Adds the slots of the watched keys and, on request, of all keys of the queued commands. A watched slot that has
+    /// left this silo is not among them: it has already told the transaction that it left (<see cref="IsChanged"/>),
+    /// and DISCARD must not need it.
     /// </summary>
     internal void CollectSlots(List<int> slots, bool withQueue)
     {
@@ -147,5 +147,5 @@ public sealed class Transaction : IKeyWatcher
     private readonly record struct WatchedKey(Slot Slot, int Database, byte[] Key, bool Existed);
 }
 
-/// <summary>A command between MULTI and EXEC.</summary>
+/// <summary>A command queued between MULTI and EXEC.</summary>
 public readonly record struct QueuedCommand(CommandInfo Command, OwnedRequest Request);

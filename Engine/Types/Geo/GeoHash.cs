@@ -1,9 +1,10 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A cell of the geohash grid: the bits of latitude and longitude interleaved, <see cref="Steps"/> of each, longitude above latitude.
-/// Between the latitudes of the web Mercator map (EPSG:3857), as Redis has it; 26 steps, 52 bits, are the score of a member.
-/// The arithmetic is Redis's operation by operation, so scores and coordinates agree to the last bit.
+/// A cell of the geohash grid: the bits of latitude and longitude interleaved, <see cref="Steps"/> of each, with each
+/// longitude bit above its latitude bit. The grid lies between the latitudes of the web Mercator map (EPSG:3857), as in
+/// Redis. With 26 steps, the 52 bits are the score of a member. The arithmetic follows Redis's operation by operation,
+/// so scores and coordinates agree to the last bit.
 /// </summary>
 internal readonly struct GeoHash(ulong bits, int steps)
 {
@@ -20,13 +21,13 @@ internal readonly struct GeoHash(ulong bits, int steps)
 
     public int Steps { get; } = steps;
 
-    /// <summary>Not a cell: one that a search leaves out.</summary>
+    /// <summary>Whether this is no cell, but a placeholder for one that a search leaves out.</summary>
     public bool IsNone => Bits == 0 && Steps == 0;
 
-    /// <summary>The scores of the members in this cell: from the first up to, not including, the second.</summary>
+    /// <summary>The scores of the members in this cell: from the first up to, but not including, the second.</summary>
     public (double From, double To) Scores => (Bits << (52 - (Steps * 2)), (Bits + 1) << (52 - (Steps * 2)));
 
-    /// <summary>The cell in which a position lies.</summary>
+    /// <summary>The cell that contains a position.</summary>
     public static GeoHash Of(double longitude, double latitude, int steps) => Of(longitude, latitude, steps, MinLatitude, MaxLatitude);
 
     private static GeoHash Of(double longitude, double latitude, int steps, double minLatitude, double maxLatitude)
@@ -38,26 +39,26 @@ internal readonly struct GeoHash(ulong bits, int steps)
         return new(Spread((uint)y) | (Spread((uint)x) << 1), steps);
     }
 
-    /// <summary>A member's score: the cell of 26 steps in which a position lies.</summary>
+    /// <summary>A member's score: the cell of 26 steps that contains the position.</summary>
     public static double ScoreOf(double longitude, double latitude) => Of(longitude, latitude, MaxSteps).Bits;
 
-    /// <summary>The position that a score stands for, the middle of its cell.</summary>
+    /// <summary>The position that a score stands for: the middle of its cell.</summary>
     public static void Decode(double score, out double longitude, out double latitude)
     {
-        // What C's conversion makes of scores that no GEOADD has made.
+        // This is what C's conversion makes of scores that no GEOADD has produced.
         ulong bits = score < 9.2233720368547758e18 ? (ulong)(long)score : score < 1.8446744073709552e19 ? (ulong)score : 0;
         GeoArea area = new GeoHash(bits, MaxSteps).Area;
         longitude = Math.Clamp((area.West + area.East) / 2, MinLongitude, MaxLongitude);
         latitude = Math.Clamp((area.South + area.North) / 2, MinLatitude, MaxLatitude);
     }
 
-    /// <summary>The borders of the cell.</summary>
+    /// <summary>The boundaries of the cell.</summary>
     public GeoArea Area
     {
         get
         {
             uint y = Gather(Bits), x = Gather(Bits >> 1);
-            double size = 1.0 / (1UL << Steps); // a power of two: to multiply by it is to divide, to the last bit
+            double size = 1.0 / (1UL << Steps); // a power of two, so multiplying by it equals dividing, to the last bit
             const double Height = MaxLatitude - MinLatitude, Width = MaxLongitude - MinLongitude;
             return new(
                 South: MinLatitude + (y * size * Height),
@@ -67,12 +68,15 @@ internal readonly struct GeoHash(ulong bits, int steps)
         }
     }
 
-    /// <summary>The cell so many columns east and rows north, each -1, 0 or 1, around the edges of the map.</summary>
+    /// <summary>
+    /// The cell this many columns east and rows north, each -1, 0 or 1, wrapping around the edges of the map.
+    /// </summary>
     public GeoHash Neighbour(int east, int north)
     {
         ulong x = Bits & LongitudeBits, y = Bits & LatitudeBits;
         ulong xMask = LongitudeBits >> (64 - (Steps * 2)), yMask = LatitudeBits >> (64 - (Steps * 2));
-        // The other coordinate's bits are set while adding, so that a carry runs through them, or while subtracting, so that a borrow does.
+        // The addend has the other coordinate's bits set, so that a carry runs through them. For a subtraction those
+        // bits are set in both operands, so that a borrow does.
         if (east > 0) x = (x + yMask + 1) & xMask;
         else if (east < 0) x = ((x | yMask) - (yMask + 1)) & xMask;
         if (north > 0) y = (y + xMask + 1) & yMask;
@@ -80,7 +84,10 @@ internal readonly struct GeoHash(ulong bits, int steps)
         return new(x | y, Steps);
     }
 
-    /// <summary>The geohash of eleven letters (https://en.wikipedia.org/wiki/Geohash) of a score: over all latitudes, the last letter always 0.</summary>
+    /// <summary>
+    /// The geohash of a score in eleven letters (https://en.wikipedia.org/wiki/Geohash): over all latitudes, with the
+    /// last letter always 0.
+    /// </summary>
     public static void WriteText(double score, Span<byte> text)
     {
         ReadOnlySpan<byte> alphabet = "0123456789bcdefghjkmnpqrstuvwxyz"u8;
@@ -90,7 +97,7 @@ internal readonly struct GeoHash(ulong bits, int steps)
         text[10] = (byte)'0';
     }
 
-    /// <summary>Puts 32 bits on the even places of 64.</summary>
+    /// <summary>Puts 32 bits into the even places of 64.</summary>
     private static ulong Spread(uint value)
     {
         ulong x = value;
@@ -113,5 +120,5 @@ internal readonly struct GeoHash(ulong bits, int steps)
     }
 }
 
-/// <summary>Borders in degrees.</summary>
+/// <summary>Boundaries in degrees.</summary>
 internal readonly record struct GeoArea(double South, double North, double West, double East);

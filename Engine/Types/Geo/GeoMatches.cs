@@ -14,10 +14,10 @@ internal struct GeoMatch
     public double Distance;
     public double Score;
 
-    /// <summary>How many were found before it, if not all are kept.</summary>
+    /// <summary>How many matches were found before it; only set if not all are kept.</summary>
     public int Found;
 
-    /// <summary>The same as the match of this member: a ScoredMember, or a position in a listpack.</summary>
+    /// <summary>This match for the given member: a ScoredMember, or a position in a listpack.</summary>
     public readonly GeoMatch Of(byte[] array, int position) => this with { _array = array, _position = position };
 
     public readonly void WriteMember(RespWriter reply)
@@ -26,7 +26,7 @@ internal struct GeoMatch
         else ListpackElement.At(_array, _position).WriteTo(reply);
     }
 
-    /// <summary>A <see cref="ScoredMember"/> of its own.</summary>
+    /// <summary>Creates a <see cref="ScoredMember"/> of its own.</summary>
     public readonly byte[] ToEntry(double score)
     {
         if (_position < 0) return ScoredMember.Create(score, ScoredMember.MemberOf(_array));
@@ -34,7 +34,7 @@ internal struct GeoMatch
     }
 }
 
-/// <summary>What a search has found. One a thread, reused.</summary>
+/// <summary>The matches that a search has found. One per thread, reused.</summary>
 internal sealed class GeoMatches
 {
     private const int KeptCapacity = 4096;
@@ -46,8 +46,8 @@ internal sealed class GeoMatches
     private readonly PriorityQueue<int, (double Distance, int Index)> _farthest = new(FarthestFirst.Instance);
     private SortedSetView _set;
     private int[]? _order;
-    private long _most = long.MaxValue;     // stop when there are so many
-    private long _nearest = long.MaxValue;  // keep only so many, the nearest
+    private long _most = long.MaxValue;     // stop at this many matches
+    private long _nearest = long.MaxValue;  // keep only this many, the nearest
     private double _reach = double.PositiveInfinity;
     private int _found;
 
@@ -78,10 +78,10 @@ internal sealed class GeoMatches
         t_spare = this;
     }
 
-    /// <summary>Finds the members inside a shape.</summary>
+    /// <summary>Finds all members inside a shape.</summary>
     public void CollectAll(in GeoShape shape) => Collect(shape);
 
-    /// <summary>Finds so many members inside a shape, whichever come first.</summary>
+    /// <summary>Finds <paramref name="count"/> members inside a shape, whichever come first.</summary>
     public void CollectAny(in GeoShape shape, long count)
     {
         _most = count;
@@ -89,8 +89,8 @@ internal sealed class GeoMatches
     }
 
     /// <summary>
-    /// Finds the so many members inside a shape that are nearest to its centre. Once there are so many, the shape shrinks to
-    /// the farthest of them, so that most of the others are turned away without trigonometry.
+    /// Finds the <paramref name="count"/> members inside a shape that are nearest to its centre. Once there are that
+    /// many, the shape shrinks to the farthest of them, so that most other members are rejected without trigonometry.
     /// </summary>
     public void CollectNearest(in GeoShape shape, long count)
     {
@@ -98,7 +98,10 @@ internal sealed class GeoMatches
         Collect(shape);
     }
 
-    /// <summary>Puts them in order, nearest (1) or farthest (-1) first, those at the same distance as found.</summary>
+    /// <summary>
+    /// Sorts the matches, nearest (1) or farthest (-1) first; matches at the same distance keep the order in which they
+    /// were found.
+    /// </summary>
     public void Sort(int order)
     {
         int count = _matches.Count;
@@ -119,7 +122,7 @@ internal sealed class GeoMatches
         ArrayPool<double>.Shared.Return(keys);
     }
 
-    /// <summary>Matches that replaced others are not where they would be had all been kept.</summary>
+    /// <summary>Needed because matches that replaced others are not where they would be if all had been kept.</summary>
     private Comparer<int> ByFinding => Comparer<int>.Create((a, b) => _matches[a].Found.CompareTo(_matches[b].Found));
 
     private void Collect(in GeoShape shape)
@@ -130,7 +133,7 @@ internal sealed class GeoMatches
         for (int i = 0; i < cells.Length && Count < _most; i++)
         {
             if (cells[i].IsNone) continue;
-            // With a huge radius neighbours are the same cell, met around the earth.
+            // With a huge radius, neighbours can be the same cell, reached around the earth.
             if (last > 0 && cells[i].Bits == cells[last].Bits && cells[i].Steps == cells[last].Steps) continue;
             (double from, double to) = cells[i].Scores;
             if (_set.Value is { } value) Collect(value, shape, from, to);
@@ -191,7 +194,7 @@ internal sealed class GeoMatches
 
     private double Farthest() => _matches[_farthest.Peek()].Distance;
 
-    /// <summary>The farthest first, of those at the same distance the one found last.</summary>
+    /// <summary>The farthest first; among those at the same distance, the one found last.</summary>
     private sealed class FarthestFirst : IComparer<(double Distance, int Index)>
     {
         public static readonly FarthestFirst Instance = new();

@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What a geo search covers: a circle, or a box along the meridians, around a centre. Lengths in metres.</summary>
+/// <summary>
+/// The area of a geo search: a circle, or a box along the meridians, around a centre. Lengths are in metres.
+/// </summary>
 internal struct GeoShape
 {
     private const double DegreesToRadians = Math.PI / 180.0;
@@ -10,7 +12,7 @@ internal struct GeoShape
     /// <summary>The earth's quadratic mean radius, in metres.</summary>
     private const double EarthRadius = 6372797.560856;
 
-    /// <summary>Half the equator on the Mercator map, in metres, from which the grid's fineness is estimated.</summary>
+    /// <summary>Half the equator on the Mercator map, in metres; used to estimate how fine the grid must be.</summary>
     private const double MercatorMax = 20037726.37;
 
     private double _radius;
@@ -27,7 +29,7 @@ internal struct GeoShape
     /// <summary>Whether it is a box and not a circle.</summary>
     public bool IsBox { get; private set; }
 
-    /// <summary>Metres in the unit that lengths are given in.</summary>
+    /// <summary>How many metres are in the unit that lengths are given in.</summary>
     public double Unit { get; private set; }
 
     public void SetCircle(double radius, double unit)
@@ -45,7 +47,7 @@ internal struct GeoShape
         Unit = unit;
     }
 
-    /// <summary>The great-circle distance of two positions by the haversine formula, in metres.</summary>
+    /// <summary>The great-circle distance between two positions in metres, by the haversine formula.</summary>
     public static double Distance(double longitude1, double latitude1, double longitude2, double latitude2)
     {
         double v = Math.Sin(((longitude2 * DegreesToRadians) - (longitude1 * DegreesToRadians)) / 2);
@@ -55,7 +57,7 @@ internal struct GeoShape
         return 2.0 * EarthRadius * Math.Asin(Math.Sqrt((u * u) + (Math.Cos(y1) * Math.Cos(y2) * v * v)));
     }
 
-    /// <summary>To be called when centre and size are set, before <see cref="Contains"/>.</summary>
+    /// <summary>To be called after centre and size are set, before <see cref="Contains"/>.</summary>
     public void Prepare()
     {
         _centreY = Latitude * DegreesToRadians;
@@ -64,7 +66,10 @@ internal struct GeoShape
         _reach = _radius * Unit;
     }
 
-    /// <summary>Whether a position lies inside and no farther from the centre than <paramref name="reach"/>, and how far that is.</summary>
+    /// <summary>
+    /// Whether a position lies inside, no farther from the centre than <paramref name="reach"/>; and its distance from
+    /// the centre.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly bool Contains(double longitude, double latitude, double reach, out double distance)
     {
@@ -76,15 +81,15 @@ internal struct GeoShape
             distance = FromCentre(longitude, latitude);
             return distance <= reach;
         }
-        // The distance along the meridian is never more than the whole, and needs no trigonometry.
-        // The millionth that is added is far more than the rounding of either.
+        // The distance along the meridian is never more than the whole distance, and needs no trigonometry. The added
+        // millionth is far more than the rounding error of either.
         reach = Math.Min(reach, _reach);
         if (LatitudeDistance(latitude, Latitude) > reach * 1.000001) return false;
         distance = FromCentre(longitude, latitude);
         return distance <= reach;
     }
 
-    /// <summary>What <see cref="Distance"/> gives, bit for bit, with the centre's part calculated already.</summary>
+    /// <summary>The result of <see cref="Distance"/>, bit for bit, with the centre's part already calculated.</summary>
     private readonly double FromCentre(double longitude, double latitude)
     {
         double v = Math.Sin(((longitude * DegreesToRadians) - _centreX) / 2);
@@ -95,8 +100,8 @@ internal struct GeoShape
     }
 
     /// <summary>
-    /// The cells that have to be searched: the centre's and its eight neighbours, of a size that covers the shape, less those that
-    /// lie outside it. In the order in which Redis searches them.
+    /// The cells that have to be searched: the centre's and its eight neighbours, of a size that covers the shape,
+    /// without those that lie outside it. They are in the order in which Redis searches them.
     /// </summary>
     public readonly void Cells(Span<GeoHash> cells)
     {
@@ -115,7 +120,7 @@ internal struct GeoShape
         if (steps > 1 && (centre.Neighbour(0, 1).Area.North < north || centre.Neighbour(0, -1).Area.South > south ||
                           centre.Neighbour(1, 0).Area.East < east || centre.Neighbour(-1, 0).Area.West > west))
         {
-            // Near a cell's edge the estimate can be too fine for the neighbours to reach far enough.
+            // Near a cell's edge the estimate can be too fine, so that the neighbours do not reach far enough.
             steps--;
             centre = GeoHash.Of(Longitude, Latitude, steps);
         }

@@ -3,16 +3,16 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Hashes in their representations: a listpack in a blob (of field, value…, or of field, value, expiry… once a field expires), or a
-/// <see cref="HashValue"/>. Changes take the entry and return the one that is to be in its place (the same, a grown blob,
-/// another representation), with the same key, expiry and access clock.
+/// Hashes in their representations: a listpack in a blob (of field, value… or, once a field expires, of field, value,
+/// expiry…), or a <see cref="HashValue"/>. Methods that change a hash take the entry and return the one to put in its
+/// place (the same, a grown blob, another representation), with the same key, expiry and access clock.
 /// </summary>
 internal static class HashEntry
 {
-    /// <summary>For <see cref="Set"/>: the field keeps the expiry it has.</summary>
+    /// <summary>For <see cref="Set"/>: the field keeps its present expiry.</summary>
     public const long KeepExpiry = -1;
 
-    /// <summary>How many elements of its listpack a field takes.</summary>
+    /// <summary>How many elements of the listpack one field takes.</summary>
     public static int Step(byte[] blob) => Blob.KindOf(blob) == BlobKind.HashListpackEx ? 3 : 2;
 
     public static int Count(object hash) => hash is byte[] blob ? Listpack.In(blob).Count / Step(blob) : Unsafe.As<HashValue>(hash).Count;
@@ -45,7 +45,10 @@ internal static class HashEntry
     public static long EarliestExpiryMs(object hash) =>
         hash is byte[] blob ? KeyEntry.EarliestFieldExpiryMs(blob) : Unsafe.As<HashValue>(hash).InnerExpiresAtMs;
 
-    /// <summary>Makes an empty hash that fields taking this many bytes as elements of a listpack (see <see cref="Listpack.SizeOf(ReadOnlySpan{byte})"/>) fit into exactly.</summary>
+    /// <summary>
+    /// Creates an empty hash with exactly enough room for fields that take this many bytes as elements of a listpack
+    /// (see <see cref="Listpack.SizeOf(ReadOnlySpan{byte})"/>).
+    /// </summary>
     public static byte[] CreateListpack(ReadOnlySpan<byte> key, int elementBytes)
     {
         byte[] blob = Blob.Create(BlobKind.HashListpack, key, Listpack.EmptyLength + elementBytes, Expiry.Never, out _);
@@ -53,7 +56,10 @@ internal static class HashEntry
         return blob;
     }
 
-    /// <summary>Gives a field this value and expiry (or <see cref="KeepExpiry"/>). Whether the value is short enough for a listpack is up to the caller.</summary>
+    /// <summary>
+    /// Sets a field's value and expiry (or <see cref="KeepExpiry"/>). The caller makes sure that the value is short
+    /// enough for a listpack.
+    /// </summary>
     public static object Set(object hash, ReadOnlySpan<byte> field, ReadOnlySpan<byte> value, long expiresAtMs, ServerOptions options, out bool isNew)
     {
         if (hash is not byte[] blob)
@@ -82,11 +88,11 @@ internal static class HashEntry
         return Insert(listpack, step, field, value, expiresAtMs).Array;
     }
 
-    /// <summary>Gives a field that exists another expiry.</summary>
+    /// <summary>Changes the expiry of a field that exists.</summary>
     public static object SetExpiry(object hash, ReadOnlySpan<byte> field, long expiresAtMs, ServerOptions options)
     {
         if (!TryGet(hash, field, out HashItem item) || item.ExpiresAtMs == expiresAtMs) return hash;
-        byte[] value = item.Value.ToArray(); // it moves within the listpack
+        byte[] value = item.Value.ToArray(); // a copy, since it moves within the listpack
         return Set(hash, field, value, expiresAtMs, options, out _);
     }
 
@@ -105,7 +111,7 @@ internal static class HashEntry
         return listpack.Array;
     }
 
-    /// <summary>Gives the spare room of a blob back.</summary>
+    /// <summary>Releases the spare room of a blob.</summary>
     public static object Trim(object hash)
     {
         if (hash is not byte[] blob) return hash;
@@ -114,7 +120,7 @@ internal static class HashEntry
         return listpack.Array;
     }
 
-    /// <summary>A table for the same key with the same fields and room for more.</summary>
+    /// <summary>A table for the same key, with the same fields and room for more.</summary>
     public static HashValue ToTable(object hash, int expectedCount)
     {
         if (hash is HashValue already) return already;
@@ -129,7 +135,7 @@ internal static class HashEntry
         return table;
     }
 
-    /// <summary>A blob that can hold times of expiry.</summary>
+    /// <summary>A blob that can hold expiry times.</summary>
     private static byte[] WithExpiries(byte[] blob)
     {
         if (Blob.KindOf(blob) == BlobKind.HashListpackEx) return blob;
@@ -156,7 +162,7 @@ internal static class HashEntry
             listpack.Append(value);
             return listpack;
         }
-        // Ordered by expiry; fields without come last.
+        // Ordered by expiry; fields without an expiry come last.
         int position = listpack.EndPosition;
         if (expiresAtMs != Expiry.Never)
         {

@@ -4,7 +4,7 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A field of a <see cref="HashValue"/> with its value in one byte array:
+/// A field of a <see cref="HashValue"/> together with its value, in one byte array:
 /// <code>
 /// byte 0    <see cref="HasExpiry"/>, and the field's length, or 63 if that is in the next 4 bytes
 /// 8 bytes   with HasExpiry: Unix time in ms
@@ -13,7 +13,7 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal readonly struct HashField : IKeyOf
 {
-    /// <summary>Redis keeps a field's expiry in 48 bits and lets clients use a quarter of that.</summary>
+    /// <summary>Redis keeps a field's expiry in 48 bits, and lets clients use a quarter of that range.</summary>
     public const long LatestExpiryMs = 0x0000_FFFF_FFFF_FFFF >> 2;
 
     private const byte HasExpiry = 0x80;
@@ -45,7 +45,7 @@ internal readonly struct HashField : IKeyOf
     public static long ExpiresAtMs(byte[] entry) =>
         (entry[0] & HasExpiry) == 0 ? Expiry.Never : BinaryPrimitives.ReadInt64LittleEndian(entry.AsSpan(Start(entry) - 8));
 
-    /// <summary>Changes value and expiry where they lie, if they fit. False if a new entry is needed.</summary>
+    /// <summary>Changes value and expiry in place, if they fit. False if a new entry is needed.</summary>
     public static bool TryOverwrite(byte[] entry, ReadOnlySpan<byte> value, long expiresAtMs)
     {
         Span<byte> old = ValueOf(entry);

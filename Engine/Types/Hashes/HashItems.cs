@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A field of a hash with its value, where they lie. Valid until the hash changes.</summary>
+/// <summary>A field of a hash with its value, in place. Valid until the hash changes.</summary>
 internal readonly ref struct HashItem(ListpackElement field, ListpackElement value, long expiresAtMs)
 {
     public ListpackElement Field { get; } = field;
@@ -29,7 +29,7 @@ internal readonly ref struct HashItem(ListpackElement field, ListpackElement val
 internal ref struct HashItems
 {
     private readonly object _hash;
-    private readonly int _step; // elements of a listpack for one field; 0: a table
+    private readonly int _step; // elements of a listpack per field; 0: a table
     private int _position;
     private ByteTable<HashField>.Enumerator _table;
 

@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A hash in a table, one byte array a field (<see cref="HashField"/>), with a queue of the fields that expire.</summary>
+/// <summary>
+/// A hash in a table, with one byte array per field (<see cref="HashField"/>) and a queue of the fields that expire.
+/// </summary>
 internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
 {
     private const int ObjectBytes = 176; // this object and the table's, without the arrays
@@ -13,8 +15,8 @@ internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
     private long _fieldBytes;
     private int _expiringCount;
 
-    // The fields that expire, soonest first. An item is stale when its entry is no longer the field's, or has another
-    // time of expiry by now; it is dropped when it comes to the front, or when the stale ones outnumber the others.
+    // The fields that expire, soonest first. An item is stale if its entry is no longer the field's, or now has another
+    // expiry time. A stale item is dropped when it reaches the front, or when stale items outnumber the others.
     private PriorityQueue<byte[], long>? _queue;
 
     public override ValueType Type => ValueType.Hash;
@@ -34,7 +36,7 @@ internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
 
     public int Count => _fields.Count;
 
-    /// <summary>How many fields have a time of expiry.</summary>
+    /// <summary>How many fields have an expiry time.</summary>
     public int ExpiringCount => _expiringCount;
 
     public override uint ForeseeHome(uint hash) => _fields.ForeseeHome(hash);
@@ -44,7 +46,7 @@ internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
     public override Value Clone(byte[] key)
     {
         var copy = new HashValue(key, Count) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };
-        // Entries are changed in place, so they are not shared.
+        // Entries are changed in place, so they cannot be shared.
         foreach (byte[] entry in _fields) copy.AddNew((byte[])entry.Clone(), HashField.ExpiresAtMs(entry));
         return copy;
     }
@@ -52,7 +54,7 @@ internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
     /// <summary>The entry of a field, or null.</summary>
     public byte[]? Find(ReadOnlySpan<byte> field) => Unsafe.As<byte[]?>(_fields.Get(field));
 
-    /// <summary>Gives a field this value and expiry; true if it is new.</summary>
+    /// <summary>Sets a field's value and expiry; true if the field is new.</summary>
     public bool Set(ReadOnlySpan<byte> field, ReadOnlySpan<byte> value, long expiresAtMs)
     {
         ref object? cell = ref _fields.Find(field, KeyHash.Of(field));
@@ -94,12 +96,12 @@ internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
         return true;
     }
 
-    /// <summary>Takes out a field whose time has come, if there is one.</summary>
+    /// <summary>Removes an expired field, if there is one.</summary>
     public bool TryExpireOne(long nowMs, [NotNullWhen(true)] out byte[]? entry)
     {
         entry = null;
         if (InnerExpiresAtMs > nowMs) return false;
-        entry = _queue!.Peek(); // alive, as InnerExpiresAtMs has seen to it
+        entry = _queue!.Peek(); // not stale: InnerExpiresAtMs made sure of that
         Remove(HashField.KeyOf(entry));
         return true;
     }

@@ -30,13 +30,16 @@ internal static class HyperLogLog
 
     private static ReadOnlySpan<byte> Magic => "HYLL"u8;
 
-    /// <summary>Whether a string looks like one. Its registers may still be nonsense; methods that read them say so.</summary>
+    /// <summary>
+    /// Whether a string looks like a HyperLogLog. Its registers may still be invalid; methods that read them report
+    /// that.
+    /// </summary>
     public static bool IsOne(ReadOnlySpan<byte> bytes) =>
         bytes.Length >= HeaderLength && bytes.StartsWith(Magic) && bytes[4] <= Sparse && (bytes[4] != Dense || bytes.Length == DenseLength);
 
     public static bool IsSparse(ReadOnlySpan<byte> bytes) => bytes[4] == Sparse;
 
-    /// <summary>Writes an empty sparse one; returns its length.</summary>
+    /// <summary>Writes an empty sparse HyperLogLog; returns its length.</summary>
     public static int WriteEmpty(Span<byte> into)
     {
         into[..HeaderLength].Clear();
@@ -57,7 +60,7 @@ internal static class HyperLogLog
 
     public static void Invalidate(Span<byte> bytes) => bytes[15] |= 0x80;
 
-    /// <summary>Which register an element falls into, and the position of the first 1 in the rest of its hash.</summary>
+    /// <summary>The register an element falls into, and the position of the first 1 in the rest of its hash.</summary>
     public static int Locate(ReadOnlySpan<byte> element, out int count)
     {
         ulong hash = Murmur64A(element, 0xadc83b19);
@@ -80,7 +83,7 @@ internal static class HyperLogLog
         if (shift > 8 - RegisterBits) bytes[at + 1] = (byte)((bytes[at + 1] & ~(Mask >> (8 - shift))) | (count >> (8 - shift)));
     }
 
-    /// <summary>Raises a register of a dense one; false if it was as high.</summary>
+    /// <summary>Raises a register of a dense HyperLogLog; false if it was already that high.</summary>
     public static bool RaiseDense(Span<byte> bytes, int index, int count)
     {
         if (count <= GetDense(bytes, index)) return false;
@@ -88,7 +91,9 @@ internal static class HyperLogLog
         return true;
     }
 
-    /// <summary>Raises each of <paramref name="registers"/> to at least this one's. False if its bytes are nonsense.</summary>
+    /// <summary>
+    /// Raises each of <paramref name="registers"/> to at least its value in these bytes. False if they are invalid.
+    /// </summary>
     public static bool TryMergeInto(Span<byte> registers, ReadOnlySpan<byte> bytes)
     {
         if (IsSparse(bytes))
@@ -119,7 +124,7 @@ internal static class HyperLogLog
         return true;
     }
 
-    /// <summary>Estimates how many different elements were added. False if the bytes are nonsense.</summary>
+    /// <summary>Estimates how many different elements were added. False if the bytes are invalid.</summary>
     public static bool TryCount(ReadOnlySpan<byte> bytes, out long cardinality)
     {
         Span<int> histogram = stackalloc int[64];
@@ -153,7 +158,7 @@ internal static class HyperLogLog
         return true;
     }
 
-    /// <summary>Estimates the cardinality from registers of a byte each.</summary>
+    /// <summary>Estimates the cardinality from registers of one byte each.</summary>
     public static long Count(ReadOnlySpan<byte> registers)
     {
         Span<int> histogram = stackalloc int[64];
@@ -162,7 +167,7 @@ internal static class HyperLogLog
         return Estimate(histogram);
     }
 
-    /// <summary>Writes a sparse one as dense. False if its bytes are nonsense.</summary>
+    /// <summary>Writes a sparse HyperLogLog as a dense one. False if its bytes are invalid.</summary>
     public static bool TryWriteDense(ReadOnlySpan<byte> sparse, Span<byte> into)
     {
         Span<byte> registers = stackalloc byte[Registers];
@@ -175,7 +180,9 @@ internal static class HyperLogLog
         return true;
     }
 
-    /// <summary>A sparse one's opcodes as PFDEBUG DECODE shows them: z and Z runs of zero, v value,run.</summary>
+    /// <summary>
+    /// The opcodes of a sparse HyperLogLog as PFDEBUG DECODE shows them: z and Z for runs of zero, v for value,run.
+    /// </summary>
     public static string Decode(ReadOnlySpan<byte> sparse)
     {
         var text = new StringBuilder();
@@ -253,17 +260,17 @@ internal static class HyperLogLog
     }
 }
 
-/// <summary>One opcode of a sparse HyperLogLog: so many registers of one value.</summary>
+/// <summary>One opcode of a sparse HyperLogLog: a run of registers with the same value.</summary>
 internal readonly record struct SparseOpcode(int Value, int Run, int Length)
 {
     public const int LargestValue = 32;
     public const int LongestValueRun = 4;
     private const int LongestShortZeros = 64;
 
-    /// <summary>Registers of zero.</summary>
+    /// <summary>A run of registers that are zero.</summary>
     public static SparseOpcode Zeros(int run) => new(0, run, run > LongestShortZeros ? 2 : 1);
 
-    /// <summary>Registers of another value.</summary>
+    /// <summary>A run of registers with another value.</summary>
     public static SparseOpcode Values(int value, int run) => new(value, run, 1);
 
     public static bool TryRead(ReadOnlySpan<byte> bytes, out SparseOpcode opcode)

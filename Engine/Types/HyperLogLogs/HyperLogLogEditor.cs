@@ -1,8 +1,8 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A copy of a HyperLogLog to be changed. A sparse one changes its length, and becomes dense when a register does not fit
-/// or it grows beyond hll-sparse-max-bytes. The bytes come out as Redis's would.
+/// An editable copy of a HyperLogLog. A sparse one changes its length, and becomes dense when a register value does not
+/// fit or when it grows beyond hll-sparse-max-bytes. The resulting bytes are the same as Redis's.
 /// </summary>
 internal sealed class HyperLogLogEditor
 {
@@ -12,7 +12,7 @@ internal sealed class HyperLogLogEditor
     private byte[] _bytes = new byte[HyperLogLog.DenseLength];
     private int _length;
 
-    /// <summary>One for whoever runs on this thread now.</summary>
+    /// <summary>The editor that commands on this thread share.</summary>
     public static HyperLogLogEditor Shared => t_shared ??= new();
 
     public Span<byte> Bytes => _bytes.AsSpan(0, _length);
@@ -21,7 +21,8 @@ internal sealed class HyperLogLogEditor
 
     public void Load(ReadOnlySpan<byte> bytes)
     {
-        // A sparse one made under another limit, or by hand, may be longer than a dense one; it may grow by three bytes more.
+        // A sparse one made under another limit, or by hand, may be longer than a dense one; it may grow by three more
+        // bytes.
         if (bytes.Length + 3 > _bytes.Length) _bytes = new byte[bytes.Length + 3];
         bytes.CopyTo(_bytes);
         _length = bytes.Length;
@@ -29,7 +30,7 @@ internal sealed class HyperLogLogEditor
 
     public void LoadEmpty() => _length = HyperLogLog.WriteEmpty(_bytes);
 
-    /// <summary>Becomes dense if it is not yet. False if its bytes are nonsense.</summary>
+    /// <summary>Becomes dense if it is not dense yet. False if the bytes are invalid.</summary>
     public bool TryToDense()
     {
         if (!IsSparse) return true;
@@ -40,7 +41,7 @@ internal sealed class HyperLogLogEditor
         return true;
     }
 
-    /// <summary>Raises a register. False if the bytes are nonsense.</summary>
+    /// <summary>Raises a register. False if the bytes are invalid.</summary>
     public bool TryRaise(int index, int count, long sparseMaxBytes, out bool raised)
     {
         if (IsSparse) return TryRaiseSparse(index, count, sparseMaxBytes, out raised);
@@ -80,8 +81,9 @@ internal sealed class HyperLogLogEditor
     }
 
     /// <summary>
-    /// Finds the opcode that covers a register, where the one before it is (-1: none), and the first register that it covers.
-    /// Half of a sparse one is walked on average, so this reads no more of each opcode than its run.
+    /// Finds the opcode that covers a register, the position of the opcode before it (-1 if there is none), and the
+    /// first register it covers. On average this walks half of a sparse HyperLogLog, so it reads only the run of each
+    /// opcode.
     /// </summary>
     private bool TryFind(int index, out int at, out int before, out int first)
     {
@@ -114,7 +116,9 @@ internal sealed class HyperLogLogEditor
         return false;
     }
 
-    /// <summary>Joins neighbours of the same value among the next few opcodes, as many as a change can have touched.</summary>
+    /// <summary>
+    /// Joins neighbours with the same value among the next few opcodes, as many as one change can have touched.
+    /// </summary>
     private void MergeValues(int at)
     {
         for (int looks = 5; looks > 0 && SparseOpcode.TryRead(Bytes[at..], out SparseOpcode opcode); looks--)

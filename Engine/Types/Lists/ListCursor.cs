@@ -7,9 +7,11 @@ internal ref struct ListCursor
     private QuicklistNode? _node;
     private Listpack _listpack;
     private int _position;      // of the current element; -1 for a plain node's
-    private int _next;          // of the one that MoveNext goes to; -1: the next node's
+    private int _next;          // of the element that MoveNext goes to; -1: in the next node
 
-    /// <summary>Starts so that the first MoveNext reaches the element at an index (not negative, and there).</summary>
+    /// <summary>
+    /// Starts so that the first MoveNext reaches the element at an index, which is not negative and exists.
+    /// </summary>
     public ListCursor(object entry, long index, bool forward)
     {
         _forward = forward;
@@ -37,7 +39,7 @@ internal ref struct ListCursor
     /// <summary>The element that the last MoveNext reached.</summary>
     public readonly ListpackElement Current => _position >= 0 ? _listpack[_position] : ListpackElement.Of(_node!.Content);
 
-    /// <summary>Steps to the next element in the cursor's direction; false behind the last.</summary>
+    /// <summary>Steps to the next element in the cursor's direction; false after the last.</summary>
     public bool MoveNext()
     {
         if (_next >= 0)

@@ -2,7 +2,10 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What the list commands do to a key in either representation: a blob that is one listpack, or a <see cref="ListValue"/>.</summary>
+/// <summary>
+/// What the list commands do to a key in either representation: a blob that is one listpack, or a
+/// <see cref="ListValue"/>.
+/// </summary>
 internal static class ListEntry
 {
     /// <summary>How many elements a list has; 0 if the key is missing.</summary>
@@ -12,7 +15,7 @@ internal static class ListEntry
     public static long Count(object entry) =>
         entry is byte[] blob ? Listpack.In(blob).Count : Unsafe.As<ListValue>(entry).Elements.Count;
 
-    /// <summary>Pushes one element to a list that is there.</summary>
+    /// <summary>Pushes one element to an existing list.</summary>
     public static void Push(ServerOptions options, in Entry entry, ReadOnlySpan<byte> element, bool atHead)
     {
         MakeRoomFor(options, entry, element.Length, 1);
@@ -26,7 +29,9 @@ internal static class ListEntry
         Push(Unsafe.As<ListValue>(entry.Value).Elements, element, atHead);
     }
 
-    /// <summary>A listpack that would become too large by elements of so many bytes becomes a quicklist, before they are added.</summary>
+    /// <summary>
+    /// Turns a listpack that would become too large into a quicklist, before elements of this many bytes are added.
+    /// </summary>
     public static void MakeRoomFor(ServerOptions options, in Entry entry, long bytes, int count)
     {
         if (!entry.IsBlob) return;
@@ -37,7 +42,9 @@ internal static class ListEntry
         entry.Replace(new ListValue(entry.Key.ToArray(), list) { ExpiresAtMs = entry.ExpiresAtMs, AccessClock = KeyEntry.AccessClock(entry.Object) });
     }
 
-    /// <summary>After elements were removed: a quicklist of one node that is less than half full becomes a listpack.</summary>
+    /// <summary>
+    /// After elements were removed: turns a quicklist of one node that is no more than half full into a listpack.
+    /// </summary>
     public static void ShrinkIfSmall(ServerOptions options, in Entry entry)
     {
         if (entry.Object is not ListValue { Elements: { NodeCount: 1, Head: { IsPlain: false } only } }) return;
@@ -45,7 +52,10 @@ internal static class ListEntry
         entry.Replace(ToBlob(Unsafe.As<ListValue>(entry.Value), only));
     }
 
-    /// <summary>The smallest representation of a list made elsewhere (by RESTORE, SORT STORE, from a file): the value itself, or a blob.</summary>
+    /// <summary>
+    /// The smallest representation of a list created elsewhere (by RESTORE, SORT STORE, from a file): the value itself,
+    /// or a blob.
+    /// </summary>
     public static object Compact(ServerOptions options, ListValue value) =>
         value.Elements is { NodeCount: 1, Head: { IsPlain: false } only } && ListLimits.Fits(options.ListMaxListpackSize, only.Length, only.Count)
             ? ToBlob(value, only)
@@ -66,7 +76,10 @@ internal static class ListEntry
         return elements[atHead ? elements.First : elements.Last];
     }
 
-    /// <summary>Removes so many elements, no more than there are, from an end. The list may be empty then.</summary>
+    /// <summary>
+    /// Removes <paramref name="count"/> elements, no more than there are, from one end. The list may be empty
+    /// afterwards.
+    /// </summary>
     public static void Remove(in Entry entry, bool atHead, long count)
     {
         if (entry.Object is ListValue value)

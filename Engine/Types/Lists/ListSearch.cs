@@ -1,9 +1,12 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Searching one listpack of a list, whether it is a blob's or a quicklist node's.</summary>
+/// <summary>Searches one listpack of a list, whether it belongs to a blob or to a quicklist node.</summary>
 internal static class ListSearch
 {
-    /// <summary>Adds the positions of up to <paramref name="most"/> elements equal to a value, the first or, in <paramref name="reverse"/>, the last ones; they ascend.</summary>
+    /// <summary>
+    /// Adds the positions of up to <paramref name="most"/> elements equal to a value, in ascending order: the first
+    /// ones or, if <paramref name="reverse"/>, the last ones.
+    /// </summary>
     public static void FindEqual(in Listpack listpack, ReadOnlySpan<byte> value, long most, bool reverse, List<int> into)
     {
         int begin = into.Count;
@@ -12,7 +15,8 @@ internal static class ListSearch
             if (into.Count - begin == most && !reverse) return;
             into.Add(at);
         }
-        // From the end: all are found first, as searching forwards compares encoded bytes, which is quick; the last ones count.
+        // From the end: find all of them first, because a forward search compares encoded bytes, which is fast. Then
+        // keep the last ones.
         int surplus = (int)Math.Max(0, into.Count - begin - most);
         into.RemoveRange(begin, surplus);
     }

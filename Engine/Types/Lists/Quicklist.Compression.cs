@@ -3,7 +3,10 @@ namespace OrleansRedis.Engine;
 /// <summary>Compression of a quicklist's inner nodes.</summary>
 internal sealed partial class Quicklist
 {
-    /// <summary>Nodes smaller than this are not worth compressing, nor is a gain of fewer bytes than <see cref="LeastGain"/>.</summary>
+    /// <summary>
+    /// Nodes smaller than this are not worth compressing, and neither is a gain of fewer bytes than
+    /// <see cref="LeastGain"/>.
+    /// </summary>
     private const int SmallestToCompress = 48;
     private const int LeastGain = 8;
 
@@ -11,8 +14,8 @@ internal sealed partial class Quicklist
     private static byte[]? t_compressed;
 
     /// <summary>
-    /// After a change of the chain: the nodes within the depth of either end are made plain to read, the first behind them compressed,
-    /// and so is <paramref name="changed"/> if it is an inner node.
+    /// After a change to the chain: decompresses the nodes within the depth of either end, compresses the first nodes
+    /// beyond it, and also <paramref name="changed"/> if it is an inner node.
     /// </summary>
     private void Recompress(QuicklistNode? changed)
     {

@@ -48,7 +48,7 @@ internal sealed partial class Quicklist
         }
     }
 
-    /// <summary>Puts another value in place of the element at an index within a node.</summary>
+    /// <summary>Replaces the element at an index within a node with another value.</summary>
     public void Replace(QuicklistNode node, int offset, ReadOnlySpan<byte> value)
     {
         bool isLarge = ListLimits.IsLarge(Fill, value.Length);
@@ -76,7 +76,8 @@ internal sealed partial class Quicklist
             Unlink(node);
             return;
         }
-        // A large element in place of a small one: it needs a node of its own, between what was before it and what was behind.
+        // A large element replaces a small one. It needs a node of its own, between the elements before and after the
+        // replaced one.
         if (offset != node.Count - 1) Split(node, offset + 1);
         Count++;
         Link(CreatePlain(value), node, node.Next);
@@ -128,7 +129,10 @@ internal sealed partial class Quicklist
         }
     }
 
-    /// <summary>Removes up to <paramref name="most"/> elements equal to a value, from the first on or, in <paramref name="reverse"/>, from the last; returns how many.</summary>
+    /// <summary>
+    /// Removes up to <paramref name="most"/> elements equal to a value, starting from the first or, if
+    /// <paramref name="reverse"/>, from the last; returns how many were removed.
+    /// </summary>
     public long RemoveEqual(ReadOnlySpan<byte> value, long most, bool reverse)
     {
         List<int> positions = t_positions ??= [];
@@ -205,7 +209,9 @@ internal sealed partial class Quicklist
         if (CompressDepth > 0) Recompress(node);
     }
 
-    /// <summary>Cuts a node in two: it keeps this many elements, and the rest go to a new node behind it, which is returned.</summary>
+    /// <summary>
+    /// Splits a node in two: it keeps this many elements, and the rest go to a new node after it, which is returned.
+    /// </summary>
     private QuicklistNode Split(QuicklistNode node, int keep)
     {
         Decompress(node);
@@ -226,7 +232,10 @@ internal sealed partial class Quicklist
         if (node.Array.Length > 64 && node.Array.Length > node.Length * 2) Move(node, node.Length, 0);
     }
 
-    /// <summary>After a split, merges the neighbours of a node pairwise, then the node with its own, where they fit into one node.</summary>
+    /// <summary>
+    /// After a split, where they fit into one node: merges the neighbours of a node pairwise, then the node with its
+    /// own neighbours.
+    /// </summary>
     private void MergeAround(QuicklistNode center)
     {
         if (center.Previous is { Previous: { } beforePrevious } previous) TryMerge(beforePrevious, previous);

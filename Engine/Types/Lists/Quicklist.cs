@@ -1,21 +1,21 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A long list: a doubly linked list of listpacks of limited size (quicklist.c of Redis). Pushes and pops at the ends move nothing
-/// and rarely allocate. With a compression depth, all nodes but that many at either end are kept compressed.
-/// Where nodes begin and end is as in Redis 7.4, since DUMP shows it.
+/// A long list: a doubly linked list of listpacks of limited size (quicklist.c of Redis). Pushes and pops at the ends
+/// move nothing and rarely allocate. With a compression depth, all nodes except that many at either end are kept
+/// compressed. Node boundaries are the same as in Redis 7.4, because DUMP reveals them.
 /// </summary>
 internal sealed partial class Quicklist(int fill, int compressDepth)
 {
     private const int ObjectBytes = 64;
 
-    /// <summary>Redis's estimate of what an element takes beside its own bytes.</summary>
+    /// <summary>Redis's estimate of what an element takes besides its own bytes.</summary>
     private const int ElementOverhead = 8;
 
-    /// <summary>list-max-listpack-size when the list was made.</summary>
+    /// <summary>list-max-listpack-size when the list was created.</summary>
     public int Fill { get; } = fill;
 
-    /// <summary>list-compress-depth when the list was made.</summary>
+    /// <summary>list-compress-depth when the list was created.</summary>
     public int CompressDepth { get; } = compressDepth;
 
     public QuicklistNode? Head { get; private set; }
@@ -27,10 +27,10 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
     /// <summary>How many elements there are.</summary>
     public long Count { get; private set; }
 
-    /// <summary>Bytes allocated for all of it.</summary>
+    /// <summary>Bytes allocated for the whole list.</summary>
     public long Bytes { get; private set; } = ObjectBytes;
 
-    /// <summary>Adds an element behind the last one.</summary>
+    /// <summary>Adds an element after the last one.</summary>
     public void PushTail(ReadOnlySpan<byte> value)
     {
         Count++;
@@ -62,7 +62,7 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         head!.Prepend(value, size);
     }
 
-    /// <summary>Removes the first element; there is one.</summary>
+    /// <summary>Removes the first element, which must exist.</summary>
     public void RemoveFirst()
     {
         QuicklistNode head = Head!;
@@ -71,7 +71,7 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         else head.RemoveFirst();
     }
 
-    /// <summary>Removes the last element; there is one.</summary>
+    /// <summary>Removes the last element, which must exist.</summary>
     public void RemoveLast()
     {
         QuicklistNode tail = Tail!;
@@ -80,7 +80,10 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         else tail.RemoveLast();
     }
 
-    /// <summary>The node that holds the element at an index (not negative, less than <see cref="Count"/>), and its index there. Starts from the nearer end.</summary>
+    /// <summary>
+    /// The node that holds the element at an index (not negative, less than <see cref="Count"/>), and its index in the
+    /// node. Starts from the nearer end.
+    /// </summary>
     public QuicklistNode Seek(long index, out int offset)
     {
         if (index < Count / 2)
@@ -108,7 +111,9 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         }
     }
 
-    /// <summary>Adds a node at the end that holds this listpack of <paramref name="count"/> elements; the array is kept.</summary>
+    /// <summary>
+    /// Adds a node at the end that holds this listpack of <paramref name="count"/> elements; the array is not copied.
+    /// </summary>
     public void AppendListpack(byte[] array, int start, int length, int count)
     {
         if (count == 0) return;
@@ -118,7 +123,7 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         Link(node, Tail, null);
     }
 
-    /// <summary>Adds a node at the end that is one large element; the array is kept.</summary>
+    /// <summary>Adds a node at the end that holds one large element; the array is not copied.</summary>
     public void AppendPlain(byte[] element)
     {
         Bytes += QuicklistNode.ObjectBytes + Blob.AllocatedBytes(element.Length);
@@ -148,7 +153,10 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         return new() { Array = value.ToArray(), Length = value.Length, Count = 1, IsPlain = true };
     }
 
-    /// <summary>An empty node, its room behind or before it. The first gets room for one element, later ones as much as their neighbour came to need.</summary>
+    /// <summary>
+    /// Creates an empty node, with its room after or before it. The first node gets room for one element, later ones as
+    /// much as their neighbour came to need.
+    /// </summary>
     private QuicklistNode CreatePacked(int size, QuicklistNode? neighbour, bool atEnd = false)
     {
         int least = Listpack.EmptyLength + size;
@@ -162,7 +170,8 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
     private void MakeRoomBehind(QuicklistNode node, int size)
     {
         if (node.Array.Length - node.Start - node.Length >= size) return;
-        // The room is elsewhere, or there is none. What was before the listpack was made by pushes or pops there, so some of it stays.
+        // The room is on the other side, or there is none. Room before the listpack comes from pushes or pops there, so
+        // keep some.
         int capacity = CapacityFor(node, size);
         int spare = capacity - node.Length - size;
         Move(node, capacity, node.Start == 0 ? 0 : Math.Min(node.Start, spare / 2));
@@ -176,7 +185,9 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         Move(node, capacity, capacity - node.Length - Math.Min(behind, spare / 2));
     }
 
-    /// <summary>The present capacity if a quarter of it is free, else twice as much, up to what a node may ever need.</summary>
+    /// <summary>
+    /// The present capacity if a quarter of it is free; otherwise twice as much, up to the most a node may ever need.
+    /// </summary>
     private int CapacityFor(QuicklistNode node, int size)
     {
         int needed = node.Length + size, capacity = node.Array.Length, most = Math.Max(needed, ListLimits.Bytes(Fill));
@@ -185,7 +196,7 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         return Math.Min(most, (Math.Max(needed, Math.Min(capacity * 2, needed * 2)) + 7) & ~7);
     }
 
-    /// <summary>Puts a node's listpack at another place, in an array of this capacity.</summary>
+    /// <summary>Moves a node's listpack to another position, in an array of this capacity.</summary>
     private void Move(QuicklistNode node, int capacity, int start)
     {
         ReadOnlySpan<byte> content = node.Array.AsSpan(node.Start, node.Length);
@@ -208,7 +219,7 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         node.Array = array;
     }
 
-    /// <summary>Takes over a listpack after a change in the middle of a node.</summary>
+    /// <summary>Adopts a listpack after a change in the middle of a node.</summary>
     private void SetListpack(QuicklistNode node, in Listpack listpack, int countDifference)
     {
         if (!ReferenceEquals(listpack.Array, node.Array)) SetArray(node, listpack.Array);
@@ -217,7 +228,7 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         Count += countDifference;
     }
 
-    /// <summary>Puts a node between two that are neighbours, or at an end.</summary>
+    /// <summary>Inserts a node between two neighbours, or at an end.</summary>
     private void Link(QuicklistNode node, QuicklistNode? previous, QuicklistNode? next)
     {
         node.Previous = previous;
@@ -227,13 +238,13 @@ internal sealed partial class Quicklist(int fill, int compressDepth)
         if (next is null) Tail = node;
         else next.Previous = node;
         NodeCount++;
-        // A node at an end keeps room for pushes; one that no longer is at an end does not need it.
+        // A node at an end keeps room for pushes; a node that is no longer at an end does not need it.
         if (next is null && previous?.Previous is not null) Trim(previous);
         else if (previous is null && next?.Next is not null) Trim(next);
         if (CompressDepth > 0) Recompress(node);
     }
 
-    /// <summary>Takes a node out. Its elements are no longer counted by the caller.</summary>
+    /// <summary>Removes a node. Adjusting <see cref="Count"/> is up to the caller.</summary>
     private void Unlink(QuicklistNode node)
     {
         if (node.Previous is null) Head = node.Next;

@@ -3,8 +3,9 @@ using System.Buffers.Binary;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A node of a <see cref="Quicklist"/>: a listpack of elements, possibly compressed, or a single large ("plain") element.
-/// A listpack has its spare room behind it, before it, or both, so that pushes and pops at either end move nothing.
+/// A node of a <see cref="Quicklist"/>: a listpack of elements, possibly compressed, or a single large ("plain")
+/// element. A listpack has its spare room after it, before it, or both, so that pushes and pops at either end move
+/// nothing.
 /// </summary>
 internal sealed class QuicklistNode
 {
@@ -14,24 +15,27 @@ internal sealed class QuicklistNode
     public QuicklistNode? Previous;
     public QuicklistNode? Next;
 
-    /// <summary>The listpack (from <see cref="Start"/> on), the plain element (all of it), or the listpack compressed by LZF (all of it).</summary>
+    /// <summary>
+    /// The listpack (from <see cref="Start"/> on), the plain element (the whole array), or the listpack compressed by
+    /// LZF (the whole array).
+    /// </summary>
     public byte[] Array = [];
 
     /// <summary>Where in the array the listpack begins.</summary>
     public int Start;
 
-    /// <summary>How long the listpack is, uncompressed, or the plain element.</summary>
+    /// <summary>The length of the uncompressed listpack, or of the plain element.</summary>
     public int Length;
 
     /// <summary>How many elements there are.</summary>
     public int Count;
 
-    /// <summary>One large element instead of a listpack.</summary>
+    /// <summary>Whether it holds one large element instead of a listpack.</summary>
     public bool IsPlain;
 
     public bool IsCompressed;
 
-    /// <summary>The listpack. Of a compressed node it is a copy, to be read only.</summary>
+    /// <summary>The listpack. For a compressed node it is a copy, for reading only.</summary>
     public Listpack Listpack => IsCompressed ? new(Decompressed(), 0) : new(Array, Start);
 
     /// <summary>The listpack's or the plain element's bytes, uncompressed: what an RDB file holds.</summary>
@@ -44,14 +48,14 @@ internal sealed class QuicklistNode
         return content;
     }
 
-    /// <summary>Writes the listpack's header as the fields say.</summary>
+    /// <summary>Writes the listpack's header from the fields.</summary>
     public void WriteHeader()
     {
         BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start), Length);
         BinaryPrimitives.WriteUInt16LittleEndian(Array.AsSpan(Start + 4), (ushort)Math.Min(Count, ushort.MaxValue));
     }
 
-    /// <summary>Adds an element behind the last one; there is room for its <paramref name="size"/> bytes.</summary>
+    /// <summary>Adds an element after the last one; there is room for its <paramref name="size"/> bytes.</summary>
     public void Append(ReadOnlySpan<byte> value, int size)
     {
         Span<byte> end = Array.AsSpan(Start + Length - 1);
@@ -62,7 +66,9 @@ internal sealed class QuicklistNode
         WriteHeader();
     }
 
-    /// <summary>Adds an element before the first one; there is room for its <paramref name="size"/> bytes before the listpack.</summary>
+    /// <summary>
+    /// Adds an element before the first one; there is room for its <paramref name="size"/> bytes before the listpack.
+    /// </summary>
     public void Prepend(ReadOnlySpan<byte> value, int size)
     {
         Start -= size;
@@ -72,7 +78,7 @@ internal sealed class QuicklistNode
         WriteHeader();
     }
 
-    /// <summary>Removes the first element; what it took becomes room before the listpack.</summary>
+    /// <summary>Removes the first element; its space becomes room before the listpack.</summary>
     public void RemoveFirst()
     {
         int size = Engine.Listpack.SizeAt(Array, Start + Engine.Listpack.HeaderLength);
@@ -85,7 +91,7 @@ internal sealed class QuicklistNode
     /// <summary>Removes the last element.</summary>
     public void RemoveLast() => CutFrom(new Listpack(Array, Start).Last, Count - 1);
 
-    /// <summary>Removes everything from a position on, so that <paramref name="count"/> elements are left.</summary>
+    /// <summary>Removes everything from a position on, leaving <paramref name="count"/> elements.</summary>
     public void CutFrom(int position, int count)
     {
         Array[position] = 0xff;

@@ -3,8 +3,9 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Sets in their representations: an intset or a listpack in a blob, or a <see cref="SetValue"/>. Changes take the entry and return the
-/// one that is to be in its place (the same, a grown blob, another representation), with the same key, expiry and access clock.
+/// Sets in their representations: an intset or a listpack in a blob, or a <see cref="SetValue"/>. Methods that change a
+/// set take the entry and return the one to put in its place (the same, a grown blob, another representation), with the
+/// same key, expiry and access clock.
 /// </summary>
 internal static class SetEntry
 {
@@ -22,7 +23,7 @@ internal static class SetEntry
         return listpack.Find(listpack.First, member) >= 0;
     }
 
-    /// <summary>The same for a member of another set, using what is known of it already.</summary>
+    /// <summary>The same for a member of another set, using what is already known about it.</summary>
     public static bool Contains(object set, in SetMember member)
     {
         if (set is not byte[] blob)
@@ -36,7 +37,9 @@ internal static class SetEntry
         return listpack.Find(listpack.First, member.AsSpan(stackalloc byte[SetMember.ScratchLength])) >= 0;
     }
 
-    /// <summary>Makes an empty set in the representation that suits about this many members of which the first is given.</summary>
+    /// <summary>
+    /// Creates an empty set in the representation suited to about this many members, given the first of them.
+    /// </summary>
     public static object Create(ReadOnlySpan<byte> key, ReadOnlySpan<byte> first, int expectedCount, int expectedBytes, ServerOptions options)
     {
         if (expectedCount <= options.SetMaxIntsetEntries && Numbers.TryParseInt64(first, out _)) return CreateIntset(key, 0);
@@ -108,7 +111,7 @@ internal static class SetEntry
         return element.IsInteger ? new(element.Integer) : new(element.Text);
     }
 
-    /// <summary>Gives the spare room of a blob back.</summary>
+    /// <summary>Releases the spare room of a blob.</summary>
     public static object Trim(object set)
     {
         if (set is not byte[] blob) return set;
@@ -123,7 +126,7 @@ internal static class SetEntry
         return listpack.Array;
     }
 
-    /// <summary>A table for the same key with the same members and room for more.</summary>
+    /// <summary>A table for the same key, with the same members and room for more.</summary>
     public static SetValue ToTable(object set, int expectedCount)
     {
         if (set is SetValue already) return already;
@@ -139,8 +142,8 @@ internal static class SetEntry
     }
 
     /// <summary>
-    /// The representation that the same members would have, had they been added one by one: a result that was gathered in a table may
-    /// be small enough for a blob.
+    /// The representation that the same members would have if they had been added one by one. A result that was
+    /// gathered in a table may be small enough for a blob.
     /// </summary>
     public static object Compact(SetValue table, ServerOptions options)
     {

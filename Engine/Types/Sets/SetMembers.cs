@@ -3,11 +3,12 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A member of a set, as its set has it: an integer, bytes in a listpack, or an array of its own with its hash. Valid until the set changes.
+/// A member of a set, in the form its set has it: an integer, bytes in a listpack, or an array of its own with its
+/// hash. Valid until the set changes.
 /// </summary>
 internal readonly ref struct SetMember
 {
-    /// <summary>Scratch room for an integer's digits.</summary>
+    /// <summary>The scratch space for an integer's digits.</summary>
     public const int ScratchLength = 20;
 
     private readonly ReadOnlySpan<byte> _text;
@@ -34,7 +35,7 @@ internal readonly ref struct SetMember
 
     public long Integer { get; }
 
-    /// <summary>The array that a <see cref="SetValue"/> holds, which another may hold as well; or null.</summary>
+    /// <summary>The array that a <see cref="SetValue"/> holds, possibly shared with other sets; or null.</summary>
     public byte[]? Shared { get; }
 
     /// <summary>The hash of <see cref="Shared"/>.</summary>
@@ -46,7 +47,7 @@ internal readonly ref struct SetMember
     public bool TryInteger(out long integer)
     {
         integer = Integer;
-        // What is text in a listpack is never an integer, but that is not worth knowing.
+        // Text in a listpack is never an integer, but exploiting that is not worthwhile.
         return IsInteger || Numbers.TryParseInt64(_text, out integer);
     }
 
@@ -62,7 +63,7 @@ internal ref struct SetMembers
 {
     private readonly object _set;
     private readonly BlobKind _kind;
-    private int _position; // in a listpack; the index in an intset
+    private int _position; // position in a listpack, or index in an intset
     private ByteTable<ByteMember>.Enumerator _table;
 
     public SetMembers(object set)

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A set in a hash table. Members never change, so sets that are made from one another share them.</summary>
+/// <summary>A set in a hash table. Members never change, so sets made from one another share them.</summary>
 internal sealed class SetValue : Value
 {
     private const int ObjectBytes = 160; // this object and the table's, without the arrays
@@ -49,7 +49,7 @@ internal sealed class SetValue : Value
 
     public bool Contains(ReadOnlySpan<byte> member, uint hash) => !Unsafe.IsNullRef(ref _members.Find(member, hash));
 
-    /// <summary>Adds a member; false if it was there.</summary>
+    /// <summary>Adds a member; false if it was already there.</summary>
     public bool Add(ReadOnlySpan<byte> member)
     {
         uint hash = KeyHash.Of(member);
@@ -58,7 +58,7 @@ internal sealed class SetValue : Value
         return true;
     }
 
-    /// <summary>Adds a member of another set, sharing its bytes; false if it was there.</summary>
+    /// <summary>Adds a member of another set, sharing its bytes; false if it was already there.</summary>
     public bool Add(byte[] member, uint hash)
     {
         if (Contains(member, hash)) return false;
@@ -84,7 +84,7 @@ internal sealed class SetValue : Value
     }
 }
 
-/// <summary>An entry of a table that is nothing but its key.</summary>
+/// <summary>A table entry that consists only of its key.</summary>
 internal readonly struct ByteMember : IKeyOf
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

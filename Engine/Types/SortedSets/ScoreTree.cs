@@ -2,25 +2,29 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A position in the order of a sorted set: everything for which IsAfter says true comes before it.</summary>
+/// <summary>A position in the order of a sorted set: every entry for which IsAfter is true comes before it.</summary>
 internal interface IScoreBound
 {
-    /// <summary>Whether the bound lies behind this entry. Monotone: once false in the set's order, false for the rest.</summary>
+    /// <summary>
+    /// Whether the bound lies after this entry. Monotone: once false in the set's order, it is false for the rest.
+    /// </summary>
     bool IsAfter(double score, byte[] entry);
 
-    /// <summary>The same for a member that is in no <see cref="ScoredMember"/>.</summary>
+    /// <summary>The same for a member that is not in a <see cref="ScoredMember"/>.</summary>
     bool IsAfter(double score, scoped ReadOnlySpan<byte> member);
 }
 
 /// <summary>
 /// The order of a large sorted set: by score, then by member. It does the work of Redis's skiplist with spans, but as a
-/// counted B+ tree: the scores that a search compares lie side by side in memory, so a search misses the cache about once a level
-/// (three levels for a million members, where a skiplist visits twenty nodes), and an entry costs 16 bytes of a leaf instead of a node
-/// with its pointers. Every inner node knows how many entries are below each child, so a rank is found, and found out, in one descent.
+/// counted B+ tree. The scores that a search compares lie side by side in memory, so a search misses the cache about
+/// once per level: three levels for a million members, where a skiplist visits twenty nodes. An entry costs 16 bytes of
+/// a leaf instead of a node with its pointers. Every inner node knows how many entries are below each child, so a
+/// single descent finds the entry of a rank, or the rank of an entry.
 /// <para>
-/// Entries are the arrays of <see cref="ScoredMember"/>, shared with the dictionary. A separator is a lower bound of what is on its
-/// right and an upper bound of what is on its left; its member's entry may have left the set since.
-/// Two neighbouring leaves (or inner nodes) of one parent have more than <see cref="MergeLimit"/> entries together, but for the last.
+/// Entries are the arrays of <see cref="ScoredMember"/>, shared with the dictionary. A separator is a lower bound for
+/// everything on its right and an upper bound for everything on its left; the entry it was taken from may have left the
+/// set since. A leaf (or inner node) that falls below <see cref="Sparse"/> entries is merged with a neighbour of the
+/// same parent, if the two together have no more than <see cref="MergeLimit"/>.
 /// </para>
 /// </summary>
 internal sealed class ScoreTree
@@ -37,10 +41,10 @@ internal sealed class ScoreTree
     /// <summary>How many entries there are.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Bytes of the nodes, without the entries.</summary>
+    /// <summary>Bytes of the nodes, excluding the entries.</summary>
     public long Bytes { get; private set; } = LeafBytes;
 
-    /// <summary>How many entries lie before the bound, which is the rank of the first behind it.</summary>
+    /// <summary>How many entries lie before the bound: the rank of the first entry after it.</summary>
     public int CountBefore<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
     {
         int before = 0;
@@ -54,7 +58,7 @@ internal sealed class ScoreTree
         return before + Unsafe.As<Leaf>(node).IndexOf(bound);
     }
 
-    /// <summary>The entry of this rank, to walk from; invalid if there is none.</summary>
+    /// <summary>The entry with this rank, to walk from; invalid if there is none.</summary>
     public Position At(int rank)
     {
         if ((uint)rank >= (uint)Count) return default;
@@ -68,7 +72,7 @@ internal sealed class ScoreTree
         return new(Unsafe.As<Leaf>(node), rank);
     }
 
-    /// <summary>The first entry behind a bound, to walk from; invalid if there is none.</summary>
+    /// <summary>The first entry after a bound, to walk from; invalid if there is none.</summary>
     public Position FirstAt<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
     {
         Node node = _root;
@@ -80,7 +84,7 @@ internal sealed class ScoreTree
         return leaf is null ? default : new(leaf, 0);
     }
 
-    /// <summary>Adds an entry that is not there.</summary>
+    /// <summary>Adds an entry that is not there yet.</summary>
     public void Insert(double score, byte[] entry)
     {
         var bound = new EntryBound(score, ScoredMember.MemberOf(entry));
@@ -101,7 +105,7 @@ internal sealed class ScoreTree
         else Split(leaf, index, score, entry, ref path, depth);
     }
 
-    /// <summary>Takes out <paramref name="count"/> entries from this rank on.</summary>
+    /// <summary>Removes <paramref name="count"/> entries from this rank on.</summary>
     public void RemoveRange(int rank, int count)
     {
         Count -= count;
@@ -126,13 +130,13 @@ internal sealed class ScoreTree
         }
     }
 
-    /// <summary>Gives an entry another place in the order.</summary>
+    /// <summary>Moves an entry to another place in the order.</summary>
     public void Move(double oldScore, double newScore, byte[] entry)
     {
         ReadOnlySpan<byte> member = ScoredMember.MemberOf(entry);
         Position at = FirstAt(new EntryBound(oldScore, member));
-        // Most changes are small: if the entry stays between its neighbours in the leaf, only the score is written.
-        // At a leaf's edge the separators would have to be asked as well, so that takes the long way.
+        // Most changes are small: if the entry stays between its neighbours in the leaf, only the score is written. At
+        // a leaf's edge the separators would matter as well, so that case takes the long way.
         if (at.Leaf is { } leaf && at.Index > 0 && at.Index < leaf.Count - 1 &&
             !new EntryBound(leaf.Scores[at.Index - 1], ScoredMember.MemberOf(leaf.Entries[at.Index - 1])).IsAfter(newScore, entry) &&
             new EntryBound(leaf.Scores[at.Index + 1], ScoredMember.MemberOf(leaf.Entries[at.Index + 1])).IsAfter(newScore, entry))
@@ -144,7 +148,7 @@ internal sealed class ScoreTree
         Insert(newScore, entry);
     }
 
-    /// <summary>Checks every promise that the class makes; for tests.</summary>
+    /// <summary>Checks every invariant of the class; for tests.</summary>
     internal void Verify()
     {
         Leaf? expected = null;
@@ -157,10 +161,12 @@ internal sealed class ScoreTree
     {
         if (node is Leaf leaf)
         {
-            if (leaf.Previous != previous || (previous is not null && previous.Next != leaf)) throw new InvalidOperationException("Leaves are linked wrongly.");
+            if (leaf.Previous != previous || (previous is not null && previous.Next != leaf))
+                throw new InvalidOperationException("Leaves are linked wrongly.");
             for (int i = 0; i < leaf.Count; i++)
             {
-                if (leaf.Scores[i] != ScoredMember.ScoreOf(leaf.Entries[i])) throw new InvalidOperationException("A leaf has another score than the entry.");
+                if (leaf.Scores[i] != ScoredMember.ScoreOf(leaf.Entries[i]))
+                    throw new InvalidOperationException("A leaf has another score than the entry.");
                 bool first = i == 0;
                 if (first && previous is null) continue;
                 Leaf other = first ? previous! : leaf;
@@ -189,7 +195,7 @@ internal sealed class ScoreTree
 
     private void Split(Leaf leaf, int index, double score, byte[] entry, ref Path path, int depth)
     {
-        // Entries that come in ascending order leave full leaves behind.
+        // Entries added in ascending order leave full leaves behind.
         bool appending = index == Capacity && leaf.Next is null;
         int keep = appending ? Capacity : Capacity / 2;
         Leaf right = leaf.SplitAt(keep);
@@ -229,7 +235,10 @@ internal sealed class ScoreTree
         _root = root;
     }
 
-    /// <summary>After removals: drops the last node of the path if it is empty, or joins it with a neighbour, and so on upwards.</summary>
+    /// <summary>
+    /// After removals: drops the last node of the path if it is empty, or merges it with a neighbour, and so on
+    /// upwards.
+    /// </summary>
     private void Tidy(ref Path path, int depth)
     {
         while (depth > 0)
@@ -246,7 +255,7 @@ internal sealed class ScoreTree
             }
             if (child > 0 && parent.Children[child - 1].Count + node.Count <= MergeLimit) child--;
             else if (child + 1 == parent.Count || parent.Children[child + 1].Count + node.Count > MergeLimit) return;
-            // The right one's content goes to the left one.
+            // The content of the right node goes to the left one.
             parent.Children[child].Append(parent.Children[child + 1], parent.Lows[child + 1], parent.LowEntries[child + 1]);
             parent.Sizes[child] += parent.Sizes[child + 1];
             Drop(parent, child + 1);
@@ -276,7 +285,7 @@ internal sealed class ScoreTree
         parent.Remove(child);
     }
 
-    /// <summary>An entry and the way to its neighbours. Valid until the tree changes.</summary>
+    /// <summary>An entry, and the way to its neighbours. Valid until the tree changes.</summary>
     public struct Position(Leaf leaf, int index)
     {
         internal Leaf? Leaf = leaf;
@@ -290,7 +299,7 @@ internal sealed class ScoreTree
 
         public readonly double Score => Leaf!.Scores[Index];
 
-        /// <summary>Steps to the next entry; becomes invalid behind the last.</summary>
+        /// <summary>Steps to the next entry; becomes invalid after the last.</summary>
         public void Next()
         {
             if (++Index < Leaf!.Count) return;
@@ -307,7 +316,7 @@ internal sealed class ScoreTree
         }
     }
 
-    /// <summary>The place of one member with one score.</summary>
+    /// <summary>The position of one member with one score.</summary>
     internal readonly ref struct EntryBound(double score, ReadOnlySpan<byte> member) : IScoreBound
     {
         private readonly double _score = score;
@@ -335,10 +344,10 @@ internal sealed class ScoreTree
 
     internal abstract class Node
     {
-        /// <summary>Entries of a leaf, children of an inner node.</summary>
+        /// <summary>Entries of a leaf, or children of an inner node.</summary>
         public int Count;
 
-        /// <summary>Adds what its right neighbour holds, whose separator is given.</summary>
+        /// <summary>Appends the content of its right neighbour, whose separator is given.</summary>
         public abstract void Append(Node right, double low, byte[] lowEntry);
     }
 
@@ -405,7 +414,7 @@ internal sealed class ScoreTree
     {
         public readonly Node[] Children = new Node[Capacity];
         public readonly int[] Sizes = new int[Capacity];
-        public readonly double[] Lows = new double[Capacity];        // [0] means nothing
+        public readonly double[] Lows = new double[Capacity];        // [0] has no meaning
         public readonly byte[][] LowEntries = new byte[Capacity][];
 
         public int Total
@@ -418,7 +427,7 @@ internal sealed class ScoreTree
             }
         }
 
-        /// <summary>The child in which the bound lies.</summary>
+        /// <summary>The child that the bound falls into.</summary>
         public int ChildOf<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
         {
             int from = 1, to = Count;
@@ -476,7 +485,7 @@ internal sealed class ScoreTree
             Array.Copy(other.Sizes, 0, Sizes, Count, other.Count);
             Array.Copy(other.Lows, 0, Lows, Count, other.Count);
             Array.Copy(other.LowEntries, 0, LowEntries, Count, other.Count);
-            // What was its first child is no longer first, so its separator means something now.
+            // Its first child is no longer a first child, so that child's separator now has a meaning.
             Lows[Count] = low;
             LowEntries[Count] = lowEntry;
             Count += other.Count;

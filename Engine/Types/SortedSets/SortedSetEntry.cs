@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>How a member is to be added; the words of ZADD.</summary>
+/// <summary>How a member is to be added: the options of ZADD.</summary>
 [Flags]
 internal enum AddOptions : byte
 {
@@ -14,34 +14,40 @@ internal enum AddOptions : byte
     Increment = 16,
 }
 
-/// <summary>What became of it.</summary>
+/// <summary>The result of adding a member.</summary>
 internal enum AddOutcome : byte
 {
-    /// <summary>The member has the score already.</summary>
+    /// <summary>The member already has the score.</summary>
     Same,
 
     Added,
 
     Updated,
 
-    /// <summary>An option kept it from being done.</summary>
+    /// <summary>An option forbade it.</summary>
     Refused,
 
-    /// <summary>The sum of inf and -inf; nothing is done.</summary>
+    /// <summary>The sum of inf and -inf; nothing is changed.</summary>
     NotANumber,
 }
 
-/// <summary>Making and changing sorted sets in their encodings: a blob of kind ZSetListpack while small, then a <see cref="SortedSetValue"/>.</summary>
+/// <summary>
+/// Creates and changes sorted sets in their encodings: a blob of kind ZSetListpack while small, then a
+/// <see cref="SortedSetValue"/>.
+/// </summary>
 internal static class SortedSetEntry
 {
-    /// <summary>Makes an empty one that suits this many members, the first of them this long.</summary>
+    /// <summary>Creates an empty sorted set suited to this many members, the first of them of this length.</summary>
     public static object Create(ServerOptions options, ReadOnlySpan<byte> key, long count, int memberLength, int roomBytes = 0)
     {
-        if (count > options.ZsetMaxListpackEntries || memberLength > options.ZsetMaxListpackValue) return new SortedSetValue(key.ToArray(), (int)Math.Min(count, 1 << 20));
+        if (count > options.ZsetMaxListpackEntries || memberLength > options.ZsetMaxListpackValue)
+            return new SortedSetValue(key.ToArray(), (int)Math.Min(count, 1 << 20));
         return CreateListpack(key, roomBytes).Array;
     }
 
-    /// <summary>Makes one of members that are all known; they must be distinct, and in order (see <see cref="Sort"/>).</summary>
+    /// <summary>
+    /// Creates a sorted set whose members are all known; they must be distinct, and in order (see <see cref="Sort"/>).
+    /// </summary>
     public static object Create(ServerOptions options, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries)
     {
         int longest = 0, room = 0;
@@ -70,7 +76,8 @@ internal static class SortedSetEntry
     });
 
     /// <summary>
-    /// Adds a member or changes its score. <paramref name="set"/> becomes another object if it outgrows its array or its encoding.
+    /// Adds a member or changes its score. <paramref name="set"/> becomes another object if it outgrows its array or
+    /// its encoding.
     /// </summary>
     public static AddOutcome Add(ServerOptions options, ref object set, double score, ReadOnlySpan<byte> member, AddOptions how, out double newScore)
     {
@@ -111,7 +118,7 @@ internal static class SortedSetEntry
         return AddOutcome.Added;
     }
 
-    /// <summary>Removes a member; false if it is not there. The set may be empty then.</summary>
+    /// <summary>Removes a member; false if it is not there. The set may be empty afterwards.</summary>
     public static bool Remove(ref object set, ReadOnlySpan<byte> member)
     {
         if (set is not byte[] blob) return Unsafe.As<SortedSetValue>(set).Remove(member);
@@ -123,7 +130,7 @@ internal static class SortedSetEntry
         return true;
     }
 
-    /// <summary>Removes the members of these ranks.</summary>
+    /// <summary>Removes the members with these ranks.</summary>
     public static void RemoveRange(ref object set, RankRange ranks)
     {
         if (set is not byte[] blob)
@@ -136,7 +143,7 @@ internal static class SortedSetEntry
         set = listpack.Array;
     }
 
-    /// <summary>A small sorted set in the large encoding, with room for so many more members.</summary>
+    /// <summary>A small sorted set in the large encoding, with room for <paramref name="more"/> more members.</summary>
     public static SortedSetValue Convert(byte[] blob, int more)
     {
         var view = new SortedSetView(blob);

@@ -3,20 +3,20 @@ using System.Globalization;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A small sorted set: a listpack of member, score, member, score… in order. A whole score is kept as an integer, any other as
-/// its shortest decimal, so these are the bytes that Redis would have.
+/// A small sorted set: a listpack of member, score, member, score… in order. A whole score is stored as an integer, any
+/// other as its shortest decimal, so the bytes are the same as Redis's.
 /// </summary>
 internal static class SortedSetListpack
 {
     public static int CountOf(in Listpack listpack) => listpack.Count / 2;
 
-    /// <summary>The score behind a member.</summary>
+    /// <summary>The score that follows a member.</summary>
     public static double ScoreOf(in Listpack listpack, int member) => ToScore(listpack[listpack.Next(member)]);
 
     /// <summary>The position of a member, or -1.</summary>
     public static int Find(in Listpack listpack, ReadOnlySpan<byte> member) => listpack.Find(listpack.First, member, skip: 1);
 
-    /// <summary>Puts a member that is not there in its place.</summary>
+    /// <summary>Inserts a member that is not there yet, in its place.</summary>
     public static void Insert(ref Listpack listpack, double score, ReadOnlySpan<byte> member)
     {
         int at = PositionFor(listpack, score, member);
@@ -46,9 +46,10 @@ internal static class SortedSetListpack
     }
 
     /// <summary>
-    /// The members of a range by their bytes. If they do not all have the same score, there is no such range, strictly speaking; then it is what Redis
-    /// makes of it: from the first member that is not too small up to the next that is too large, or, reversed, from the last
-    /// that is not too large down to the next that is too small; nothing if the first or the last of all lies on the wrong side.
+    /// The members of a range by their bytes. If the members do not all have the same score, there is strictly speaking
+    /// no such range; the result is then what Redis makes of it. It runs from the first member that is not too small to
+    /// the next that is too large, or, reversed, from the last that is not too large back to the next that is too
+    /// small. It is empty if the very first or last member lies on the wrong side.
     /// </summary>
     public static RankRange Within(in Listpack listpack, in LexRange range, bool reversed)
     {

@@ -2,12 +2,14 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Members by rank: from one up to, not including, another.</summary>
+/// <summary>Members by rank: from the first rank up to, but not including, the second.</summary>
 internal readonly record struct RankRange(int From, int To)
 {
     public int Count => To - From;
 
-    /// <summary>start and stop as commands give them: both inclusive, negative from the end.</summary>
+    /// <summary>
+    /// Converts start and stop as commands give them: both inclusive, negative counting from the end.
+    /// </summary>
     public static RankRange Of(long start, long stop, int length)
     {
         if (start < 0) start += length;
@@ -21,7 +23,10 @@ internal readonly record struct RankRange(int From, int To)
     /// <summary>The same ranks counted from the other end.</summary>
     public RankRange Reversed(int length) => new(length - To, length - From);
 
-    /// <summary>LIMIT offset count, of this range read from its beginning or, reversed, from its end. A negative count is no limit, a negative offset nothing.</summary>
+    /// <summary>
+    /// LIMIT offset count, applied to this range read from its beginning or, reversed, from its end. A negative count
+    /// means no limit, a negative offset an empty range.
+    /// </summary>
     public RankRange Limited(long offset, long count, bool reversed)
     {
         if (offset < 0 || offset >= Count) return default;
@@ -36,10 +41,10 @@ internal readonly struct ScoreRange(double min, bool minExclusive, double max, b
 {
     public static ReadOnlySpan<byte> NotFloat => "ERR min or max is not a float"u8;
 
-    /// <summary>Everything before the range.</summary>
+    /// <summary>The bound where the range begins.</summary>
     public ScoreBound Lower => new(min, minExclusive);
 
-    /// <summary>Everything before the range's end.</summary>
+    /// <summary>The bound where the range ends.</summary>
     public ScoreBound Upper => new(max, !maxExclusive);
 
     public static bool TryParse(ReadOnlySpan<byte> min, ReadOnlySpan<byte> max, out ScoreRange range)
@@ -57,7 +62,7 @@ internal readonly struct ScoreRange(double min, bool minExclusive, double max, b
     }
 }
 
-/// <summary>Between scores.</summary>
+/// <summary>A bound between scores.</summary>
 internal readonly struct ScoreBound(double score, bool afterEquals) : IScoreBound
 {
     private readonly double _score = score;
@@ -69,7 +74,9 @@ internal readonly struct ScoreBound(double score, bool afterEquals) : IScoreBoun
     public bool IsAfter(double score, scoped ReadOnlySpan<byte> member) => score < _score || (_afterEquals && score == _score);
 }
 
-/// <summary>min and max of a range of members that have the same score: <c>[a</c>, <c>(a</c>, <c>-</c>, <c>+</c>.</summary>
+/// <summary>
+/// min and max of a range of members that have the same score: <c>[a</c>, <c>(a</c>, <c>-</c>, <c>+</c>.
+/// </summary>
 internal readonly ref struct LexRange
 {
     private LexRange(LexBound lower, LexBound upper)
@@ -78,15 +85,15 @@ internal readonly ref struct LexRange
         Upper = upper;
     }
 
-    /// <summary>Whether nothing can lie inside.</summary>
+    /// <summary>Whether nothing can lie inside the range.</summary>
     public bool IsEmpty => !Upper.IsAfter(Lower);
 
     public static ReadOnlySpan<byte> NotValid => "ERR min or max not valid string range item"u8;
 
-    /// <summary>Everything before the range.</summary>
+    /// <summary>The bound where the range begins.</summary>
     public LexBound Lower { get; }
 
-    /// <summary>Everything before the range's end.</summary>
+    /// <summary>The bound where the range ends.</summary>
     public LexBound Upper { get; }
 
     public static bool TryParse(ReadOnlySpan<byte> min, ReadOnlySpan<byte> max, out LexRange range)
@@ -98,12 +105,12 @@ internal readonly ref struct LexRange
     }
 }
 
-/// <summary>Between members, whatever their score.</summary>
+/// <summary>A bound between members, whatever their score.</summary>
 internal readonly ref struct LexBound : IScoreBound
 {
     private readonly ReadOnlySpan<byte> _member;
     private readonly bool _afterEquals;
-    private readonly int _infinite; // -1 before everything, 1 behind everything
+    private readonly int _infinite; // -1 before everything, 1 after everything
 
     private LexBound(ReadOnlySpan<byte> member, bool afterEquals, int infinite)
     {
@@ -135,7 +142,7 @@ internal readonly ref struct LexBound : IScoreBound
         }
     }
 
-    /// <summary>Whether a member may lie between another bound and this one.</summary>
+    /// <summary>Whether a member may lie between the other bound and this one.</summary>
     public bool IsAfter(in LexBound other)
     {
         if (_infinite != 0 || other._infinite != 0) return _infinite > other._infinite;

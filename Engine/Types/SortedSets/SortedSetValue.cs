@@ -3,7 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A large sorted set: a dictionary from member to score, and the members in order. Clients know this encoding as "skiplist".
+/// A large sorted set: a dictionary from member to score, and the members in order. Clients know this encoding as
+/// "skiplist".
 /// </summary>
 internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(key)
 {
@@ -25,10 +26,10 @@ internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(
 
     public int Count => _members.Count;
 
-    /// <summary>The members in order, to find ranks and to walk.</summary>
+    /// <summary>The members in order, for finding ranks and walking.</summary>
     public ScoreTree Order => _order;
 
-    /// <summary>The members in hash order, to scan and to draw from.</summary>
+    /// <summary>The members in hash order, for scanning and random draws.</summary>
     public ByteTable<ScoredMember> Members => _members;
 
     public bool TryScore(ReadOnlySpan<byte> member, out double score)
@@ -48,10 +49,10 @@ internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(
     /// <summary>The rank of a member that has this score.</summary>
     public int RankOf(double score, ReadOnlySpan<byte> member) => _order.CountBefore(new ScoreTree.EntryBound(score, member));
 
-    /// <summary>Adds a member that is not there.</summary>
+    /// <summary>Adds a member that is not there yet.</summary>
     public void Add(double score, ReadOnlySpan<byte> member) => Add(ScoredMember.Create(score, member));
 
-    /// <summary>Adds a member that is not there, as an entry that belongs to this set from now on.</summary>
+    /// <summary>Adds a member that is not there yet, as an entry that belongs to this set from now on.</summary>
     public void Add(byte[] entry)
     {
         _members.Add(entry);
@@ -76,7 +77,7 @@ internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(
         return true;
     }
 
-    /// <summary>Removes the members of these ranks.</summary>
+    /// <summary>Removes the members with these ranks.</summary>
     public void RemoveRange(int rank, int count)
     {
         ScoreTree.Position at = _order.At(rank);

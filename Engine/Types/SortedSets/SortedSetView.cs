@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A sorted set to be read, in either encoding. Valid until the set changes.</summary>
+/// <summary>A read-only view of a sorted set in either encoding. Valid until the set changes.</summary>
 internal readonly struct SortedSetView
 {
     private readonly SortedSetValue? _value;
@@ -17,7 +17,7 @@ internal readonly struct SortedSetView
 
     public int Count => _value is not null ? _value.Count : SortedSetListpack.CountOf(_listpack);
 
-    /// <summary>The large encoding, or null if it is the small one.</summary>
+    /// <summary>The value in the large encoding; null if the set has the small one.</summary>
     public SortedSetValue? Value => _value;
 
     /// <summary>The small encoding, if <see cref="Value"/> is null.</summary>
@@ -31,7 +31,7 @@ internal readonly struct SortedSetView
         return at >= 0;
     }
 
-    /// <summary>The member's place from the lowest score on, from 0; -1 if it is not there.</summary>
+    /// <summary>The member's rank, counted from the lowest score, from 0; -1 if it is not there.</summary>
     public int RankOf(ReadOnlySpan<byte> member, out double score)
     {
         if (!TryScore(member, out score)) return -1;
@@ -44,7 +44,9 @@ internal readonly struct SortedSetView
         return new(from, Math.Max(from, CountBefore(range.Upper)));
     }
 
-    /// <summary>Members by their bytes, which should all have the same score; see <see cref="SortedSetListpack.Within"/>.</summary>
+    /// <summary>
+    /// Members by their bytes; they should all have the same score. See <see cref="SortedSetListpack.Within"/>.
+    /// </summary>
     public RankRange Within(in LexRange range, bool reversed = false)
     {
         if (_value is null) return SortedSetListpack.Within(_listpack, range, reversed);
@@ -55,18 +57,20 @@ internal readonly struct SortedSetView
     }
 
     /// <summary>
-    /// Walks these ranks upwards, or downwards. A member kept as an integer is written into <paramref name="scratch"/>
+    /// Walks these ranks upwards or downwards. A member stored as an integer is written into <paramref name="scratch"/>
     /// (<see cref="ListpackElement.ScratchLength"/> bytes).
     /// </summary>
     public Walker Walk(RankRange ranks, bool reversed, Span<byte> scratch) => new(this, ranks, reversed, scratch);
 
-    /// <summary>Walks all of it upwards.</summary>
+    /// <summary>Walks the whole set upwards.</summary>
     public Walker Walk(Span<byte> scratch) => new(this, new(0, Count), reversed: false, scratch);
 
     private int CountBefore<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct =>
         _value is not null ? _value.Order.CountBefore(bound) : SortedSetListpack.CountBefore(_listpack, bound);
 
-    /// <summary>Steps from member to member; see <see cref="SortedSetView.Walk(RankRange, bool, Span{byte})"/>.</summary>
+    /// <summary>
+    /// Steps from member to member; see <see cref="SortedSetView.Walk(RankRange, bool, Span{byte})"/>.
+    /// </summary>
     public ref struct Walker
     {
         private readonly Listpack _listpack;
@@ -97,7 +101,7 @@ internal readonly struct SortedSetView
             }
         }
 
-        /// <summary>Steps to the next member; false behind the last.</summary>
+        /// <summary>Steps to the next member; false after the last.</summary>
         public bool MoveNext()
         {
             if (--_left < 0) return false;

@@ -1,12 +1,15 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Has a name of bytes that never changes.</summary>
+/// <summary>Something with a name in bytes that never changes.</summary>
 internal interface INamed
 {
     byte[] Name { get; }
 }
 
-/// <summary>A few named things in the order of their names' bytes, which is the order in which Redis lists and saves groups and consumers.</summary>
+/// <summary>
+/// A few named things, ordered by the bytes of their names: the order in which Redis lists and saves groups and
+/// consumers.
+/// </summary>
 internal sealed class NameMap<T> where T : class, INamed
 {
     private readonly List<T> _items = [];
@@ -21,7 +24,7 @@ internal sealed class NameMap<T> where T : class, INamed
         return index < 0 ? null : _items[index];
     }
 
-    /// <summary>Adds one whose name is absent.</summary>
+    /// <summary>Adds an item whose name is not there yet.</summary>
     public void Add(T item) => _items.Insert(~IndexOf(item.Name), item);
 
     public bool Remove(ReadOnlySpan<byte> name)

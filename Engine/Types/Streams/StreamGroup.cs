@@ -1,22 +1,25 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>An entry that was delivered to a consumer and not acknowledged yet. One object, in the group's list and in the consumer's.</summary>
+/// <summary>
+/// An entry that was delivered to a consumer and is not acknowledged yet. The group's list and the consumer's share one
+/// object.
+/// </summary>
 internal sealed class PendingEntry(StreamConsumer consumer, long deliveredAtMs, long deliveries)
 {
     /// <summary>Allocated bytes: the object itself.</summary>
     public const int ObjectBytes = 40;
 
-    /// <summary>To whom it was delivered last.</summary>
+    /// <summary>The consumer it was last delivered to.</summary>
     public StreamConsumer Consumer { get; set; } = consumer;
 
-    /// <summary>When it was delivered last, as Unix time in ms.</summary>
+    /// <summary>When it was last delivered, as Unix time in ms.</summary>
     public long DeliveredAtMs { get; set; } = deliveredAtMs;
 
-    /// <summary>How often it was delivered.</summary>
+    /// <summary>How many times it was delivered.</summary>
     public long Deliveries { get; set; } = deliveries;
 }
 
-/// <summary>A consumer of a group: whoever reads under this name.</summary>
+/// <summary>A consumer of a group: all clients that read under this name.</summary>
 internal sealed class StreamConsumer : INamed
 {
     internal StreamConsumer(byte[] name, long nowMs, ByteCount bytes)
@@ -31,20 +34,20 @@ internal sealed class StreamConsumer : INamed
     /// <summary>When it last tried to read or claim, as Unix time in ms.</summary>
     public long SeenAtMs { get; set; }
 
-    /// <summary>When it last was given an entry, as Unix time in ms; -1 for never.</summary>
+    /// <summary>When it was last given an entry, as Unix time in ms; -1 for never.</summary>
     public long ActiveAtMs { get; set; } = -1;
 
-    /// <summary>What was delivered to it and not acknowledged, by ID.</summary>
+    /// <summary>The entries delivered to it and not acknowledged, by ID.</summary>
     public StreamIdMap<PendingEntry> Pending { get; }
 
-    /// <summary>Allocated bytes without those of the pending list's arrays.</summary>
+    /// <summary>Allocated bytes, excluding the arrays of the pending list.</summary>
     internal long OwnBytes => 48 + StreamIdMap<PendingEntry>.ObjectBytes + Blob.AllocatedBytes(Name.Length) + 8;
 }
 
 /// <summary>A consumer group of a stream.</summary>
 internal sealed class StreamGroup : INamed
 {
-    /// <summary><see cref="EntriesRead"/> when it cannot be told.</summary>
+    /// <summary>The value of <see cref="EntriesRead"/> when it is unknown.</summary>
     public const long UnknownEntriesRead = -1;
 
     private readonly ByteCount _bytes;
@@ -64,17 +67,19 @@ internal sealed class StreamGroup : INamed
     /// <summary>Entries up to this one have been delivered to the group.</summary>
     public StreamId LastDeliveredId { get; set; }
 
-    /// <summary>How many of all entries ever added were delivered to the group, or <see cref="UnknownEntriesRead"/>.</summary>
+    /// <summary>
+    /// How many of all entries ever added were delivered to the group, or <see cref="UnknownEntriesRead"/>.
+    /// </summary>
     public long EntriesRead { get; set; }
 
-    /// <summary>What was delivered to any consumer and not acknowledged, by ID.</summary>
+    /// <summary>The entries delivered to any consumer and not acknowledged, by ID.</summary>
     public StreamIdMap<PendingEntry> Pending { get; }
 
     public NameMap<StreamConsumer> Consumers { get; } = new();
 
     private long OwnBytes => 72 + StreamIdMap<PendingEntry>.ObjectBytes + 56 + Blob.AllocatedBytes(Name.Length) + 8;
 
-    /// <summary>Adds a consumer whose name is absent.</summary>
+    /// <summary>Adds a consumer whose name is not there yet.</summary>
     public StreamConsumer AddConsumer(ReadOnlySpan<byte> name, long nowMs)
     {
         var consumer = new StreamConsumer(name.ToArray(), nowMs, _bytes);
@@ -83,7 +88,7 @@ internal sealed class StreamGroup : INamed
         return consumer;
     }
 
-    /// <summary>Notes that an entry was delivered to a consumer, and to nobody before.</summary>
+    /// <summary>Notes that an entry was delivered to a consumer, for the first time to anyone.</summary>
     public PendingEntry AddPending(StreamId id, StreamConsumer consumer, long nowMs, long deliveries = 1)
     {
         var pending = new PendingEntry(consumer, nowMs, deliveries);
@@ -93,7 +98,7 @@ internal sealed class StreamGroup : INamed
         return pending;
     }
 
-    /// <summary>Makes a pending entry another consumer's.</summary>
+    /// <summary>Hands a pending entry over to another consumer.</summary>
     public static void Give(StreamId id, PendingEntry pending, StreamConsumer consumer)
     {
         if (ReferenceEquals(pending.Consumer, consumer)) return;
@@ -102,7 +107,7 @@ internal sealed class StreamGroup : INamed
         pending.Consumer = consumer;
     }
 
-    /// <summary>Forgets a pending entry; false if there is none of this ID.</summary>
+    /// <summary>Forgets a pending entry; false if there is none with this ID.</summary>
     public bool RemovePending(StreamId id)
     {
         if (Pending.Remove(id) is not { } pending) return false;
@@ -111,7 +116,7 @@ internal sealed class StreamGroup : INamed
         return true;
     }
 
-    /// <summary>Removes a consumer with all that is pending for it; returns how many entries that was.</summary>
+    /// <summary>Removes a consumer with all its pending entries; returns how many there were.</summary>
     public long RemoveConsumer(StreamConsumer consumer)
     {
         int count = consumer.Pending.Count;
@@ -121,7 +126,7 @@ internal sealed class StreamGroup : INamed
         return count;
     }
 
-    /// <summary>Takes the group's bytes out of its stream's count; nothing may be done with it afterwards.</summary>
+    /// <summary>Subtracts the group's bytes from its stream's count; the group must not be used afterwards.</summary>
     public void Uncount()
     {
         long bytes = OwnBytes + Pending.ArrayBytes + ((long)PendingEntry.ObjectBytes * Pending.Count);

@@ -2,10 +2,12 @@ using System.Buffers.Binary;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>The ID of a stream entry: Unix milliseconds and a sequence number, both unsigned, compared in this order.</summary>
+/// <summary>
+/// The ID of a stream entry: Unix milliseconds and a sequence number, both unsigned, compared in this order.
+/// </summary>
 internal readonly record struct StreamId(ulong Ms, ulong Sequence) : IComparable<StreamId>
 {
-    /// <summary>Room enough for any ID's text: two numbers of 20 digits and the dash.</summary>
+    /// <summary>Enough room for any ID's text: two numbers of 20 digits and the dash.</summary>
     public const int LongestText = 41;
 
     /// <summary>Bytes of an ID in files and in DUMP: both numbers big-endian.</summary>
@@ -25,7 +27,7 @@ internal readonly record struct StreamId(ulong Ms, ulong Sequence) : IComparable
 
     public int CompareTo(StreamId other) => this < other ? -1 : this == other ? 0 : 1;
 
-    /// <summary>The ID behind this one; false, and zero, if this is the last of all.</summary>
+    /// <summary>The next ID; false, and zero, if this is the last possible one.</summary>
     public bool TryNext(out StreamId next)
     {
         bool exists = this != Max; // before the assignment: next may be this very variable
@@ -33,7 +35,7 @@ internal readonly record struct StreamId(ulong Ms, ulong Sequence) : IComparable
         return exists;
     }
 
-    /// <summary>The ID before this one; false, and the last of all, if this is zero.</summary>
+    /// <summary>The previous ID; false, and the last possible one, if this is zero.</summary>
     public bool TryPrevious(out StreamId previous)
     {
         bool exists = this != Min;
@@ -66,7 +68,7 @@ internal readonly record struct StreamId(ulong Ms, ulong Sequence) : IComparable
     public static StreamId Decode(ReadOnlySpan<byte> from) => new(BinaryPrimitives.ReadUInt64BigEndian(from), BinaryPrimitives.ReadUInt64BigEndian(from[8..]));
 
     /// <summary>
-    /// Reads "ms-seq", or "ms" alone for the sequence number given.
+    /// Parses "ms-seq", or "ms" alone, which gets the given sequence number.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<byte> text, ulong missingSequence, out StreamId id)
     {
@@ -83,14 +85,17 @@ internal readonly record struct StreamId(ulong Ms, ulong Sequence) : IComparable
         return true;
     }
 
-    /// <summary>Reads "ms-*", an ID whose sequence number is to be found.</summary>
+    /// <summary>Parses "ms-*", an ID whose sequence number is yet to be chosen.</summary>
     public static bool TryParseOpen(ReadOnlySpan<byte> text, out ulong ms)
     {
         ms = 0;
         return text.EndsWith("-*"u8) && TryParseUInt64(text[..^2], out ms);
     }
 
-    /// <summary>Unsigned decimal; leading zeros, blanks and a plus sign are fine, as in Redis, which reads IDs with strtoull.</summary>
+    /// <summary>
+    /// Parses an unsigned decimal; leading zeros, blanks and a plus sign are allowed, as in Redis, which parses IDs
+    /// with strtoull.
+    /// </summary>
     private static bool TryParseUInt64(ReadOnlySpan<byte> text, out ulong value)
     {
         value = 0;

@@ -9,15 +9,15 @@ internal sealed class ByteCount
 }
 
 /// <summary>
-/// An ordered map by stream ID: a sorted array of small sorted chunks. Streams and their pending lists grow at the end and shrink at the
-/// front, which costs nothing here: the outer array has room at both ends, and chunks filled in order are full.
-/// Anything else moves at most a chunk, and once in a chunk's time the outer array's pointers.
+/// An ordered map by stream ID: a sorted array of small sorted chunks. Streams and their pending lists grow at the end
+/// and shrink at the front. That costs nothing here: the outer array has room at both ends, and chunks filled in order
+/// are full. Any other change moves at most one chunk and, once per chunk of changes, the pointers in the outer array.
 /// </summary>
 /// <remarks>
-/// Redis keeps these in radix trees. A chunk of <see cref="ChunkCapacity"/> takes 24 bytes an entry and no node of its own for any,
-/// and finding one costs two binary searches.
+/// Redis keeps these in radix trees. A chunk of <see cref="ChunkCapacity"/> takes 24 bytes per entry, with no node per
+/// entry, and finding an entry costs two binary searches.
 /// </remarks>
-/// <param name="bytes">Counts the bytes of the arrays, together with others'.</param>
+/// <param name="bytes">Counts the bytes of the arrays, together with those of other parts.</param>
 internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
 {
     private const int ChunkCapacity = 64;
@@ -35,7 +35,7 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
     /// <summary>Bytes of this object itself.</summary>
     public const int ObjectBytes = 56;
 
-    /// <summary>The value of this ID, or null.</summary>
+    /// <summary>The value with this ID, or null.</summary>
     public T? Find(StreamId id)
     {
         int at = ChunkFor(id);
@@ -45,7 +45,7 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
         return index < 0 ? null : chunk.Values[index];
     }
 
-    /// <summary>Adds a value under an ID that is absent.</summary>
+    /// <summary>Adds a value under an ID that is not there yet.</summary>
     public void Add(StreamId id, T value)
     {
         int at = ChunkFor(id);
@@ -86,14 +86,14 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
         Count++;
     }
 
-    /// <summary>Puts another value in place of the one of this ID, which is present.</summary>
+    /// <summary>Replaces the value of an ID that is present.</summary>
     public void Replace(StreamId id, T value)
     {
         Chunk chunk = _chunks[_start + ChunkFor(id)]!;
         chunk.Values[chunk.IndexOf(id)] = value;
     }
 
-    /// <summary>Removes an ID; returns its value, or null if it was absent.</summary>
+    /// <summary>Removes an ID; returns its value, or null if it was not there.</summary>
     public T? Remove(StreamId id)
     {
         int at = ChunkFor(id);
@@ -108,7 +108,9 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
         return value;
     }
 
-    /// <summary>The place of the first ID that is not smaller; step on with <see cref="Position.Next"/>.</summary>
+    /// <summary>
+    /// The position of the first ID that is not smaller; step forward with <see cref="Position.Next"/>.
+    /// </summary>
     public Position Seek(StreamId id)
     {
         int at = Math.Max(0, ChunkFor(id));
@@ -118,7 +120,9 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
         return index < _chunks[_start + at]!.Count ? new(this, at, index) : new(this, at + 1, 0);
     }
 
-    /// <summary>The place of the last ID that is not larger; step back with <see cref="Position.Previous"/>.</summary>
+    /// <summary>
+    /// The position of the last ID that is not larger; step back with <see cref="Position.Previous"/>.
+    /// </summary>
     public Position SeekLast(StreamId id)
     {
         int at = ChunkFor(id);
@@ -164,7 +168,7 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
     {
         if (_start + _chunkCount == _chunks.Length)
         {
-            // Room in front is used before the array grows, if there is enough of it for that to stay rare.
+            // Room in front is used before the array grows, provided there is enough of it that this stays rare.
             if (_start > _chunks.Length / 2)
             {
                 Array.Copy(_chunks, _start, _chunks, 0, _chunkCount);
@@ -208,7 +212,9 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
         }
     }
 
-    /// <summary>A place in the map, before the first and behind the last included. Valid until the map changes.</summary>
+    /// <summary>
+    /// A position in the map, possibly before the first entry or after the last. Valid until the map changes.
+    /// </summary>
     public struct Position(StreamIdMap<T> map, int chunk, int index)
     {
         public readonly bool IsValid => (uint)chunk < (uint)map._chunkCount;
@@ -239,7 +245,7 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
 
         public long Bytes => 40 + 24 + (16L * Ids.Length) + 24 + (8L * Values.Length);
 
-        /// <summary>Where this ID is, or the complement of where it would be.</summary>
+        /// <summary>The index of this ID, or the complement of where it would be.</summary>
         public int IndexOf(StreamId id)
         {
             int low = 0, high = Count - 1;

@@ -1,7 +1,8 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The listpack of one node of a stream, element for element as in Redis (stream.h, t_stream.c), so that RDB files hold it as it is.
+/// The listpack of one node of a stream, element for element as in Redis (stream.h, t_stream.c), so that RDB files can
+/// hold it unchanged.
 /// <code>
 /// master:  count of live entries, count of deleted ones, number of fields, field…, 0
 /// entry:   flags, ms - master ms, sequence - master sequence, (SameFields: value… | number of fields, field, value…),
@@ -14,7 +15,7 @@ internal static class StreamNode
     private const int Deleted = 1;
     private const int SameFields = 2;
 
-    /// <summary>Makes a node for an entry, which becomes its first.</summary>
+    /// <summary>Creates a node for an entry, which becomes its first.</summary>
     public static Listpack Create(in StreamFields fields, int room)
     {
         Listpack node = Listpack.Create(room);
@@ -27,12 +28,12 @@ internal static class StreamNode
         return node;
     }
 
-    /// <summary>Live and deleted entries together.</summary>
+    /// <summary>The number of live and deleted entries together.</summary>
     public static long TotalCount(in Listpack node) => LiveCount(node) + node[node.Next(node.First)].Integer;
 
     public static long LiveCount(in Listpack node) => node[node.First].Integer;
 
-    /// <summary>Adds an entry behind all others.</summary>
+    /// <summary>Adds an entry after all others.</summary>
     public static void Append(ref Listpack node, StreamId master, StreamId id, in StreamFields fields)
     {
         node.Replace(node.First, LiveCount(node) + 1);
@@ -65,7 +66,7 @@ internal static class StreamNode
         node.Append(sameFields ? fields.Count + 3L : (fields.Count * 2L) + 4);
     }
 
-    /// <summary>The first entry's position. There always is one, be it deleted.</summary>
+    /// <summary>The first entry's position. There always is one, though it may be deleted.</summary>
     public static int FirstEntry(in Listpack node)
     {
         int at = FieldCountPosition(node);
@@ -75,7 +76,10 @@ internal static class StreamNode
 
     public static int FieldCountPosition(in Listpack node) => node.Next(node.Next(node.First));
 
-    /// <summary>The position of the entry before the element that ends here (see <see cref="Listpack.EndPosition"/>), or -1 if that is the master.</summary>
+    /// <summary>
+    /// The position of the entry that ends at this position (see <see cref="Listpack.EndPosition"/>), or -1 if it is
+    /// the master entry.
+    /// </summary>
     public static int EntryBefore(in Listpack node, int position)
     {
         int at = node.Previous(position);
@@ -115,14 +119,19 @@ internal static class StreamNode
     /// <summary>The ID of the last entry, deleted or not.</summary>
     public static StreamId LastId(in Listpack node, StreamId master) => Read(node, master, 0, EntryBefore(node, node.EndPosition)).Id;
 
-    /// <summary>Marks an entry as deleted. It must not be the last live one: then the node goes as a whole.</summary>
+    /// <summary>
+    /// Marks an entry as deleted. It must not be the last live one, because then the whole node is removed.
+    /// </summary>
     public static void Delete(ref Listpack node, in StreamEntry entry)
     {
         Mark(ref node, entry);
         CountDeleted(ref node, 1);
     }
 
-    /// <summary>Marks an entry without counting it; see <see cref="CountDeleted"/>. Keeps all positions: the flags stay one byte.</summary>
+    /// <summary>
+    /// Marks an entry without counting it; see <see cref="CountDeleted"/>. All positions stay the same, since the flags
+    /// stay one byte.
+    /// </summary>
     public static void Mark(ref Listpack node, in StreamEntry entry) =>
         node.Replace(entry.Position, node[entry.Position].Integer | Deleted);
 
@@ -133,7 +142,9 @@ internal static class StreamNode
         node.Replace(deleted, node[deleted].Integer + count);
     }
 
-    /// <summary>Whether bytes that are a well-formed listpack are a node of a stream: for RESTORE and damaged files.</summary>
+    /// <summary>
+    /// Whether bytes that are a well-formed listpack are a node of a stream: for RESTORE and damaged files.
+    /// </summary>
     public static bool IsValid(byte[] bytes)
     {
         var node = new Listpack(bytes, 0);
@@ -183,10 +194,11 @@ internal static class StreamNode
 /// <summary>An entry in a node: where it is, and what is known without reading its values.</summary>
 /// <param name="Id">Its ID.</param>
 /// <param name="Position">The position of its flags.</param>
-/// <param name="Content">The position of its first value, or of its first field if it does not have the master's.</param>
+/// <param name="Content">The position of its first value, or of its first field if its fields are not the
+/// master's.</param>
 /// <param name="FieldCount">How many fields it has.</param>
 /// <param name="SameFields">Whether its fields are the master's.</param>
-/// <param name="IsDeleted">Whether it is only a mark of what was there.</param>
+/// <param name="IsDeleted">Whether it only marks where an entry was.</param>
 internal readonly record struct StreamEntry(StreamId Id, int Position, int Content, int FieldCount, bool SameFields, bool IsDeleted);
 
 /// <summary>The field-value pairs of an entry to be added, as arguments of a request.</summary>

@@ -1,6 +1,8 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Walks the live entries of a stream within a range of IDs, both ends included. The stream must not change meanwhile.</summary>
+/// <summary>
+/// Walks the live entries of a stream within a range of IDs, including both ends. The stream must not change meanwhile.
+/// </summary>
 internal ref struct StreamRange
 {
     private readonly StreamId _start;
@@ -10,7 +12,7 @@ internal ref struct StreamRange
     private Listpack _node;
     private StreamId _master;
     private long _masterFields;
-    private int _next;             // forward: the next entry's position; reverse: where the entry before ends
+    private int _next;             // forward: the next entry's position; reverse: where the previous entry ends
     private bool _inNode;
     private StreamEntry _entry;
 
@@ -23,7 +25,7 @@ internal ref struct StreamRange
         if (!reverse && !_at.IsValid) _at = stream.Nodes.First;
     }
 
-    /// <summary>The current entry.</summary>
+    /// <summary>The ID of the current entry.</summary>
     public readonly StreamId Id => _entry.Id;
 
     internal readonly StreamEntry Entry => _entry;
@@ -87,7 +89,7 @@ internal ref struct StreamRange
         WriteFieldsTo(reply);
     }
 
-    /// <summary>Writes the current entry's fields and values, two bulk strings each.</summary>
+    /// <summary>Writes the current entry's fields and values, each pair as two bulk strings.</summary>
     public readonly void WriteFieldsTo(RespWriter reply)
     {
         int at = _entry.Content, name = _entry.SameFields ? StreamNode.FieldCountPosition(_node) : -1;
@@ -108,7 +110,7 @@ internal ref struct StreamRange
         }
     }
 
-    /// <summary>Takes the current entry's fields and values into a digest.</summary>
+    /// <summary>Adds the current entry's fields and values to a digest.</summary>
     public readonly void MixFieldsInto(ValueDigest digest)
     {
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];

@@ -2,12 +2,12 @@ using System.Diagnostics;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What XADD and XTRIM cut off from the front of a stream.</summary>
+/// <summary>What XADD and XTRIM remove from the front of a stream.</summary>
 /// <param name="Kind">By length, by ID, or not at all.</param>
 /// <param name="MaxLength">With MaxLength: how many entries stay.</param>
-/// <param name="MinId">With MinId: entries below it go.</param>
-/// <param name="IsApproximate">Only whole nodes go.</param>
-/// <param name="Limit">At most so many entries go; 0 for any number.</param>
+/// <param name="MinId">With MinId: entries below it are removed.</param>
+/// <param name="IsApproximate">Whether only whole nodes are removed.</param>
+/// <param name="Limit">How many entries are removed at most; 0 for no limit.</param>
 internal readonly record struct StreamTrim(StreamTrimKind Kind, long MaxLength, StreamId MinId, bool IsApproximate, long Limit);
 
 internal enum StreamTrimKind
@@ -35,10 +35,10 @@ internal sealed class StreamValue : Value
     /// <summary>The last ID ever given, or set by XSETID.</summary>
     public StreamId LastId { get; set; }
 
-    /// <summary>The first live entry's ID; zero if there is none.</summary>
+    /// <summary>The ID of the first live entry; zero if there is none.</summary>
     public StreamId FirstId { get; private set; }
 
-    /// <summary>The largest ID that XDEL has deleted.</summary>
+    /// <summary>The largest ID ever deleted by XDEL.</summary>
     public StreamId MaxDeletedId { get; set; }
 
     /// <summary>How many entries were ever added.</summary>
@@ -64,7 +64,9 @@ internal sealed class StreamValue : Value
         }
     }
 
-    /// <summary>The largest live entry's ID; zero if there is none. (<see cref="LastId"/> may be that of a deleted one.)</summary>
+    /// <summary>
+    /// The ID of the last live entry; zero if there is none. (<see cref="LastId"/> may belong to a deleted entry.)
+    /// </summary>
     public StreamId LastLiveId
     {
         get
@@ -96,7 +98,7 @@ internal sealed class StreamValue : Value
         return copy;
     }
 
-    /// <summary>Adds a group whose name is absent.</summary>
+    /// <summary>Adds a group whose name is not there yet.</summary>
     public StreamGroup AddGroup(ReadOnlySpan<byte> name, StreamId lastDeliveredId, long entriesRead)
     {
         var group = new StreamGroup(name.ToArray(), lastDeliveredId, entriesRead, _bytes);
@@ -104,7 +106,7 @@ internal sealed class StreamValue : Value
         return group;
     }
 
-    /// <summary>Removes a group; false if there is none of this name.</summary>
+    /// <summary>Removes a group; false if there is none with this name.</summary>
     public bool RemoveGroup(ReadOnlySpan<byte> name)
     {
         if (Groups.Find(name) is not { } group) return false;
@@ -112,7 +114,9 @@ internal sealed class StreamValue : Value
         return Groups.Remove(name);
     }
 
-    /// <summary>Adds an entry whose ID is larger than <see cref="LastId"/>. False if it is too large for a node.</summary>
+    /// <summary>
+    /// Adds an entry whose ID is larger than <see cref="LastId"/>. False if the entry is too large for a node.
+    /// </summary>
     public bool Append(StreamId id, in StreamFields fields, ServerOptions options)
     {
         Debug.Assert(id > LastId);
@@ -142,7 +146,9 @@ internal sealed class StreamValue : Value
         return true;
     }
 
-    /// <summary>A node doubles until it is as large as it may become, so that it is not copied at every entry.</summary>
+    /// <summary>
+    /// Doubles a node until it is as large as it may become, so that it is not copied for every entry.
+    /// </summary>
     private static void MakeRoom(ref Listpack node, long length, int fields, int maxBytes)
     {
         int most = (int)Math.Min(LargestNode, length + (fields * 12L) + 48);
@@ -157,7 +163,9 @@ internal sealed class StreamValue : Value
         if (Length == 1) FirstId = id;
     }
 
-    /// <summary>Puts in a node that was read from a file, behind all others. False if its ID does not come after theirs.</summary>
+    /// <summary>
+    /// Adds a node that was read from a file, after all others. False if its ID does not come after theirs.
+    /// </summary>
     public bool AddLoadedNode(StreamId master, byte[] node)
     {
         if (Nodes.Last is { IsValid: true } last && last.Id >= master) return false;
@@ -165,7 +173,7 @@ internal sealed class StreamValue : Value
         return true;
     }
 
-    /// <summary>Sets what a file says beside the nodes.</summary>
+    /// <summary>Sets the values that a file holds besides the nodes.</summary>
     public void SetLoaded(long length, StreamId firstId)
     {
         Length = length;
@@ -175,7 +183,9 @@ internal sealed class StreamValue : Value
     /// <summary>Whether a live entry has this ID.</summary>
     public bool Contains(StreamId id) => new StreamRange(this, id, id).MoveNext();
 
-    /// <summary>Deletes an entry; false if there is none of this ID. <see cref="Deleted"/> is to be called after the last one.</summary>
+    /// <summary>
+    /// Deletes an entry; false if there is none with this ID. Call <see cref="Deleted"/> after the last deletion.
+    /// </summary>
     public bool Delete(StreamId id)
     {
         var found = new StreamRange(this, id, id);
@@ -196,14 +206,14 @@ internal sealed class StreamValue : Value
         return true;
     }
 
-    /// <summary>Finds the first entry anew after deletions.</summary>
+    /// <summary>Finds the first entry again after deletions.</summary>
     public void Deleted()
     {
         var first = new StreamRange(this, StreamId.Min, StreamId.Max);
         FirstId = first.MoveNext() ? first.Id : StreamId.Min;
     }
 
-    /// <summary>Cuts entries off from the front; returns how many.</summary>
+    /// <summary>Removes entries from the front; returns how many.</summary>
     public long Trim(in StreamTrim trim)
     {
         long deleted = 0;
@@ -252,12 +262,12 @@ internal sealed class StreamValue : Value
         return deleted;
     }
 
-    /// <summary>Whether an entry from here to the end may have been deleted from between others.</summary>
+    /// <summary>Whether an entry between here and the end may have been deleted.</summary>
     public bool MayHaveGapsFrom(StreamId start) => Length != 0 && MaxDeletedId != StreamId.Min && start <= MaxDeletedId;
 
     /// <summary>
-    /// How many entries had been added when this one was, itself included; <see cref="StreamGroup.UnknownEntriesRead"/> if deletions,
-    /// or an ID that never was, make that unknowable.
+    /// How many entries had been added by the time this one was, including itself;
+    /// <see cref="StreamGroup.UnknownEntriesRead"/> if deletions, or an ID that never existed, make that unknowable.
     /// </summary>
     public long EntriesUpTo(StreamId id)
     {
@@ -274,7 +284,7 @@ internal sealed class StreamValue : Value
         return StreamGroup.UnknownEntriesRead;
     }
 
-    /// <summary>How many entries the group has still to be given; false if that cannot be told.</summary>
+    /// <summary>How many entries are still to be delivered to the group; false if that is unknown.</summary>
     public bool TryLag(StreamGroup group, out long lag)
     {
         lag = 0;

@@ -3,13 +3,15 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Reading and making string keys in their representations: integer, short bytes, long or growing bytes.</summary>
+/// <summary>
+/// Reads and creates string keys in their representations: integer, short bytes, long or growing bytes.
+/// </summary>
 internal static class StringEntry
 {
-    /// <summary>Scratch room that <see cref="Read"/> may need.</summary>
+    /// <summary>The scratch space that <see cref="Read"/> may need.</summary>
     public const int ScratchLength = 20;
 
-    /// <summary>The string's bytes: where they lie, or, for an integer, written into <paramref name="scratch"/>.</summary>
+    /// <summary>The string's bytes: in place or, for an integer, written into <paramref name="scratch"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ReadOnlySpan<byte> Read(object entry, Span<byte> scratch)
     {
@@ -31,13 +33,13 @@ internal static class StringEntry
     /// <summary>The number in a blob of kind Integer.</summary>
     public static long Integer(byte[] blob) => BinaryPrimitives.ReadInt64LittleEndian(Blob.Payload(blob));
 
-    /// <summary>Makes the smallest representation of a string.</summary>
+    /// <summary>Creates the smallest representation of a string.</summary>
     public static object Create(ReadOnlySpan<byte> key, ReadOnlySpan<byte> content, long expiresAtMs)
     {
         return Numbers.TryParseInt64(content, out long number) ? Create(key, number, expiresAtMs) : CreateText(key, content, expiresAtMs);
     }
 
-    /// <summary>Makes an integer string.</summary>
+    /// <summary>Creates an integer string.</summary>
     public static byte[] Create(ReadOnlySpan<byte> key, long number, long expiresAtMs)
     {
         byte[] blob = Blob.Create(BlobKind.Integer, key, sizeof(long), expiresAtMs, out Span<byte> payload);
@@ -45,7 +47,10 @@ internal static class StringEntry
         return blob;
     }
 
-    /// <summary>Changes the content where it lies, if it fits without allocating and the expiry stays. False if a new entry is needed.</summary>
+    /// <summary>
+    /// Changes the content in place, if that needs no allocation; the expiry stays as it is. False if a new entry
+    /// is needed.
+    /// </summary>
     public static bool TryOverwrite(object entry, ReadOnlySpan<byte> content)
     {
         if (entry is not byte[] blob) return false;
@@ -63,14 +68,16 @@ internal static class StringEntry
         }
     }
 
-    /// <summary>Makes a string of text that stays text even if it reads as an integer (INCRBYFLOAT's result is embstr in Redis).</summary>
+    /// <summary>
+    /// Creates a string that stays text even if it reads as an integer (INCRBYFLOAT's result is embstr in Redis).
+    /// </summary>
     public static object CreateText(ReadOnlySpan<byte> key, ReadOnlySpan<byte> content, long expiresAtMs)
     {
         if (key.Length + content.Length <= Blob.LargestPayload) return Blob.Create(BlobKind.String, key, content, expiresAtMs);
         return new StringValue(key.ToArray(), content.ToArray(), content.Length) { ExpiresAtMs = expiresAtMs };
     }
 
-    /// <summary>Makes a string that OBJECT ENCODING shows as raw, as one that was computed.</summary>
+    /// <summary>Creates a string that OBJECT ENCODING reports as raw, like a string that was computed.</summary>
     public static object CreateRaw(ReadOnlySpan<byte> key, ReadOnlySpan<byte> content, long expiresAtMs)
     {
         if (key.Length + content.Length <= Blob.LargestPayload) return Blob.Create(BlobKind.RawString, key, content, expiresAtMs);

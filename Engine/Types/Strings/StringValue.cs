@@ -1,11 +1,11 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>A string too large for a blob, or one that grows in place: bytes with room to spare behind them.</summary>
+/// <summary>A string too large for a blob, or one that grows in place: bytes followed by spare room.</summary>
 internal sealed class StringValue(byte[] key, byte[] bytes, int length) : Value(key)
 {
     private byte[] _bytes = bytes;
 
-    /// <summary>How long the string is.</summary>
+    /// <summary>The length of the string.</summary>
     public int Length { get; private set; } = length;
 
     /// <summary>A command has modified it in place, or it is too long for embstr: raw either way.</summary>
@@ -23,7 +23,10 @@ internal sealed class StringValue(byte[] key, byte[] bytes, int length) : Value(
 
     public override Value Clone(byte[] key) => new StringValue(key, Span.ToArray(), Length) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };
 
-    /// <summary>Makes the string at least this long, new bytes being zero, and returns all of it. It grows by doubling up to 1 MB, then by 1 MB, as Redis's do.</summary>
+    /// <summary>
+    /// Makes the string at least this long, with new bytes being zero, and returns all of it. It grows by doubling up
+    /// to 1 MB, then by 1 MB, as Redis's strings do.
+    /// </summary>
     public Span<byte> Extend(int length)
     {
         if (length <= Length) return Span;
