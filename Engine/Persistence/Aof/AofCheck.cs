@@ -4,12 +4,13 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Checks the files of an append-only log without loading them, and cuts them off behind what is sound, with the lines and exit codes of redis-check-aof: a manifest's files,
-/// or a log of one file, with an RDB preamble or without. Text is Latin-1, so that names keep their bytes.
+/// Checks the files of an append-only log without loading them, and can truncate the log after the last sound entry.
+/// The output and exit codes are those of redis-check-aof. It takes a manifest and checks the files it lists, or a log
+/// of one file, with or without an RDB preamble. Text is Latin-1, so that names keep their bytes.
 /// </summary>
-/// <param name="input">Where questions are answered.</param>
-/// <param name="output">Where the lines go.</param>
-/// <param name="nowMs">The time, to tell which keys of a preamble have expired.</param>
+/// <param name="input">Where the answers to questions are read from.</param>
+/// <param name="output">Where the output lines go.</param>
+/// <param name="nowMs">The time, which decides which keys of a preamble have expired.</param>
 public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
 {
     private const int LongestAnnotation = 1024;
@@ -25,12 +26,12 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
 
     private long _toTimestamp;
     private bool _fixes;
-    private long _line = 1;         // of all files together
+    private long _line = 1;         // counted across all files
     private string _error = "";
     private int _openTransactions;
 
-    /// <summary>Runs the program, and returns its exit code.</summary>
-    /// <param name="program">Its name, for the usage.</param>
+    /// <summary>Runs the program and returns its exit code.</summary>
+    /// <param name="program">The program's name, for the usage message.</param>
     /// <param name="arguments">[--fix | --truncate-to-timestamp timestamp] file</param>
     public int Run(string program, IReadOnlyList<string> arguments)
     {
@@ -169,7 +170,10 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         return Result.Truncated;
     }
 
-    /// <summary>A line that begins with '#'; false if the file was cut off before it, as the time that it tells is later than asked for.</summary>
+    /// <summary>
+    /// Checks a line that begins with '#'. False if its timestamp is later than the one asked for, in which case the
+    /// file was truncated before it.
+    /// </summary>
     private bool CheckAnnotation(ByteReader reader, FileStream file, string path, bool isLast)
     {
         long position = reader.Position;
@@ -335,18 +339,18 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         private int _at;
         private int _end;
 
-        /// <summary>Where the next byte is.</summary>
+        /// <summary>The position of the next byte.</summary>
         public long Position => _bufferPosition + _at;
 
-        /// <summary>Where what was read last began.</summary>
+        /// <summary>The position where the last read began.</summary>
         public long LastPosition { get; private set; }
 
-        /// <summary>Whether somebody wanted more than there is.</summary>
+        /// <summary>Whether a read went past the end of the file.</summary>
         public bool HasEnded { get; private set; }
 
         public int Peek() => Fill() ? _buffer[_at] : -1;
 
-        /// <summary>Reads up to and with a line feed, but not more than so many bytes.</summary>
+        /// <summary>Reads up to and including a line feed, but at most <paramref name="most"/> bytes.</summary>
         public byte[] Line(int most)
         {
             LastPosition = Position;
@@ -360,7 +364,10 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
             return [.. line];
         }
 
-        /// <summary>Passes over so many bytes; returns how many there were, the first of them, and the last two.</summary>
+        /// <summary>
+        /// Skips <paramref name="count"/> bytes. Returns how many there were, the first <paramref name="keep"/> of
+        /// them, and the last two.
+        /// </summary>
         public long Skip(long count, int keep, out byte[] first, out byte[] last)
         {
             LastPosition = Position;
