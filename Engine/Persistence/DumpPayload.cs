@@ -50,7 +50,8 @@ internal static class DumpPayload
         string reason = "Bytes are left over";
         try
         {
-            object? entry = RdbObjectReader.Read(reader, reader.Type(), key, Expiry.Never, options, checksDoubles: options.SanitizeDumpPayload != SanitizeDumpPayload.No);
+            object? entry = RdbObjectReader.Read(
+                reader, reader.Type(), key, Expiry.Never, options, checksDoubles: options.SanitizeDumpPayload != SanitizeDumpPayload.No);
             if (reader.AtEnd) return entry;
         }
         catch (Exception failure) when (failure is not InsufficientMemoryException and not OutOfMemoryException)

@@ -102,7 +102,8 @@ internal sealed class RdbFileWriter
     {
         if (version > Version)
         {
-            if (!MayRaiseVersion) throw new InvalidOperationException($"The file was announced as version {Version}, and something in it needs version {version}.");
+            if (!MayRaiseVersion)
+                throw new InvalidOperationException($"The file was announced as version {Version}, and something in it needs version {version}.");
             Version = version;
         }
         Put(chunk);
@@ -136,7 +137,8 @@ internal sealed class RdbFileWriter
 
     private static byte[] Digits(long number) => Encoding.ASCII.GetBytes(number.ToString(System.Globalization.CultureInfo.InvariantCulture));
 
-    private static byte[] Header(int version) => Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"REDIS{version:D4}"));
+    private static byte[] Header(int version) =>
+        Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"REDIS{version:D4}"));
 
     /// <summary>The CRC of the stream's content, as if the header had been right from the beginning.</summary>
     private ulong FinalCrc()

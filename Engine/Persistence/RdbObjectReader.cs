@@ -87,7 +87,8 @@ internal readonly ref partial struct RdbObjectReader
             case RdbType.ModulePreGa:
                 throw new RdbFormatException("Pre-release module format not supported");
             case RdbType.Module2:
-                throw new RdbFormatException($"The RDB file contains module data I can't load: no matching module type '{RdbModules.NameOf(_reader.Length())}'");
+                throw new RdbFormatException(
+                    $"The RDB file contains module data I can't load: no matching module type '{RdbModules.NameOf(_reader.Length())}'");
             default:
                 throw new RdbFormatException($"Unknown RDB encoding type {(int)type}");
         }

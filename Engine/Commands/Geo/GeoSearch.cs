@@ -76,7 +76,9 @@ internal static class GeoSearch
         {
             if (!TryReadMember(ref call, set, 2, ref query.Shape) || !TryReadCircle(ref call, 3, ref query.Shape)) return;
         }
-        bool read = form == Form.Search ? TryReadSearch(ref call, set, firstOption, mayStore, ref query) : TryReadOptions(ref call, firstOption, mayStore, ref query);
+        bool read = form == Form.Search
+            ? TryReadSearch(ref call, set, firstOption, mayStore, ref query)
+            : TryReadOptions(ref call, firstOption, mayStore, ref query);
         if (!read || !IsSound(ref call, form, query)) return;
         if (set is null)
         {

@@ -158,7 +158,9 @@ internal static class HashExpiry
         for (int i = first, n = 0; i < call.Count; i += step, n++)
         {
             ReadOnlySpan<byte> field = call[i];
-            codes[n] = !HashEntry.TryGet(hash, field, out HashItem item) ? NoField : Meets(condition, item.ExpiresAtMs, expiresAtMs) ? past ? Deleted : Changed : ConditionNotMet;
+            codes[n] = !HashEntry.TryGet(hash, field, out HashItem item) ? NoField
+                : Meets(condition, item.ExpiresAtMs, expiresAtMs) ? past ? Deleted : Changed
+                : ConditionNotMet;
             if (codes[n] == Deleted)
             {
                 hash = HashEntry.Remove(hash, field, out _);
@@ -210,7 +212,8 @@ internal static class HashExpiry
     }
 
     private static Condition ConditionOf(ReadOnlySpan<byte> word) =>
-        word.Is("NX"u8) ? Condition.NoExpiry : word.Is("XX"u8) ? Condition.AnyExpiry : word.Is("GT"u8) ? Condition.Later : word.Is("LT"u8) ? Condition.Sooner : Condition.None;
+        word.Is("NX"u8) ? Condition.NoExpiry : word.Is("XX"u8) ? Condition.AnyExpiry
+        : word.Is("GT"u8) ? Condition.Later : word.Is("LT"u8) ? Condition.Sooner : Condition.None;
 
     /// <summary>A field without expiry counts as one that expires at the end of time.</summary>
     private static bool Meets(Condition condition, long beforeMs, long afterMs) => condition switch

@@ -164,7 +164,8 @@ internal static class HashFieldSets
             bool isUnit = TryUnit(word, out bool inSeconds, out bool relative), keep = word.Is("KEEPTTL"u8);
             if (isUnit || keep)
             {
-                if ((options & (Options.Expires | Options.KeepTtl)) != 0) return Fail(ref call, "Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
+                if ((options & (Options.Expires | Options.KeepTtl)) != 0)
+                    return Fail(ref call, "Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
                 options |= keep ? Options.KeepTtl : Options.Expires;
                 if (keep) continue;
                 if (i + 1 >= call.Count) return Fail(ref call, "missing expire time");

@@ -19,7 +19,8 @@ internal static class ObjectCommands
         if (!TryFind(ref call, out Entry entry)) return;
         ServerOptions options = call.Store.Options;
         // Redis needs an object of its own for each key's time of last use.
-        bool sharedInRedis = (options.MaxMemory == 0 || !options.UsesAccessClock) && entry.IsBlob && entry.Kind == BlobKind.Integer && StringEntry.Integer(entry.Blob) is >= 0 and < 10_000;
+        bool sharedInRedis = (options.MaxMemory == 0 || !options.UsesAccessClock) && entry.IsBlob
+            && entry.Kind == BlobKind.Integer && StringEntry.Integer(entry.Blob) is >= 0 and < 10_000;
         call.Reply.Integer(sharedInRedis ? int.MaxValue : 1);
     }
 
@@ -31,7 +32,8 @@ internal static class ObjectCommands
         if (!TryFind(ref call, out Entry entry)) return;
         if (call.Store.Options.UsesLfu)
         {
-            call.Reply.Error("ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
+            call.Reply.Error(
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
             return;
         }
         call.Reply.Integer(Access.IdleMs(KeyEntry.AccessClock(entry.Object), call.NowMs) / 1000);
@@ -45,7 +47,8 @@ internal static class ObjectCommands
         if (!TryFind(ref call, out Entry entry)) return;
         if (!call.Store.Options.UsesLfu)
         {
-            call.Reply.Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
+            call.Reply.Error(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
             return;
         }
         call.Reply.Integer(Access.Frequency(call.Store.Options, KeyEntry.AccessClock(entry.Object), call.NowMs));

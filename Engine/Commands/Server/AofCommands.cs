@@ -24,7 +24,8 @@ internal static class AofCommands
         {
             call.Continuation = async reply =>
             {
-                if (!await log.RewriteAsync().ConfigureAwait(false)) reply.Error("ERR Can't execute an AOF background rewriting. Please check the server logs for more information."u8);
+                if (!await log.RewriteAsync().ConfigureAwait(false))
+                    reply.Error("ERR Can't execute an AOF background rewriting. Please check the server logs for more information."u8);
                 else if (log.IsRewriteScheduled) reply.SimpleString("Background append only file rewriting scheduled"u8);
                 else reply.SimpleString("Background append only file rewriting started"u8);
             };

@@ -27,7 +27,8 @@ public sealed class ArgumentSyntax
         (ArgumentType.Pattern, "pattern"),
         (ArgumentType.UnixTime, "unix-time-seconds unix-time-milliseconds"),
         (ArgumentType.Double, "score longitude latitude radius width height"),
-        (ArgumentType.Integer, "bit bits client-id count cursor db decrement destination-db end entries-added entries-read frequency increment index index1 index2"),
+        (ArgumentType.Integer,
+            "bit bits client-id count cursor db decrement destination-db end entries-added entries-read frequency increment index index1 index2"),
         (ArgumentType.Integer, "len limit maxage milliseconds min-match-len ms num-matches numfields numkeys numlocal numreplicas offset port protover rank"),
         (ArgumentType.Integer, "seconds slot start stop timeout ttl version weight"));
 

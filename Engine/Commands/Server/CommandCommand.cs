@@ -177,7 +177,8 @@ internal static class CommandCommand
         return table.Find(name[..bar]) is { } container ? CommandTable.FindSubcommand(container, name[(bar + 1)..]) : null;
     }
 
-    private static bool TryLocateKeys(ref CommandContext call, out OwnedRequest? request, out CommandInfo? command, out List<(int Position, KeySpecification Keys)> found)
+    private static bool TryLocateKeys(
+        ref CommandContext call, out OwnedRequest? request, out CommandInfo? command, out List<(int Position, KeySpecification Keys)> found)
     {
         found = [];
         var arguments = new ReadOnlyMemory<byte>[call.Count - 2];

@@ -72,7 +72,8 @@ internal static class SaveCommands
                 reply.SimpleString("Background saving scheduled"u8);
                 break;
             case SaveStart.OtherRunning:
-                reply.Error("ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."u8);
+                reply.Error(
+                    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."u8);
                 break;
             default:
                 reply.Error(AlreadyRunning);

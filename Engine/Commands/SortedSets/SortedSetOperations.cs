@@ -150,7 +150,8 @@ internal static class SortedSetOperations
     }
 
     /// <summary>Reads [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]; if something is wrong, the error is in the reply.</summary>
-    private static bool TryReadOptions(ref CommandContext call, int next, Operation operation, SetOperand[] operands, bool stores, out Aggregate aggregate, out bool withScores)
+    private static bool TryReadOptions(
+        ref CommandContext call, int next, Operation operation, SetOperand[] operands, bool stores, out Aggregate aggregate, out bool withScores)
     {
         aggregate = Aggregate.Sum;
         withScores = false;

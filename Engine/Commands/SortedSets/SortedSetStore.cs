@@ -9,7 +9,8 @@ internal static class SortedSetStore
     /// Makes the destination hold exactly these members, in order and of its own, whatever it held; none removes it.
     /// Gives the effects if the request itself would not do: its keys lie in several slots, or <paramref name="giveEffects"/>.
     /// </summary>
-    public static void Put(ref CommandContext call, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries, ReadOnlySpan<byte> eventName, bool giveEffects = false)
+    public static void Put(
+        ref CommandContext call, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries, ReadOnlySpan<byte> eventName, bool giveEffects = false)
     {
         giveEffects |= call.Hold != Hold.Slot;
         Entry destination = call.Write(key);

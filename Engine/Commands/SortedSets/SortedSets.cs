@@ -75,7 +75,8 @@ internal static class SortedSets
     /// Adds members to the sorted set that is argument 1, replies and tells: the part of ZADD that GEOADD shares.
     /// The members are the arguments from <paramref name="firstMember"/> on, every <paramref name="step"/>th.
     /// </summary>
-    internal static void Add(ref CommandContext call, in Entry entry, scoped ReadOnlySpan<double> scores, int firstMember, int step, AddOptions how, bool countChanged)
+    internal static void Add(
+        ref CommandContext call, in Entry entry, scoped ReadOnlySpan<double> scores, int firstMember, int step, AddOptions how, bool countChanged)
     {
         ServerOptions options = call.Store.Options;
         ReadOnlySpan<byte> key = call[1];

@@ -95,7 +95,8 @@ internal static class StreamReads
             if (id is [(byte)'$' or (byte)'+'])
             {
                 call.Reply.Error((ReadOnlySpan<byte>)[
-                    .. "ERR The "u8, id[0], .. " ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The "u8,
+                    .. "ERR The "u8, id[0],
+                    .. " ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The "u8,
                     id[0], .. " ID would just return an empty result set."u8]);
                 return;
             }

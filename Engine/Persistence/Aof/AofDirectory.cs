@@ -68,14 +68,18 @@ internal sealed class AofDirectory(ServerOptions options)
     public AofManifest Load()
     {
         if (!Has(ManifestName)) return AofManifest.Empty;
-        return AofManifest.Parse(Try($"Fatal error: can't open the AOF manifest file {PathOf(ManifestName)} for reading", () => File.ReadAllBytes(PathOf(ManifestName))));
+        return AofManifest.Parse(Try(
+                $"Fatal error: can't open the AOF manifest file {PathOf(ManifestName)} for reading",
+                () => File.ReadAllBytes(PathOf(ManifestName))));
     }
 
     /// <summary>
     /// Makes this the manifest in force. If that fails, it is unknown which manifest is in force after a crash.
     /// </summary>
     public void Save(AofManifest manifest) =>
-        Try($"Error writing the AOF manifest file {ManifestName}", () => AtomicFile.Replace(PathOf(ManifestName), manifest.Format(), PathOf(TemporaryManifestName)));
+        Try(
+            $"Error writing the AOF manifest file {ManifestName}",
+            () => AtomicFile.Replace(PathOf(ManifestName), manifest.Format(), PathOf(TemporaryManifestName)));
 
     /// <summary>Creates the directory if it does not exist.</summary>
     public void Create() => Try($"Can't open or create append-only dir {options.AppendDirectoryName}", () =>

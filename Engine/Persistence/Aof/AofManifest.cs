@@ -144,7 +144,14 @@ public sealed class AofManifest
     /// The same manifest with a log from before there were manifests as its base, and nothing else to load.
     /// </summary>
     public AofManifest WithOldStyleBase(string fileName) =>
-        new() { Base = new(fileName, 1, AofFileType.Base), BaseSequence = 1, Increments = Increments, IncrementSequence = IncrementSequence, History = History };
+        new()
+        {
+            Base = new(fileName, 1, AofFileType.Base),
+            BaseSequence = 1,
+            Increments = Increments,
+            IncrementSequence = IncrementSequence,
+            History = History
+        };
 
     /// <summary>The same manifest with one more increment at the end.</summary>
     public AofManifest WithIncrement(string fileName)

@@ -50,7 +50,8 @@ internal sealed partial class LogFile : ILogFile
     {
         try
         {
-            return new LogFile(File.OpenHandle(path, empty ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete));
+            return new LogFile(File.OpenHandle(
+                    path, empty ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete));
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {

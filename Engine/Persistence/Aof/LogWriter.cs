@@ -45,9 +45,9 @@ internal sealed class LogWriter : LogReader, IDisposable
     private ILogFile? _file;
     // the position at which the file would begin if it held nothing but bytes of the log
     private long _fileStart;
-    // bytes of annotations in the file, which have no positions: up to Written,
+    // bytes of annotations in the file, which have no positions: those written, and those synced
     private long _times;
-    private long _timesSynced;                            // and up to _synced
+    private long _timesSynced;
     private long _limit = long.MaxValue;                  // nothing is written beyond this position
     private long _synced;
     private string? _writeFailure;
@@ -299,10 +299,12 @@ internal sealed class LogWriter : LogReader, IDisposable
             if (_countedAsDelayed || Written == Synced || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(2)) return;
             _countedAsDelayed = true;
             DelayedSyncs++;
-            _owner.Log.Notice("Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may slow down Redis.");
+            _owner.Log.Notice(
+                "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may slow down Redis.");
             return;
         }
-        if (Policy != AppendFsync.Everysec || Synced >= Written || SyncsNot || _syncFailure is not null || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(1)) return;
+        if (Policy != AppendFsync.Everysec || Synced >= Written || SyncsNot || _syncFailure is not null
+            || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(1)) return;
         if (!_sync.Wait(0)) return;
         _syncing = true;
         ThreadPool.UnsafeQueueUserWorkItem(static writer => writer.SyncInBackground(), this, preferLocal: false);
@@ -444,7 +446,9 @@ internal sealed class LogWriter : LogReader, IDisposable
         }
         catch (LogFileException failure)
         {
-            if (logs) _owner.Log.Warning($"Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next time it starts.  ftruncate: {failure.Message}");
+            if (logs)
+                _owner.Log.Warning(
+                    $"Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next time it starts.  ftruncate: {failure.Message}");
         }
         Volatile.Write(ref _times, times);
         Done = whole;
@@ -498,7 +502,9 @@ internal sealed class LogWriter : LogReader, IDisposable
     {
         if (HeldFrom > _synced)
         {
-            if (!IsDamaged) _owner.Log.Warning("What was written to the AOF file since its last successful fsync is not in memory any more. The AOF will be rewritten.");
+            if (!IsDamaged)
+                _owner.Log.Warning(
+                    "What was written to the AOF file since its last successful fsync is not in memory any more. The AOF will be rewritten.");
             IsDamaged = true;
             return false;
         }
