@@ -42,7 +42,7 @@ internal sealed class RdbFileWriter
         Compresses = options.RdbCompression;
     }
 
-    /// <summary>The version that the content written so far needs.</summary>
+    /// <summary>The file's version so far.</summary>
     public int Version { get; private set; }
 
     /// <summary>The length of the file so far in bytes, including those still in the buffer.</summary>
@@ -103,6 +103,7 @@ internal sealed class RdbFileWriter
         if (version > Version)
         {
             if (!MayRaiseVersion)
+               
                 throw new InvalidOperationException($"The file was announced as version {Version}, and something in it needs version {version}.");
             Version = version;
         }

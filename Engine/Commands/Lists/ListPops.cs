@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>LPOP, RPOP, LMPOP, and what waits if there is nothing: BLPOP, BRPOP, BLMPOP.</summary>
+/// <summary>LPOP, RPOP and LMPOP, and the blocking forms BLPOP, BRPOP and BLMPOP.</summary>
 internal static class ListPops
 {
     /// <summary>LPOP key [count]</summary>
@@ -106,10 +106,12 @@ internal static class ListPops
         if (!call.TryBlock(ValueType.List, 1, call.Count - 2, deadlineMs)) call.Reply.NullArray();
     }
 
-    /// <summary>The name of the event that a pop publishes.</summary>
+    /// <summary>The name of the event for a pop.</summary>
     internal static ReadOnlySpan<byte> EventOf(bool atHead) => atHead ? "lpop"u8 : "rpop"u8;
 
-    /// <summary>Reads "numkeys key [key ...] LEFT | RIGHT [COUNT count]"; if it makes no sense, the error is in the reply.</summary>
+    /// <summary>
+    /// Reads "numkeys key [key ...] LEFT | RIGHT [COUNT count]". If that is not valid, the error is in the reply.
+    /// </summary>
     private static bool TryReadMpop(ref CommandContext call, int at, out int keyCount, out bool atHead, out long count)
     {
         keyCount = 0;
@@ -143,7 +145,10 @@ internal static class ListPops
         return true;
     }
 
-    /// <summary>Pops from the first list that is there and replies; false, and no reply, if there is none. A key of another type ends it with an error.</summary>
+    /// <summary>
+    /// Pops from the first list that exists, and replies. If none exists, returns false and writes no reply. A key of
+    /// another type ends the search with an error.
+    /// </summary>
     private static bool TryMpop(ref CommandContext call, int firstKey, int keyCount, bool atHead, long count)
     {
         for (int i = firstKey; i < firstKey + keyCount; i++)

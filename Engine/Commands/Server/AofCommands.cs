@@ -16,7 +16,7 @@ internal static class AofCommands
         }
         else if (turn.Current != SnapshotPurpose.None || !call.MayBlock)
         {
-            // Beside a snapshot it waits, and its instant is not to be in the middle of a transaction.
+            // The rewrite waits for a running snapshot, and its instant must not be in the middle of a transaction.
             log.ScheduleRewrite();
             call.Reply.SimpleString("Background append only file rewriting scheduled"u8);
         }

@@ -49,6 +49,7 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
                     break;
                 case ["--truncate-to-timestamp", var timestamp, var file]:
                     if (!long.TryParse(timestamp, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _toTimestamp))
+                       
                         throw Abort("Invalid timestamp, aborting...");
                     path = file;
                     break;
@@ -217,6 +218,7 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         text = [];
         if (!ReadNumber(reader, '$', out long length)) return false;
         if (length is < 0 or > long.MaxValue - 2)
+               
                 return Fail(reader.LastPosition, $"Expected to read string of {length} bytes, which is not in the suitable range");
         long read = reader.Skip(length + 2, keep: 16, out byte[] begin, out byte[] end);
         if (read != length + 2) return Fail(reader.LastPosition, $"Expected to read {length + 2} bytes, got {read} bytes");
