@@ -103,7 +103,6 @@ internal sealed class RdbFileWriter
         if (version > Version)
         {
             if (!MayRaiseVersion)
-               
                 throw new InvalidOperationException($"The file was announced as version {Version}, and something in it needs version {version}.");
             Version = version;
         }

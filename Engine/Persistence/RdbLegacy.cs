@@ -58,7 +58,6 @@ internal static class RdbLegacy
         }
         int total = BinaryPrimitives.ReadUInt16LittleEndian(ziplist[8..]);
         if (at != ziplist.Length - 1 || (total != ushort.MaxValue && total != count)
-           
             || (count > 0 && BinaryPrimitives.ReadUInt32LittleEndian(ziplist[4..]) != last))
             throw new RdbFormatException("A ziplist whose header does not fit its elements.");
         listpack.TrimToSize();

@@ -121,7 +121,6 @@ internal readonly ref partial struct RdbObjectReader
             long expiresAtMs = expiry == 0 ? Expiry.Never : earliest + (long)expiry - 1;
             ReadOnlySpan<byte> field = _reader.String(ref room), value = _reader.StringSpan();
             if (hash is byte[] && (field.Length > _options.HashMaxListpackValue || value.Length > _options.HashMaxListpackValue))
-               
                 hash = HashEntry.ToTable(hash, (int)count);
             hash = HashEntry.Set(hash, field, value, expiresAtMs, _options, out bool isNew);
             if (!isNew) throw new RdbFormatException("Duplicate hash fields detected");

@@ -7,7 +7,7 @@ namespace OrleansRedis.Engine;
 /// <summary>
 /// Reads the primitives of the RDB format from memory, or from a stream through a buffer. Malformed bytes throw
 /// <see cref="RdbFormatException"/>, and bytes that end too soon throw <see cref="RdbTruncatedException"/>. A length
-/// alone never makes it allocate more than the bytes left could fill.
+/// alone never makes it allocate more than the bytes left can account for.
 /// </summary>
 internal sealed class RdbReader
 {

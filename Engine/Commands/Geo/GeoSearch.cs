@@ -44,7 +44,8 @@ internal static class GeoSearch
         Since = "3.2.0",
         Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
         Summary = "Queries a geospatial index for members within a distance from a coordinate, optionally stores the result.",
-        Syntax = "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
+        Syntax =
+            "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
         History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
         Deprecated = "6.2.0: `GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument")]
     internal static void Georadius(ref CommandContext call) => Search(ref call, Form.RadiusOfPosition, 1, 6, mayStore: true);
@@ -265,7 +266,8 @@ internal static class GeoSearch
     {
         string? error = null;
         if (query.StoreKey != 0 && (query.WithDistance || query.WithHash || query.WithPosition))
-            error = $"ERR {(form == Form.Search ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS")} is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
+            error =
+                $"ERR {(form == Form.Search ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS")} is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
         else if (form == Form.Search && query.From == 0)
             error = $"ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {System.Text.Encoding.Latin1.GetString(call[0])}";
         else if (form == Form.Search && query.By == 0)

@@ -136,7 +136,7 @@ internal static class HashFieldSets
     }
 
     /// <summary>
-    /// Gives the effect of setting fields with an expiry: an HSET, and then whatever the expiry amounts to.
+    /// Gives the first effect of setting fields with an expiry: an HSET. The effects of the expiry itself follow it.
     /// </summary>
     private static void GiveSetEffect(ref CommandContext call, Keyspace keyspace, int first)
     {

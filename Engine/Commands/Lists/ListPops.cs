@@ -63,7 +63,8 @@ internal static class ListPops
     /// <summary>BLMPOP timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]</summary>
     [Command("BLMPOP", -5, CommandFlags.Write | CommandFlags.Blocking | CommandFlags.MovableKeys, Category.List, Keys = "RW ACCESS DELETE #2", Since = "7.0.0",
         Complexity = "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
-        Summary = "Pops the first element from one of multiple lists. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
+        Summary =
+        "Pops the first element from one of multiple lists. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
         Syntax = "timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]")]
     internal static void Blmpop(ref CommandContext call)
     {
@@ -76,14 +77,16 @@ internal static class ListPops
     /// <summary>BLPOP key [key ...] timeout</summary>
     [Command("BLPOP", -3, CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Blocking, Category.List, Keys = "RW ACCESS DELETE 1..-2", Since = "2.0.0",
         Complexity = "O(N) where N is the number of provided keys.",
-        Summary = "Removes and returns the first element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
+        Summary =
+            "Removes and returns the first element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
         Syntax = "key [key ...] timeout", History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Blpop(ref CommandContext call) => BlockingPop(ref call, atHead: true);
 
     /// <summary>BRPOP key [key ...] timeout</summary>
     [Command("BRPOP", -3, CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Blocking, Category.List, Keys = "RW ACCESS DELETE 1..-2", Since = "2.0.0",
         Complexity = "O(N) where N is the number of provided keys.",
-        Summary = "Removes and returns the last element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
+        Summary =
+            "Removes and returns the last element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
         Syntax = "key [key ...] timeout", History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Brpop(ref CommandContext call) => BlockingPop(ref call, atHead: false);
 

@@ -88,8 +88,8 @@ internal static class ListReads
                 if (rank is 0 or long.MinValue)
                 {
                     call.Reply.Error(rank == 0
-                        ? "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list"u8
-                        : "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"u8);
+                    ? "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list"u8
+                    : "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"u8);
                     return;
                 }
             }

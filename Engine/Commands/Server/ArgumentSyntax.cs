@@ -151,7 +151,12 @@ public sealed class ArgumentSyntax
             }
             else
             {
-                argument = new() { Type = ArgumentType.PureToken, Token = word == "\"\"" ? "" : word, Name = s_nameOfSign.GetValueOrDefault(word, word.ToLowerInvariant()) };
+                argument = new()
+                {
+                    Type = ArgumentType.PureToken,
+                    Token = word == "\"\"" ? "" : word,
+                    Name = s_nameOfSign.GetValueOrDefault(word, word.ToLowerInvariant())
+                };
             }
             argument._source = words.Source(start);
             sequence.Add(argument);

@@ -74,7 +74,7 @@ internal static class SaveCommands
                 break;
             case SaveStart.OtherRunning:
                 reply.Error(
-                    "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."u8);
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."u8);
                 break;
             default:
                 reply.Error(AlreadyRunning);

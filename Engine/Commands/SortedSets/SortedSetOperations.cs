@@ -26,7 +26,8 @@ internal static class SortedSetOperations
     /// ZUNION numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;] [WITHSCORES]
     /// </summary>
     [Command("ZUNION", -3, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS #1", Effort = Effort.AllElements, Since = "6.2.0",
-        Complexity = "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
+        Complexity =
+            "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
         Summary = "Returns the union of multiple sorted sets.",
         Syntax = "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]")]
     internal static void Zunion(ref CommandContext call) => Reply(ref call, Operation.Union);
@@ -52,7 +53,8 @@ internal static class SortedSetOperations
     /// </summary>
     [Command("ZUNIONSTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS #2", Effort = Effort.AllElements,
         Since = "2.0.0",
-        Complexity = "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
+        Complexity =
+            "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
         Summary = "Stores the union of multiple sorted sets in a key.",
         Syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]")]
     internal static void Zunionstore(ref CommandContext call) => Store(ref call, Operation.Union, "zunionstore"u8);

@@ -14,7 +14,8 @@ internal static class Streams
         Summary = "Appends a new message to a stream. Creates the key if it doesn't exist.",
         Syntax = "key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]",
         Tips = "nondeterministic_output",
-        History = "6.2.0: Added the `NOMKSTREAM` option, `MINID` trimming strategy and the `LIMIT` option.\n7.0.0: Added support for the `<ms>-*` explicit ID form.")]
+        History =
+            "6.2.0: Added the `NOMKSTREAM` option, `MINID` trimming strategy and the `LIMIT` option.\n7.0.0: Added support for the `<ms>-*` explicit ID form.")]
     internal static void Xadd(ref CommandContext call)
     {
         if (!StreamArguments.TryTrimOptions(ref call, isXadd: true, out StreamTrim trim, out bool noMkStream, out int idArgument)) return;

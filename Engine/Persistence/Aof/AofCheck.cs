@@ -49,7 +49,6 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
                     break;
                 case ["--truncate-to-timestamp", var timestamp, var file]:
                     if (!long.TryParse(timestamp, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _toTimestamp))
-                       
                         throw Abort("Invalid timestamp, aborting...");
                     path = file;
                     break;
@@ -184,8 +183,8 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         int end = 4;
         while (end < line.Length && char.IsAsciiDigit((char)line[end])) end++;
         if (end == line.Length || line[end] != '\r'
-                || !long.TryParse(line.AsSpan(4, end - 4), NumberStyles.None, CultureInfo.InvariantCulture, out long timestamp))
-                throw Abort("Invalid timestamp annotation");
+            || !long.TryParse(line.AsSpan(4, end - 4), NumberStyles.None, CultureInfo.InvariantCulture, out long timestamp))
+            throw Abort("Invalid timestamp annotation");
         if (timestamp <= _toTimestamp) return true;
         string name = Bytes(path);
         if (position == 0) throw Abort($"AOF {name} has nothing before timestamp {_toTimestamp}, aborting...");
@@ -193,7 +192,7 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         {
             Say($"Failed to truncate AOF {name} to timestamp {_toTimestamp} to offset {position} because it is not the last file.");
             throw Abort(
-                    "If you insist, please delete all files after this file according to the manifest file and delete the corresponding records in manifest file manually. Then re-run redis-check-aof.");
+                "If you insist, please delete all files after this file according to the manifest file and delete the corresponding records in manifest file manually. Then re-run redis-check-aof.");
         }
         Truncate(file, position, $"Failed to truncate AOF {name} to timestamp {_toTimestamp}");
         return false;
@@ -218,8 +217,7 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         text = [];
         if (!ReadNumber(reader, '$', out long length)) return false;
         if (length is < 0 or > long.MaxValue - 2)
-               
-                return Fail(reader.LastPosition, $"Expected to read string of {length} bytes, which is not in the suitable range");
+            return Fail(reader.LastPosition, $"Expected to read string of {length} bytes, which is not in the suitable range");
         long read = reader.Skip(length + 2, keep: 16, out byte[] begin, out byte[] end);
         if (read != length + 2) return Fail(reader.LastPosition, $"Expected to read {length + 2} bytes, got {read} bytes");
         text = length <= 14 ? begin[..(int)length] : begin;

@@ -69,8 +69,8 @@ internal sealed class AofDirectory(ServerOptions options)
     {
         if (!Has(ManifestName)) return AofManifest.Empty;
         return AofManifest.Parse(Try(
-                $"Fatal error: can't open the AOF manifest file {PathOf(ManifestName)} for reading",
-                () => File.ReadAllBytes(PathOf(ManifestName))));
+            $"Fatal error: can't open the AOF manifest file {PathOf(ManifestName)} for reading",
+            () => File.ReadAllBytes(PathOf(ManifestName))));
     }
 
     /// <summary>

@@ -51,7 +51,7 @@ internal sealed partial class LogFile : ILogFile
         try
         {
             return new LogFile(File.OpenHandle(
-                    path, empty ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete));
+                path, empty ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete));
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {

@@ -71,7 +71,6 @@ public static class SlotSnapshots
                 case RdbOpcode.SelectDb:
                     ulong database = reader.Length();
                     if (database >= (ulong)databases)
-                       
                         throw new RdbFormatException($"Keys of database {database}, while there are {databases} (see the directive databases).");
                     keyspace = slot.Keyspace((int)database);
                     continue;
