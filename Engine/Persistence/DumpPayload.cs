@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// What DUMP gives and RESTORE takes: type (1 byte) and content in the RDB format, the format's version (2 bytes), CRC-64 of
-/// all that (8 bytes), both little-endian.
+/// The format of DUMP and RESTORE: the type (1 byte) and the content in the RDB format, the version of that format (2
+/// bytes), and the CRC-64 of everything before it (8 bytes). Both numbers are little-endian.
 /// </summary>
 internal static class DumpPayload
 {
@@ -16,7 +16,7 @@ internal static class DumpPayload
     [ThreadStatic]
     private static RdbWriter? t_plainWriter;
 
-    /// <summary>The payload of an entry; valid until the next one is made on this thread.</summary>
+    /// <summary>The payload of an entry; valid until this thread makes another one.</summary>
     public static ReadOnlySpan<byte> Of(object entry, ServerOptions options)
     {
         RdbWriter writer = options.RdbCompression ? t_writer ??= new(compress: true) : t_plainWriter ??= new(compress: false);
@@ -32,7 +32,7 @@ internal static class DumpPayload
         return writer.Written;
     }
 
-    /// <summary>Whether a payload is of a version known here, and arrived as it was sent.</summary>
+    /// <summary>Whether a payload is of a known version, and its checksum is right.</summary>
     public static bool IsIntact(ReadOnlySpan<byte> payload, ServerOptions options)
     {
         if (payload.Length < FooterLength) return false;
@@ -41,20 +41,23 @@ internal static class DumpPayload
             && (options.SkipsChecksums || BinaryPrimitives.ReadUInt64LittleEndian(footer[2..]) == Crc64.Append(0, payload[..^8]));
     }
 
-    /// <summary>The entry for a key that an intact payload describes; null if its content makes no sense, and why is logged.</summary>
+    /// <summary>
+    /// The entry for a key that an intact payload describes. Null if the content makes no sense; the reason is logged.
+    /// </summary>
     public static object? Read(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> key, ServerOptions options, ServerLog log)
     {
         var reader = new RdbReader(payload[..^FooterLength]);
         string reason = "Bytes are left over";
         try
         {
-            object? entry = RdbObjectReader.Read(reader, reader.Type(), key, Expiry.Never, options, checksDoubles: options.SanitizeDumpPayload != SanitizeDumpPayload.No);
+            object? entry = RdbObjectReader.Read(
+                reader, reader.Type(), key, Expiry.Never, options, checksDoubles: options.SanitizeDumpPayload != SanitizeDumpPayload.No);
             if (reader.AtEnd) return entry;
         }
         catch (Exception failure) when (failure is not InsufficientMemoryException and not OutOfMemoryException)
         {
-            // Mostly RdbFormatException. The checks leave nothing else to happen that we know of, and a client's bytes must not be
-            // what proves us wrong by more than an error reply.
+            // Nearly always an RdbFormatException. The checks should leave no other, but if they miss a case, a
+            // client's bytes must cause no more than an error reply.
             reason = failure.Message;
         }
         log.Verbose($"Internal error in RDB reading offset {reader.Position} -> {reason}");

@@ -1,27 +1,27 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The function libraries of a silo. They cannot be run yet; those that a file holds are kept, as the code that they are, so that the next file
-/// holds them again.
+/// The function libraries of a silo. They cannot be run yet. Those found in a file are kept as source code, so that the
+/// next file contains them again.
 /// </summary>
 public sealed class FunctionLibraries
 {
     private volatile byte[][] _codes = [];
 
-    /// <summary>The code of each.</summary>
+    /// <summary>The code of each library.</summary>
     public IReadOnlyList<byte[]> Codes => _codes;
 
-    /// <summary>Adds a library from a file; one that has its name goes.</summary>
+    /// <summary>Adds a library from a file, replacing one of the same name.</summary>
     public void Add(byte[] code)
     {
         byte[] name = NameIn(code).ToArray();
         _codes = [.. _codes.Where(other => !NameIn(other).SequenceEqual(name)), code];
     }
 
-    /// <summary>Forgets all of them.</summary>
+    /// <summary>Removes all libraries.</summary>
     public void Clear() => _codes = [];
 
-    /// <summary>What the first line, "#!lua name=mylib", says; all of it if that is not to be found there.</summary>
+    /// <summary>The name in the first line, "#!lua name=mylib"; the whole code if there is no name.</summary>
     private static ReadOnlySpan<byte> NameIn(byte[] code)
     {
         ReadOnlySpan<byte> line = code;

@@ -1,8 +1,9 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Writes keys as an RDB file holds them. An <em>encoded chunk</em> is a run of keys of one database that begins with
-/// <see cref="Select"/>, so that chunks may follow each other in any order; <see cref="RdbFileWriter"/> makes a file of them.
+/// Writes keys in the form they have in an RDB file. An <em>encoded chunk</em> is a run of keys of one database. It
+/// begins with <see cref="Select"/>, so that chunks may follow each other in any order. <see cref="RdbFileWriter"/>
+/// makes a file of them.
 /// </summary>
 internal static class RdbEntryWriter
 {
@@ -13,7 +14,10 @@ internal static class RdbEntryWriter
         writer.Length(database);
     }
 
-    /// <summary>Writes a key: when it expires, how long or how often it was (not) used if the maxmemory policy asks for that, type, key and value.</summary>
+    /// <summary>
+    /// Writes a key: its expiry, its idle time or access frequency if the maxmemory policy uses it, then type, key and
+    /// value.
+    /// </summary>
     public static void Write(RdbWriter writer, object entry, ServerOptions options, long nowMs)
     {
         long expiresAtMs = KeyEntry.ExpiresAtMs(entry);

@@ -4,8 +4,9 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Checks an RDB file from end to end without loading it, and says what is in it, line by line as redis-check-rdb does. Packed collections are looked
-/// through for doubles, modules' data is passed over. Text is Latin-1, so that names keep their bytes.
+/// Checks an RDB file from end to end without loading it, and describes its content line by line as redis-check-rdb
+/// does. Packed collections are searched for duplicates; modules' data is skipped. Text is Latin-1, so that names keep
+/// their bytes.
 /// </summary>
 public sealed class RdbFileCheck : IRdbSink
 {
@@ -23,13 +24,13 @@ public sealed class RdbFileCheck : IRdbSink
         _reader = new(file, this, new ServerOptions { SanitizeDumpPayload = SanitizeDumpPayload.Yes }) { MostDatabases = int.MaxValue, SkipsModules = true };
     }
 
-    /// <summary>Checks a file from the stream's position on.</summary>
+    /// <summary>Checks a file from the stream's current position on.</summary>
     /// <param name="file">The file; the stream stays open.</param>
-    /// <param name="name">Its name, for the first line.</param>
-    /// <param name="output">Where the lines go.</param>
-    /// <param name="nowMs">The time, to tell which keys have expired.</param>
-    /// <param name="length">How many bytes the file is long; something else may follow.</param>
-    /// <returns>Whether it can be loaded.</returns>
+    /// <param name="name">The file's name, for the first line.</param>
+    /// <param name="output">Where the output lines go.</param>
+    /// <param name="nowMs">The time, which decides which keys have expired.</param>
+    /// <param name="length">The length of the file in bytes; something else may follow it.</param>
+    /// <returns>Whether the file can be loaded.</returns>
     public static bool Run(Stream file, string name, TextWriter output, long nowMs, out long length)
     {
         var check = new RdbFileCheck(file, output, nowMs);
@@ -60,7 +61,7 @@ public sealed class RdbFileCheck : IRdbSink
 
     private void Tell(RdbFileException failure)
     {
-        // A key has been read by the time its value is, though it is not counted yet.
+        // The key itself has been read by the time its value is being read, but it has not been counted yet.
         if (_reader.Step == RdbStep.Value) _keys++;
         bool isInValue = _reader.Step == RdbStep.Value && failure.InnerException is not RdbTruncatedException;
         Line("--- RDB ERROR DETECTED ---");

@@ -5,8 +5,8 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Reads an RDB file of any version up to 12, and gives what is in it to a sink. It may be the preamble of something else: afterwards a stream that can
-/// seek stands right behind it.
+/// Reads an RDB file of any version up to 12, and passes its content to a sink. The file may be the preamble of
+/// something else: afterwards a stream that can seek is positioned right after it.
 /// </summary>
 internal sealed class RdbFileReader
 {
@@ -25,8 +25,8 @@ internal sealed class RdbFileReader
     private RdbType? _type;
     private RdbStep _step;
 
-    /// <param name="source">Where from, from its position on.</param>
-    /// <param name="sink">Where to.</param>
+    /// <param name="source">Where to read from, starting at its current position.</param>
+    /// <param name="sink">Where the content goes.</param>
     /// <param name="options">Thresholds, rdbchecksum, sanitize-dump-payload.</param>
     public RdbFileReader(Stream source, IRdbSink sink, ServerOptions options)
     {
@@ -38,22 +38,22 @@ internal sealed class RdbFileReader
         MostDatabases = options.Databases;
     }
 
-    /// <summary>A file with a database of this number, or a higher one, is refused.</summary>
+    /// <summary>A file that has a database with this number or a higher one is refused.</summary>
     public int MostDatabases { get; init; }
 
-    /// <summary>Modules' data is passed over, not refused.</summary>
+    /// <summary>Whether modules' data is skipped; otherwise it is refused.</summary>
     public bool SkipsModules { get; init; }
 
     /// <summary>How many bytes of the file have been read.</summary>
     public long Position => _reader.Position;
 
-    /// <summary>About the same; for other threads to ask.</summary>
+    /// <summary>About the same as <see cref="Position"/>, but other threads may read it.</summary>
     public long Progress => _reader.Progress;
 
     /// <summary>The file's version, once its header has been read.</summary>
     public int Version { get; private set; }
 
-    /// <summary>What is being read, or was when it failed.</summary>
+    /// <summary>What is being read, or was when reading failed.</summary>
     public RdbStep Step => _step;
 
     /// <summary>The key that is being read, if one is.</summary>
@@ -62,8 +62,10 @@ internal sealed class RdbFileReader
     /// <summary>The type of the key that is being read, if one is.</summary>
     public RdbType? Type => _type;
 
-    /// <summary>Reads all of it.</summary>
-    /// <exception cref="RdbFileException">It is damaged, of a newer version, or holds what cannot be loaded.</exception>
+    /// <summary>Reads the whole file.</summary>
+    /// <exception cref="RdbFileException">
+    /// The file is damaged, of a newer version, or holds something that cannot be loaded.
+    /// </exception>
     public void Read()
     {
         try
@@ -110,7 +112,7 @@ internal sealed class RdbFileReader
                 case RdbOpcode.ExpireTimeMs:
                     _step = RdbStep.Expiry;
                     expiresAtMs = _reader.Milliseconds();
-                    if (expiresAtMs == -1) expiresAtMs = Expiry.Never; // what Redis has for none
+                    if (expiresAtMs == -1) expiresAtMs = Expiry.Never; // Redis writes -1 for none
                     break;
                 case RdbOpcode.Frequency:
                     frequency = _reader.Byte();
@@ -127,7 +129,7 @@ internal sealed class RdbFileReader
                 case RdbOpcode.ResizeDb:
                     _step = RdbStep.Length;
                     ulong keys = _reader.Length();
-                    _ = _reader.Length(); // those that expire, which need no room of their own
+                    _ = _reader.Length(); // the number of keys that expire, which need no room of their own
                     _sink.Resize(_reader.Plausible((long)Math.Min(keys, long.MaxValue), 3));
                     break;
                 case RdbOpcode.SlotInfo:
@@ -208,7 +210,8 @@ internal sealed class RdbFileReader
         }
         catch (Exception e) when (e is IndexOutOfRangeException or ArgumentException or OverflowException or InvalidDataException or FormatException)
         {
-            // The checks leave nothing of this to happen that we know of, and a file's bytes must not be what proves us wrong by more than an error.
+            // The checks should leave no such exception, but if they miss a case, a file's bytes must cause no more
+            // than an error.
             throw new RdbFormatException($"{e.GetType().Name}: {e.Message}");
         }
     }
@@ -234,7 +237,7 @@ internal sealed class RdbFileReader
     }
 }
 
-/// <summary>What of an RDB file is being read.</summary>
+/// <summary>The part of an RDB file that is being read.</summary>
 internal enum RdbStep
 {
     Start,
@@ -249,10 +252,10 @@ internal enum RdbStep
     Functions,
 }
 
-/// <summary>Names of steps and types.</summary>
+/// <summary>Names of steps and types, for messages.</summary>
 internal static class RdbNames
 {
-    /// <summary>As redis-check-rdb says it.</summary>
+    /// <summary>The step's name in redis-check-rdb.</summary>
     public static string Name(this RdbStep step) => step switch
     {
         RdbStep.Start => "start",
@@ -267,7 +270,7 @@ internal static class RdbNames
         _ => "read-functions",
     };
 
-    /// <summary>As redis-check-rdb says it.</summary>
+    /// <summary>The type's name in redis-check-rdb.</summary>
     public static string Name(this RdbType type) => type switch
     {
         RdbType.String => "string",

@@ -4,9 +4,10 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Writes an RDB file: <see cref="Begin"/>, any number of chunks (see <see cref="RdbEntryWriter"/>), <see cref="Finish"/>. Its version is the lowest
-/// that holds what was written, which is known only at the end: then the header is written again, and the CRC corrected for it.
-/// A stream that cannot seek must say beforehand what may come. The stream stays open, and what is written must be flushed by its owner.
+/// Writes an RDB file: <see cref="Begin"/>, any number of chunks (see <see cref="RdbEntryWriter"/>),
+/// <see cref="Finish"/>. The file's version is the lowest that can hold what was written, which is known only at the
+/// end. Then the header is written again, and the CRC corrected for it. With a stream that cannot seek, the version
+/// must be given beforehand. The stream stays open, and its owner has to flush it.
 /// </summary>
 internal sealed class RdbFileWriter
 {
@@ -24,9 +25,11 @@ internal sealed class RdbFileWriter
     private long _flushed;
     private ulong _crc;
 
-    /// <param name="target">Where to, from its position on.</param>
+    /// <param name="target">Where to write, starting at its current position.</param>
     /// <param name="options">rdbchecksum, rdbcompression.</param>
-    /// <param name="version">For a stream that cannot seek: the version to state; whatever needs a newer one is refused.</param>
+    /// <param name="version">
+    /// For a stream that cannot seek: the version to write in the header. Content that needs a newer one is refused.
+    /// </param>
     public RdbFileWriter(Stream target, ServerOptions options, int? version = null)
     {
         if (version is null && !target.CanSeek) throw new ArgumentException("A stream that cannot seek needs a version stated beforehand.", nameof(version));
@@ -42,22 +45,24 @@ internal sealed class RdbFileWriter
     /// <summary>The file's version so far.</summary>
     public int Version { get; private set; }
 
-    /// <summary>How many bytes the file has so far, those still in the buffer included.</summary>
+    /// <summary>The length of the file so far in bytes, including those still in the buffer.</summary>
     public long Length => _flushed + _buffered;
 
-    /// <summary>How many bytes the stream has been given. Any thread may ask.</summary>
+    /// <summary>How many bytes have been written to the stream. Any thread may read it.</summary>
     public long Given => Volatile.Read(ref _flushed);
 
     private bool MayRaiseVersion { get; }
 
     private bool Compresses { get; }
 
-    /// <summary>Writes the header, what the file says about itself, and the function libraries.</summary>
+    /// <summary>Writes the header, the description of the file, and the function libraries.</summary>
     /// <param name="nowMs">The time, for "ctime".</param>
     /// <param name="usedMemory">For "used-mem".</param>
-    /// <param name="isAofBase">Whether it is the base of an append-only log.</param>
+    /// <param name="isAofBase">Whether the file is the base of an append-only log.</param>
     /// <param name="libraries">The code of each function library.</param>
-    /// <param name="others">More names and values that the file is to say, in front of "aof-base" as Redis has them.</param>
+    /// <param name="others">
+    /// More names and values that describe the file. They come before "aof-base", as in Redis.
+    /// </param>
     public void Begin(long nowMs, long usedMemory, bool isAofBase, IEnumerable<byte[]> libraries, params ReadOnlySpan<(string Name, string Value)> others)
     {
         var writer = new RdbWriter(Compresses);
@@ -76,7 +81,9 @@ internal sealed class RdbFileWriter
         Append(writer);
     }
 
-    /// <summary>Says how many keys a database has (about), so that whoever loads it can make room. Goes before its keys.</summary>
+    /// <summary>
+    /// Writes about how many keys a database has, so that a reader can make room. Must come before the database's keys.
+    /// </summary>
     public void Resize(int database, long keys, long expiringKeys)
     {
         var writer = new RdbWriter(compress: false);
@@ -87,21 +94,25 @@ internal sealed class RdbFileWriter
         Append(writer);
     }
 
-    /// <summary>Writes a chunk. The writer is as it was; it may be cleared and used again.</summary>
+    /// <summary>Writes a chunk. The chunk's writer is left as it is, and may be cleared and used again.</summary>
     public void Append(RdbWriter chunk) => Append(chunk.Written, chunk.Newest);
 
-    /// <summary>Writes a chunk for which a file must have this version (<see cref="RdbWriter.Newest"/>).</summary>
+    /// <summary>Writes a chunk that needs a file of this version (<see cref="RdbWriter.Newest"/>).</summary>
     public void Append(ReadOnlySpan<byte> chunk, int version)
     {
         if (version > Version)
         {
-            if (!MayRaiseVersion) throw new InvalidOperationException($"The file was announced as version {Version}, and something in it needs version {version}.");
+            if (!MayRaiseVersion)
+                throw new InvalidOperationException($"The file was announced as version {Version}, and something in it needs version {version}.");
             Version = version;
         }
         Put(chunk);
     }
 
-    /// <summary>Writes the end, and the header again if the version has changed. Everything has been given to the stream then.</summary>
+    /// <summary>
+    /// Writes the end of the file, and the header again if the version has changed. After that, everything has been
+    /// passed to the stream.
+    /// </summary>
     public void Finish()
     {
         Put([(byte)RdbOpcode.Eof]);
@@ -126,9 +137,10 @@ internal sealed class RdbFileWriter
 
     private static byte[] Digits(long number) => Encoding.ASCII.GetBytes(number.ToString(System.Globalization.CultureInfo.InvariantCulture));
 
-    private static byte[] Header(int version) => Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"REDIS{version:D4}"));
+    private static byte[] Header(int version) =>
+        Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"REDIS{version:D4}"));
 
-    /// <summary>The CRC of what the stream holds, had the header been right from the beginning.</summary>
+    /// <summary>The CRC of the stream's content, as if the header had been right from the beginning.</summary>
     private ulong FinalCrc()
     {
         if (Version == _headerVersion) return _crc;

@@ -2,7 +2,10 @@ using System.Buffers.Binary;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>The packed encodings that listpacks have replaced: ziplists (ziplist.c of Redis 6) and zipmaps (zipmap.c of Redis 2.4). Only read.</summary>
+/// <summary>
+/// Reads the packed encodings that listpacks have replaced: ziplists (ziplist.c of Redis 6) and zipmaps (zipmap.c of
+/// Redis 2.4).
+/// </summary>
 internal static class RdbLegacy
 {
     private const int ZiplistHeader = 10;
@@ -10,15 +13,15 @@ internal static class RdbLegacy
     private const byte ZipmapEnd = 0xff;
 
     /// <summary>
-    /// A ziplist's elements as a listpack.
+    /// Converts a ziplist to a listpack.
     /// <code>
     /// 4 bytes total length, 4 bytes offset of the last element, 2 bytes count (65535: unknown), elements, 0xFF
-    /// element: length of the one before (1 byte, or 0xFE and 4), encoding, data
+    /// element: length of the previous one (1 byte, or 0xFE and 4), encoding, data
     /// </code>
     /// </summary>
-    /// <param name="ziplist">Its bytes, not believed.</param>
-    /// <param name="what">What it is, for the error.</param>
-    /// <exception cref="RdbFormatException">It is no ziplist.</exception>
+    /// <param name="ziplist">Its bytes, which are not trusted.</param>
+    /// <param name="what">What it is called in an error.</param>
+    /// <exception cref="RdbFormatException">The bytes are not a ziplist.</exception>
     public static Listpack FromZiplist(ReadOnlySpan<byte> ziplist, string what)
     {
         try
@@ -54,7 +57,8 @@ internal static class RdbLegacy
             count++;
         }
         int total = BinaryPrimitives.ReadUInt16LittleEndian(ziplist[8..]);
-        if (at != ziplist.Length - 1 || (total != ushort.MaxValue && total != count) || (count > 0 && BinaryPrimitives.ReadUInt32LittleEndian(ziplist[4..]) != last))
+        if (at != ziplist.Length - 1 || (total != ushort.MaxValue && total != count)
+            || (count > 0 && BinaryPrimitives.ReadUInt32LittleEndian(ziplist[4..]) != last))
             throw new RdbFormatException("A ziplist whose header does not fit its elements.");
         listpack.TrimToSize();
         return listpack;
@@ -115,10 +119,11 @@ internal static class RdbLegacy
     }
 
     /// <summary>
-    /// A zipmap's pairs as a listpack.
+    /// Converts a zipmap to a listpack of its keys and values.
     /// <code>
     /// 1 byte count (254: unknown), pairs, 0xFF
-    /// pair: length of the key (1 byte, or 0xFE and 4), key, length of the value, 1 byte of free room behind the value, value, free room
+    /// pair: length of the key (1 byte, or 0xFE and 4), key,
+    /// length of the value, 1 byte length of the unused space after the value, value, unused space
     /// </code>
     /// </summary>
     public static Listpack FromZipmap(ReadOnlySpan<byte> zipmap)

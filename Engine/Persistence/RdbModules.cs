@@ -1,12 +1,18 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>The data of modules in RDB files: only recognised, since there are no modules here, and skipped by whoever checks a file.</summary>
+/// <summary>
+/// The data of modules in RDB files. There are no modules here, so it is only recognised, and skipped when a file is
+/// checked.
+/// </summary>
 internal static class RdbModules
 {
     private const int End = 0, SignedInteger = 1, UnsignedInteger = 2, Float = 3, Double = 4, String = 5;
     private const int NameLength = 9;
 
-    /// <summary>The name in a module type's 64-bit id: nine letters of 6 bits each, the first one highest, above 10 bits of version.</summary>
+    /// <summary>
+    /// The name in a module type's 64-bit ID: nine letters of 6 bits each, the first in the highest bits, above 10 bits
+    /// for the version.
+    /// </summary>
     public static string NameOf(ulong id)
     {
         const string Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -16,7 +22,7 @@ internal static class RdbModules
         });
     }
 
-    /// <summary>Passes over a module's data, whose elements say what they are.</summary>
+    /// <summary>Skips a module's data. Each element begins with its type.</summary>
     public static void Skip(RdbReader reader, string name)
     {
         while (true)
@@ -43,6 +49,6 @@ internal static class RdbModules
         }
     }
 
-    /// <summary>What must stand before the number that says when a module's own data is to be loaded.</summary>
+    /// <summary>The opcode that must precede the number that says when a module's own data is to be loaded.</summary>
     public const int WhenOpcode = UnsignedInteger;
 }

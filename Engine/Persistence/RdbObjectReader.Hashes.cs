@@ -1,9 +1,9 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Hashes.</summary>
+/// <summary>Reads hashes.</summary>
 internal readonly ref partial struct RdbObjectReader
 {
-    /// <summary>A listpack of field, value…</summary>
+    /// <summary>Reads a listpack of alternating fields and values.</summary>
     private object? ReadFieldListpack(ReadOnlySpan<byte> bytes, string what)
     {
         string failure = $"{what} integrity check failed.";
@@ -32,7 +32,7 @@ internal readonly ref partial struct RdbObjectReader
         return isShort || hash is not byte[] blob ? hash : HashEntry.ToTable(blob, 0);
     }
 
-    /// <summary>Fields and values one after the other.</summary>
+    /// <summary>Reads alternating fields and values.</summary>
     private object? ReadFields()
     {
         const string Failure = "Duplicate hash fields detected";
@@ -72,7 +72,7 @@ internal readonly ref partial struct RdbObjectReader
         return table;
     }
 
-    /// <summary>A listpack of field, value, expiry in ms or 0…, the soonest first.</summary>
+    /// <summary>Reads a listpack of field, value and expiry in ms (0 for none), sorted by expiry.</summary>
     private object? ReadExpiringFieldListpack(ReadOnlySpan<byte> bytes)
     {
         const string Failure = "Hash listpackex integrity check failed.";
@@ -103,10 +103,11 @@ internal readonly ref partial struct RdbObjectReader
         return HashEntry.Trim(hash);
     }
 
-    /// <summary>Expiries, fields and values one after the other.</summary>
+    /// <summary>Reads expiries, fields and values in turn.</summary>
     private object? ReadExpiringFields(RdbType type)
     {
-        // Expiries are relative to the earliest, and one more, since 0 is for none. Before the release they were absolute.
+        // Expiries are relative to the earliest one, plus one, because 0 means none. Before the release they were
+        // absolute.
         long earliest = type == RdbType.HashMetadata ? _reader.Milliseconds() : 1;
         if (earliest is < 0 or > HashField.LatestExpiryMs) throw new RdbFormatException("Hash read invalid minExpire value");
         long count = _reader.Count();
@@ -119,7 +120,8 @@ internal readonly ref partial struct RdbObjectReader
             if (expiry > (ulong)(HashField.LatestExpiryMs - earliest + 1)) throw new RdbFormatException($"invalid expireAt time: {expiry}");
             long expiresAtMs = expiry == 0 ? Expiry.Never : earliest + (long)expiry - 1;
             ReadOnlySpan<byte> field = _reader.String(ref room), value = _reader.StringSpan();
-            if (hash is byte[] && (field.Length > _options.HashMaxListpackValue || value.Length > _options.HashMaxListpackValue)) hash = HashEntry.ToTable(hash, (int)count);
+            if (hash is byte[] && (field.Length > _options.HashMaxListpackValue || value.Length > _options.HashMaxListpackValue))
+                hash = HashEntry.ToTable(hash, (int)count);
             hash = HashEntry.Set(hash, field, value, expiresAtMs, _options, out bool isNew);
             if (!isNew) throw new RdbFormatException("Duplicate hash fields detected");
         }

@@ -3,10 +3,10 @@ using System.Runtime.InteropServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Sorted sets.</summary>
+/// <summary>Reads sorted sets.</summary>
 internal readonly ref partial struct RdbObjectReader
 {
-    /// <summary>Members and scores one after the other.</summary>
+    /// <summary>Reads alternating members and scores.</summary>
     private object? ReadScores(RdbType type)
     {
         long count = _reader.Count();
@@ -27,7 +27,7 @@ internal readonly ref partial struct RdbObjectReader
 
     private object FromMembers(Span<byte[]> members, int longest, string failure)
     {
-        // Redis writes large ones from the last to the first.
+        // Redis writes large sorted sets from last to first.
         if (members.Length > 1 && IsInOrder(members[^1], members[0])) members.Reverse();
         for (int i = 1; i < members.Length; i++)
         {
@@ -60,7 +60,7 @@ internal readonly ref partial struct RdbObjectReader
         return a < b || (a == b && ScoredMember.MemberOf(first).SequenceCompareTo(ScoredMember.MemberOf(second)) < 0);
     }
 
-    /// <summary>A listpack of member, score…, in order.</summary>
+    /// <summary>Reads a listpack of alternating members and scores, in order.</summary>
     private object? ReadScoreListpack(ReadOnlySpan<byte> bytes, string what)
     {
         string failure = $"{what} integrity check failed.";

@@ -1,11 +1,13 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Reads what a key holds from the RDB format, whatever version and encoding it is in, and makes the entry that suits the thresholds of today.
+/// Reads a key's value from the RDB format, in any version and encoding, and makes the entry that fits the thresholds
+/// now in force.
 /// <para>
-/// Packed encodings that do are taken over as they lie, once a walk over them has shown that nothing in them leads astray. That they say what
-/// Redis would have written (no field twice, members in order) is believed, unless sanitize-dump-payload wants that checked too. What does
-/// not fit together throws <see cref="RdbFormatException"/>, with Redis's words.
+/// A packed encoding that already fits is taken over as it is, once a walk over it has shown that none of its lengths
+/// leads outside it. It is trusted to be what Redis would have written (no field twice, members in order), unless
+/// sanitize-dump-payload asks for that to be checked too. Inconsistent data throws <see cref="RdbFormatException"/>,
+/// with Redis's words.
 /// </para>
 /// </summary>
 internal readonly ref partial struct RdbObjectReader
@@ -25,13 +27,15 @@ internal readonly ref partial struct RdbObjectReader
         _checksDoubles = checksDoubles;
     }
 
-    /// <summary>Reads a value of this type as an entry for a key; null if it is an empty collection, which no key can hold.</summary>
-    /// <param name="reader">Where its bytes come next.</param>
-    /// <param name="type">What they are.</param>
-    /// <param name="key">The key; not from the reader's own buffer.</param>
+    /// <summary>
+    /// Reads a value of this type as the entry of a key. Null if it is an empty collection, which no key can hold.
+    /// </summary>
+    /// <param name="reader">Where to read the value's bytes.</param>
+    /// <param name="type">The type of the value.</param>
+    /// <param name="key">The key. It must not lie in the reader's own buffer.</param>
     /// <param name="expiresAtMs">When the key expires.</param>
     /// <param name="options">The thresholds.</param>
-    /// <param name="checksDoubles">Whether packed collections are looked through for doubles.</param>
+    /// <param name="checksDoubles">Whether packed collections are searched for duplicates.</param>
     public static object? Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, long expiresAtMs, ServerOptions options, bool checksDoubles)
     {
         if (type == RdbType.String) return reader.StringEntry(key, expiresAtMs);
@@ -39,7 +43,10 @@ internal readonly ref partial struct RdbObjectReader
         return entry is null || KeyEntry.ExpiresAtMs(entry) == expiresAtMs ? entry : KeyEntry.WithExpiry(entry, expiresAtMs);
     }
 
-    /// <summary>The same, looking for doubles: in the oldest encodings, which are converted one by one, Redis always does.</summary>
+    /// <summary>
+    /// The same reader, but checking for duplicates. Redis always checks the oldest encodings, because it converts them
+    /// element by element.
+    /// </summary>
     private RdbObjectReader CheckingDoubles => new(_reader, _key, _expiresAtMs, _options, checksDoubles: true);
 
     private object? Read(RdbType type)
@@ -73,14 +80,15 @@ internal readonly ref partial struct RdbObjectReader
             case RdbType.HashListpackExPreGa:
                 return ReadExpiringFieldListpack(_reader.StringSpan());
             case RdbType.HashListpackEx:
-                _ = _reader.Milliseconds(); // the earliest expiry, which the fields tell
+                _ = _reader.Milliseconds(); // the earliest expiry, which the fields contain too
                 return ReadExpiringFieldListpack(_reader.StringSpan());
             case RdbType.StreamListpacks or RdbType.StreamListpacks2 or RdbType.StreamListpacks3:
                 return RdbStreams.Read(_reader, type, _key);
             case RdbType.ModulePreGa:
                 throw new RdbFormatException("Pre-release module format not supported");
             case RdbType.Module2:
-                throw new RdbFormatException($"The RDB file contains module data I can't load: no matching module type '{RdbModules.NameOf(_reader.Length())}'");
+                throw new RdbFormatException(
+                    $"The RDB file contains module data I can't load: no matching module type '{RdbModules.NameOf(_reader.Length())}'");
             default:
                 throw new RdbFormatException($"Unknown RDB encoding type {(int)type}");
         }
@@ -112,7 +120,9 @@ internal readonly ref partial struct RdbObjectReader
         return list.Count == 0 ? null : ListEntry.Compact(_options, new ListValue(_key.ToArray(), list));
     }
 
-    /// <summary>Reads a node into the list; if it is the only one, and small, into a blob, which it returns.</summary>
+    /// <summary>
+    /// Reads a node into the list. If it is the only node, and small, it becomes a blob, which is returned.
+    /// </summary>
     private byte[]? ReadNode(Quicklist list, bool isOnly)
     {
         switch (_reader.Length())
@@ -143,7 +153,7 @@ internal readonly ref partial struct RdbObjectReader
 
     private static void Append(Quicklist list, in Listpack node) => list.AppendListpack(node.Array, 0, node.Length, node.Count);
 
-    /// <summary>A blob of the elements of a listpack, each written as we write it.</summary>
+    /// <summary>Makes a blob of a listpack's elements, each written in our own encoding.</summary>
     private byte[] Rewritten(BlobKind kind, in Listpack from)
     {
         byte[] blob = Blob.Create(kind, _key, from.Length, _expiresAtMs, out _);
@@ -165,7 +175,7 @@ internal readonly ref partial struct RdbObjectReader
         long count = _reader.Count();
         if (count == 0) return null;
         ReadOnlySpan<byte> first = _reader.StringSpan();
-        // Member by member, so that a small set keeps their order and comes into the encoding that it would have had.
+        // Added member by member, so that a small set keeps its order and gets the encoding it would have had.
         object set = SetEntry.Create(_key, first, _reader.Plausible(count, 1), 0, _options);
         set = SetEntry.Add(set, first, _options, out _);
         for (long left = count - 1; left > 0; left--)
@@ -196,7 +206,9 @@ internal readonly ref partial struct RdbObjectReader
         return table.Count == count ? table : throw new RdbFormatException(Failure);
     }
 
-    /// <summary>If that is asked for: every so many elements of a listpack there is one that may not be there twice.</summary>
+    /// <summary>
+    /// If duplicates are checked for: every <paramref name="step"/>th element of the listpack must be unique.
+    /// </summary>
     private void CheckDoubles(in Listpack listpack, int step, string failure)
     {
         if (!_checksDoubles) return;

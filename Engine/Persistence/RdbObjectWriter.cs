@@ -2,15 +2,15 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Writes what a key holds in the RDB format, packed encodings as they lie in memory.</summary>
+/// <summary>Writes a key's value in the RDB format. Packed encodings are written as they are in memory.</summary>
 internal static class RdbObjectWriter
 {
     internal const byte PlainNode = 1;
     internal const byte PackedNode = 2;
 
     /// <summary>
-    /// The type as which an entry is written: the oldest that holds it, so that Redis 7.0 can read it. A set's listpack, which 7.0 does
-    /// not know, goes as its members.
+    /// The type as which an entry is written: the oldest that can hold it, so that Redis 7.0 can read it. Version 7.0
+    /// does not know listpacks as sets, so such a set is written member by member.
     /// </summary>
     public static RdbType TypeOf(object entry) => entry switch
     {
@@ -34,7 +34,9 @@ internal static class RdbObjectWriter
         _ => throw new InvalidOperationException($"{entry.GetType()} has no form in the RDB format."),
     };
 
-    /// <summary>Writes an entry's content as the type that <see cref="TypeOf"/> says; the type itself stands elsewhere.</summary>
+    /// <summary>
+    /// Writes an entry's content as the type given by <see cref="TypeOf"/>. The type itself is written elsewhere.
+    /// </summary>
     public static void Write(RdbWriter writer, object entry)
     {
         switch (entry)
@@ -127,7 +129,7 @@ internal static class RdbObjectWriter
             byte[] entry = Unsafe.As<byte[]>(field);
             if (expires)
             {
-                // Relative to the earliest, and one more, since zero is for never.
+                // Relative to the earliest expiry, plus one, because zero means never.
                 long expiresAtMs = HashField.ExpiresAtMs(entry);
                 writer.Length(expiresAtMs == Expiry.Never ? 0 : expiresAtMs - earliest + 1);
             }
@@ -146,7 +148,7 @@ internal static class RdbObjectWriter
         }
     }
 
-    /// <summary>From the last to the first, so that whoever reads it inserts at the front each time.</summary>
+    /// <summary>Writes members from last to first, so that a reader always inserts at the front.</summary>
     private static void WriteSortedSet(RdbWriter writer, SortedSetValue set)
     {
         writer.Length(set.Count);

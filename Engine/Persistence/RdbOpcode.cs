@@ -1,27 +1,27 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>What stands between the keys of an RDB file (rdb.h of Redis).</summary>
+/// <summary>What can stand between the keys of an RDB file (rdb.h of Redis).</summary>
 internal enum RdbOpcode : byte
 {
-    /// <summary>In files of clusters: a slot's number, how many keys it has, and how many of them expire.</summary>
+    /// <summary>In files of clusters: a slot's number, its number of keys, and how many of them expire.</summary>
     SlotInfo = 244,
 
-    /// <summary>A function library: its code.</summary>
+    /// <summary>The code of a function library.</summary>
     Function2 = 245,
 
-    /// <summary>A function library as release candidates of 7.0 wrote it.</summary>
+    /// <summary>A function library in the form of the release candidates of 7.0.</summary>
     FunctionPreGa = 246,
 
-    /// <summary>A module's data that is no key's.</summary>
+    /// <summary>Data of a module that belongs to no key.</summary>
     ModuleAux = 247,
 
-    /// <summary>The next key has not been used for so many seconds.</summary>
+    /// <summary>How many seconds the next key has been idle.</summary>
     Idle = 248,
 
     /// <summary>The LFU counter of the next key.</summary>
     Frequency = 249,
 
-    /// <summary>A name and a value that say something about the file.</summary>
+    /// <summary>A name and a value that describe the file.</summary>
     Aux = 250,
 
     /// <summary>How many keys this database has, and how many of them expire.</summary>
@@ -36,6 +36,6 @@ internal enum RdbOpcode : byte
     /// <summary>The keys from here on belong to this database.</summary>
     SelectDb = 254,
 
-    /// <summary>The end, but for the CRC from version 5 on.</summary>
+    /// <summary>The end, except for the CRC that follows from version 5 on.</summary>
     Eof = 255,
 }

@@ -5,27 +5,27 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Reads the primitives of the RDB format from memory, or from a stream through a buffer. What is not well-formed throws
-/// <see cref="RdbFormatException"/>, and what ends too soon <see cref="RdbTruncatedException"/>; nothing is allocated on the word of a length
-/// that the bytes cannot bear out.
+/// Reads the primitives of the RDB format from memory, or from a stream through a buffer. Malformed bytes throw
+/// <see cref="RdbFormatException"/>, and bytes that end too soon throw <see cref="RdbTruncatedException"/>. A length
+/// alone never makes it allocate more than the bytes left can account for.
 /// </summary>
 internal sealed class RdbReader
 {
-    /// <summary>LZF makes of three bytes 264 at most; a length beyond that is a lie.</summary>
+    /// <summary>LZF expands three bytes to at most 264, so a length beyond that ratio is false.</summary>
     private const int MostExpansion = 264;
 
-    /// <summary>A string is not read through the buffer from this length on, but straight into its array.</summary>
+    /// <summary>From this length on, a string is read straight into its array, not through the buffer.</summary>
     private const int Large = 32 * 1024;
 
     private readonly Stream? _source;
-    private readonly long _length = -1; // of all there is to read; -1 if the stream cannot say
+    private readonly long _length = -1; // the number of bytes to read; -1 if the stream cannot tell
     private readonly bool _checksums;
     private byte[] _buffer;
     private int _at;
     private int _end;
     private long _consumedBefore;
     private ulong _crc;
-    private int _crcFrom;       // the CRC covers what was read before this place in the buffer
+    private int _crcFrom;       // the CRC covers everything before this place in the buffer
     private byte[] _scratch = new byte[256];
     private long _progress;
 
@@ -36,9 +36,9 @@ internal sealed class RdbReader
         _length = _end;
     }
 
-    /// <param name="source">Where from, from its position on.</param>
-    /// <param name="checksums">Whether <see cref="Checksum"/> will be asked for.</param>
-    /// <param name="bufferLength">How much is read from the stream at once.</param>
+    /// <param name="source">Where to read from, starting at its current position.</param>
+    /// <param name="checksums">Whether <see cref="Checksum"/> will be used.</param>
+    /// <param name="bufferLength">How many bytes are read from the stream at once.</param>
     public RdbReader(Stream source, bool checksums = false, int bufferLength = 2 * Large)
     {
         _source = source;
@@ -51,10 +51,10 @@ internal sealed class RdbReader
     /// <summary>How many bytes have been read.</summary>
     public long Position => _consumedBefore + _at;
 
-    /// <summary>About how many bytes have been read; for other threads to ask.</summary>
+    /// <summary>About how many bytes have been read; other threads may read it.</summary>
     public long Progress => Volatile.Read(ref _progress);
 
-    /// <summary>Whether all bytes have been read; for memory only.</summary>
+    /// <summary>Whether all bytes have been read. Only meaningful when reading from memory.</summary>
     public bool AtEnd => _at == _end && _source is null;
 
     /// <summary>The CRC-64 of everything read so far.</summary>
@@ -67,7 +67,7 @@ internal sealed class RdbReader
         }
     }
 
-    /// <summary>A byte.</summary>
+    /// <summary>Reads a byte.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public byte Byte()
     {
@@ -75,7 +75,7 @@ internal sealed class RdbReader
         return _buffer[_at++];
     }
 
-    /// <summary>The next bytes, valid until the next read.</summary>
+    /// <summary>The next bytes; valid until the next read.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ReadOnlySpan<byte> Take(int count)
     {
@@ -87,20 +87,23 @@ internal sealed class RdbReader
 
     public RdbType Type() => (RdbType)Byte();
 
-    /// <summary>A length, or any unsigned number.</summary>
+    /// <summary>Reads a length, or any other unsigned number.</summary>
     public ulong Length() => TryLength(out ulong length, out _) ? length : throw new RdbFormatException("A string's encoding stands where a length should.");
 
-    /// <summary>A number of elements that are still to come. It may be a lie: see <see cref="Plausible"/>.</summary>
+    /// <summary>Reads the number of elements that follow. It may be false: see <see cref="Plausible"/>.</summary>
     public long Count()
     {
         ulong count = Length();
         return count <= long.MaxValue ? (long)count : throw new RdbTruncatedException();
     }
 
-    /// <summary>For how many of so many announced things, each of so many bytes at least, it is right to make room beforehand.</summary>
+    /// <summary>
+    /// How many elements it is reasonable to make room for, if <paramref name="count"/> are announced and each takes at
+    /// least <paramref name="leastBytesEach"/> bytes.
+    /// </summary>
     public int Plausible(long count, int leastBytesEach) => (int)Math.Min(Math.Min(count, (BytesLeft() ?? (1 << 20)) / leastBytesEach), Array.MaxLength / 2);
 
-    /// <summary>A string as an array of its own.</summary>
+    /// <summary>Reads a string into a new array.</summary>
     public byte[] String()
     {
         if (TryLength(out ulong length, out int encoding)) return OwnBytes(length);
@@ -115,7 +118,7 @@ internal sealed class RdbReader
         return result;
     }
 
-    /// <summary>A string where it lies, valid until the next read.</summary>
+    /// <summary>Reads a string without copying it, if possible. It is valid until the next read.</summary>
     public ReadOnlySpan<byte> StringSpan()
     {
         if (TryLength(out ulong length, out int encoding)) return length >= Large ? OwnBytes(length) : Take((int)length);
@@ -126,7 +129,9 @@ internal sealed class RdbReader
         return room;
     }
 
-    /// <summary>A string, copied to <paramref name="room"/>, which is made larger if need be.</summary>
+    /// <summary>
+    /// Reads a string into <paramref name="room"/>, which is replaced by a larger array if necessary.
+    /// </summary>
     public ReadOnlySpan<byte> String(ref byte[] room)
     {
         ReadOnlySpan<byte> value = StringSpan();
@@ -135,7 +140,7 @@ internal sealed class RdbReader
         return copy;
     }
 
-    /// <summary>A string that is the value of a key, as its entry.</summary>
+    /// <summary>Reads a string that is the value of a key, and makes the key's entry.</summary>
     public object StringEntry(ReadOnlySpan<byte> key, long expiresAtMs)
     {
         if (TryLength(out ulong length, out int encoding))
@@ -148,7 +153,7 @@ internal sealed class RdbReader
         ReadOnlySpan<byte> compressed = Compressed(out int original);
         if (original <= Engine.StringEntry.ScratchLength)
         {
-            // Nobody compresses so little, but it may be an integer's digits.
+            // No writer compresses a string this short, but if one did, it may hold an integer's digits.
             Span<byte> digits = stackalloc byte[original];
             Decompress(compressed, digits);
             return Engine.StringEntry.Create(key, digits, expiresAtMs);
@@ -164,10 +169,10 @@ internal sealed class RdbReader
         return blob;
     }
 
-    /// <summary>A double as 8 bytes.</summary>
+    /// <summary>Reads a double of 8 bytes.</summary>
     public double Double() => BinaryPrimitives.ReadDoubleLittleEndian(Take(8));
 
-    /// <summary>A double as decimal text, as versions before 8 wrote scores.</summary>
+    /// <summary>Reads a double as decimal text, the form of scores before version 8.</summary>
     public double TextDouble()
     {
         byte length = Byte();
@@ -182,10 +187,10 @@ internal sealed class RdbReader
         }
     }
 
-    /// <summary>A time as Unix ms in 8 bytes.</summary>
+    /// <summary>Reads a time as Unix ms in 8 bytes.</summary>
     public long Milliseconds() => BinaryPrimitives.ReadInt64LittleEndian(Take(8));
 
-    /// <summary>A time as Unix seconds in 4 bytes.</summary>
+    /// <summary>Reads a time as Unix seconds in 4 bytes.</summary>
     public int Seconds() => BinaryPrimitives.ReadInt32LittleEndian(Take(4));
 
     private static Span<byte> Room(ref byte[] room, int length)
@@ -199,7 +204,7 @@ internal sealed class RdbReader
         if (!Lzf.TryDecompress(compressed, into)) throw new RdbFormatException("Invalid LZF compressed string");
     }
 
-    /// <summary>False if it is a string's special encoding instead.</summary>
+    /// <summary>Reads a length. False if a special encoding of a string is there instead.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool TryLength(out ulong length, out int encoding)
     {
@@ -249,7 +254,7 @@ internal sealed class RdbReader
         return compressed >= Large ? OwnBytes(compressed) : Take((int)compressed);
     }
 
-    /// <summary>So many bytes as an array of their own.</summary>
+    /// <summary>Reads this many bytes into a new array.</summary>
     private byte[] OwnBytes(ulong length)
     {
         if (length > (ulong)(BytesLeft() ?? long.MaxValue)) throw new RdbTruncatedException();
@@ -258,10 +263,10 @@ internal sealed class RdbReader
         return LargeArray((int)length);
     }
 
-    /// <summary>What the buffer has of it, then the rest straight from the stream.</summary>
+    /// <summary>Takes what is in the buffer, and reads the rest straight from the stream.</summary>
     private byte[] LargeArray(int length)
     {
-        // If the stream cannot say how much is left, the array grows as bytes really come.
+        // If the stream cannot tell how much is left, the array grows only as bytes really arrive.
         byte[] result = GC.AllocateUninitializedArray<byte>(BytesLeft() is null ? Math.Min(length, 1 << 20) : length);
         int filled = Math.Min(length, _end - _at);
         Take(filled).CopyTo(result);
@@ -279,7 +284,7 @@ internal sealed class RdbReader
         return result;
     }
 
-    /// <summary>How many bytes there are yet; null if the stream cannot say.</summary>
+    /// <summary>How many bytes are left; null if the stream cannot tell.</summary>
     private long? BytesLeft() => _length < 0 ? null : _length - Position;
 
     private void TakeIntoChecksum()

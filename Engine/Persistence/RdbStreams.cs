@@ -1,9 +1,12 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Streams in the RDB format: their nodes as they are, then their groups.</summary>
+/// <summary>Streams in the RDB format: their nodes as they are in memory, then their groups.</summary>
 internal static class RdbStreams
 {
-    /// <summary>Writes the form of version 10. When a consumer was last given something is not in it and is taken from when it last asked.</summary>
+    /// <summary>
+    /// Writes the form of version 10. It has no field for when a consumer was last given an entry; a reader takes the
+    /// time of the consumer's last attempt instead.
+    /// </summary>
     public static void Write(RdbWriter writer, StreamValue stream)
     {
         Span<byte> id = stackalloc byte[StreamId.EncodedLength];
@@ -74,7 +77,7 @@ internal static class RdbStreams
         }
         else
         {
-            _ = ReadId(reader); // the first ID, which is known by now
+            _ = ReadId(reader); // the first ID, which is already known
             stream.MaxDeletedId = ReadId(reader);
             stream.EntriesAdded = reader.Length();
         }
@@ -89,7 +92,7 @@ internal static class RdbStreams
         StreamId last = ReadId(reader);
         StreamGroup group = stream.AddGroup(name, last, 0);
         group.EntriesRead = type == RdbType.StreamListpacks ? stream.EntriesUpTo(last) : (long)reader.Length();
-        // Whose they are comes later; until then they are nobody's.
+        // The file names the owners later. Until then the pending entries belong to no consumer.
         var nobody = new List<(StreamId Id, long DeliveredAtMs, long Deliveries)>();
         for (long pending = reader.Count(); pending > 0; pending--)
             nobody.Add((StreamId.Decode(reader.Take(StreamId.EncodedLength)), reader.Milliseconds(), (long)reader.Length()));

@@ -1,6 +1,8 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>The value types of the RDB format (rdb.h of Redis): a type and its encoding in one number.</summary>
+/// <summary>
+/// The value types of the RDB format (rdb.h of Redis). One number stands for a type and its encoding.
+/// </summary>
 internal enum RdbType : byte
 {
     String = 0,
@@ -35,20 +37,20 @@ internal enum RdbType : byte
     /// <summary>A list of listpacks and single large elements.</summary>
     ListQuicklist2 = 18,
 
-    /// <summary>With the entries ever added, the largest deleted ID, and what groups have read.</summary>
+    /// <summary>With the number of entries ever added, the largest deleted ID, and what groups have read.</summary>
     StreamListpacks2 = 19,
 
     // From version 11, Redis 7.2.
     SetListpack = 20,
 
-    /// <summary>With the times at which consumers were last given something.</summary>
+    /// <summary>With the times at which consumers were last given an entry.</summary>
     StreamListpacks3 = 21,
 
-    // From version 12, Redis 7.4. The first two are of release candidates.
+    // From version 12, Redis 7.4. The first two come from release candidates.
     HashMetadataPreGa = 22,
     HashListpackExPreGa = 23,
 
-    /// <summary>Fields with times of expiry.</summary>
+    /// <summary>Fields with expiries.</summary>
     HashMetadata = 24,
 
     HashListpackEx = 25,
@@ -57,16 +59,19 @@ internal enum RdbType : byte
 /// <summary>Versions of the RDB format.</summary>
 internal static class RdbVersion
 {
-    /// <summary>The oldest that can hold what we write, but for <see cref="RdbType.HashMetadata"/> and its like; that of Redis 7.0.</summary>
+    /// <summary>
+    /// The oldest version that can hold what we write, except for <see cref="RdbType.HashMetadata"/> and the like. It
+    /// is that of Redis 7.0.
+    /// </summary>
     public const int Usual = 10;
 
-    /// <summary>That of Redis 7.4, the newest that is read.</summary>
+    /// <summary>The newest version that can be read: that of Redis 7.4.</summary>
     public const int Newest = 12;
 
-    /// <summary>Whether it is a value's type at all.</summary>
+    /// <summary>Whether a number is the type of a value at all.</summary>
     public static bool IsKnown(RdbType type) => type is <= RdbType.Module2 or (>= RdbType.HashZipmap and <= RdbType.HashListpackEx);
 
-    /// <summary>The version that a type came with.</summary>
+    /// <summary>The version that introduced a type.</summary>
     public static int Of(RdbType type) => type switch
     {
         >= RdbType.HashMetadataPreGa => 12,
@@ -75,8 +80,8 @@ internal static class RdbVersion
     };
 }
 
-/// <summary>Bytes that are not what the RDB format allows.</summary>
+/// <summary>The bytes are not valid in the RDB format.</summary>
 public class RdbFormatException(string message) : Exception(message);
 
-/// <summary>Bytes that end before what they began.</summary>
+/// <summary>The bytes end too soon.</summary>
 public sealed class RdbTruncatedException() : RdbFormatException("Unexpected EOF reading RDB file");

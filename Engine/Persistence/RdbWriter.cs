@@ -11,25 +11,28 @@ internal sealed class RdbWriter(bool compress)
     internal const byte Special = 0xc0;
     internal const int Int8 = 0, Int16 = 1, Int32 = 2, Compressed = 3;
 
-    /// <summary>Shorter strings are not worth the attempt.</summary>
+    /// <summary>Shorter strings are not worth compressing.</summary>
     private const int ShortestCompressed = 21;
 
-    /// <summary>Room for compressing more than this is not kept.</summary>
+    /// <summary>A compression buffer larger than this is not kept.</summary>
     private const int MostKept = 1 << 20;
 
     private byte[] _buffer = new byte[256];
     private byte[] _compressed = [];
     private int _length;
 
-    /// <summary>Bytes of memory that it holds.</summary>
+    /// <summary>How many bytes of memory its buffers take.</summary>
     public int Capacity => _buffer.Length + _compressed.Length;
 
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
 
-    /// <summary>The version of the format that what was written needs: <see cref="RdbVersion.Usual"/>, unless something newer was used.</summary>
+    /// <summary>
+    /// The version of the format that the content needs: <see cref="RdbVersion.Usual"/>, unless something newer was
+    /// written.
+    /// </summary>
     public int Newest { get; private set; } = RdbVersion.Usual;
 
-    /// <summary>Forgets what was written.</summary>
+    /// <summary>Discards what was written.</summary>
     public void Clear()
     {
         _length = 0;
@@ -48,7 +51,7 @@ internal sealed class RdbWriter(bool compress)
 
     public void Opcode(RdbOpcode opcode) => Byte((byte)opcode);
 
-    /// <summary>A length, or any unsigned number.</summary>
+    /// <summary>Writes a length, or any other unsigned number.</summary>
     public void Length(ulong length)
     {
         switch (length)
@@ -74,7 +77,9 @@ internal sealed class RdbWriter(bool compress)
     /// <inheritdoc cref="Length(ulong)"/>
     public void Length(long length) => Length((ulong)length);
 
-    /// <summary>A string: a small integer in few bytes, compressed if that is shorter, or as it is.</summary>
+    /// <summary>
+    /// Writes a string: in a few bytes if it is a small integer, compressed if that is shorter, otherwise as it is.
+    /// </summary>
     public void String(ReadOnlySpan<byte> value)
     {
         if (value.Length <= 11 && Numbers.TryParseInt64(value, out long number) && TryInteger(number)) return;
@@ -83,7 +88,7 @@ internal sealed class RdbWriter(bool compress)
         Bytes(value);
     }
 
-    /// <summary>A string that is an integer's spelling.</summary>
+    /// <summary>Writes the digits of an integer as a string.</summary>
     public void String(long number)
     {
         if (TryInteger(number)) return;
@@ -93,10 +98,10 @@ internal sealed class RdbWriter(bool compress)
         Bytes(digits[..length]);
     }
 
-    /// <summary>A double as 8 bytes.</summary>
+    /// <summary>Writes a double in 8 bytes.</summary>
     public void Double(double value) => BinaryPrimitives.WriteDoubleLittleEndian(Room(8), value);
 
-    /// <summary>A time as Unix ms in 8 bytes.</summary>
+    /// <summary>Writes a time as Unix ms in 8 bytes.</summary>
     public void Milliseconds(long unixMs) => BinaryPrimitives.WriteInt64LittleEndian(Room(8), unixMs);
 
     private bool TryInteger(long number)

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>What stands in the way of clients' commands on this silo.</summary>
+/// <summary>Reasons why clients' commands are held back or refused on this silo.</summary>
 [Flags]
 public enum Restrictions
 {
@@ -12,15 +12,20 @@ public enum Restrictions
     /// <summary>Snapshots fail and stop-writes-on-bgsave-error is on: commands that may write are refused.</summary>
     SnapshotFails = 1 << 1,
 
-    /// <summary>The append log cannot be written: commands that may write are refused, and nothing expires meanwhile.</summary>
+    /// <summary>The append log cannot be written: commands that may write are refused, and nothing expires.</summary>
     LogFails = 1 << 2,
 
-    /// <summary>More is waiting to be written to the append log than may be: commands that may write wait.</summary>
+    /// <summary>Too much is waiting to be written to the append log: commands that may write have to wait.</summary>
     LogIsFull = 1 << 3,
 
-    /// <summary>The server is about to end, its data saved: nothing runs any more, and connections are closed.</summary>
+    /// <summary>
+    /// The server is about to stop, and its data has been saved: nothing runs any more, and connections are closed.
+    /// </summary>
     Stopping = 1 << 4,
 
-    /// <summary>CLIENT PAUSE: commands wait, all or those that may write, and nothing expires meanwhile, since that is a change too.</summary>
+    /// <summary>
+    /// CLIENT PAUSE: commands wait, either all of them or those that may write. Nothing expires meanwhile, because that
+    /// is a change too.
+    /// </summary>
     Paused = 1 << 5,
 }

@@ -4,8 +4,9 @@ using Microsoft.Win32.SafeHandles;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Has the system write a growing file to the disk piece by piece, never far behind, so that the fsync at the end has little to do. In small pieces, since nobody else gets a
-/// processor while the system prepares one. A hint: where it is not to be had nothing happens. One thread.
+/// Makes the system write a growing file to the disk bit by bit, never far behind, so that the fsync at the end has
+/// little left to do. The pieces are small, because nothing else gets the processor while the system prepares one. This
+/// is only a hint: where the system does not offer it, nothing happens. Used by one thread.
 /// </summary>
 internal sealed partial class WriteBehind
 {
@@ -14,7 +15,7 @@ internal sealed partial class WriteBehind
 
     private long _begun;
 
-    /// <summary>The file is this long now.</summary>
+    /// <summary>Called when the file has grown to this length.</summary>
     public void Grown(SafeFileHandle file, long length)
     {
         if (!OperatingSystem.IsLinux()) return;

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Strings as arrays of integers of 1 to 64 bits, at any bit offset, the highest bit first.</summary>
+/// <summary>Strings as arrays of integers of 1 to 64 bits, at any bit offset, highest bit first.</summary>
 internal static class Bitfields
 {
     private enum Overflow
@@ -19,7 +19,10 @@ internal static class Bitfields
 
     private readonly record struct Operation(OperationKind Kind, long Offset, int Bits, bool IsSigned, long Operand, Overflow Overflow);
 
-    /// <summary>BITFIELD key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding offset increment ...]</summary>
+    /// <summary>
+    /// BITFIELD key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | INCRBY encoding
+    /// offset increment ...]
+    /// </summary>
     [Command("BITFIELD", -2, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "RW UPDATE ACCESS VARIABLE_FLAGS 1",
         Since = "3.2.0", Complexity = "O(1) for each subcommand specified",
         Summary = "Performs arbitrary bitfield integer operations on strings.",
@@ -41,7 +44,10 @@ internal static class Bitfields
         else Run(ref call, operations, lastBit);
     }
 
-    /// <summary>Reads the operations; <paramref name="lastBit"/> is the last that any of them writes, -1 if all only read.</summary>
+    /// <summary>
+    /// Parses the operations. <paramref name="lastBit"/> is the last bit that any of them writes; -1 if they all only
+    /// read.
+    /// </summary>
     private static bool TryParse(ref CommandContext call, out List<Operation> operations, out long lastBit)
     {
         operations = [];
@@ -147,16 +153,17 @@ internal static class Bitfields
         if (changed) Bitmaps.Changed(ref call, keyspace);
     }
 
-    /// <summary>What the integer shall be; false if that overflows and shall fail then.</summary>
+    /// <summary>Computes the new value of the integer; false if that overflows and OVERFLOW FAIL applies.</summary>
     private static bool TryCompute(in Operation operation, long old, out long value)
     {
         Int128 max = (Int128.One << (operation.IsSigned ? operation.Bits - 1 : operation.Bits)) - 1, min = operation.IsSigned ? -max - 1 : 0;
-        // SET takes a negative number for an unsigned integer as its two's complement.
+        // With SET, a negative number for an unsigned integer stands for its two's complement.
         Int128 wanted = operation.Kind == OperationKind.IncrementBy ? (Int128)old + operation.Operand
             : operation.IsSigned ? operation.Operand : (ulong)operation.Operand;
         value = unchecked((long)wanted);
         if (wanted >= min && wanted <= max) return true;
-        // Redis measures the distance to the largest value in 64 bits; where that wraps, a number far too small counts as too large.
+        // Redis computes the distance to the largest value in 64 bits. Where that wraps, a number far too small counts
+        // as too large.
         bool tooLarge = wanted > max || (operation is { IsSigned: true, Kind: OperationKind.Set } && max - wanted > long.MaxValue);
         value = operation.Overflow == Overflow.Saturate ? (long)(tooLarge ? max : min) : Narrow(value, operation);
         return operation.Overflow != Overflow.Fail;
@@ -190,7 +197,7 @@ internal static class Bitfields
         }
     }
 
-    /// <summary>The lowest bits of a number, with their sign if they have one.</summary>
+    /// <summary>The lowest bits of a number, sign-extended if the integer is signed.</summary>
     private static long Narrow(long value, in Operation operation)
     {
         int unused = 64 - operation.Bits;

@@ -3,7 +3,10 @@ using System.Runtime.InteropServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Strings as arrays of bits, bit 0 being the highest of the first byte. Integers of several bits are in Bitfields.cs.</summary>
+/// <summary>
+/// Strings as arrays of bits, where bit 0 is the highest bit of the first byte. Integers of several bits are in
+/// Bitfields.cs.
+/// </summary>
 internal static class Bitmaps
 {
     private static ReadOnlySpan<byte> InvalidOffset => "ERR bit offset is not an integer or out of range"u8;
@@ -67,7 +70,8 @@ internal static class Bitmaps
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
         if (!call.TryRead(1, ValueType.String, out Entry entry)) return;
         ReadOnlySpan<byte> bytes = BytesOf(entry, scratch);
-        // Both from the end and crossed: empty, though clamping would make it one element.
+        // Two negative offsets in the wrong order give an empty range, though clamping would turn it into one of one
+        // element.
         bool crossed = start < 0 && end < 0 && start > end;
         call.Reply.Integer(!crossed && TryRange(ref start, ref end, bytes.Length, inBits) ? CountBits(bytes, start, end) : 0);
     }
@@ -101,7 +105,7 @@ internal static class Bitmaps
         ReadOnlySpan<byte> bytes = BytesOf(entry, scratch);
         if (entry.IsMissing)
         {
-            // A missing key is an endless row of zeros.
+            // A missing key counts as an endless run of zeros.
             call.Reply.Integer(bit == 1 ? -1 : 0);
             return;
         }
@@ -109,7 +113,7 @@ internal static class Bitmaps
         if (TryRange(ref start, ref end, bytes.Length, inBits))
         {
             position = FindBit(bytes, start, end, bit == 1);
-            // Without an end the string is thought to go on with zeros.
+            // Without an end, the string counts as if it continued with zeros.
             if (position < 0 && bit == 0 && call.Count <= 4) position = bytes.Length * 8L;
         }
         call.Reply.Integer(position);
@@ -178,14 +182,16 @@ internal static class Bitmaps
                 target.Replace(made);
             }
             call.Modified(keyspace, key, KeyEvents.String, "set"u8);
-            // A copy has the target's slot only; within one slot the request says it shorter.
+            // A copy may have only the destination's slot, so it gets the result. If all keys are in one slot, the
+            // request itself is the shorter effect.
             if (call.Hold != Hold.Slot) call.Effect(keyspace, "SET"u8, key, result);
         }
         call.Reply.Integer(length);
     }
 
     /// <summary>
-    /// A bit offset argument; with <paramref name="bits"/>, "#n" is n times so many. If it is none, the error is in the reply.
+    /// Reads a bit offset. If <paramref name="bits"/> is not 0, "#n" means n times that many bits. If the argument is
+    /// not an offset, the error is in the reply.
     /// </summary>
     internal static bool TryOffset(ref CommandContext call, int index, int bits, out long offset)
     {
@@ -200,11 +206,13 @@ internal static class Bitmaps
         return false;
     }
 
-    /// <summary>The bytes of a string to read, none if it is missing; see <see cref="StringEntry.Read"/>.</summary>
+    /// <summary>
+    /// The bytes of a string to be read; none if the key is missing. See <see cref="StringEntry.Read"/>.
+    /// </summary>
     internal static ReadOnlySpan<byte> BytesOf(scoped in Entry entry, Span<byte> scratch) =>
         entry.IsMissing ? [] : StringEntry.Read(entry.Object, scratch);
 
-    /// <summary>The string at argument 1 has changed.</summary>
+    /// <summary>To be called after the string at argument 1 has changed.</summary>
     internal static void Changed(ref CommandContext call, Keyspace keyspace)
     {
         Entry entry = keyspace.Find(call[1]);
@@ -219,7 +227,10 @@ internal static class Bitmaps
         return false;
     }
 
-    /// <summary>Makes a range of bytes or bits, negative from the end, one of bits within the string; false if it is empty.</summary>
+    /// <summary>
+    /// Resolves a range of bytes or bits whose ends count from the end of the string if negative, and clamps it to the
+    /// string. False if it is empty.
+    /// </summary>
     private static bool TryRange(ref long start, ref long end, int length, bool inBits)
     {
         long total = inBits ? length * 8L : length;
@@ -243,7 +254,9 @@ internal static class Bitmaps
             + PopCount(bytes[(first + 1)..last]);
     }
 
-    /// <summary>Four independent sums keep the processor's popcount busy every cycle.</summary>
+    /// <summary>
+    /// Counts bits in four independent sums, which keep the processor's popcount unit busy in every cycle.
+    /// </summary>
     private static long PopCount(ReadOnlySpan<byte> bytes)
     {
         ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(bytes);
@@ -261,12 +274,12 @@ internal static class Bitmaps
         return a + b + c + d;
     }
 
-    /// <summary>The position of the first bit of this value within a range of bits, or -1.</summary>
+    /// <summary>The position of the first bit with this value within a range of bits; -1 if there is none.</summary>
     private static long FindBit(ReadOnlySpan<byte> bytes, long start, long end, bool set)
     {
         int first = (int)(start >> 3), last = (int)(end >> 3);
         byte none = set ? (byte)0 : (byte)0xff;
-        // Bits outside the range are made such as are not looked for.
+        // Bits outside the range are set to the value that is not searched for.
         int outside = ~(0xff >> (int)(start & 7)) & 0xff;
         long position = FirstIn(set ? bytes[first] & ~outside : bytes[first] | outside, set);
         if (position < 0)

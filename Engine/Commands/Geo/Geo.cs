@@ -3,7 +3,10 @@ using System.Globalization;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Geospatial indexes, which are sorted sets whose scores are geohashes: adding and reading members. Searches are in GeoSearch.cs.</summary>
+/// <summary>
+/// Geospatial indexes, which are sorted sets whose scores are geohashes: adding and reading members. Searches are in
+/// GeoSearch.cs.
+/// </summary>
 internal static class Geo
 {
     /// <summary>GEOADD key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]</summary>
@@ -109,7 +112,7 @@ internal static class Geo
         }
     }
 
-    /// <summary>Reads longitude and latitude; if they are none, the error is in the reply.</summary>
+    /// <summary>Reads a longitude and a latitude. If they are not valid, the error is in the reply.</summary>
     internal static bool TryReadPosition(ref CommandContext call, int index, out double longitude, out double latitude)
     {
         latitude = 0;
@@ -125,7 +128,7 @@ internal static class Geo
         static string SixDigits(double value) => double.IsInfinity(value) ? (value > 0 ? "inf" : "-inf") : value.ToString("F6", CultureInfo.InvariantCulture);
     }
 
-    /// <summary>Reads a unit of length, in metres; if it is none, the error is in the reply.</summary>
+    /// <summary>Reads a unit of length, as its number of metres. If it is not one, the error is in the reply.</summary>
     internal static bool TryReadUnit(ref CommandContext call, int index, out double metres)
     {
         ReadOnlySpan<byte> word = call[index];
@@ -135,7 +138,7 @@ internal static class Geo
         return false;
     }
 
-    /// <summary>A distance with four digits behind the point, always as a bulk string.</summary>
+    /// <summary>Writes a distance with four digits after the decimal point, always as a bulk string.</summary>
     internal static void ReplyDistance(RespWriter reply, double distance)
     {
         long scaled = (long)Math.Round(distance * 10000, MidpointRounding.ToEven);
@@ -147,7 +150,7 @@ internal static class Geo
         reply.BulkString(text[..(length + 5)]);
     }
 
-    /// <summary>Longitude and latitude.</summary>
+    /// <summary>Writes a longitude and a latitude.</summary>
     internal static void ReplyPosition(RespWriter reply, double longitude, double latitude)
     {
         reply.Array(2);
@@ -155,7 +158,10 @@ internal static class Geo
         ReplyCoordinate(reply, latitude);
     }
 
-    /// <summary>A coordinate with up to 17 digits behind the point, the digits that the double has ("%.17Lf" without trailing zeros).</summary>
+    /// <summary>
+    /// Writes a coordinate with up to 17 digits after the decimal point, those of the exact value of the double
+    /// ("%.17Lf" without trailing zeros).
+    /// </summary>
     private static void ReplyCoordinate(RespWriter reply, double value)
     {
         Span<byte> text = stackalloc byte[32];

@@ -1,6 +1,8 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Searches in geospatial indexes: GEOSEARCH, and GEORADIUS of older times. They share one helper, as in Redis.</summary>
+/// <summary>
+/// Searches in geospatial indexes: GEOSEARCH, and its predecessor GEORADIUS. They share one helper, as in Redis.
+/// </summary>
 internal static class GeoSearch
 {
     private enum Form : byte
@@ -10,7 +12,11 @@ internal static class GeoSearch
         Search,
     }
 
-    /// <summary>GEOSEARCH key &lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS radius &lt;m | km | ft | mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]</summary>
+    /// <summary>
+    /// GEOSEARCH key &lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS radius &lt;m | km | ft |
+    /// mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST]
+    /// [WITHHASH]
+    /// </summary>
     [Command("GEOSEARCH", -7, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "6.2.0",
         Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
         Summary = "Queries a geospatial index for members inside an area of a box or a circle.",
@@ -18,7 +24,11 @@ internal static class GeoSearch
         History = "7.0.0: Added support for uppercase unit names.")]
     internal static void Geosearch(ref CommandContext call) => Search(ref call, Form.Search, 1, 2, mayStore: false);
 
-    /// <summary>GEOSEARCHSTORE destination source &lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS radius &lt;m | km | ft | mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; [ASC | DESC] [COUNT count [ANY]] [STOREDIST]</summary>
+    /// <summary>
+    /// GEOSEARCHSTORE destination source &lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS radius
+    /// &lt;m | km | ft | mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; [ASC | DESC] [COUNT count [ANY]]
+    /// [STOREDIST]
+    /// </summary>
     [Command("GEOSEARCHSTORE", -8, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "OW UPDATE 1;RO ACCESS 2", Since = "6.2.0",
         Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
         Summary = "Queries a geospatial index for members inside an area of a box or a circle, optionally stores the result.",
@@ -26,16 +36,24 @@ internal static class GeoSearch
         History = "7.0.0: Added support for uppercase unit names.")]
     internal static void Geosearchstore(ref CommandContext call) => Search(ref call, Form.Search, 2, 3, mayStore: true);
 
-    /// <summary>GEORADIUS key longitude latitude radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]</summary>
-    [Command("GEORADIUS", -6, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "RO ACCESS 1;OW UPDATE STORE@6;OW UPDATE STOREDIST@6", Since = "3.2.0",
+    /// <summary>
+    /// GEORADIUS key longitude latitude radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count
+    /// [ANY]] [ASC | DESC] [STORE key | STOREDIST key]
+    /// </summary>
+    [Command("GEORADIUS", -6, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "RO ACCESS 1;OW UPDATE STORE@6;OW UPDATE STOREDIST@6",
+        Since = "3.2.0",
         Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
         Summary = "Queries a geospatial index for members within a distance from a coordinate, optionally stores the result.",
-        Syntax = "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
+        Syntax =
+            "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
         History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
         Deprecated = "6.2.0: `GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument")]
     internal static void Georadius(ref CommandContext call) => Search(ref call, Form.RadiusOfPosition, 1, 6, mayStore: true);
 
-    /// <summary>GEORADIUS_RO key longitude latitude radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]</summary>
+    /// <summary>
+    /// GEORADIUS_RO key longitude latitude radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT
+    /// count [ANY]] [ASC | DESC]
+    /// </summary>
     [Command("GEORADIUS_RO", -6, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "3.2.10",
         Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
         Summary = "Returns members from a geospatial index that are within a distance from a coordinate.",
@@ -44,8 +62,12 @@ internal static class GeoSearch
         Deprecated = "6.2.0: `GEOSEARCH` with the `BYRADIUS` argument")]
     internal static void GeoradiusRo(ref CommandContext call) => Search(ref call, Form.RadiusOfPosition, 1, 6, mayStore: false);
 
-    /// <summary>GEORADIUSBYMEMBER key member radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]</summary>
-    [Command("GEORADIUSBYMEMBER", -5, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "RO ACCESS 1;OW UPDATE STORE@5;OW UPDATE STOREDIST@5", Since = "3.2.0",
+    /// <summary>
+    /// GEORADIUSBYMEMBER key member radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count
+    /// [ANY]] [ASC | DESC] [STORE key | STOREDIST key]
+    /// </summary>
+    [Command("GEORADIUSBYMEMBER", -5, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "RO ACCESS 1;OW UPDATE STORE@5;OW UPDATE STOREDIST@5",
+        Since = "3.2.0",
         Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
         Summary = "Queries a geospatial index for members within a distance from a member, optionally stores the result.",
         Syntax = "key member radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
@@ -53,7 +75,10 @@ internal static class GeoSearch
         Deprecated = "6.2.0: `GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments")]
     internal static void Georadiusbymember(ref CommandContext call) => Search(ref call, Form.RadiusOfMember, 1, 5, mayStore: true);
 
-    /// <summary>GEORADIUSBYMEMBER_RO key member radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]</summary>
+    /// <summary>
+    /// GEORADIUSBYMEMBER_RO key member radius &lt;m | km | ft | mi&gt; [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count
+    /// [ANY]] [ASC | DESC]
+    /// </summary>
     [Command("GEORADIUSBYMEMBER_RO", -5, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "3.2.10",
         Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
         Summary = "Returns members from a geospatial index that are within a distance from a member.",
@@ -76,7 +101,9 @@ internal static class GeoSearch
         {
             if (!TryReadMember(ref call, set, 2, ref query.Shape) || !TryReadCircle(ref call, 3, ref query.Shape)) return;
         }
-        bool read = form == Form.Search ? TryReadSearch(ref call, set, firstOption, mayStore, ref query) : TryReadOptions(ref call, firstOption, mayStore, ref query);
+        bool read = form == Form.Search
+            ? TryReadSearch(ref call, set, firstOption, mayStore, ref query)
+            : TryReadOptions(ref call, firstOption, mayStore, ref query);
         if (!read || !IsSound(ref call, form, query)) return;
         if (set is null)
         {
@@ -89,7 +116,7 @@ internal static class GeoSearch
             call.Reply.Integer(0);
             return;
         }
-        // The closest so many can be told only from an order.
+        // Which members are the closest can be told only once they are sorted.
         if (query.Count != 0 && query.Order == 0 && !query.Any) query.Order = 1;
 
         query.Shape.Prepare();
@@ -129,7 +156,10 @@ internal static class GeoSearch
         call.Reply.Integer(entries.Length);
     }
 
-    /// <summary>The options that all forms have. False if this is none of them, or a wrong one; then <paramref name="failed"/> and the error is in the reply.</summary>
+    /// <summary>
+    /// Reads one of the options that all forms have. False if it is none of them, or a wrong one. In the latter case
+    /// <paramref name="failed"/> is set, and the error is in the reply.
+    /// </summary>
     private static bool TryReadCommon(ref CommandContext call, ref int i, ref GeoQuery query, out bool failed)
     {
         failed = false;
@@ -165,7 +195,7 @@ internal static class GeoSearch
             if (TryReadCommon(ref call, ref i, ref query, out bool failed)) continue;
             if (failed) return false;
             bool more = mayStore && i + 1 < call.Count;
-            // Each may come once: the key specifications, which decide what slots are taken, find the first.
+            // Each may come only once. The key specifications, which decide which slots are taken, find only the first.
             if (more && !stores && call[i].Is("STORE"u8))
             {
                 stores = true;
@@ -199,7 +229,7 @@ internal static class GeoSearch
             }
             else if (word.Is("FROMMEMBER"u8) && left >= 1 && query.From is 0 or 1)
             {
-                // Without the key, the arguments are still read to their end for what may be wrong with them.
+                // If the key is missing, the remaining arguments are still checked for errors.
                 if (set is not null && !TryReadMember(ref call, set, i + 1, ref query.Shape)) return false;
                 query.From = 1;
                 i++;
@@ -231,12 +261,13 @@ internal static class GeoSearch
         return true;
     }
 
-    /// <summary>Whether the options go together; if not, the error is in the reply.</summary>
+    /// <summary>Whether the options are compatible with each other. If not, the error is in the reply.</summary>
     private static bool IsSound(ref CommandContext call, Form form, in GeoQuery query)
     {
         string? error = null;
         if (query.StoreKey != 0 && (query.WithDistance || query.WithHash || query.WithPosition))
-            error = $"ERR {(form == Form.Search ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS")} is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
+            error =
+                $"ERR {(form == Form.Search ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS")} is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
         else if (form == Form.Search && query.From == 0)
             error = $"ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {System.Text.Encoding.Latin1.GetString(call[0])}";
         else if (form == Form.Search && query.By == 0)
@@ -292,12 +323,12 @@ internal static class GeoSearch
         return false;
     }
 
-    /// <summary>What a search was asked for.</summary>
+    /// <summary>What a search asks for.</summary>
     private struct GeoQuery
     {
         public GeoShape Shape;
-        public long Count;          // 0: all
-        public int StoreKey;        // the argument; 0: none, reply instead
+        public long Count;          // 0 for all
+        public int StoreKey;        // the argument's index; 0 for none: reply instead
         public int Order;           // 1: nearest first, -1: farthest first
         public int From;            // GEOSEARCH: 1 FROMMEMBER, 2 FROMLONLAT
         public int By;              // GEOSEARCH: 1 BYRADIUS, 2 BYBOX

@@ -1,11 +1,11 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Fields that are numbers: HINCRBY and HINCRBYFLOAT. Both leave the field's expiry alone.</summary>
+/// <summary>Fields that are numbers: HINCRBY and HINCRBYFLOAT. Both leave the field's expiry unchanged.</summary>
 internal static class HashCounters
 {
     /// <summary>HINCRBY key field increment</summary>
-    [Command("HINCRBY", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Element = 2, Since = "2.0.0",
-        Complexity = "O(1)",
+    [Command("HINCRBY", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Element = 2,
+        Since = "2.0.0", Complexity = "O(1)",
         Summary = "Increments the integer value of a field in a hash by a number. Uses 0 as initial value if the field doesn't exist.",
         Syntax = "key field increment")]
     internal static void Hincrby(ref CommandContext call)
@@ -37,8 +37,8 @@ internal static class HashCounters
     }
 
     /// <summary>HINCRBYFLOAT key field increment</summary>
-    [Command("HINCRBYFLOAT", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Element = 2, Since = "2.6.0",
-        Complexity = "O(1)",
+    [Command("HINCRBYFLOAT", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Element = 2,
+        Since = "2.6.0", Complexity = "O(1)",
         Summary = "Increments the floating point value of a field by a number. Uses 0 as initial value if the field doesn't exist.",
         Syntax = "key field increment")]
     internal static void Hincrbyfloat(ref CommandContext call)
@@ -78,7 +78,10 @@ internal static class HashCounters
         call.Reply.BulkString(text);
     }
 
-    /// <summary>HSET with the result, so that nobody has to compute it again, and the expiry that HSET takes away.</summary>
+    /// <summary>
+    /// Gives an HSET with the result as the effect, so that no copy has to compute it again, and restores the expiry
+    /// that HSET clears.
+    /// </summary>
     private static void GiveEffects(ref CommandContext call, Keyspace keyspace, byte[] text, long expiresAtMs)
     {
         call.Effect(keyspace, "HSET"u8, call[1], call[2], text);
@@ -92,7 +95,7 @@ internal static class HashCounters
         call.EndEffect(keyspace);
     }
 
-    /// <summary>Gives the field, argument 2, another value, and keeps its expiry.</summary>
+    /// <summary>Gives the field, argument 2, a new value, and keeps its expiry.</summary>
     private static void Assign(ref CommandContext call, in Entry entry, scoped ReadOnlySpan<byte> value)
     {
         ReadOnlySpan<byte> key = call[1], field = call[2];

@@ -1,6 +1,9 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Times of expiry of a hash's fields: giving, taking away and asking. Redis's codes stand for what became of each field.</summary>
+/// <summary>
+/// Expiry of a hash's fields: setting, clearing and asking. For each field, one of Redis's codes says what happened to
+/// it.
+/// </summary>
 internal static class HashExpiry
 {
     private const CommandFlags Giving = CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast;
@@ -98,7 +101,7 @@ internal static class HashExpiry
         if (changed) call.Modified(entry, KeyEvents.Hash, "hpersist"u8);
     }
 
-    /// <summary>Takes a field's expiry away; the caller tells of it.</summary>
+    /// <summary>Clears a field's expiry. The caller gives the effect and the event.</summary>
     internal static int Persist(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> field)
     {
         if (entry.IsMissing || !HashEntry.TryGet(entry.Object, field, out HashItem item)) return NoField;
@@ -107,7 +110,10 @@ internal static class HashExpiry
         return Changed;
     }
 
-    /// <summary>Reads FIELDS numfields field…, the rest of the arguments from <paramref name="at"/> on. If something is wrong, the error is in the reply.</summary>
+    /// <summary>
+    /// Reads FIELDS numfields field…, the rest of the arguments from <paramref name="at"/> on. If they are not valid,
+    /// the error is in the reply.
+    /// </summary>
     internal static bool TryFields(ref CommandContext call, int at, string notPositive, out int first)
     {
         first = at + 2;
@@ -120,7 +126,10 @@ internal static class HashExpiry
         return false;
     }
 
-    /// <summary>Reads a time of expiry as Unix ms; one in the past is allowed, a negative or unrepresentable one is not. If so, the error is in the reply.</summary>
+    /// <summary>
+    /// Reads an expiry as Unix ms. It may be in the past, but not negative or too large to be represented. In those
+    /// cases the error is in the reply.
+    /// </summary>
     internal static bool TryTime(ref CommandContext call, int index, bool inSeconds, bool relative, out long expiresAtMs)
     {
         if (!call.TryInt64(index, out expiresAtMs)) return false;
@@ -144,8 +153,9 @@ internal static class HashExpiry
     }
 
     /// <summary>
-    /// Gives fields, the arguments from <paramref name="first"/> on, an expiry; deletes them if it is past. Tells of the change, with
-    /// effects of what it came to, and removes the key if nothing is left of it. <paramref name="codes"/> receives what became of each.
+    /// Sets the expiry of the fields that are the arguments from <paramref name="first"/> on, or deletes them if it is
+    /// past. Gives effects that state the outcome, publishes the change, and removes the key if no field is left.
+    /// <paramref name="codes"/> receives what happened to each field.
     /// </summary>
     internal static void Apply(ref CommandContext call, in Entry entry, int first, int step, long expiresAtMs, Condition condition, scoped Span<int> codes)
     {
@@ -158,7 +168,9 @@ internal static class HashExpiry
         for (int i = first, n = 0; i < call.Count; i += step, n++)
         {
             ReadOnlySpan<byte> field = call[i];
-            codes[n] = !HashEntry.TryGet(hash, field, out HashItem item) ? NoField : Meets(condition, item.ExpiresAtMs, expiresAtMs) ? past ? Deleted : Changed : ConditionNotMet;
+            codes[n] = !HashEntry.TryGet(hash, field, out HashItem item) ? NoField
+                : Meets(condition, item.ExpiresAtMs, expiresAtMs) ? past ? Deleted : Changed
+                : ConditionNotMet;
             if (codes[n] == Deleted)
             {
                 hash = HashEntry.Remove(hash, field, out _);
@@ -210,9 +222,12 @@ internal static class HashExpiry
     }
 
     private static Condition ConditionOf(ReadOnlySpan<byte> word) =>
-        word.Is("NX"u8) ? Condition.NoExpiry : word.Is("XX"u8) ? Condition.AnyExpiry : word.Is("GT"u8) ? Condition.Later : word.Is("LT"u8) ? Condition.Sooner : Condition.None;
+        word.Is("NX"u8) ? Condition.NoExpiry : word.Is("XX"u8) ? Condition.AnyExpiry
+        : word.Is("GT"u8) ? Condition.Later : word.Is("LT"u8) ? Condition.Sooner : Condition.None;
 
-    /// <summary>A field without expiry counts as one that expires at the end of time.</summary>
+    /// <summary>
+    /// Whether the condition holds. A field without expiry counts as one that expires at the end of time.
+    /// </summary>
     private static bool Meets(Condition condition, long beforeMs, long afterMs) => condition switch
     {
         Condition.NoExpiry => beforeMs == Expiry.Never,

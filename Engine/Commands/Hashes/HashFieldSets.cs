@@ -1,6 +1,9 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Several fields at once with what else is to become of them: HGETDEL, HGETEX and HSETEX, as Redis 8 has them.</summary>
+/// <summary>
+/// Commands on several fields at once that also delete them or set their expiry: HGETDEL, HGETEX and HSETEX, as in
+/// Redis 8.
+/// </summary>
 internal static class HashFieldSets
 {
     private const string NotPositive = "Number of fields must be a positive integer";
@@ -55,7 +58,10 @@ internal static class HashFieldSets
         Hashes.Removed(ref call, entry, hash, key);
     }
 
-    /// <summary>HGETEX key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] FIELDS numfields field [field ...]</summary>
+    /// <summary>
+    /// HGETEX key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]
+    /// FIELDS numfields field [field ...]
+    /// </summary>
     [Command("HGETEX", -5, CommandFlags.Write | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Since = "8.0.0",
         Complexity = "O(N) where N is the number of specified fields",
         Summary = "Get the value of one or more fields of a given hash key, and optionally set their expiration.",
@@ -94,7 +100,10 @@ internal static class HashFieldSets
         call.EndEffect(entry.Keyspace);
     }
 
-    /// <summary>HSETEX key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields field value [field value ...]</summary>
+    /// <summary>
+    /// HSETEX key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds |
+    /// KEEPTTL] FIELDS numfields field value [field value ...]
+    /// </summary>
     [Command("HSETEX", -6, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Since = "8.0.0",
         Complexity = "O(N) where N is the number of fields being set.",
         Summary = "Set the value of one or more fields of a given hash key, and optionally set their expiration.",
@@ -126,7 +135,9 @@ internal static class HashFieldSets
         call.Reply.Integer(1);
     }
 
-    /// <summary>With an expiry the request comes to an HSET, and then what the expiry comes to.</summary>
+    /// <summary>
+    /// Gives the first effect of setting fields with an expiry: an HSET. The effects of the expiry itself follow it.
+    /// </summary>
     private static void GiveSetEffect(ref CommandContext call, Keyspace keyspace, int first)
     {
         if (call.BeginEffect(2 + call.Count - first) is not { } effect) return;
@@ -164,7 +175,8 @@ internal static class HashFieldSets
             bool isUnit = TryUnit(word, out bool inSeconds, out bool relative), keep = word.Is("KEEPTTL"u8);
             if (isUnit || keep)
             {
-                if ((options & (Options.Expires | Options.KeepTtl)) != 0) return Fail(ref call, "Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
+                if ((options & (Options.Expires | Options.KeepTtl)) != 0)
+                    return Fail(ref call, "Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified");
                 options |= keep ? Options.KeepTtl : Options.Expires;
                 if (keep) continue;
                 if (i + 1 >= call.Count) return Fail(ref call, "missing expire time");

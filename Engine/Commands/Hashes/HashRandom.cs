@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Fields of a hash taken by chance: HRANDFIELD.</summary>
+/// <summary>Random fields of a hash: HRANDFIELD.</summary>
 internal static class HashRandom
 {
     /// <summary>HRANDFIELD key [count [WITHVALUES]]</summary>
@@ -54,7 +54,9 @@ internal static class HashRandom
         return HashItem.At(listpack, listpack.Seek(Random.Shared.Next(listpack.Count / step) * step), step == 3);
     }
 
-    /// <summary>RESP3 has a pair for each field with its value, RESP2 one after the other.</summary>
+    /// <summary>
+    /// Begins the reply: RESP3 has a pair for each field and its value, RESP2 has them one after the other.
+    /// </summary>
     private static void Begin(RespWriter reply, long count, bool values) =>
         reply.Array((int)Math.Min(int.MaxValue, values && !reply.Resp3 ? count * 2 : count));
 
@@ -70,7 +72,7 @@ internal static class HashRandom
         Begin(reply, count, values);
         if (hash is byte[] blob && count > 1)
         {
-            // One walk to find them all, instead of one for each.
+            // Finds all of them in one walk, instead of walking once for each.
             Listpack listpack = Listpack.In(blob);
             int step = HashEntry.Step(blob), found = 0, index = 0;
             int[] positions = new int[listpack.Count / step];
@@ -84,7 +86,10 @@ internal static class HashRandom
         for (; count > 0; count--) Write(reply, Any(hash), values);
     }
 
-    /// <summary>Walks the hash once and takes each field with the probability that makes every selection equally likely (Knuth's algorithm S).</summary>
+    /// <summary>
+    /// Walks the hash once, and takes each field with the probability that makes every selection equally likely
+    /// (Knuth's algorithm S).
+    /// </summary>
     private static void ReplySelection(RespWriter reply, object hash, int size, int count, bool values)
     {
         Begin(reply, count, values);
@@ -97,7 +102,7 @@ internal static class HashRandom
         }
     }
 
-    /// <summary>Few of many: draws until enough different ones have come.</summary>
+    /// <summary>For a few fields of many: draws until there are enough different ones.</summary>
     private static void ReplyFew(RespWriter reply, HashValue hash, int count, bool values)
     {
         Begin(reply, count, values);

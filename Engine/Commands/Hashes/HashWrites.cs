@@ -1,11 +1,13 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>The representation that a hash is to have for the fields and values in a command's arguments; see <see cref="HashEntry"/>.</summary>
+/// <summary>
+/// Chooses the representation of a hash by the fields and values in a command's arguments; see <see cref="HashEntry"/>.
+/// </summary>
 internal static class HashWrites
 {
     /// <summary>
-    /// Turns a hash into a table beforehand if the fields and values in these arguments, which it is about to get, are too many or too long for a
-    /// listpack.
+    /// Turns a hash into a table in advance, if the fields and values in these arguments, which are about to be added,
+    /// are too many or too long for a listpack.
     /// </summary>
     public static object Prepare(object hash, ref CommandContext call, int from)
     {
@@ -13,7 +15,9 @@ internal static class HashWrites
         return FitListpack(ref call, from) ? hash : HashEntry.ToTable(hash, (call.Count - from) / 2);
     }
 
-    /// <summary>Makes an empty hash for a key that is missing, with exact room for the fields and values in these arguments.</summary>
+    /// <summary>
+    /// Makes an empty hash for a missing key, with exactly enough room for the fields and values in these arguments.
+    /// </summary>
     public static object Create(ref CommandContext call, int from)
     {
         ReadOnlySpan<byte> key = call[1];

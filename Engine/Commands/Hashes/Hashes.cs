@@ -1,6 +1,9 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Hashes: setting, reading and deleting fields. Counting is in HashCounters.cs, chance in HashRandom.cs, expiry of fields in HashExpiry.cs.</summary>
+/// <summary>
+/// Hashes: setting, reading and deleting fields. Counters are in HashCounters.cs, random fields in HashRandom.cs,
+/// expiry of fields in HashExpiry.cs.
+/// </summary>
 internal static class Hashes
 {
     /// <summary>HSET key field value [field value ...]</summary>
@@ -175,7 +178,7 @@ internal static class Hashes
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         if (entry.IsBlob)
         {
-            // Small, so all at once.
+            // A small hash is replied in one go.
             int begin = ScanOptions.BeginReply(reply, 0);
             foreach (HashItem item in new HashItems(entry.Object))
             {
@@ -222,7 +225,10 @@ internal static class Hashes
         return true;
     }
 
-    /// <summary>Sets the fields and values that make up the arguments from <paramref name="from"/> on; returns how many fields are new.</summary>
+    /// <summary>
+    /// Sets the fields and values given by the arguments from <paramref name="from"/> on, and returns how many of the
+    /// fields are new.
+    /// </summary>
     private static int SetFields(ref CommandContext call, in Entry entry, int from)
     {
         ServerOptions options = call.Store.Options;
@@ -239,7 +245,7 @@ internal static class Hashes
         return added;
     }
 
-    /// <summary>Puts a hash that has changed, or been made, where its key is looked for. The caller tells of the change.</summary>
+    /// <summary>Stores a new or changed hash as the value of its key. The caller publishes the change.</summary>
     internal static void Put(ref CommandContext call, in Entry entry, object hash)
     {
         if (entry.IsMissing)
@@ -251,7 +257,10 @@ internal static class Hashes
         if (hash is Value value) entry.Keyspace.Recount(value);
     }
 
-    /// <summary>Fields have been removed from a hash: puts the rest in its place, or removes the key if nothing is left, and tells so.</summary>
+    /// <summary>
+    /// To be called after fields were removed from a hash: stores the rest, or removes the key if nothing is left, and
+    /// publishes the change.
+    /// </summary>
     internal static void Removed(ref CommandContext call, in Entry entry, object rest, ReadOnlySpan<byte> key)
     {
         Keyspace keyspace = entry.Keyspace;
@@ -262,7 +271,7 @@ internal static class Hashes
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
     }
 
-    /// <summary>Replies with a field's value, or null.</summary>
+    /// <summary>Replies with a field's value, or null if there is none.</summary>
     internal static void ReplyValue(RespWriter reply, in Entry entry, ReadOnlySpan<byte> field)
     {
         if (!entry.IsMissing && HashEntry.TryGet(entry.Object, field, out HashItem item)) item.Value.WriteTo(reply);

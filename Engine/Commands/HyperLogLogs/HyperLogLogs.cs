@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Counting different elements in a few kilobytes. The bytes are <see cref="HyperLogLog"/>'s.</summary>
+/// <summary>Counts distinct elements in a few kilobytes. The format is in <see cref="HyperLogLog"/>.</summary>
 internal static class HyperLogLogs
 {
     private static ReadOnlySpan<byte> Corrupted => "INVALIDOBJ Corrupted HLL object detected"u8;
@@ -53,7 +53,8 @@ internal static class HyperLogLogs
 
     /// <summary>PFCOUNT key [key ...]</summary>
     [Command("PFCOUNT", -2, CommandFlags.ReadOnly, Category.HyperLogLog, Keys = "RW ACCESS 1..-1",
-        Since = "2.8.9", Complexity = "O(1) with a very small average constant time when called with a single key. O(N) with N being the number of keys, and much bigger constant times, when called with multiple keys.",
+        Since = "2.8.9",
+        Complexity = "O(1) with a very small average constant time when called with a single key. O(N) with N being the number of keys, and much bigger constant times, when called with multiple keys.",
         Summary = "Returns the approximated cardinality of the set(s) observed by the HyperLogLog key(s).",
         Syntax = "key [key ...]")]
     internal static void Pfcount(ref CommandContext call)
@@ -79,7 +80,7 @@ internal static class HyperLogLogs
                 call.Reply.Error(Corrupted);
                 return;
             }
-            // The count is kept in the string, which so changes.
+            // The count is cached in the string, so this changes the string.
             entry.Keyspace.BeforeChange(call[1]);
             HyperLogLog.SetCached(StringWrites.Extend(ref call, entry, call[1], 0), cardinality);
             call.Modified(entry.Keyspace, call[1], KeyEvents.None, default);
@@ -116,7 +117,8 @@ internal static class HyperLogLogs
         Keyspace keyspace = entry.Keyspace;
         Put(ref call, entry, call[1], editor.Bytes);
         call.Modified(keyspace, call[1], KeyEvents.String, "pfadd"u8);
-        // A copy has the target's slot only; within one slot the request says it shorter.
+        // A copy may have only the destination's slot, so it gets the result. If all keys are in one slot, the request
+        // itself is the shorter effect.
         if (call.Hold != Hold.Slot) call.Effect(keyspace, "SET"u8, call[1], editor.Bytes, "KEEPTTL"u8);
         call.Reply.Ok();
     }
@@ -163,7 +165,9 @@ internal static class HyperLogLogs
         }
     }
 
-    /// <summary>PFSELFTEST — checks the registers, and the estimates for up to ten million elements in both representations.</summary>
+    /// <summary>
+    /// PFSELFTEST — checks the registers, and the estimates for up to ten million elements, in both representations.
+    /// </summary>
     [Command("PFSELFTEST", 1, CommandFlags.Admin, Category.HyperLogLog,
         Since = "2.8.9", Complexity = "N/A",
         Summary = "An internal command for testing HyperLogLog values.")]
@@ -205,7 +209,7 @@ internal static class HyperLogLogs
                 call.Reply.Error("TESTFAILED dense/sparse disagree"u8);
                 return;
             }
-            // Six times the expected standard error; at ten elements one collision is one too few.
+            // Six times the expected standard error. At ten elements, one collision makes the estimate one too low.
             long error = Math.Abs(checkpoint - estimate), most = j == 10 ? 1 : (long)Math.Ceiling(1.04 / 128 * 6 * checkpoint);
             if (error > most)
             {
@@ -217,7 +221,7 @@ internal static class HyperLogLogs
         call.Reply.Ok();
     }
 
-    /// <summary>Whether an entry is missing or a HyperLogLog; if not, the error is in the reply.</summary>
+    /// <summary>Whether an entry is a HyperLogLog or missing. If not, the error is in the reply.</summary>
     private static bool IsOne(scoped ref CommandContext call, scoped in Entry entry)
     {
         if (!call.IsOf(ValueType.String, entry)) return false;
@@ -228,7 +232,7 @@ internal static class HyperLogLogs
 
     private static ReadOnlySpan<byte> Content(scoped in Entry entry) => StringEntry.Read(entry.Object, default);
 
-    /// <summary>Gives the key these bytes and leaves its time of expiry.</summary>
+    /// <summary>Stores these bytes as the key's value, and keeps its expiry.</summary>
     private static void Put(scoped ref CommandContext call, scoped in Entry entry, ReadOnlySpan<byte> key, ReadOnlySpan<byte> bytes)
     {
         if (entry.IsMissing)
@@ -246,7 +250,7 @@ internal static class HyperLogLogs
         entry.Replace(made);
     }
 
-    /// <summary>Raises registers to those of all keys of the request.</summary>
+    /// <summary>Raises the registers to at least those of every key in the request.</summary>
     private static bool TryMerge(scoped ref CommandContext call, scoped Span<byte> registers, out bool anyDense)
     {
         anyDense = false;

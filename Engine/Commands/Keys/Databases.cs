@@ -1,8 +1,9 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Logical databases as a whole. What changes one gives an effect for each slot that it changes, and the effect means that slot's
-/// share: FLUSHDB in slot 5 empties the database in slot 5. A log of several slots writes such a command once per unit.
+/// Commands on whole logical databases. A change gives one effect for each slot that it changes, and the effect
+/// concerns only that slot's part: FLUSHDB in slot 5 empties the database in slot 5. A log of several slots writes such
+/// a command once per unit.
 /// </summary>
 internal static class Databases
 {
@@ -54,7 +55,7 @@ internal static class Databases
         }
         call.Reply.Ok();
         if (first == second) return;
-        int changes = 1; // one for all, counted where the first keys are
+        int changes = 1; // the whole swap is one change, counted in the first slot that has keys
         for (int number = 0; number < KeySlot.Count; number++)
         {
             if (slots.KeyCount(first, number) + slots.KeyCount(second, number) == 0) continue;
@@ -66,7 +67,10 @@ internal static class Databases
         }
     }
 
-    /// <summary>Reads [ASYNC | SYNC]. They do not differ here, since the collector frees in the background either way.</summary>
+    /// <summary>
+    /// Reads [ASYNC | SYNC]. They make no difference here, because the garbage collector frees memory in the background
+    /// either way.
+    /// </summary>
     private static bool TryReadMode(ref CommandContext call)
     {
         if (call.Count == 1 || (call.Count == 2 && (call[1].Is("ASYNC"u8) || call[1].Is("SYNC"u8)))) return true;
@@ -106,7 +110,7 @@ internal static class Databases
             call.DatabaseEffect(slot, isFirst);
             isFirst = false;
         }
-        // Like Redis it says so even if there was nothing to remove.
+        // As in Redis, there is an effect even if there was nothing to remove.
         if (isFirst && any is not null) call.DatabaseEffect(any, isFirst: true);
         call.Reply.Ok();
     }

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>A way to say when a key expires: EX, PX, EXAT, PXAT, and the commands of the same meanings.</summary>
+/// <summary>A way to say when a key expires: EX, PX, EXAT, PXAT, and the commands that mean the same.</summary>
 internal readonly record struct ExpiryOption
 {
     private readonly bool _inSeconds;
@@ -20,7 +20,7 @@ internal readonly record struct ExpiryOption
 
     public static ExpiryOption UnixMilliseconds => new(inSeconds: false, relative: false);
 
-    /// <summary>Whether this is EXAT or PXAT, which may name a time that has passed.</summary>
+    /// <summary>Whether this is EXAT or PXAT, which may name a time in the past.</summary>
     public bool IsAbsolute => !_relative;
 
     /// <summary>Whether a word is EX, PX, EXAT or PXAT.</summary>
@@ -36,7 +36,8 @@ internal readonly record struct ExpiryOption
     }
 
     /// <summary>
-    /// Reads an argument as a time of expiry in Unix ms. It must be positive and representable; if not, the error is in the reply.
+    /// Reads an argument as an expiry in Unix ms. It must be positive and representable. If not, the error is in the
+    /// reply.
     /// </summary>
     public bool TryRead(ref CommandContext call, int index, out long expiresAtMs)
     {
@@ -46,7 +47,7 @@ internal readonly record struct ExpiryOption
         return false;
     }
 
-    /// <summary>A number in this unit as Unix ms; false if that overflows.</summary>
+    /// <summary>Converts a number in this unit to Unix ms; false if that overflows.</summary>
     public bool TryConvert(long number, long nowMs, out long expiresAtMs)
     {
         expiresAtMs = number;

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>When keys expire: setting, asking and taking back.</summary>
+/// <summary>Expiry of keys: setting, asking and clearing.</summary>
 internal static class KeyExpiry
 {
     [Flags]
@@ -37,7 +37,7 @@ internal static class KeyExpiry
         History = "7.0.0: Added options: `NX`, `XX`, `GT` and `LT`.")]
     internal static void Pexpireat(ref CommandContext call) => Set(ref call, ExpiryOption.UnixMilliseconds);
 
-    /// <summary>TTL key — -1 without a time of expiry, -2 without the key.</summary>
+    /// <summary>TTL key — -1 without an expiry, -2 without the key.</summary>
     [Command("TTL", 2, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Keyspace, Keys = "RO ACCESS 1", Since = "1.0.0", Complexity = "O(1)",
         Summary = "Returns the expiration time in seconds of a key.", Syntax = "key", Tips = "nondeterministic_output",
         History = "2.8.0: Added the -2 reply.")]
@@ -134,7 +134,9 @@ internal static class KeyExpiry
         return true;
     }
 
-    /// <summary>A key without a time of expiry counts as one that expires at the end of time.</summary>
+    /// <summary>
+    /// Whether the conditions hold. A key without an expiry counts as one that expires at the end of time.
+    /// </summary>
     private static bool Allows(Conditions conditions, long before, long after)
     {
         if ((conditions & Conditions.IfNone) != 0 && before != Expiry.Never) return false;

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Keys that get another name or another database, or a copy there.</summary>
+/// <summary>Giving keys another name or another database, and copying them.</summary>
 internal static class KeyMoves
 {
     /// <summary>RENAME key newkey</summary>
@@ -15,8 +15,8 @@ internal static class KeyMoves
     internal static void Renamenx(ref CommandContext call) => Rename(ref call, onlyIfFree: true);
 
     /// <summary>COPY source destination [DB destination-db] [REPLACE]</summary>
-    [Command("COPY", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Keyspace, Keys = "RO ACCESS 1; OW UPDATE 2", Effort = Effort.AllElements, Since = "6.2.0",
-        Complexity = "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
+    [Command("COPY", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Keyspace, Keys = "RO ACCESS 1; OW UPDATE 2", Effort = Effort.AllElements,
+        Since = "6.2.0", Complexity = "O(N) worst case for collections, where N is the number of nested items. O(1) for string values.",
         Summary = "Copies the value of a key to a new key.", Syntax = "source destination [DB destination-db] [REPLACE]")]
     internal static void Copy(ref CommandContext call)
     {
@@ -51,7 +51,7 @@ internal static class KeyMoves
             return;
         }
         Keyspace from = source.Keyspace, to = call.KeyspaceOf(newKey, database);
-        object original = source.Object; // the entry itself may move when the destination turns out to be expired
+        object original = source.Object; // the entry itself may move when the destination turns out to have expired
         bool taken = !call.Peek(to, newKey).IsMissing;
         if (taken && !replace)
         {
@@ -95,7 +95,7 @@ internal static class KeyMoves
         call.Reply.Integer(1);
     }
 
-    /// <summary>Reads the number of a database. False if it is none; the error is in the reply then.</summary>
+    /// <summary>Reads the number of a database. If it is not one, the error is in the reply.</summary>
     internal static bool TryReadDatabase(ref CommandContext call, int index, out int database)
     {
         database = -1;

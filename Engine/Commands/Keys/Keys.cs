@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Keys whatever their type: whether they exist, what they are, deleting them.</summary>
+/// <summary>Commands on keys of any type: whether they exist, what type they are, deleting them.</summary>
 internal static class Keys
 {
     /// <summary>DEL key [key ...]</summary>
@@ -9,7 +9,9 @@ internal static class Keys
         Summary = "Deletes one or more keys.", Syntax = "key [key ...]", Tips = "request_policy:multi_shard;response_policy:agg_sum")]
     internal static void Del(ref CommandContext call) => Delete(ref call);
 
-    /// <summary>UNLINK key [key ...] — The collector frees every value in the background, so this is DEL by another name.</summary>
+    /// <summary>
+    /// UNLINK key [key ...] — The same as DEL, because the garbage collector frees every value in the background.
+    /// </summary>
     [Command("UNLINK", -2, CommandFlags.Write | CommandFlags.Fast, Category.Keyspace, Keys = "RM DELETE 1..-1", Since = "4.0.0",
         Complexity = "O(1) for each key removed regardless of its size. Then the command does O(N) work in a different thread in order to reclaim memory, where N is the number of allocations the deleted objects where composed of.",
         Summary = "Asynchronously deletes one or more keys.", Syntax = "key [key ...]", Tips = "request_policy:multi_shard;response_policy:agg_sum")]
@@ -56,7 +58,7 @@ internal static class Keys
         call.Reply.SimpleString(NameOf(entry.IsMissing ? ValueType.None : entry.Type));
     }
 
-    /// <summary>What TYPE calls a type.</summary>
+    /// <summary>The name of a type in TYPE's reply.</summary>
     internal static ReadOnlySpan<byte> NameOf(ValueType type) => type switch
     {
         ValueType.None => "none"u8,

@@ -3,10 +3,10 @@ using System.Text.Unicode;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Commands that look through all keys of a database, one slot after the other.</summary>
+/// <summary>Commands that go through all keys of a database, one slot after the other.</summary>
 internal static class KeyspaceCommands
 {
-    /// <summary>DBSIZE — Keys whose time has come, but that nobody has met since, count.</summary>
+    /// <summary>DBSIZE — Expired keys count until some command or the expiry cycle comes across them.</summary>
     [Command("DBSIZE", 1, CommandFlags.ReadOnly | CommandFlags.Fast | CommandFlags.WholeKeyspace, Category.Keyspace, Since = "1.0.0",
         Complexity = "O(1)", Summary = "Returns the number of keys in the database.", Group = "server",
         Tips = "request_policy:all_shards;response_policy:agg_sum")]
@@ -34,7 +34,11 @@ internal static class KeyspaceCommands
         call.Reply.Finish(begin, Aggregate.Array, count);
     }
 
-    /// <summary>SCAN cursor [MATCH pattern] [COUNT count] [TYPE type] — A key that is there from the first call to the last is returned at least once. The cursor is the slot in its high 32 bits and the position in hash order in the low 32, so it survives any resizing.</summary>
+    /// <summary>
+    /// SCAN cursor [MATCH pattern] [COUNT count] [TYPE type] — A key that exists from the first call to the last is
+    /// returned at least once. The cursor is the slot in its high 32 bits and the position in hash order in the low 32,
+    /// so it remains valid when a table is resized.
+    /// </summary>
     [Command("SCAN", -2, CommandFlags.ReadOnly | CommandFlags.WholeKeyspace, Category.Keyspace, Since = "2.8.0",
         Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
         Summary = "Iterates over the key names in the database.", Syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
@@ -57,7 +61,8 @@ internal static class KeyspaceCommands
             entries.Clear();
             uint next = ScanSlot(ref call, (int)number, (uint)cursor, options, options.Count - looked, entries, ref found);
             looked += entries.Count;
-            bool wearied = next != 0 && looked < options.Count; // a thin table: enough cells for one call
+            // A sparse table: this call has visited enough cells.
+            bool wearied = next != 0 && looked < options.Count;
             cursor = next != 0 ? (number << 32) | next : (number + 1) << 32;
             if (wearied) break;
         }
@@ -77,13 +82,14 @@ internal static class KeyspaceCommands
             long at = Random.Shared.NextInt64(total);
             int number = 0;
             while (number < KeySlot.Count - 1 && (at -= slots.KeyCount(call.Session.Database, number)) >= 0) number++;
-            // Meanwhile the slot may have lost its keys to others, or the key drawn its life; each draw brings the end nearer.
+            // Other clients may have emptied the slot meanwhile, or the key drawn may have expired, which removes it.
+            // So each attempt that fails leaves fewer keys, and the loop ends.
             if (TryReplyRandom(ref call, number)) return;
         }
         call.Reply.Null();
     }
 
-    /// <summary>Puts the head of SCAN's reply, which ends with the cursor, before the keys.</summary>
+    /// <summary>Inserts the head of SCAN's reply, which contains the cursor, before the keys.</summary>
     private static void InsertCursor(ref CommandContext call, int position, ulong cursor)
     {
         Span<byte> head = stackalloc byte[40], digits = stackalloc byte[20];
@@ -114,7 +120,9 @@ internal static class KeyspaceCommands
         return count;
     }
 
-    /// <summary>Scans on in one slot: replies with the keys wanted, counts them, and returns where to go on.</summary>
+    /// <summary>
+    /// Continues the scan in one slot: replies with the keys that match, counts them, and returns where to continue.
+    /// </summary>
     private static uint ScanSlot(ref CommandContext call, int number, uint from, scoped ScanOptions options, int atLeast, List<object> entries, ref int found)
     {
         if (call.Enter(number) is not { } slot) return 0;

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>OBJECT: how a key is held.</summary>
+/// <summary>OBJECT: how a key is stored.</summary>
 internal static class ObjectCommands
 {
     /// <summary>OBJECT ENCODING key</summary>
@@ -11,15 +11,19 @@ internal static class ObjectCommands
         if (TryFind(ref call, out Entry entry)) call.Reply.BulkString(KeyEntry.EncodingOf(entry.Object));
     }
 
-    /// <summary>OBJECT REFCOUNT key — Nothing is shared here; but Redis's small integers are, and clients can tell by this.</summary>
+    /// <summary>
+    /// OBJECT REFCOUNT key — Nothing is shared here, but small integers are in Redis, and clients can see that from
+    /// this reply.
+    /// </summary>
     [Command("OBJECT|REFCOUNT", 3, CommandFlags.ReadOnly, Category.Keyspace, Keys = "RO 2", Since = "2.2.3", Complexity = "O(1)",
         Summary = "Returns the reference count of a value of a key.", Syntax = "key", Tips = "nondeterministic_output")]
     internal static void Refcount(ref CommandContext call)
     {
         if (!TryFind(ref call, out Entry entry)) return;
         ServerOptions options = call.Store.Options;
-        // Redis needs an object of its own for each key's time of last use.
-        bool sharedInRedis = (options.MaxMemory == 0 || !options.UsesAccessClock) && entry.IsBlob && entry.Kind == BlobKind.Integer && StringEntry.Integer(entry.Blob) is >= 0 and < 10_000;
+        // Redis does not share objects when each key needs one of its own to hold its time of last use.
+        bool sharedInRedis = (options.MaxMemory == 0 || !options.UsesAccessClock) && entry.IsBlob
+            && entry.Kind == BlobKind.Integer && StringEntry.Integer(entry.Blob) is >= 0 and < 10_000;
         call.Reply.Integer(sharedInRedis ? int.MaxValue : 1);
     }
 
@@ -31,7 +35,8 @@ internal static class ObjectCommands
         if (!TryFind(ref call, out Entry entry)) return;
         if (call.Store.Options.UsesLfu)
         {
-            call.Reply.Error("ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
+            call.Reply.Error(
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
             return;
         }
         call.Reply.Integer(Access.IdleMs(KeyEntry.AccessClock(entry.Object), call.NowMs) / 1000);
@@ -45,7 +50,8 @@ internal static class ObjectCommands
         if (!TryFind(ref call, out Entry entry)) return;
         if (!call.Store.Options.UsesLfu)
         {
-            call.Reply.Error("ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
+            call.Reply.Error(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
             return;
         }
         call.Reply.Integer(Access.Frequency(call.Store.Options, KeyEntry.AccessClock(entry.Object), call.NowMs));

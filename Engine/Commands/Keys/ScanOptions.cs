@@ -1,9 +1,12 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>The options that SCAN, HSCAN, SSCAN and ZSCAN share: [MATCH pattern] [COUNT count], TYPE for SCAN, NOVALUES for HSCAN.</summary>
+/// <summary>
+/// The options that SCAN, HSCAN, SSCAN and ZSCAN share: [MATCH pattern] [COUNT count], TYPE for SCAN, NOVALUES for
+/// HSCAN.
+/// </summary>
 internal ref struct ScanOptions
 {
-    /// <summary>What only SCAN or only HSCAN takes.</summary>
+    /// <summary>Which of the commands it is: SCAN and HSCAN each take an option of their own.</summary>
     public enum Of
     {
         Keys,
@@ -11,15 +14,15 @@ internal ref struct ScanOptions
         Members,
     }
 
-    /// <summary>Whether anything is filtered by <see cref="Pattern"/>.</summary>
+    /// <summary>Whether names are filtered by <see cref="Pattern"/>.</summary>
     public bool HasPattern { get; private set; }
 
     public ReadOnlySpan<byte> Pattern { get; private set; }
 
-    /// <summary>How many elements to look at, at least; from 1 to 2^31-1.</summary>
+    /// <summary>The minimum number of elements to look at, from 1 to 2^31-1.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Whether only keys of the type <see cref="Type"/> names are wanted.</summary>
+    /// <summary>Whether only keys of the type named by <see cref="Type"/> are wanted.</summary>
     public bool HasType { get; private set; }
 
     public ReadOnlySpan<byte> Type { get; private set; }
@@ -27,20 +30,24 @@ internal ref struct ScanOptions
     public bool NoValues { get; private set; }
 
     /// <summary>
-    /// What HSCAN, SSCAN and ZSCAN begin with: key, cursor, options. False if there is nothing to scan, or something is wrong; the reply is written then.
+    /// Reads what HSCAN, SSCAN and ZSCAN begin with: key, cursor and options. False if there is nothing to scan or
+    /// something is wrong; then the reply has been written.
     /// </summary>
     public static bool TryOpen(ref CommandContext call, ValueType type, Of what, out Entry entry, out ulong cursor, out ScanOptions options)
     {
         options = default;
         entry = default;
         if (!TryReadCursor(ref call, 2, out cursor) || !call.TryRead(1, type, out entry)) return false;
-        // The options of a missing key are not looked at.
+        // If the key is missing, the options are not read.
         if (!entry.IsMissing) return TryRead(ref call, 3, what, out options);
         call.Reply.Finish(BeginReply(call.Reply, 0), Aggregate.Array, 0);
         return false;
     }
 
-    /// <summary>Begins a reply with the next cursor, 0 for the end; returns the mark with which the array of elements is to be finished.</summary>
+    /// <summary>
+    /// Begins a reply with the next cursor, 0 for the end. Returns the mark with which the array of elements must be
+    /// finished.
+    /// </summary>
     public static int BeginReply(RespWriter reply, uint next)
     {
         reply.Array(2);
@@ -48,7 +55,9 @@ internal ref struct ScanOptions
         return reply.Begin();
     }
 
-    /// <summary>Reads the options from argument <paramref name="first"/> on. False if one is wrong; the error is in the reply then.</summary>
+    /// <summary>
+    /// Reads the options from argument <paramref name="first"/> on. If one is wrong, the error is in the reply.
+    /// </summary>
     public static bool TryRead(ref CommandContext call, int first, Of what, out ScanOptions options)
     {
         options = new() { Count = 10 };
@@ -94,11 +103,11 @@ internal ref struct ScanOptions
         return true;
     }
 
-    /// <summary>Reads a cursor, an unsigned 64-bit number. False if it is none; the error is in the reply then.</summary>
+    /// <summary>Reads a cursor, an unsigned 64-bit number. If it is not one, the error is in the reply.</summary>
     public static bool TryReadCursor(ref CommandContext call, int index, out ulong cursor)
     {
         ReadOnlySpan<byte> text = call[index];
-        // strtoull, behind Redis's own parser, also takes leading blanks, zeros and a plus sign.
+        // Redis's parser is based on strtoull, which also accepts leading whitespace, zeros and a plus sign.
         ReadOnlySpan<byte> digits = text.TrimStart(" \t\n\v\f\r"u8);
         if (!digits.IsEmpty && digits[0] == '+') digits = digits[1..];
         if (System.Buffers.Text.Utf8Parser.TryParse(digits, out cursor, out int used) && used == digits.Length && digits[0] != '+') return true;
@@ -106,6 +115,6 @@ internal ref struct ScanOptions
         return false;
     }
 
-    /// <summary>Whether a name passes the MATCH option.</summary>
+    /// <summary>Whether a name matches the MATCH option.</summary>
     public readonly bool Wants(ReadOnlySpan<byte> name) => !HasPattern || GlobPattern.IsMatch(Pattern, name);
 }

@@ -1,18 +1,29 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>SORT and SORT_RO: the elements of a list, set or sorted set in an order of their own, or by the values of other keys.</summary>
+/// <summary>
+/// SORT and SORT_RO: sort the elements of a list, set or sorted set, by themselves or by the values of other keys.
+/// </summary>
 internal static class Sort
 {
-    /// <summary>SORT key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]</summary>
-    [Command("SORT", -2, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.MovableKeys | CommandFlags.UndeclaredKeys, Category.Set | Category.SortedSet | Category.List | Category.Dangerous, Keys = "RO ACCESS 1; RO ACCESS ?; OW UPDATE ?STORE",
-        Effort = Effort.AllElements, Since = "1.0.0", Complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
+    /// <summary>
+    /// SORT key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE
+    /// destination]
+    /// </summary>
+    [Command("SORT", -2, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.MovableKeys | CommandFlags.UndeclaredKeys,
+        Category.Set | Category.SortedSet | Category.List | Category.Dangerous, Keys = "RO ACCESS 1; RO ACCESS ?; OW UPDATE ?STORE",
+        Effort = Effort.AllElements, Since = "1.0.0",
+        Complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
         Summary = "Sorts the elements in a list, a set, or a sorted set, optionally storing the result.",
         Syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]")]
     internal static void SortKey(ref CommandContext call) => Run(ref call, mayStore: true);
 
-    /// <summary>SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]</summary>
-    [Command("SORT_RO", -2, CommandFlags.ReadOnly | CommandFlags.MovableKeys | CommandFlags.UndeclaredKeys, Category.Set | Category.SortedSet | Category.List | Category.Dangerous, Keys = "RO ACCESS 1; RO ACCESS ?",
-        Effort = Effort.AllElements, Since = "7.0.0", Complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
+    /// <summary>
+    /// SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]
+    /// </summary>
+    [Command("SORT_RO", -2, CommandFlags.ReadOnly | CommandFlags.MovableKeys | CommandFlags.UndeclaredKeys,
+        Category.Set | Category.SortedSet | Category.List | Category.Dangerous, Keys = "RO ACCESS 1; RO ACCESS ?",
+        Effort = Effort.AllElements, Since = "7.0.0",
+        Complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the elements are not sorted, complexity is O(N).",
         Summary = "Returns the sorted elements of a list, a set, or a sorted set.",
         Syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]")]
     internal static void SortRo(ref CommandContext call) => Run(ref call, mayStore: false);
@@ -41,7 +52,7 @@ internal static class Sort
             if (!TryWeigh(ref call, elements, by, alpha)) return;
             if (call.MissingSlot >= 0) return;
             var order = new Order(alpha, by != 0, options.Descending);
-            // Stable, so that equal weights are always in one order.
+            // Stable, so that elements of equal weight always come in the same order.
             elements = [.. elements.Order(order)];
         }
         (int start, int end) = Limits(options, elements.Length);
@@ -81,7 +92,10 @@ internal static class Sort
         return [.. elements];
     }
 
-    /// <summary>Finds what each element is to be sorted by. False if it shall be a number and is not; the error is in the reply.</summary>
+    /// <summary>
+    /// Finds the weight by which each element is sorted. If a weight must be a number and is not, the error is in the
+    /// reply.
+    /// </summary>
     private static bool TryWeigh(ref CommandContext call, SortedElement[] elements, int by, bool alpha)
     {
         foreach (ref SortedElement element in elements.AsSpan())
@@ -101,7 +115,7 @@ internal static class Sort
         return true;
     }
 
-    /// <summary>As strtod reads it: up to a zero byte, and nothing is 0.</summary>
+    /// <summary>Parses a number like strtod: up to a zero byte, and 0 if there is nothing.</summary>
     private static bool TryNumber(ReadOnlySpan<byte> text, out double number)
     {
         int zero = text.IndexOf((byte)0);
@@ -109,7 +123,10 @@ internal static class Sort
         return Numbers.TryParseDoubleLeniently(text, out number) && !IsOutOfRange(text, number);
     }
 
-    /// <summary>Whether strtod would say ERANGE: a number too large or too small for a double's full precision. "inf" is not one.</summary>
+    /// <summary>
+    /// Whether strtod would report ERANGE: the number is too large, or too small for a double's full precision. "inf"
+    /// itself is in range.
+    /// </summary>
     private static bool IsOutOfRange(ReadOnlySpan<byte> text, double number)
     {
         if (double.IsInfinity(number)) return text.IndexOfAnyInRange((byte)'0', (byte)'9') >= 0;
@@ -118,7 +135,10 @@ internal static class Sort
         return text[..(exponent < 0 ? text.Length : exponent)].IndexOfAnyInRange((byte)'1', (byte)'9') >= 0;
     }
 
-    /// <summary>The value that a pattern leads to for an element: "#" itself, "prefix*suffix" a string key, "prefix*suffix->field" a hash's field.</summary>
+    /// <summary>
+    /// The value that a pattern yields for an element: for "#" the element itself, for "prefix*suffix" the string at
+    /// that key, for "prefix*suffix->field" the field of the hash at that key.
+    /// </summary>
     private static bool TryLookUp(ref CommandContext call, ReadOnlySpan<byte> pattern, byte[] element, out byte[]? value)
     {
         value = null;
@@ -202,7 +222,7 @@ internal static class Sort
         call.Reply.Integer(count);
     }
 
-    /// <summary>An element and what it is sorted by.</summary>
+    /// <summary>An element, and the weight by which it is sorted.</summary>
     private struct SortedElement(byte[] bytes)
     {
         public readonly byte[] Bytes = bytes;
@@ -215,17 +235,17 @@ internal static class Sort
         public int Compare(SortedElement x, SortedElement y)
         {
             int order = alpha ? CompareText(x.Weight, y.Weight) : x.Score.CompareTo(y.Score);
-            // Equal numbers are told apart by the elements; equal text of other keys is not, as in Redis.
+            // Equal numbers are ordered by the elements. Equal text of other keys is not, as in Redis.
             if (order == 0 && !(alpha && byPattern)) order = CompareText(x.Bytes, y.Bytes);
             return descending ? -order : order;
         }
 
-        /// <summary>What is missing comes first.</summary>
+        /// <summary>A missing weight comes first.</summary>
         private static int CompareText(byte[]? x, byte[]? y) =>
             x is null ? y is null ? 0 : -1 : y is null ? 1 : x.AsSpan().SequenceCompareTo(y);
     }
 
-    /// <summary>What is asked for; arguments by their index, 0 for none.</summary>
+    /// <summary>The options. Arguments are given by their index, 0 for none.</summary>
     private readonly record struct SortOptions(
         bool Descending, bool Alpha, long LimitOffset, long LimitCount, int ByArgument, bool HasPattern, List<int> GetArguments, int StoreArgument)
     {
@@ -275,7 +295,7 @@ internal static class Sort
                     return false;
                 }
             }
-            // A constant leads to no key, and means that nothing is to be sorted.
+            // A pattern without '*' yields no key, and means that nothing is to be sorted.
             bool hasPattern = by != 0 && call[by].Contains((byte)'*');
             options = new(descending, alpha, offset, count, by, hasPattern, gets, store);
             return true;

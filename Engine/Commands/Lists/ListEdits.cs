@@ -63,7 +63,7 @@ internal static class ListEdits
             return;
         }
         ReadOnlySpan<byte> pivot = call[3], element = call[4];
-        // As in Redis, whether or not the pivot is found.
+        // As in Redis, this happens whether or not the pivot is found.
         ListEntry.MakeRoomFor(call.Store.Options, entry, element.Length, 1);
         bool inserted = entry.Object is ListValue value ? TryInsert(value.Elements, pivot, element, after) : TryInsert(entry, pivot, element, after);
         if (!inserted)
@@ -106,7 +106,9 @@ internal static class ListEdits
         return offset;
     }
 
-    /// <summary>LREM key count element — the first ones if count is positive, the last if negative, all if 0.</summary>
+    /// <summary>
+    /// LREM key count element — removes the first matches if count is positive, the last if negative, all if 0.
+    /// </summary>
     [Command("LREM", 4, CommandFlags.Write, Category.List, Keys = "RW DELETE 1", Since = "1.0.0",
         Complexity = "O(N+M) where N is the length of the list and M is the number of elements removed.",
         Summary = "Removes elements from a list. Deletes the list if the last element was removed.", Syntax = "key count element")]
@@ -138,7 +140,7 @@ internal static class ListEdits
         call.Reply.Integer(removed);
     }
 
-    /// <summary>LTRIM key start stop — keeps what LRANGE would show.</summary>
+    /// <summary>LTRIM key start stop — keeps what LRANGE would return.</summary>
     [Command("LTRIM", 4, CommandFlags.Write, Category.List, Keys = "RW DELETE 1", Since = "1.0.0",
         Complexity = "O(N) where N is the number of elements to be removed by the operation.",
         Summary = "Removes elements from both ends a list. Deletes the list if all elements were trimmed.", Syntax = "key start stop")]

@@ -2,7 +2,7 @@ using System.Buffers;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>LMOVE, RPOPLPUSH, and what waits if there is nothing: BLMOVE, BRPOPLPUSH.</summary>
+/// <summary>LMOVE and RPOPLPUSH, and their blocking forms BLMOVE and BRPOPLPUSH.</summary>
 internal static class ListMoves
 {
     /// <summary>LMOVE source destination LEFT | RIGHT LEFT | RIGHT</summary>
@@ -52,7 +52,10 @@ internal static class ListMoves
         if (!call.TryBlock(ValueType.List, 1, 1, deadlineMs)) call.Reply.Null();
     }
 
-    /// <summary>Moves an element and replies with it, or with an error; false, and no reply, if the source is missing.</summary>
+    /// <summary>
+    /// Moves an element and replies with it, or with an error. If the source is missing, returns false and writes no
+    /// reply.
+    /// </summary>
     private static bool TryMove(ref CommandContext call, bool fromHead, bool toHead)
     {
         if (!call.TryWrite(1, ValueType.List, out Entry source)) return true;
@@ -77,12 +80,15 @@ internal static class ListMoves
         if (destination.IsMissing) ListWrites.Create(ref call, to, destinationKey, element);
         else ListEntry.Push(call.Store.Options, destination, element, toHead);
         call.Modified(to.Find(destinationKey), KeyEvents.List, toHead ? "lpush"u8 : "rpush"u8);
-        // The source is looked up again: adding the destination may have moved its cell.
+        // The source is looked up again, because adding the destination may have moved its cell.
         ListWrites.Removed(ref call, from.Find(sourceKey), sourceKey, ListPops.EventOf(fromHead));
         LogMove(ref call, from, to, element, fromHead, toHead);
     }
 
-    /// <summary>LMOVE as it is, if both keys are of one slot; else a pop in one slot's log and a push in the other's.</summary>
+    /// <summary>
+    /// Gives the effect: LMOVE as it is, if both keys are in one slot; otherwise a pop in one slot's log and a push in
+    /// the other's.
+    /// </summary>
     private static void LogMove(ref CommandContext call, Keyspace from, Keyspace to, ReadOnlySpan<byte> element, bool fromHead, bool toHead)
     {
         if (!ReferenceEquals(from, to))
@@ -92,7 +98,7 @@ internal static class ListMoves
         }
         else if (!call.Command.Is(CommandFlags.Blocking))
         {
-            return; // the request itself
+            return; // the request itself is the effect
         }
         else if (call.BeginEffect(5) is { } effect)
         {

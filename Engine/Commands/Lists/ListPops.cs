@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>LPOP, RPOP, LMPOP, and what waits if there is nothing: BLPOP, BRPOP, BLMPOP.</summary>
+/// <summary>LPOP, RPOP and LMPOP, and the blocking forms BLPOP, BRPOP and BLMPOP.</summary>
 internal static class ListPops
 {
     /// <summary>LPOP key [count]</summary>
@@ -63,7 +63,8 @@ internal static class ListPops
     /// <summary>BLMPOP timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]</summary>
     [Command("BLMPOP", -5, CommandFlags.Write | CommandFlags.Blocking | CommandFlags.MovableKeys, Category.List, Keys = "RW ACCESS DELETE #2", Since = "7.0.0",
         Complexity = "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
-        Summary = "Pops the first element from one of multiple lists. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
+        Summary =
+        "Pops the first element from one of multiple lists. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
         Syntax = "timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]")]
     internal static void Blmpop(ref CommandContext call)
     {
@@ -76,14 +77,16 @@ internal static class ListPops
     /// <summary>BLPOP key [key ...] timeout</summary>
     [Command("BLPOP", -3, CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Blocking, Category.List, Keys = "RW ACCESS DELETE 1..-2", Since = "2.0.0",
         Complexity = "O(N) where N is the number of provided keys.",
-        Summary = "Removes and returns the first element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
+        Summary =
+            "Removes and returns the first element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
         Syntax = "key [key ...] timeout", History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Blpop(ref CommandContext call) => BlockingPop(ref call, atHead: true);
 
     /// <summary>BRPOP key [key ...] timeout</summary>
     [Command("BRPOP", -3, CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Blocking, Category.List, Keys = "RW ACCESS DELETE 1..-2", Since = "2.0.0",
         Complexity = "O(N) where N is the number of provided keys.",
-        Summary = "Removes and returns the last element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
+        Summary =
+            "Removes and returns the last element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
         Syntax = "key [key ...] timeout", History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Brpop(ref CommandContext call) => BlockingPop(ref call, atHead: false);
 
@@ -106,10 +109,12 @@ internal static class ListPops
         if (!call.TryBlock(ValueType.List, 1, call.Count - 2, deadlineMs)) call.Reply.NullArray();
     }
 
-    /// <summary>The name of the event that a pop publishes.</summary>
+    /// <summary>The name of the event for a pop.</summary>
     internal static ReadOnlySpan<byte> EventOf(bool atHead) => atHead ? "lpop"u8 : "rpop"u8;
 
-    /// <summary>Reads "numkeys key [key ...] LEFT | RIGHT [COUNT count]"; if it makes no sense, the error is in the reply.</summary>
+    /// <summary>
+    /// Reads "numkeys key [key ...] LEFT | RIGHT [COUNT count]". If that is not valid, the error is in the reply.
+    /// </summary>
     private static bool TryReadMpop(ref CommandContext call, int at, out int keyCount, out bool atHead, out long count)
     {
         keyCount = 0;
@@ -143,7 +148,10 @@ internal static class ListPops
         return true;
     }
 
-    /// <summary>Pops from the first list that is there and replies; false, and no reply, if there is none. A key of another type ends it with an error.</summary>
+    /// <summary>
+    /// Pops from the first list that exists, and replies. If none exists, returns false and writes no reply. A key of
+    /// another type ends the search with an error.
+    /// </summary>
     private static bool TryMpop(ref CommandContext call, int firstKey, int keyCount, bool atHead, long count)
     {
         for (int i = firstKey; i < firstKey + keyCount; i++)

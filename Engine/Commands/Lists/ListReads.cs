@@ -11,7 +11,7 @@ internal static class ListReads
         if (call.TryRead(1, ValueType.List, out Entry entry)) call.Reply.Integer(ListEntry.Count(entry));
     }
 
-    /// <summary>LINDEX key index — from the end if negative; -1 is the last.</summary>
+    /// <summary>LINDEX key index — counts from the end if negative; -1 is the last element.</summary>
     [Command("LINDEX", 3, CommandFlags.ReadOnly, Category.List, Keys = "RO ACCESS 1", Since = "1.0.0",
         Complexity = "O(N) where N is the number of elements to traverse to get to the element at index. This makes asking for the first or the last element of the list O(1).",
         Summary = "Returns an element from a list by its index.", Syntax = "key index")]
@@ -36,7 +36,7 @@ internal static class ListReads
         cursor.Current.WriteTo(call.Reply);
     }
 
-    /// <summary>LRANGE key start stop — both inclusive, from the end if negative.</summary>
+    /// <summary>LRANGE key start stop — both inclusive, counting from the end if negative.</summary>
     [Command("LRANGE", 4, CommandFlags.ReadOnly, Category.List, Keys = "RO ACCESS 1", Since = "1.0.0",
         Complexity = "O(S+N) where S is the distance of start offset from HEAD for small lists, from nearest end (HEAD or TAIL) for large lists; and N is the number of elements in the specified range.",
         Summary = "Returns a range of elements from a list.", Syntax = "key start stop")]
@@ -55,7 +55,10 @@ internal static class ListReads
         ReplyRange(ref call, entry.Object, start, Math.Min(stop, count - 1) - start + 1, forward: true);
     }
 
-    /// <summary>Replies with an array of so many elements, all there, from an index on.</summary>
+    /// <summary>
+    /// Replies with an array of <paramref name="count"/> elements, all of which exist, from index
+    /// <paramref name="start"/> on.
+    /// </summary>
     internal static void ReplyRange(ref CommandContext call, object entry, long start, long count, bool forward)
     {
         RespWriter reply = call.Reply;
@@ -85,8 +88,8 @@ internal static class ListReads
                 if (rank is 0 or long.MinValue)
                 {
                     call.Reply.Error(rank == 0
-                        ? "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list"u8
-                        : "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"u8);
+                    ? "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list"u8
+                    : "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"u8);
                     return;
                 }
             }
@@ -125,7 +128,7 @@ internal static class ListReads
         for (long index = 0; index < most && cursor.MoveNext(); index++)
         {
             ListpackElement current = cursor.Current;
-            // A plain node's element is text even if it looks like a number.
+            // An element in a plain node is text, even if it looks like a number.
             bool equal = current.IsInteger ? isInteger && current.Integer == integer : current.Text.SequenceEqual(element);
             if (!equal || matches++ < skip) continue;
             call.Reply.Integer(forward ? index : count - 1 - index);

@@ -2,10 +2,15 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What commands do to a key that is to hold a list, in either of the representations of <see cref="ListEntry"/>.</summary>
+/// <summary>
+/// How commands change a key that holds a list, in either of the representations of <see cref="ListEntry"/>.
+/// </summary>
 internal static class ListWrites
 {
-    /// <summary>Adds a key, known to be missing, that is a list of the arguments from <paramref name="first"/> on, each pushed at the end given.</summary>
+    /// <summary>
+    /// Adds a key, known to be missing. Its list consists of the arguments from <paramref name="first"/> on, each
+    /// pushed at the same end.
+    /// </summary>
     public static void Create(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, int first, bool atHead)
     {
         int size = Listpack.EmptyLength;
@@ -30,7 +35,7 @@ internal static class ListWrites
         call.Add(keyspace, listpack.Array);
     }
 
-    /// <summary>Adds a key, known to be missing, that is a list of one element.</summary>
+    /// <summary>Adds a key, known to be missing. Its list has one element.</summary>
     public static void Create(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, ReadOnlySpan<byte> element)
     {
         ServerOptions options = call.Store.Options;
@@ -48,7 +53,7 @@ internal static class ListWrites
         call.Add(keyspace, listpack.Array);
     }
 
-    /// <summary>Pushes the arguments from <paramref name="first"/> on to a list that is there.</summary>
+    /// <summary>Pushes the arguments from <paramref name="first"/> on to an existing list.</summary>
     public static void Push(ref CommandContext call, in Entry entry, int first, bool atHead)
     {
         if (entry.IsBlob)
@@ -69,8 +74,8 @@ internal static class ListWrites
     }
 
     /// <summary>
-    /// After elements were removed from a list: counts and publishes the change; an empty list goes, a small one becomes a listpack.
-    /// The entry is no longer valid if the list was empty.
+    /// To be called after elements were removed from a list: counts and publishes the change, removes an empty list,
+    /// and turns a small one into a listpack. If the list was empty, the entry is no longer valid.
     /// </summary>
     public static void Removed(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName)
     {

@@ -16,7 +16,7 @@ internal static class AofCommands
         }
         else if (turn.Current != SnapshotPurpose.None || !call.MayBlock)
         {
-            // Beside a snapshot it waits, and its instant is not to be in the middle of a transaction.
+            // The rewrite waits for a running snapshot, and its instant must not be in the middle of a transaction.
             log.ScheduleRewrite();
             call.Reply.SimpleString("Background append only file rewriting scheduled"u8);
         }
@@ -24,7 +24,8 @@ internal static class AofCommands
         {
             call.Continuation = async reply =>
             {
-                if (!await log.RewriteAsync().ConfigureAwait(false)) reply.Error("ERR Can't execute an AOF background rewriting. Please check the server logs for more information."u8);
+                if (!await log.RewriteAsync().ConfigureAwait(false))
+                    reply.Error("ERR Can't execute an AOF background rewriting. Please check the server logs for more information."u8);
                 else if (log.IsRewriteScheduled) reply.SimpleString("Background append only file rewriting scheduled"u8);
                 else reply.SimpleString("Background append only file rewriting started"u8);
             };

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>The types of arguments that COMMAND DOCS knows.</summary>
+/// <summary>The types of arguments in COMMAND DOCS.</summary>
 public enum ArgumentType
 {
     String,
@@ -15,10 +15,11 @@ public enum ArgumentType
 }
 
 /// <summary>
-/// An argument of a command as COMMAND DOCS describes it (https://redis.io/docs/latest/commands/command-docs/), made from
-/// <see cref="CommandAttribute.Syntax"/>: words in capitals (and signs) are tokens, other words values; a token and the values behind it are one
-/// argument; <c>[…]</c> is optional, <c>&lt;…&gt;</c> groups, <c>|</c> separates alternatives, <c>a [a ...]</c> may be repeated.
-/// A value's type follows from its name; "name:double" says another.
+/// An argument of a command as COMMAND DOCS describes it (https://redis.io/docs/latest/commands/command-docs/), made
+/// from <see cref="CommandAttribute.Syntax"/>. Words in capitals, and signs, are tokens; other words are values. A
+/// token and the values that follow it are one argument. <c>[…]</c> is optional, <c>&lt;…&gt;</c> groups, <c>|</c>
+/// separates alternatives, <c>a [a ...]</c> may be repeated. A value's type follows from its name; "name:double" gives
+/// another type.
 /// </summary>
 public sealed class ArgumentSyntax
 {
@@ -27,7 +28,8 @@ public sealed class ArgumentSyntax
         (ArgumentType.Pattern, "pattern"),
         (ArgumentType.UnixTime, "unix-time-seconds unix-time-milliseconds"),
         (ArgumentType.Double, "score longitude latitude radius width height"),
-        (ArgumentType.Integer, "bit bits client-id count cursor db decrement destination-db end entries-added entries-read frequency increment index index1 index2"),
+        (ArgumentType.Integer,
+            "bit bits client-id count cursor db decrement destination-db end entries-added entries-read frequency increment index index1 index2"),
         (ArgumentType.Integer, "len limit maxage milliseconds min-match-len ms num-matches numfields numkeys numlocal numreplicas offset port protover rank"),
         (ArgumentType.Integer, "seconds slot start stop timeout ttl version weight"));
 
@@ -44,7 +46,7 @@ public sealed class ArgumentSyntax
         ["\"\""] = "empty-string",
     };
 
-    private string _source = ""; // as it was written, for recognising repetitions
+    private string _source = ""; // as written in the syntax, to recognise repetitions
 
     private ArgumentSyntax()
     {
@@ -54,23 +56,23 @@ public sealed class ArgumentSyntax
 
     public ArgumentType Type { get; private set; }
 
-    /// <summary>The literal word that stands before it (or that it is); null if there is none.</summary>
+    /// <summary>The literal word that precedes the argument, or is the argument; null if there is none.</summary>
     public string? Token { get; private set; }
 
     public bool IsOptional { get; private set; }
 
     public bool IsMultiple { get; private set; }
 
-    /// <summary>Whether a repetition repeats the token too.</summary>
+    /// <summary>Whether each repetition repeats the token too.</summary>
     public bool RepeatsToken { get; private set; }
 
-    /// <summary>Which key specification of the command a key belongs to; -1 for anything else.</summary>
+    /// <summary>Which of the command's key specifications a key belongs to; -1 for other arguments.</summary>
     public int KeySpecification { get; private set; } = -1;
 
-    /// <summary>What a block or an alternative is made of.</summary>
+    /// <summary>The parts of a block, or the alternatives.</summary>
     public IReadOnlyList<ArgumentSyntax> Arguments { get; private set; } = [];
 
-    /// <summary>The arguments of a command.</summary>
+    /// <summary>Parses the arguments of a command.</summary>
     public static IReadOnlyList<ArgumentSyntax> Parse(string syntax, IReadOnlyList<KeySpecification> keys)
     {
         var words = new Words(syntax);
@@ -81,9 +83,9 @@ public sealed class ArgumentSyntax
         return arguments;
     }
 
-    /// <param name="words">The words, from the first of the group on.</param>
+    /// <param name="words">The words, starting with the first one of the group.</param>
     /// <param name="end">The bracket that ends the group.</param>
-    /// <param name="isMultiple">Whether the group ends with its own repetition: "a b | c [a b | c ...]".</param>
+    /// <param name="isMultiple">Whether the group ends with a repetition of itself: "a b | c [a b | c ...]".</param>
     private static List<List<ArgumentSyntax>> ParseAlternatives(Words words, string? end, out bool isMultiple)
     {
         int start = words.Position;
@@ -94,7 +96,9 @@ public sealed class ArgumentSyntax
         return alternatives;
     }
 
-    /// <summary>A group's arguments, if it has more than one alternative or part, as one.</summary>
+    /// <summary>
+    /// Parses the arguments of a group, and combines them into one if there are several parts or alternatives.
+    /// </summary>
     private static ArgumentSyntax ParseGroup(Words words, string end)
     {
         ArgumentSyntax group = Combine(ParseAlternatives(words, end, out bool isMultiple));
@@ -124,7 +128,7 @@ public sealed class ArgumentSyntax
             else if (!IsToken(word))
             {
                 argument = Value(word);
-                // TOKEN value value: all of them belong to the token.
+                // In "TOKEN value value" all the values belong to the token.
                 if (sequence is [.., { Token: not null, IsOptional: false, Type: not (ArgumentType.PureToken or ArgumentType.OneOf) } tokenOf])
                 {
                     argument._source = words.Source(start);
@@ -147,7 +151,12 @@ public sealed class ArgumentSyntax
             }
             else
             {
-                argument = new() { Type = ArgumentType.PureToken, Token = word == "\"\"" ? "" : word, Name = s_nameOfSign.GetValueOrDefault(word, word.ToLowerInvariant()) };
+                argument = new()
+                {
+                    Type = ArgumentType.PureToken,
+                    Token = word == "\"\"" ? "" : word,
+                    Name = s_nameOfSign.GetValueOrDefault(word, word.ToLowerInvariant())
+                };
             }
             argument._source = words.Source(start);
             sequence.Add(argument);
@@ -176,10 +185,13 @@ public sealed class ArgumentSyntax
         sequence[^1] = block;
     }
 
-    /// <summary>"[a b ...]": the last arguments, which were written just so, may be repeated.</summary>
+    /// <summary>
+    /// Handles "[a b ...]": marks the last arguments, which must be written exactly like this, as repeatable.
+    /// </summary>
     private static void Repeat(List<ArgumentSyntax> sequence, string repeated)
     {
-        // Inside a block of a token ("STREAMS key [key ...] id [id ...]") it is the block's last arguments.
+        // If the last argument is a token's block ("STREAMS key [key ...] id [id ...]"), they are the block's last
+        // arguments.
         if (sequence is [.., { Type: ArgumentType.Block, Token: not null } block])
         {
             var parts = new List<ArgumentSyntax>(block.Arguments);
@@ -273,7 +285,7 @@ public sealed class ArgumentSyntax
         }
     }
 
-    /// <summary>The words of a syntax, brackets and bars being words of their own.</summary>
+    /// <summary>The words of a syntax. Brackets and bars are words of their own.</summary>
     private sealed class Words
     {
         private readonly string[] _words;
@@ -299,7 +311,9 @@ public sealed class ArgumentSyntax
             return true;
         }
 
-        /// <summary>After a '[': whether it is "[a b ...]"; if so, takes it and gives "a b".</summary>
+        /// <summary>
+        /// After a '[': if the brackets hold a repetition "[a b ...]", skips it and gives "a b"; otherwise false.
+        /// </summary>
         public bool TryTakeRepetition(out string repeated)
         {
             repeated = "";
@@ -316,10 +330,10 @@ public sealed class ArgumentSyntax
             return true;
         }
 
-        /// <summary>What was written from a position to here.</summary>
+        /// <summary>What was written from a position up to here.</summary>
         public string Source(int start) => Source(start, Position);
 
-        /// <summary>Whether these words are alternatives, and not just one thing.</summary>
+        /// <summary>Whether these words are alternatives rather than a single argument.</summary>
         public bool HasAlternatives(int start, int end) => _words.AsSpan(start..end).Contains("|");
 
         public string Source(int start, int end) => string.Join(' ', _words[start..end]);

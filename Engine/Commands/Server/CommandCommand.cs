@@ -2,12 +2,15 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>COMMAND: what clients, proxies and redis-cli want to know of the commands. Everything comes from the <see cref="CommandAttribute"/>s.</summary>
+/// <summary>
+/// COMMAND: what clients, proxies and redis-cli need to know about the commands. Everything comes from the
+/// <see cref="CommandAttribute"/>s.
+/// </summary>
 internal static class CommandCommand
 {
     private const CommandFlags Flags = CommandFlags.Loading | CommandFlags.Stale;
 
-    /// <summary>COMMAND — the details of every command.</summary>
+    /// <summary>COMMAND — details of every command.</summary>
     [Command("COMMAND", -1, Flags, Category.Connection, Since = "2.8.13", Complexity = "O(N) where N is the total number of Redis commands",
         Summary = "Returns detailed information about all commands.", Group = "server", Tips = "nondeterministic_output_order")]
     internal static void All(ref CommandContext call)
@@ -25,7 +28,9 @@ internal static class CommandCommand
         Summary = "Returns a count of commands.", Group = "server")]
     internal static void CountOfAll(ref CommandContext call) => call.Reply.Integer(call.Command.Table.Commands.Count);
 
-    /// <summary>COMMAND LIST [FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern] — subcommands included.</summary>
+    /// <summary>
+    /// COMMAND LIST [FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern] — subcommands included.
+    /// </summary>
     [Command("COMMAND|LIST", -2, Flags, Category.Connection, Since = "7.0.0", Complexity = "O(N) where N is the total number of Redis commands",
         Summary = "Returns a list of command names.", Group = "server", Syntax = "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
         Tips = "nondeterministic_output_order")]
@@ -169,7 +174,7 @@ internal static class CommandCommand
     private static IEnumerable<CommandInfo> Everything(CommandTable table) =>
         table.Commands.SelectMany(command => command.Subcommands is null ? [command] : new[] { command }.Concat(command.Subcommands.Values));
 
-    /// <summary>"get" or "config|get".</summary>
+    /// <summary>Finds a command by its name: "get" or "config|get".</summary>
     private static CommandInfo? Find(CommandTable table, ReadOnlySpan<byte> name)
     {
         int bar = name.IndexOf((byte)'|');
@@ -177,7 +182,8 @@ internal static class CommandCommand
         return table.Find(name[..bar]) is { } container ? CommandTable.FindSubcommand(container, name[(bar + 1)..]) : null;
     }
 
-    private static bool TryLocateKeys(ref CommandContext call, out OwnedRequest? request, out CommandInfo? command, out List<(int Position, KeySpecification Keys)> found)
+    private static bool TryLocateKeys(
+        ref CommandContext call, out OwnedRequest? request, out CommandInfo? command, out List<(int Position, KeySpecification Keys)> found)
     {
         found = [];
         var arguments = new ReadOnlyMemory<byte>[call.Count - 2];
@@ -213,7 +219,7 @@ internal static class CommandCommand
         return false;
     }
 
-    /// <summary>What a command does to its key where that depends on its other arguments.</summary>
+    /// <summary>What a command does to its key, if that depends on its other arguments.</summary>
     private static string[] FlagsOf(CommandInfo command, in Request request)
     {
         if (command.Name == "set")
@@ -224,7 +230,7 @@ internal static class CommandCommand
             }
             return ["OW", "UPDATE"];
         }
-        // BITFIELD: it only reads if there is nothing but GET.
+        // BITFIELD only reads if all its operations are GET.
         for (int i = 2; i < request.Count; i++)
         {
             if (request[i].Is("SET"u8) || request[i].Is("INCRBY"u8)) return ["RW", "ACCESS", "UPDATE"];

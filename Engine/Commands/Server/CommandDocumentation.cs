@@ -3,7 +3,7 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Writes what COMMAND INFO and COMMAND DOCS tell of a command, in Redis's shapes.</summary>
+/// <summary>Writes what COMMAND INFO and COMMAND DOCS say about a command, in Redis's format.</summary>
 internal static class CommandDocumentation
 {
     private static readonly (CommandFlags Flag, string Name)[] s_flagNames =
@@ -16,7 +16,7 @@ internal static class CommandDocumentation
         (CommandFlags.NoAsyncLoading, "no_async_loading"), (CommandFlags.NoMandatoryKeys, "no_mandatory_keys"),
     ];
 
-    /// <summary>What the containers are, which have no declaration of their own: summary and version.</summary>
+    /// <summary>Summary and version of the container commands, which have no declaration of their own.</summary>
     private static readonly Dictionary<string, (string Summary, string Since)> s_containers = new()
     {
         ["acl"] = ("A container for Access List Control commands.", "6.0.0"),
@@ -34,7 +34,7 @@ internal static class CommandDocumentation
         ["xinfo"] = ("A container for stream introspection commands.", "5.0.0"),
     };
 
-    /// <summary>A command's ten fields of COMMAND INFO; a null array for no command.</summary>
+    /// <summary>Writes the ten fields of a command in COMMAND INFO; a null array if there is no command.</summary>
     public static void WriteInfo(RespWriter reply, CommandInfo? command)
     {
         if (command is null)
@@ -60,7 +60,7 @@ internal static class CommandDocumentation
         foreach (CommandInfo subcommand in command.Subcommands?.Values ?? Enumerable.Empty<CommandInfo>()) WriteInfo(reply, subcommand);
     }
 
-    /// <summary>The value of a command in the map that COMMAND DOCS replies.</summary>
+    /// <summary>Writes the value of a command in COMMAND DOCS's map.</summary>
     public static void WriteDocs(RespWriter reply, CommandInfo command)
     {
         CommandAttribute? declaration = command.Declaration;
@@ -114,7 +114,7 @@ internal static class CommandDocumentation
         reply.Finish(begin, Aggregate.Map, pairs);
     }
 
-    /// <summary>The ACL categories, with their @.</summary>
+    /// <summary>The ACL categories of a command, with their @.</summary>
     public static IEnumerable<string> CategoriesOf(CommandInfo command)
     {
         foreach (Category category in Enum.GetValues<Category>())
@@ -123,12 +123,13 @@ internal static class CommandDocumentation
         }
     }
 
-    /// <summary>The group that the command is documented in.</summary>
+    /// <summary>The group in which the command is documented.</summary>
     public static string GroupOf(CommandInfo command)
     {
         if (command.Declaration?.Group is { } group) return group;
         if (command.Declaration is null && command.Subcommands is { } subcommands) return GroupOf(subcommands.Values.First());
-        // The most specific first: a command may be of several (BITCOUNT is of @bitmap; GEOADD of @geo; PFADD of @hyperloglog).
+        // The most specific category comes first, because a command may have several (BITCOUNT is in @bitmap, GEOADD in
+        // @geo, PFADD in @hyperloglog).
         Category categories = command.Declaration?.Categories ?? Category.None;
         if ((categories & Category.Bitmap) != 0) return "bitmap";
         if ((categories & Category.HyperLogLog) != 0) return "hyperloglog";
@@ -146,7 +147,7 @@ internal static class CommandDocumentation
         return (categories & Category.Connection) != 0 ? "connection" : "server";
     }
 
-    /// <summary>The names of the flags that clients see.</summary>
+    /// <summary>The names of those flags that are shown to clients.</summary>
     private static IEnumerable<string> FlagsOf(CommandInfo command)
     {
         bool movable = command.Keys.Any(keys => keys.Search != KeySearch.Index || keys.Find != KeyFind.Range || keys.Flags.Contains("INCOMPLETE"));
@@ -156,7 +157,10 @@ internal static class CommandDocumentation
         }
     }
 
-    /// <summary>Where the keys are in the words of COMMAND before Redis 7: first, last and step, of what is one range; zeros if nothing is.</summary>
+    /// <summary>
+    /// Where the keys are, as COMMAND said before Redis 7: first, last and step of the part that is one range; zeros if
+    /// there is none.
+    /// </summary>
     private static (int First, int Last, int Step) RangeOfKeys(IReadOnlyList<KeySpecification> specifications)
     {
         if (specifications is [{ Search: KeySearch.Index, Find: KeyFind.Range } only]) return (only.First, Absolute(only), only.Step);
@@ -166,7 +170,8 @@ internal static class CommandDocumentation
             if (keys.Search != KeySearch.Index || keys.Find != KeyFind.Range || keys.Step != 1) continue;
             if (before != 0 && before != keys.First - 1) continue;
             first = Math.Min(first, keys.First);
-            last = (int)Math.Max((uint)last, (uint)Absolute(keys)); // as unsigned: an end counted from the request's end is beyond all others
+            // as unsigned, so that an end counted from the request's end is beyond all others
+            last = (int)Math.Max((uint)last, (uint)Absolute(keys));
             before = last;
         }
         return first == int.MaxValue ? (0, 0, 0) : (first, last, 1);
@@ -230,7 +235,7 @@ internal static class CommandDocumentation
         }
     }
 
-    /// <summary>RO, RW, OW and RM are shown in capitals, the rest is not.</summary>
+    /// <summary>RO, RW, OW and RM are shown in capitals, other flags in lower case.</summary>
     public static string ShownFlag(string flag) => flag.Length == 2 ? flag : flag.ToLowerInvariant();
 
     private static void WriteArguments(RespWriter reply, IReadOnlyList<ArgumentSyntax> arguments)
@@ -284,7 +289,7 @@ internal static class CommandDocumentation
         reply.Finish(begin, Aggregate.Map, pairs);
     }
 
-    /// <summary>A set of simple strings.</summary>
+    /// <summary>Writes a set of simple strings.</summary>
     public static void WriteNames(RespWriter reply, IEnumerable<string> names)
     {
         int begin = reply.Begin(), count = 0;

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>CONFIG: the directives of redis.conf, asked and changed while the server runs.</summary>
+/// <summary>CONFIG: reading and changing the directives of redis.conf while the server runs.</summary>
 internal static class ConfigCommand
 {
     private const CommandFlags Flags = CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale;
@@ -25,7 +25,7 @@ internal static class ConfigCommand
         }
     }
 
-    /// <summary>CONFIG SET parameter value [parameter value ...] — all or none.</summary>
+    /// <summary>CONFIG SET parameter value [parameter value ...] — sets all or none.</summary>
     [Command("CONFIG|SET", -4, Flags, Category.None, Since = "2.0.0",
         Complexity = "O(N) when N is the number of configuration parameters provided",
         Summary = "Sets configuration parameters in-flight.", Group = "server", Syntax = "parameter value [parameter value ...]",
@@ -40,7 +40,8 @@ internal static class ConfigCommand
         }
         var pairs = new List<(string, string)>();
         for (int i = 2; i < call.Count; i += 2) pairs.Add((Encoding.UTF8.GetString(call[i]), Encoding.UTF8.GetString(call[i + 1])));
-        // What must happen outside (a port to listen on) may take a moment; most changes take effect at once.
+        // A change that reaches outside the configuration, such as a port to listen on, may take a moment. Most take
+        // effect at once.
         Task<string?> setting = call.Files.Configuration.SetAsync(pairs, call.Session.IsLocal).AsTask();
         if (setting.IsCompletedSuccessfully) ReplyOkOr(setting.Result, call.Reply);
         else call.Continuation = async reply => ReplyOkOr(await setting.ConfigureAwait(false), reply);
@@ -55,13 +56,13 @@ internal static class ConfigCommand
         call.Reply.Ok();
     }
 
-    /// <summary>CONFIG REWRITE — brings redis.conf up to the values in force.</summary>
+    /// <summary>CONFIG REWRITE — updates redis.conf to the values in force.</summary>
     [Command("CONFIG|REWRITE", 2, Flags, Category.None, Since = "2.8.0", Complexity = "O(1)",
         Summary = "Persists the effective configuration to file.", Group = "server", Tips = "request_policy:all_nodes;response_policy:all_succeeded")]
     internal static void Rewrite(ref CommandContext call)
     {
         ServerConfiguration configuration = call.Files.Configuration;
-        // Writing and syncing a file is not for the I/O thread.
+        // The I/O thread must not write and sync a file.
         call.Continuation = async reply => ReplyOkOr(await Task.Run(() => configuration.Rewrite()).ConfigureAwait(false), reply);
     }
 

@@ -1,11 +1,11 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>What DEBUG OBJECT says of a key.</summary>
+/// <summary>The output of DEBUG OBJECT.</summary>
 public static class DebugObject
 {
     /// <summary>
-    /// How a key is held; null if it is missing. The caller holds the silo gate shared, and no slot's gate.
-    /// There are no addresses to show; what stands in their place is the slot.
+    /// Describes how a key is stored; null if it is missing. The caller holds the silo gate shared, and no slot's gate.
+    /// There are no addresses to show, so the slot stands in their place.
     /// </summary>
     public static string? Describe(Store store, ReadOnlySpan<byte> key, int database, long nowMs)
     {

@@ -1,6 +1,9 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>FUNCTION: libraries of functions. None can be loaded yet; what there may be comes from files (see <see cref="FunctionLibraries"/>), and can be deleted.</summary>
+/// <summary>
+/// FUNCTION: libraries of functions. None can be loaded with a command yet. Those that exist come from files (see
+/// <see cref="FunctionLibraries"/>), and can be deleted.
+/// </summary>
 internal static class FunctionCommands
 {
     /// <summary>FUNCTION FLUSH [ASYNC | SYNC]</summary>

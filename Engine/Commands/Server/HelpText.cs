@@ -2,10 +2,10 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What a container's HELP subcommand replies.</summary>
+/// <summary>The replies to the HELP subcommands of containers.</summary>
 public static class HelpText
 {
-    /// <summary>Replies with the head line, the subcommands' lines as they are given, and HELP itself.</summary>
+    /// <summary>Replies with the first line, the subcommands' lines as given, and HELP itself.</summary>
     public static void Reply(ref CommandContext call, string subcommands)
     {
         string container = call.Command.Name[..call.Command.Name.IndexOf('|')].ToUpperInvariant();

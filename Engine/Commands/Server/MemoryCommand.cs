@@ -1,9 +1,11 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>MEMORY USAGE; what is about the process as a whole is the gateway's.</summary>
+/// <summary>MEMORY USAGE. The subcommands about the whole process are in the gateway.</summary>
 internal static class MemoryCommand
 {
-    /// <summary>MEMORY USAGE key [SAMPLES count] — sizes are kept up to date as values change, so nothing is sampled.</summary>
+    /// <summary>
+    /// MEMORY USAGE key [SAMPLES count] — sizes are kept up to date as values change, so nothing is sampled.
+    /// </summary>
     [Command("MEMORY|USAGE", -3, CommandFlags.ReadOnly, Category.None, Keys = "RO 2", Since = "4.0.0", Complexity = "O(1)",
         Summary = "Estimates the memory usage of a key.", Group = "server", Syntax = "key [SAMPLES count]")]
     internal static void Usage(ref CommandContext call)

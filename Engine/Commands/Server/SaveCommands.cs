@@ -5,7 +5,7 @@ internal static class SaveCommands
 {
     private const string AlreadyRunning = "ERR Background save already in progress";
 
-    /// <summary>SAVE — replies when the file is written; other clients are served meanwhile.</summary>
+    /// <summary>SAVE — replies when the file has been written. Other clients are served meanwhile.</summary>
     [Command("SAVE", 1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading | CommandFlags.NoMulti, Category.None, Since = "1.0.0",
         Complexity = "O(N) where N is the total number of keys in all databases", Summary = "Synchronously saves the database(s) to disk.", Group = "server")]
     internal static void Save(ref CommandContext call)
@@ -46,7 +46,7 @@ internal static class SaveCommands
         }
         else if (!call.MayBlock)
         {
-            dump.Schedule(); // its instant is not to be in the middle of a transaction
+            dump.Schedule(); // the snapshot's instant must not be in the middle of a transaction
             call.Reply.SimpleString("Background saving scheduled"u8);
         }
         else
@@ -56,7 +56,8 @@ internal static class SaveCommands
     }
 
     /// <summary>LASTSAVE</summary>
-    [Command("LASTSAVE", 1, CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Category.Admin | Category.Dangerous, Since = "1.0.0", Complexity = "O(1)",
+    [Command("LASTSAVE", 1, CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Category.Admin | Category.Dangerous, Since = "1.0.0",
+        Complexity = "O(1)",
         Summary = "Returns the Unix timestamp of the last successful save to disk.", Group = "server", Tips = "nondeterministic_output")]
     internal static void Lastsave(ref CommandContext call) => call.Reply.Integer(call.Files.Dump.LastSaveSeconds);
 
@@ -72,7 +73,8 @@ internal static class SaveCommands
                 reply.SimpleString("Background saving scheduled"u8);
                 break;
             case SaveStart.OtherRunning:
-                reply.Error("ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."u8);
+                reply.Error(
+                "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."u8);
                 break;
             default:
                 reply.Error(AlreadyRunning);

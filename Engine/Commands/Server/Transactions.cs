@@ -4,7 +4,9 @@ namespace OrleansRedis.Engine;
 internal static class Transactions
 {
     /// <summary>MULTI</summary>
-    [Command("MULTI", 1, CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.NotQueued, Category.Transaction,
+    [Command("MULTI", 1,
+        CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.NotQueued,
+        Category.Transaction,
         Since = "1.2.0", Complexity = "O(1)", Summary = "Starts a transaction.")]
     internal static void Multi(ref CommandContext call)
     {
@@ -18,7 +20,9 @@ internal static class Transactions
         call.Reply.Ok();
     }
 
-    /// <summary>EXEC — runs what was queued as one, unless a watched key has changed or a command could not be queued.</summary>
+    /// <summary>
+    /// EXEC — runs the queued commands as one, unless a watched key has changed or a command could not be queued.
+    /// </summary>
     [Command("EXEC", 1,
         CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.SkipSlowlog | CommandFlags.SessionKeys
             | CommandFlags.NotQueued | CommandFlags.RunsQueue, Category.Transaction,
@@ -63,7 +67,8 @@ internal static class Transactions
 
     /// <summary>WATCH key [key ...]</summary>
     [Command("WATCH", -2,
-        CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.NotQueued, Category.Transaction,
+        CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.NotQueued,
+        Category.Transaction,
         Keys = "RO 1..-1", Since = "2.2.0", Complexity = "O(1) for every key.",
         Summary = "Monitors changes to keys to determine the execution of a transaction.", Syntax = "key [key ...]")]
     internal static void Watch(ref CommandContext call)
@@ -74,7 +79,7 @@ internal static class Transactions
             call.Reply.Error("ERR WATCH inside MULTI is not allowed"u8);
             return;
         }
-        // What has changed already stays changed, so there is no point in watching more.
+        // Once a watched key has changed, EXEC fails in any case, so there is no point in watching more keys.
         for (int i = 1; i < call.Count && !transaction.IsChanged; i++)
         {
             Entry entry = call.Peek(call[i]);
@@ -85,7 +90,8 @@ internal static class Transactions
 
     /// <summary>UNWATCH</summary>
     [Command("UNWATCH", 1,
-        CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.SessionKeys, Category.Transaction,
+        CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.AllowBusy | CommandFlags.SessionKeys,
+        Category.Transaction,
         Since = "2.2.0", Complexity = "O(1)", Summary = "Forgets about watched keys of a transaction.")]
     internal static void Unwatch(ref CommandContext call)
     {

@@ -3,7 +3,7 @@ namespace OrleansRedis.Engine;
 /// <summary>Intersections, unions and differences of sets, replied or stored.</summary>
 internal static class SetAlgebra
 {
-    /// <summary>As many members in one SADD effect at most, so that no effect grows without bounds.</summary>
+    /// <summary>The most members in one SADD effect, so that effects do not grow without bound.</summary>
     private const int MembersPerEffect = 1024;
 
     /// <summary>SINTER key [key ...]</summary>
@@ -78,8 +78,8 @@ internal static class SetAlgebra
     }
 
     /// <summary>SINTERSTORE destination key [key ...]</summary>
-    [Command("SINTERSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Effort = Effort.SmallestKey, Since = "1.0.0",
-        Complexity = "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
+    [Command("SINTERSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Effort = Effort.SmallestKey,
+        Since = "1.0.0", Complexity = "O(N*M) worst case where N is the cardinality of the smallest set and M is the number of sets.",
         Summary = "Stores the intersect of multiple sets in a key.",
         Syntax = "destination key [key ...]")]
     internal static void Sinterstore(ref CommandContext call)
@@ -113,7 +113,7 @@ internal static class SetAlgebra
             ReplySet(ref call, sets[0]);
             return;
         }
-        // Of few sets each member is looked up in those before its own; of many a union is made.
+        // With few sets, each member is looked up in the sets before its own. With many, the union is built.
         if (sets.Length > 4)
         {
             Sets.ReplyAll(ref call, Union(sets, [], call.Store.Options));
@@ -134,8 +134,8 @@ internal static class SetAlgebra
     }
 
     /// <summary>SUNIONSTORE destination key [key ...]</summary>
-    [Command("SUNIONSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Effort = Effort.AllElements, Since = "1.0.0",
-        Complexity = "O(N) where N is the total number of elements in all given sets.",
+    [Command("SUNIONSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Effort = Effort.AllElements,
+        Since = "1.0.0", Complexity = "O(N) where N is the total number of elements in all given sets.",
         Summary = "Stores the union of multiple sets in a key.",
         Syntax = "destination key [key ...]")]
     internal static void Sunionstore(ref CommandContext call)
@@ -177,8 +177,8 @@ internal static class SetAlgebra
     }
 
     /// <summary>SDIFFSTORE destination key [key ...]</summary>
-    [Command("SDIFFSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Effort = Effort.AllElements, Since = "1.0.0",
-        Complexity = "O(N) where N is the total number of elements in all given sets.",
+    [Command("SDIFFSTORE", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.Set, Keys = "OW UPDATE 1; RO ACCESS 2..-1", Effort = Effort.AllElements,
+        Since = "1.0.0", Complexity = "O(N) where N is the total number of elements in all given sets.",
         Summary = "Stores the difference of multiple sets in a key.",
         Syntax = "destination key [key ...]")]
     internal static void Sdiffstore(ref CommandContext call)
@@ -204,20 +204,23 @@ internal static class SetAlgebra
         Store(ref call, result, "sdiffstore"u8);
     }
 
-    /// <summary>Looks all sources up, null for a missing one. False if one is no set; the error is in the reply then.</summary>
+    /// <summary>Looks up all sources; a missing one is null. If one is not a set, the error is in the reply.</summary>
     private static bool TryReadSets(ref CommandContext call, int first, int count, out Span<object?> sets)
     {
         sets = new object?[count];
         for (int i = 0; i < count; i++)
         {
-            // The objects stay where they are, whereas entries move when a look-up removes an expired key.
+            // Keeps the objects, which stay where they are. Entries move when a look-up removes an expired key.
             if (!call.TryRead(first + i, ValueType.Set, out Entry entry)) return false;
             sets[i] = entry.IsMissing ? null : entry.Object;
         }
         return true;
     }
 
-    /// <summary>Puts the smallest set first and the others behind it in ascending order; false if one is empty, so that the intersection is.</summary>
+    /// <summary>
+    /// Puts the smallest set first, and the others after it in ascending order. False if one is empty, because then the
+    /// intersection is too.
+    /// </summary>
     private static bool PrepareIntersection(Span<object?> sets)
     {
         foreach (object? set in sets)
@@ -232,7 +235,7 @@ internal static class SetAlgebra
 
     private static int CountOf(object? set) => set is null ? 0 : SetEntry.Count(set);
 
-    /// <summary>Whether a member of the first set is in all others.</summary>
+    /// <summary>Whether a member of the first set is in all the others.</summary>
     private static bool InAll(ReadOnlySpan<object?> sets, in SetMember member)
     {
         for (int i = 1; i < sets.Length; i++)
@@ -252,8 +255,9 @@ internal static class SetAlgebra
     }
 
     /// <summary>
-    /// Redis's choice for a difference: to look each member of the first set up in the others, the largest first,
-    /// is worth it as long as that takes no more than twice the steps of removing the others' members from a copy of the first.
+    /// Chooses the method for a difference as Redis does. Looking up each member of the first set in the others, the
+    /// largest first, pays off as long as it takes at most twice the steps of removing the others' members from a copy
+    /// of the first.
     /// </summary>
     private static bool LookUpEach(Span<object?> sets)
     {
@@ -272,7 +276,7 @@ internal static class SetAlgebra
     private static object CreateResult(ReadOnlySpan<byte> key, int most, ServerOptions options) =>
         most <= Math.Max(options.SetMaxIntsetEntries, options.SetMaxListpackEntries) ? SetEntry.CreateIntset(key, 0) : new SetValue(key.ToArray(), 0);
 
-    /// <summary>The union of sets that come largest first.</summary>
+    /// <summary>The union of sets that are sorted from the largest to the smallest.</summary>
     private static object Union(ReadOnlySpan<object?> sets, ReadOnlySpan<byte> key, ServerOptions options)
     {
         int most = 0;
@@ -313,13 +317,16 @@ internal static class SetAlgebra
         else Sets.ReplyAll(ref call, set);
     }
 
-    /// <summary>Puts a result into the destination, argument 1, whatever that held, or removes it if there is no result; replies with the size.</summary>
+    /// <summary>
+    /// Stores a result in the destination, argument 1, replacing what it held, or removes the destination if there is
+    /// no result. Replies with the size.
+    /// </summary>
     private static void Store(ref CommandContext call, object? result, ReadOnlySpan<byte> eventName)
     {
         ReadOnlySpan<byte> key = call[1];
         Entry entry = call.Write(1);
         Keyspace keyspace = entry.Keyspace;
-        bool ownEffects = call.Hold != Hold.Slot; // the sources may lie in other slots than the destination
+        bool ownEffects = call.Hold != Hold.Slot; // the sources may be in other slots than the destination
         bool replaced = !entry.IsMissing;
         int count = result is null ? 0 : SetEntry.Count(result);
         if (count == 0)

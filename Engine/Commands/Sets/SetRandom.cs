@@ -2,10 +2,10 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Members of a set taken by chance: SPOP and SRANDMEMBER.</summary>
+/// <summary>Random members of a set: SPOP and SRANDMEMBER.</summary>
 internal static class SetRandom
 {
-    /// <summary>As many members in one SREM effect at most, so that no effect grows without bounds.</summary>
+    /// <summary>The most members in one SREM effect, so that effects do not grow without bound.</summary>
     private const int MembersPerEffect = 1024;
 
     /// <summary>SPOP key [count]</summary>
@@ -87,7 +87,7 @@ internal static class SetRandom
         Sets.Removed(ref call, entry, set, key, "spop"u8);
     }
 
-    /// <summary>Several members of a listpack in one walk.</summary>
+    /// <summary>Pops several members of a listpack in one walk.</summary>
     private static object PopFromListpack(byte[] blob, int count, RespWriter reply, RespWriter? effect)
     {
         Listpack listpack = Listpack.In(blob);
@@ -141,7 +141,9 @@ internal static class SetRandom
         else ReplyFew(reply, (SetValue)set, (int)count);
     }
 
-    /// <summary>Reads the count of SRANDMEMBER, HRANDFIELD and ZRANDMEMBER; if it is none, the error is in the reply.</summary>
+    /// <summary>
+    /// Reads the count of SRANDMEMBER, HRANDFIELD and ZRANDMEMBER. If it is not valid, the error is in the reply.
+    /// </summary>
     internal static bool TryCount(ref CommandContext call, int index, out long count)
     {
         if (!call.TryInt64(index, out count)) return false;
@@ -150,7 +152,7 @@ internal static class SetRandom
         return false;
     }
 
-    /// <summary>A member chosen by chance; the set is not empty.</summary>
+    /// <summary>A random member. The set must not be empty.</summary>
     internal static SetMember Any(object set)
     {
         if (set is not byte[] blob)
@@ -172,7 +174,7 @@ internal static class SetRandom
         reply.Array((int)Math.Min(count, int.MaxValue));
         if (set is byte[] blob && Blob.KindOf(blob) == BlobKind.SetListpack && count > 1)
         {
-            // One walk to find them all, instead of one for each.
+            // Finds all of them in one walk, instead of walking once for each.
             Listpack listpack = Listpack.In(blob);
             int[] positions = new int[listpack.Count];
             int found = 0;
@@ -183,7 +185,10 @@ internal static class SetRandom
         for (; count > 0; count--) Any(set).WriteTo(reply);
     }
 
-    /// <summary>Walks the set once and takes each member with the probability that makes every selection equally likely (Knuth's algorithm S).</summary>
+    /// <summary>
+    /// Walks the set once, and takes each member with the probability that makes every selection equally likely
+    /// (Knuth's algorithm S).
+    /// </summary>
     private static void ReplySelection(RespWriter reply, object set, int size, int count)
     {
         reply.Array(count);
@@ -196,7 +201,7 @@ internal static class SetRandom
         }
     }
 
-    /// <summary>Few of many: draws until enough different ones have come.</summary>
+    /// <summary>For a few members of many: draws until there are enough different ones.</summary>
     private static void ReplyFew(RespWriter reply, SetValue set, int count)
     {
         reply.Array(count);

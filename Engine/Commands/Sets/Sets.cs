@@ -1,6 +1,8 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Sets, one at a time. Algebra on several is in SetAlgebra.cs, SPOP and SRANDMEMBER in SetRandom.cs.</summary>
+/// <summary>
+/// Commands on a single set. Operations on several sets are in SetAlgebra.cs, SPOP and SRANDMEMBER in SetRandom.cs.
+/// </summary>
 internal static class Sets
 {
     /// <summary>SADD key member [member ...]</summary>
@@ -123,7 +125,7 @@ internal static class Sets
         if (!call.IsOf(ValueType.Set, from)) return;
         Entry to = call.Write(destination);
         if (!call.IsOf(ValueType.Set, to)) return;
-        from = call.Peek(source); // the look-up of the other key may have moved it
+        from = call.Peek(source); // looking up the other key may have moved it
         if (source.SequenceEqual(destination) || !SetEntry.Contains(from.Object, member))
         {
             call.Reply.Integer(SetEntry.Contains(from.Object, member) ? 1 : 0);
@@ -164,7 +166,7 @@ internal static class Sets
         int count = 0;
         if (entry.IsBlob)
         {
-            // Small, so all at once.
+            // A small set is replied in one go.
             int begin = ScanOptions.BeginReply(reply, 0);
             Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
             foreach (SetMember member in new SetMembers(entry.Object))
@@ -201,7 +203,10 @@ internal static class Sets
         foreach (SetMember member in new SetMembers(set)) member.WriteTo(reply);
     }
 
-    /// <summary>Members have been removed from a set: puts the rest in its place, or removes the key if nothing is left, and tells so.</summary>
+    /// <summary>
+    /// To be called after members were removed from a set: stores the rest, or removes the key if nothing is left, and
+    /// publishes the change.
+    /// </summary>
     internal static void Removed(ref CommandContext call, in Entry entry, object rest, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName)
     {
         Keyspace keyspace = entry.Keyspace;
@@ -212,7 +217,9 @@ internal static class Sets
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
     }
 
-    /// <summary>A set that is about to get so many more that it cannot stay packed is turned into a table at once.</summary>
+    /// <summary>
+    /// Turns a set into a table at once, if it is about to get so many members that it cannot stay packed.
+    /// </summary>
     private static object Expect(object set, int count, ServerOptions options)
     {
         if (set is not byte[] blob) return set;

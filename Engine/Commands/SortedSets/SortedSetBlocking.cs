@@ -1,19 +1,19 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Sorted sets: the pops that wait if there is nothing to pop.</summary>
+/// <summary>Sorted sets: the blocking pops.</summary>
 internal static class SortedSetBlocking
 {
     /// <summary>BZPOPMIN key [key ...] timeout</summary>
-    [Command("BZPOPMIN", -3, CommandFlags.Write | CommandFlags.Fast | CommandFlags.Blocking, Category.SortedSet, Keys = "RW ACCESS DELETE 1..-2", Since = "5.0.0",
-        Complexity = "O(log(N)) with N being the number of elements in the sorted set.",
+    [Command("BZPOPMIN", -3, CommandFlags.Write | CommandFlags.Fast | CommandFlags.Blocking, Category.SortedSet, Keys = "RW ACCESS DELETE 1..-2",
+        Since = "5.0.0", Complexity = "O(log(N)) with N being the number of elements in the sorted set.",
         Summary = "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",
         Syntax = "key [key ...] timeout",
         History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Bzpopmin(ref CommandContext call) => Pop(ref call, max: false);
 
     /// <summary>BZPOPMAX key [key ...] timeout</summary>
-    [Command("BZPOPMAX", -3, CommandFlags.Write | CommandFlags.Fast | CommandFlags.Blocking, Category.SortedSet, Keys = "RW ACCESS DELETE 1..-2", Since = "5.0.0",
-        Complexity = "O(log(N)) with N being the number of elements in the sorted set.",
+    [Command("BZPOPMAX", -3, CommandFlags.Write | CommandFlags.Fast | CommandFlags.Blocking, Category.SortedSet, Keys = "RW ACCESS DELETE 1..-2",
+        Since = "5.0.0", Complexity = "O(log(N)) with N being the number of elements in the sorted set.",
         Summary = "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member available otherwise.  Deletes the sorted set if the last element was popped.",
         Syntax = "key [key ...] timeout",
         History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]

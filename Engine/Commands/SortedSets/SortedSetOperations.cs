@@ -2,7 +2,10 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Union, intersection and difference of sorted sets, and of sets, whose members count as having score 1. They share one helper, as in Redis.</summary>
+/// <summary>
+/// Union, intersection and difference of sorted sets, and of plain sets, whose members count as having score 1. They
+/// share one helper, as in Redis.
+/// </summary>
 internal static class SortedSetOperations
 {
     private enum Operation : byte
@@ -19,14 +22,19 @@ internal static class SortedSetOperations
         Max,
     }
 
-    /// <summary>ZUNION numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;] [WITHSCORES]</summary>
+    /// <summary>
+    /// ZUNION numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;] [WITHSCORES]
+    /// </summary>
     [Command("ZUNION", -3, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS #1", Effort = Effort.AllElements, Since = "6.2.0",
-        Complexity = "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
+        Complexity =
+            "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
         Summary = "Returns the union of multiple sorted sets.",
         Syntax = "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]")]
     internal static void Zunion(ref CommandContext call) => Reply(ref call, Operation.Union);
 
-    /// <summary>ZINTER numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;] [WITHSCORES]</summary>
+    /// <summary>
+    /// ZINTER numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;] [WITHSCORES]
+    /// </summary>
     [Command("ZINTER", -3, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS #1", Effort = Effort.SmallestKey, Since = "6.2.0",
         Complexity = "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being the number of elements in the resulting sorted set.",
         Summary = "Returns the intersect of multiple sorted sets.",
@@ -40,22 +48,30 @@ internal static class SortedSetOperations
         Syntax = "numkeys key [key ...] [WITHSCORES]")]
     internal static void Zdiff(ref CommandContext call) => Reply(ref call, Operation.Difference);
 
-    /// <summary>ZUNIONSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;]</summary>
-    [Command("ZUNIONSTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS #2", Effort = Effort.AllElements, Since = "2.0.0",
-        Complexity = "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
+    /// <summary>
+    /// ZUNIONSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;]
+    /// </summary>
+    [Command("ZUNIONSTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS #2", Effort = Effort.AllElements,
+        Since = "2.0.0",
+        Complexity =
+            "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
         Summary = "Stores the union of multiple sorted sets in a key.",
         Syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]")]
     internal static void Zunionstore(ref CommandContext call) => Store(ref call, Operation.Union, "zunionstore"u8);
 
-    /// <summary>ZINTERSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;]</summary>
-    [Command("ZINTERSTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS #2", Effort = Effort.SmallestKey, Since = "2.0.0",
+    /// <summary>
+    /// ZINTERSTORE destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;]
+    /// </summary>
+    [Command("ZINTERSTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS #2", Effort = Effort.SmallestKey,
+        Since = "2.0.0",
         Complexity = "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being the number of elements in the resulting sorted set.",
         Summary = "Stores the intersect of multiple sorted sets in a key.",
         Syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]")]
     internal static void Zinterstore(ref CommandContext call) => Store(ref call, Operation.Intersection, "zinterstore"u8);
 
     /// <summary>ZDIFFSTORE destination numkeys key [key ...]</summary>
-    [Command("ZDIFFSTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS #2", Effort = Effort.AllElements, Since = "6.2.0",
+    [Command("ZDIFFSTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS #2", Effort = Effort.AllElements,
+        Since = "6.2.0",
         Complexity = "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets, N is the size of the first set, and K is the size of the result set.",
         Summary = "Stores the difference of multiple sorted sets in a key.",
         Syntax = "destination numkeys key [key ...]")]
@@ -118,7 +134,7 @@ internal static class SortedSetOperations
         call.Reply.Integer(result.Length);
     }
 
-    /// <summary>Reads numkeys key [key ...]; if they are wrong, the error is in the reply.</summary>
+    /// <summary>Reads numkeys key [key ...]. If they are wrong, the error is in the reply.</summary>
     private static bool TryReadOperands(ref CommandContext call, int numkeys, out SetOperand[] operands, out int next)
     {
         operands = [];
@@ -149,8 +165,12 @@ internal static class SortedSetOperations
         return true;
     }
 
-    /// <summary>Reads [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]; if something is wrong, the error is in the reply.</summary>
-    private static bool TryReadOptions(ref CommandContext call, int next, Operation operation, SetOperand[] operands, bool stores, out Aggregate aggregate, out bool withScores)
+    /// <summary>
+    /// Reads [WEIGHTS weight [weight ...]] [AGGREGATE SUM | MIN | MAX] [WITHSCORES]. If something is wrong, the error
+    /// is in the reply.
+    /// </summary>
+    private static bool TryReadOptions(
+        ref CommandContext call, int next, Operation operation, SetOperand[] operands, bool stores, out Aggregate aggregate, out bool withScores)
     {
         aggregate = Aggregate.Sum;
         withScores = false;
@@ -194,10 +214,10 @@ internal static class SortedSetOperations
         return true;
     }
 
-    /// <summary>The result, in order, each member an entry of its own.</summary>
+    /// <summary>The result, in order. Each member is a separate entry.</summary>
     private static byte[][] Compute(Operation operation, SetOperand[] operands, Aggregate aggregate)
     {
-        // From the smallest to the largest, as Redis does: it decides in which order scores are added.
+        // From the smallest to the largest, as in Redis. This decides the order in which scores are added.
         if (operation != Operation.Difference) SortByCount(operands);
         byte[][] result = operation switch
         {
@@ -279,7 +299,7 @@ internal static class SortedSetOperations
         }
     }
 
-    /// <summary>Sorts, keeping the order of those that are equally large.</summary>
+    /// <summary>Sorts the operands by size. Those of equal size keep their order.</summary>
     private static void SortByCount(SetOperand[] operands)
     {
         for (int i = 1; i < operands.Length; i++)
@@ -292,7 +312,7 @@ internal static class SortedSetOperations
     }
 }
 
-/// <summary>A sorted set, a set, or a missing key, as input of an operation.</summary>
+/// <summary>An operand: a sorted set, a set, or a missing key.</summary>
 internal readonly struct SetOperand
 {
     private readonly object? _set;
@@ -316,7 +336,7 @@ internal readonly struct SetOperand
 
     public SetOperand Weighted(double weight) => new(_set, _isSorted, weight);
 
-    /// <summary>A score with this operand's weight; what would be no number is 0.</summary>
+    /// <summary>A score multiplied by this operand's weight. If that is not a number, it is 0.</summary>
     public double Weigh(double score)
     {
         score *= Weight;
@@ -330,10 +350,10 @@ internal readonly struct SetOperand
         return _isSorted ? new SortedSetView(_set).TryScore(member, out score) : SetEntry.Contains(_set, member);
     }
 
-    /// <summary>Walks the members; those kept as integers are written into <paramref name="scratch"/>.</summary>
+    /// <summary>Walks the members. Those stored as integers are formatted into <paramref name="scratch"/>.</summary>
     public Walker Walk(Span<byte> scratch) => new(_set, _isSorted, scratch);
 
-    /// <summary>Steps from member to member.</summary>
+    /// <summary>Iterates over the members.</summary>
     public ref struct Walker
     {
         private readonly Span<byte> _scratch;

@@ -125,7 +125,10 @@ internal static class SortedSetRangeCommands
         else Reply(call.Reply, set, ranks, reversed, withScores);
     }
 
-    /// <summary>Reads the source and the range's ends, and finds the ranks that they mean; if that cannot be done, the error is in the reply.</summary>
+    /// <summary>
+    /// Reads the source and the ends of the range, and finds the ranks of the range. If that is not possible, the error
+    /// is in the reply.
+    /// </summary>
     private static bool TryRead(ref CommandContext call, int source, By by, bool reversed, long offset, long limit, out SortedSetView set, out RankRange ranks)
     {
         set = default;
@@ -197,8 +200,9 @@ internal static class SortedSetRangeCommands
     }
 
     /// <summary>
-    /// A result whose size Redis does not foresee begins as a listpack, which does not know -0: what came before the member that is too long, or one
-    /// too many, has become 0.
+    /// Reproduces a side effect of Redis. If Redis does not know the size of a result in advance, the result begins as
+    /// a listpack, which cannot hold -0. So every -0 that comes before the member that is too long, or one too many,
+    /// becomes 0.
     /// </summary>
     private static void GrowFromSmall(ServerOptions options, ReadOnlySpan<byte[]> entries)
     {

@@ -63,7 +63,10 @@ internal static class SortedSetRemovals
         call.Reply.Integer(ranks.Count);
     }
 
-    /// <summary>Members have been removed from a set: puts what is left in the key's place, or removes the key, and tells.</summary>
+    /// <summary>
+    /// To be called after members were removed from a sorted set: stores the rest, or removes the key if nothing is
+    /// left, and publishes the change.
+    /// </summary>
     internal static void Removed(ref CommandContext call, in Entry entry, object set, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName)
     {
         entry.Replace(set);
@@ -124,7 +127,10 @@ internal static class SortedSetRemovals
         if (!PopFirst(ref call, 2, keys, max, count)) call.Reply.NullArray();
     }
 
-    /// <summary>Pops from the first of some keys that has members, as ZMPOP does if there is a count and as BZPOPMIN does if not. False if none has, and no reply is written.</summary>
+    /// <summary>
+    /// Pops from the first of several keys that has members: like ZMPOP if there is a count, like BZPOPMIN if not. If
+    /// none has members, returns false and writes no reply.
+    /// </summary>
     internal static bool PopFirst(ref CommandContext call, int firstKey, int keys, bool max, long? count)
     {
         for (int i = firstKey; i < firstKey + keys; i++)
@@ -138,7 +144,10 @@ internal static class SortedSetRemovals
         return false;
     }
 
-    /// <summary>Reads numkeys key [key ...] MIN|MAX [COUNT count] of ZMPOP and BZMPOP; if they are wrong, the error is in the reply.</summary>
+    /// <summary>
+    /// Reads numkeys key [key ...] MIN|MAX [COUNT count] of ZMPOP and BZMPOP. If they are wrong, the error is in the
+    /// reply.
+    /// </summary>
     internal static bool TryReadMpop(ref CommandContext call, int numkeys, out int keys, out bool max, out long count)
     {
         keys = 0;
@@ -178,7 +187,7 @@ internal static class SortedSetRemovals
         return false;
     }
 
-    /// <summary>Pops one, and replies [key, member, score].</summary>
+    /// <summary>Pops one member, and replies [key, member, score].</summary>
     private static void PopOne(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, bool max)
     {
         Keyspace keyspace = entry.Keyspace;
@@ -188,7 +197,10 @@ internal static class SortedSetRemovals
         call.Effect(keyspace, max ? "ZPOPMAX"u8 : "ZPOPMIN"u8, key);
     }
 
-    /// <summary>Pops, and replies [key, [[member, score]…]] as ZMPOP does. The effect is ZPOPMIN or ZPOPMAX with a count.</summary>
+    /// <summary>
+    /// Pops members, and replies [key, [[member, score]…]] as ZMPOP does. The effect is ZPOPMIN or ZPOPMAX with a
+    /// count.
+    /// </summary>
     private static void PopNested(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, long count, bool max)
     {
         int popped = (int)Math.Min(count, new SortedSetView(entry.Object).Count);
@@ -201,7 +213,9 @@ internal static class SortedSetRemovals
         call.Effect(keyspace, max ? "ZPOPMAX"u8 : "ZPOPMIN"u8, key, digits[..Numbers.FormatInt64(popped, digits)]);
     }
 
-    /// <summary>Pops so many members, which are there, and replies with each and its score, flat or as pairs.</summary>
+    /// <summary>
+    /// Pops <paramref name="count"/> members, which must exist, and replies with each and its score, flat or as pairs.
+    /// </summary>
     private static void Pop(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, int count, bool max, bool nested)
     {
         object set = entry.Object;

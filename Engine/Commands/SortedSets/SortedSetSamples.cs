@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Sorted sets: random members, and the scan.</summary>
+/// <summary>Sorted sets: random members, and ZSCAN.</summary>
 internal static class SortedSetSamples
 {
     /// <summary>ZRANDMEMBER key [count [WITHSCORES]] — A negative count draws with repetition.</summary>
@@ -52,7 +52,7 @@ internal static class SortedSetSamples
         if (count < 0 || count == 1)
         {
             long drawn = Math.Abs(count);
-            // What would not fit into any reply is not begun, where Redis would write until it runs out of memory.
+            // A reply too large for any client is not even begun. Redis would write until it runs out of memory.
             if (drawn > int.MaxValue / 16) throw new InsufficientMemoryException("A reply of more than 2 GB.");
             call.Reply.Array((int)(withScores && !nested ? drawn * 2 : drawn));
             for (long i = 0; i < drawn; i++) ReplyAny(call.Reply, set, withScores, nested);
@@ -78,7 +78,7 @@ internal static class SortedSetSamples
         Reply(reply, walker.Member, walker.Score, withScore, nested);
     }
 
-    /// <summary>A few different ones of many: drawn until enough are different.</summary>
+    /// <summary>For a few members of many: draws until there are enough different ones.</summary>
     private static void ReplyFew(RespWriter reply, SortedSetValue value, int count, bool withScores, bool nested)
     {
         var drawn = new HashSet<object>(count, ReferenceEqualityComparer.Instance);
@@ -89,7 +89,10 @@ internal static class SortedSetSamples
         }
     }
 
-    /// <summary>All, or many of all, in order: each is taken with the chance that is left for it.</summary>
+    /// <summary>
+    /// For all members or many of them, in order: takes each with the probability that makes every selection equally
+    /// likely.
+    /// </summary>
     private static void ReplyMany(RespWriter reply, in SortedSetView set, int count, bool withScores, bool nested)
     {
         int left = set.Count;
@@ -127,7 +130,7 @@ internal static class SortedSetSamples
         else Scan(call.Reply, Unsafe.As<SortedSetValue>(entry.Value), cursor, options);
     }
 
-    /// <summary>A small set comes at once, whatever was asked.</summary>
+    /// <summary>Replies with the whole of a small set, whatever COUNT says.</summary>
     private static void ScanAll(RespWriter reply, in SortedSetView set, in ScanOptions options)
     {
         int begin = ScanOptions.BeginReply(reply, 0), count = 0;

@@ -1,15 +1,17 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Putting a result in the place of a destination key, for ZRANGESTORE, ZUNIONSTORE, GEOSEARCHSTORE and the like.</summary>
+/// <summary>Stores a result in a destination key, for ZRANGESTORE, ZUNIONSTORE, GEOSEARCHSTORE and the like.</summary>
 internal static class SortedSetStore
 {
     private const int PairsPerEffect = 1000;
 
     /// <summary>
-    /// Makes the destination hold exactly these members, in order and of its own, whatever it held; none removes it.
-    /// Gives the effects if the request itself would not do: its keys lie in several slots, or <paramref name="giveEffects"/>.
+    /// Makes the destination hold exactly these members, whatever it held before. They must be in order, and belong to
+    /// the destination alone. If there are none, the destination is removed. Gives effects of its own if the request
+    /// cannot serve as the effect, because its keys are in several slots, or if <paramref name="giveEffects"/> is set.
     /// </summary>
-    public static void Put(ref CommandContext call, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries, ReadOnlySpan<byte> eventName, bool giveEffects = false)
+    public static void Put(
+        ref CommandContext call, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries, ReadOnlySpan<byte> eventName, bool giveEffects = false)
     {
         giveEffects |= call.Hold != Hold.Slot;
         Entry destination = call.Write(key);

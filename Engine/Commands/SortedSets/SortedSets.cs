@@ -1,8 +1,8 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Sorted sets: single members and counts. Ranges are in SortedSetRangeCommands.cs, removal of ranges and pops in SortedSetRemovals.cs,
-/// unions and the like in SortedSetOperations.cs, ZRANDMEMBER and ZSCAN in SortedSetSamples.cs.
+/// Sorted sets: single members and counts. Ranges are in SortedSetRangeCommands.cs, removal of ranges and pops in
+/// SortedSetRemovals.cs, unions and the like in SortedSetOperations.cs, ZRANDMEMBER and ZSCAN in SortedSetSamples.cs.
 /// </summary>
 internal static class SortedSets
 {
@@ -17,8 +17,8 @@ internal static class SortedSets
     internal static void Zadd(ref CommandContext call) => Add(ref call, AddOptions.None);
 
     /// <summary>ZINCRBY key increment member</summary>
-    [Command("ZINCRBY", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.SortedSet, Keys = "RW ACCESS UPDATE 1", Element = 3, Since = "1.2.0",
-        Complexity = "O(log(N)) where N is the number of elements in the sorted set.",
+    [Command("ZINCRBY", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.SortedSet, Keys = "RW ACCESS UPDATE 1", Element = 3,
+        Since = "1.2.0", Complexity = "O(log(N)) where N is the number of elements in the sorted set.",
         Summary = "Increments the score of a member in a sorted set.",
         Syntax = "key increment member")]
     internal static void Zincrby(ref CommandContext call) => Add(ref call, AddOptions.Increment);
@@ -60,7 +60,7 @@ internal static class SortedSets
             call.Reply.Error("ERR INCR option supports a single increment-element pair"u8);
             return;
         }
-        // All scores are read first: the command is done whole or not at all.
+        // All scores are read first, so that the command is carried out entirely or not at all.
         Span<double> scores = count <= ScoresOnStack ? stackalloc double[count] : new double[count];
         for (int i = 0; i < count; i++)
         {
@@ -72,10 +72,11 @@ internal static class SortedSets
     }
 
     /// <summary>
-    /// Adds members to the sorted set that is argument 1, replies and tells: the part of ZADD that GEOADD shares.
-    /// The members are the arguments from <paramref name="firstMember"/> on, every <paramref name="step"/>th.
+    /// Adds members to the sorted set at argument 1, replies, and publishes the change: the part of ZADD that GEOADD
+    /// shares. The members are the arguments from <paramref name="firstMember"/> on, every <paramref name="step"/>th.
     /// </summary>
-    internal static void Add(ref CommandContext call, in Entry entry, scoped ReadOnlySpan<double> scores, int firstMember, int step, AddOptions how, bool countChanged)
+    internal static void Add(
+        ref CommandContext call, in Entry entry, scoped ReadOnlySpan<double> scores, int firstMember, int step, AddOptions how, bool countChanged)
     {
         ServerOptions options = call.Store.Options;
         ReadOnlySpan<byte> key = call[1];

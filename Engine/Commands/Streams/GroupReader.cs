@@ -1,16 +1,16 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Gives a stream's entries to a consumer of a group, and keeps the group's books.</summary>
+/// <summary>Gives a stream's entries to a consumer of a group, and records that in the group.</summary>
 /// <param name="stream">The stream.</param>
-/// <param name="group">A group of it.</param>
+/// <param name="group">One of its groups.</param>
 /// <param name="groupArgument">The argument that names the group; the consumer's name follows it.</param>
-/// <param name="keyArgument">The argument that is the key.</param>
+/// <param name="keyArgument">The index of the key's argument.</param>
 internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, int groupArgument, int keyArgument)
 {
-    /// <summary>Whether there are entries that the group was never given.</summary>
+    /// <summary>Whether there are entries that have not been given to the group.</summary>
     public bool HasNew => stream.Length != 0 && stream.LastLiveId > group.LastDeliveredId;
 
-    /// <summary>The consumer that the request names, made if it is new. It is seen now.</summary>
+    /// <summary>The consumer named in the request, created if it is new. It is marked as seen now.</summary>
     public StreamConsumer Consumer(ref CommandContext call, in Entry entry)
     {
         ReadOnlySpan<byte> name = call[groupArgument + 1];
@@ -33,7 +33,10 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
         return consumer;
     }
 
-    /// <summary>Writes entries that the group was not given yet, up to <paramref name="count"/> unless that is 0, and hands them to the consumer.</summary>
+    /// <summary>
+    /// Writes entries that have not been given to the group, at most <paramref name="count"/> unless that is 0, and
+    /// gives them to the consumer.
+    /// </summary>
     public void WriteNew(ref CommandContext call, in Entry entry, StreamConsumer consumer, long count, bool noAck)
     {
         group.LastDeliveredId.TryNext(out StreamId start);
@@ -48,7 +51,7 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
             range.WriteTo(call.Reply);
             if (!noAck)
             {
-                // XGROUP SETID may have turned the group back, so that the entry is pending already.
+                // XGROUP SETID may have moved the group back, so that the entry is already pending.
                 if (group.Pending.Find(id) is { } pending)
                 {
                     StreamGroup.Give(id, pending, consumer);
@@ -70,7 +73,10 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
         call.Modified(entry, KeyEvents.None, default);
     }
 
-    /// <summary>Writes entries that are pending for the consumer, from an ID on; those that were deleted meanwhile with a null.</summary>
+    /// <summary>
+    /// Writes entries that are pending for the consumer, from an ID on. An entry that has been deleted is written as
+    /// null.
+    /// </summary>
     public void WriteHistory(ref CommandContext call, in Entry entry, StreamConsumer consumer, StreamId start, long count)
     {
         int begin = call.Reply.Begin(), written = 0;
@@ -81,7 +87,8 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
             {
                 at.Value.DeliveredAtMs = call.NowMs;
                 at.Value.Deliveries++;
-                // To look at history again is no change for those who watch the key, but copies of the stream follow it.
+                // Reading the history again is no change to a client that watches the key, but copies of the stream
+                // must follow it.
                 ClaimEffect(ref call, entry.Keyspace, id, at.Value);
                 continue;
             }
@@ -92,7 +99,10 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
         call.Reply.Finish(begin, Aggregate.Array, written);
     }
 
-    /// <summary>The effect of an entry's being, or no longer being, pending for somebody: an XCLAIM that leads to the same whatever was before.</summary>
+    /// <summary>
+    /// Gives the effect when an entry becomes pending for a consumer, or is no longer pending: an XCLAIM that has the
+    /// same result whatever the state was before.
+    /// </summary>
     public void ClaimEffect(ref CommandContext call, Keyspace keyspace, StreamId id, PendingEntry pending)
     {
         if (call.BeginEffect(14) is not { } effect) return;
@@ -113,7 +123,7 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
         call.EndEffect(keyspace);
     }
 
-    /// <summary>The effect of the group's having read up to somewhere.</summary>
+    /// <summary>Gives the effect when the group has read up to a new position.</summary>
     public void PositionEffect(ref CommandContext call, Keyspace keyspace)
     {
         if (call.BeginEffect(7) is not { } effect) return;

@@ -1,11 +1,13 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Arguments that several stream commands share. What is wrong with one is in the reply when a method returns false.</summary>
+/// <summary>
+/// Arguments that several stream commands share. If a method returns false, the error is in the reply.
+/// </summary>
 internal static class StreamArguments
 {
     private static ReadOnlySpan<byte> InvalidId => "ERR Invalid stream ID specified as stream command argument"u8;
 
-    /// <summary>The stream at a key, to be read; null, and true, if the key is missing.</summary>
+    /// <summary>The stream at a key, for reading. If the key is missing, null, and the method returns true.</summary>
     public static bool TryReadStream(ref CommandContext call, int keyArgument, out StreamValue? stream)
     {
         bool isStream = call.TryRead(keyArgument, ValueType.Stream, out Entry entry);
@@ -13,7 +15,7 @@ internal static class StreamArguments
         return isStream;
     }
 
-    /// <summary>The stream at a key, to be changed; null, and true, if the key is missing.</summary>
+    /// <summary>The stream at a key, for writing. If the key is missing, null, and the method returns true.</summary>
     public static bool TryWriteStream(scoped ref CommandContext call, int keyArgument, out Entry entry, out StreamValue? stream)
     {
         bool isStream = call.TryWrite(keyArgument, ValueType.Stream, out entry);
@@ -21,7 +23,7 @@ internal static class StreamArguments
         return isStream;
     }
 
-    /// <summary>An ID, "-" and "+" not allowed.</summary>
+    /// <summary>Reads an ID; "-" and "+" are not allowed.</summary>
     public static bool TryId(ref CommandContext call, int index, out StreamId id)
     {
         if (StreamId.TryParse(call[index], 0, out id)) return true;
@@ -29,7 +31,7 @@ internal static class StreamArguments
         return false;
     }
 
-    /// <summary>An ID, or "-" or "+".</summary>
+    /// <summary>Reads an ID, "-" or "+".</summary>
     public static bool TryIdOrEdge(ref CommandContext call, int index, ulong missingSequence, out StreamId id) =>
         TryIdOrEdge(ref call, call[index], missingSequence, out id);
 
@@ -44,12 +46,16 @@ internal static class StreamArguments
         return false;
     }
 
-    /// <summary>The start of an interval: an ID, "-", "+", or "(" and an ID for those behind it.</summary>
+    /// <summary>
+    /// Reads the start of an interval: an ID, "-", "+", or "(" followed by an ID, which is then not included.
+    /// </summary>
     public static bool TryStart(ref CommandContext call, int index, out StreamId id) =>
         TryInterval(ref call, index, 0, out id, out bool exclusive)
         && (!exclusive || id.TryNext(out id) || Refuse(ref call, "ERR invalid start ID for the interval"u8));
 
-    /// <summary>The end of an interval: an ID, "-", "+", or "(" and an ID for those before it.</summary>
+    /// <summary>
+    /// Reads the end of an interval: an ID, "-", "+", or "(" followed by an ID, which is then not included.
+    /// </summary>
     public static bool TryEnd(ref CommandContext call, int index, out StreamId id) =>
         TryInterval(ref call, index, ulong.MaxValue, out id, out bool exclusive)
         && (!exclusive || id.TryPrevious(out id) || Refuse(ref call, "ERR invalid end ID for the interval"u8));
@@ -71,8 +77,8 @@ internal static class StreamArguments
     }
 
     /// <summary>
-    /// The options of XADD and XTRIM: MAXLEN or MINID with = or ~ and a threshold, LIMIT, NOMKSTREAM; up to XADD's ID, whose argument
-    /// is in <paramref name="end"/> then.
+    /// Reads the options of XADD and XTRIM: MAXLEN or MINID with = or ~ and a threshold, LIMIT, and NOMKSTREAM. For
+    /// XADD, it reads up to the ID, whose argument is then <paramref name="end"/>.
     /// </summary>
     public static bool TryTrimOptions(ref CommandContext call, bool isXadd, out StreamTrim trim, out bool noMkStream, out int end)
     {
@@ -135,7 +141,7 @@ internal static class StreamArguments
         if (limitGiven && !approximate) return Refuse(ref call, "ERR syntax error, LIMIT cannot be used without the special ~ option"u8);
         if (!limitGiven && approximate)
         {
-            // Unless told otherwise, one command does not free more than a hundred nodes.
+            // Unless LIMIT says otherwise, one command frees at most a hundred nodes.
             limit = 100 * call.Store.Options.StreamNodeMaxEntries;
             limit = limit <= 0 ? 10_000 : Math.Min(limit, 1_000_000);
         }
@@ -143,7 +149,10 @@ internal static class StreamArguments
         return true;
     }
 
-    /// <summary>Replies that a key has no such group; with what comes behind the two names.</summary>
+    /// <summary>
+    /// Replies that a key or group does not exist. <paramref name="behind"/> is appended to the error after the two
+    /// names.
+    /// </summary>
     public static void NoGroup(ref CommandContext call, ReadOnlySpan<byte> key, ReadOnlySpan<byte> group, ReadOnlySpan<byte> behind = default) =>
         call.Reply.Error((ReadOnlySpan<byte>)[.. "NOGROUP No such key '"u8, .. key, .. "' or consumer group '"u8, .. group, .. "'"u8, .. behind]);
 

@@ -1,14 +1,15 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Looking at what is pending in a group, and handing it to another consumer.</summary>
+/// <summary>Looking at what is pending in a group, and giving it to another consumer.</summary>
 internal static class StreamClaims
 {
-    /// <summary>How many pending entries XAUTOCLAIM looks at for each that it may give.</summary>
+    /// <summary>How many pending entries XAUTOCLAIM looks at for each one that it may claim.</summary>
     private const int LooksPerClaim = 10;
 
     /// <summary>XPENDING key group [[IDLE min-idle-time] start end count [consumer]]</summary>
     [Command("XPENDING", -3, CommandFlags.ReadOnly, Category.Stream, Keys = "RO ACCESS 1",
-        Since = "5.0.0", Complexity = "O(N) with N being the number of elements returned, so asking for a small fixed number of entries per call is O(1). O(M), where M is the total number of entries scanned when used with the IDLE filter. When the command returns just the summary and the list of consumers is small, it runs in O(1) time; otherwise, an additional O(N) time for iterating every consumer.",
+        Since = "5.0.0",
+        Complexity = "O(N) with N being the number of elements returned, so asking for a small fixed number of entries per call is O(1). O(M), where M is the total number of entries scanned when used with the IDLE filter. When the command returns just the summary and the list of consumers is small, it runs in O(1) time; otherwise, an additional O(N) time for iterating every consumer.",
         Summary = "Returns the information and entries from a stream consumer group's pending entries list.",
         Syntax = "key group [[IDLE min-idle-time] start end count [consumer]]",
         Tips = "nondeterministic_output",
@@ -101,7 +102,8 @@ internal static class StreamClaims
     }
 
     /// <summary>
-    /// XCLAIM key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]
+    /// XCLAIM key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count]
+    /// [FORCE] [JUSTID] [LASTID lastid]
     /// </summary>
     [Command("XCLAIM", -6, CommandFlags.Write | CommandFlags.Fast, Category.Stream, Keys = "RW UPDATE 1",
         Since = "5.0.0", Complexity = "O(log N) with N being the number of messages in the PEL of the consumer group.",
@@ -133,7 +135,7 @@ internal static class StreamClaims
             PendingEntry? pending = group.Pending.Find(id);
             if (!stream.Contains(id))
             {
-                // It was deleted from the stream, so nobody needs it any more.
+                // The entry has been deleted from the stream, so nobody needs it any more.
                 if (pending is null) continue;
                 reader.ClaimEffect(ref call, entry.Keyspace, id, pending);
                 group.RemovePending(id);
@@ -161,7 +163,7 @@ internal static class StreamClaims
             changed = true;
         }
         call.Reply.Finish(begin, Aggregate.Array, claimed);
-        // The effect of a claim tells the position too.
+        // The effect of a claim includes the position.
         if (positionMoved && !changed) reader.PositionEffect(ref call, entry.Keyspace);
         if (changed || positionMoved) call.Modified(entry, KeyEvents.None, default);
     }
@@ -208,7 +210,8 @@ internal static class StreamClaims
         var reader = new GroupReader(stream, group, groupArgument: 2, keyArgument: 1);
         StreamConsumer consumer = reader.Consumer(ref call, entry);
 
-        // The ID to go on from comes first in the reply but is known last, so the claimed entries are gathered beside it.
+        // The ID from which to continue comes first in the reply but is known last, so the claimed entries are
+        // collected separately.
         var deleted = new List<StreamId>();
         var claimedIds = new List<StreamId>();
         long looks = count * LooksPerClaim;
@@ -300,7 +303,7 @@ internal static class StreamClaims
                     return false;
                 }
             }
-            // A time that cannot be is taken as now: clients may compute it from a clock that differs.
+            // An impossible time counts as now, because clients may compute it from a clock that differs.
             if (deliveredAtMs < 0 || deliveredAtMs > call.NowMs) deliveredAtMs = call.NowMs;
             options = new(deliveredAtMs, deliveries, force, justId, lastId);
             return true;

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Making, changing and removing consumer groups and consumers, and acknowledging.</summary>
+/// <summary>Creating, changing and removing consumer groups and consumers, and acknowledging entries.</summary>
 internal static class StreamGroups
 {
     /// <summary>XGROUP CREATE key group id | $ [MKSTREAM] [ENTRIESREAD entries-read]</summary>
@@ -94,7 +94,9 @@ internal static class StreamGroups
         call.Reply.Integer(isNew ? 1 : 0);
     }
 
-    /// <summary>XGROUP DELCONSUMER key group consumer — replies how many entries were pending for it.</summary>
+    /// <summary>
+    /// XGROUP DELCONSUMER key group consumer — replies with the number of entries that were pending for the consumer.
+    /// </summary>
     [Command("XGROUP|DELCONSUMER", 5, CommandFlags.Write, Category.Stream, Keys = "RW DELETE 2",
         Since = "5.0.0", Complexity = "O(1)",
         Summary = "Deletes a consumer from a consumer group.",
@@ -145,7 +147,7 @@ internal static class StreamGroups
             call.Reply.Integer(0);
             return;
         }
-        // All IDs are looked at before any is acknowledged, so that an error means that nothing happened.
+        // All IDs are checked before any is acknowledged, so that an error means that nothing has happened.
         for (int i = 3; i < call.Count; i++)
         {
             if (!StreamArguments.TryId(ref call, i, out _)) return;

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>XINFO: what a stream, its groups and their consumers look like inside.</summary>
+/// <summary>XINFO: the internals of a stream, its groups and their consumers.</summary>
 internal static class StreamInfo
 {
     private const int DefaultCount = 10;
@@ -201,7 +201,9 @@ internal static class StreamInfo
         return false;
     }
 
-    /// <summary>How many nodes a radix tree would have that held these keys as Redis's does: one for each branching, run and end.</summary>
+    /// <summary>
+    /// How many nodes a radix tree like Redis's would need for these keys: one for each branch, run and end.
+    /// </summary>
     private static long RadixNodes(StreamIdMap<byte[]> nodes)
     {
         if (nodes.Count == 0) return 1;

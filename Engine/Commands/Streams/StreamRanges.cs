@@ -5,7 +5,8 @@ internal static class StreamRanges
 {
     /// <summary>XRANGE key start end [COUNT count]</summary>
     [Command("XRANGE", -4, CommandFlags.ReadOnly, Category.Stream, Keys = "RO ACCESS 1",
-        Since = "5.0.0", Complexity = "O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
+        Since = "5.0.0",
+        Complexity = "O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
         Summary = "Returns the messages from a stream within a range of IDs.",
         Syntax = "key start end [COUNT count]",
         History = "6.2.0: Added exclusive ranges.")]
@@ -13,7 +14,8 @@ internal static class StreamRanges
 
     /// <summary>XREVRANGE key end start [COUNT count]</summary>
     [Command("XREVRANGE", -4, CommandFlags.ReadOnly, Category.Stream, Keys = "RO ACCESS 1",
-        Since = "5.0.0", Complexity = "O(N) with N being the number of elements returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
+        Since = "5.0.0",
+        Complexity = "O(N) with N being the number of elements returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
         Summary = "Returns the messages from a stream within a range of IDs in reverse order.",
         Syntax = "key end start [COUNT count]",
         History = "6.2.0: Added exclusive ranges.")]
@@ -39,7 +41,7 @@ internal static class StreamRanges
         else Write(call.Reply, stream, start, end, count < 0 ? 0 : count, reverse);
     }
 
-    /// <summary>Writes an array of the entries of a range, at most <paramref name="count"/> unless that is 0.</summary>
+    /// <summary>Writes the entries of a range as an array, at most <paramref name="count"/> unless that is 0.</summary>
     internal static void Write(RespWriter reply, StreamValue stream, StreamId start, StreamId end, long count, bool reverse = false)
     {
         int begin = reply.Begin(), written = 0;
@@ -52,7 +54,7 @@ internal static class StreamRanges
         reply.Finish(begin, Aggregate.Array, written);
     }
 
-    /// <summary>Writes one entry; false, and nothing, if there is none of this ID.</summary>
+    /// <summary>Writes one entry. If there is none with this ID, returns false and writes nothing.</summary>
     internal static bool TryWrite(RespWriter reply, StreamValue stream, StreamId id)
     {
         var range = new StreamRange(stream, id, id);

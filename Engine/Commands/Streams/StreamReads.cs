@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Reading what is new in several streams, alone or as a consumer of a group.</summary>
+/// <summary>Reading new entries from several streams, alone or as a consumer of a group.</summary>
 internal static class StreamReads
 {
     /// <summary>XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]</summary>
@@ -13,9 +13,12 @@ internal static class StreamReads
         if (Options.TryParse(ref call, isGroup: false, out Options options)) Read(ref call, options);
     }
 
-    /// <summary>XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]</summary>
+    /// <summary>
+    /// XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]
+    /// </summary>
     [Command("XREADGROUP", -7, CommandFlags.Blocking | CommandFlags.Write | CommandFlags.MovableKeys, Category.Stream, Keys = "RO ACCESS STREAMS@4/2",
-        Since = "5.0.0", Complexity = "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
+        Since = "5.0.0",
+        Complexity = "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
         Summary = "Returns new or historical messages from a stream for a consumer in a group. Blocks until a message is available otherwise.",
         Syntax = "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] ID [ID ...]")]
     internal static void Xreadgroup(ref CommandContext call)
@@ -36,7 +39,7 @@ internal static class StreamReads
             }
             else if (id is [(byte)'+'])
             {
-                // The last entry: whatever is behind the ID before it.
+                // For the last entry: everything after the ID before it.
                 if (stream is not null) stream.LastLiveId.TryPrevious(out after[i]);
                 if (stream is { Length: 0 }) after[i] = stream.LastId;
             }
@@ -65,7 +68,10 @@ internal static class StreamReads
             call.Reply.NullArray();
     }
 
-    /// <summary>The same request with definite IDs, since what "$" means now is not what it will mean when there is something new; null if they are that already.</summary>
+    /// <summary>
+    /// The same request with definite IDs, because "$" would have another meaning by the time there is something new.
+    /// Null if all IDs are definite already.
+    /// </summary>
     private static OwnedRequest? After(in Request request, in Options options, StreamId[] after)
     {
         bool isDefinite = true;
@@ -95,13 +101,15 @@ internal static class StreamReads
             if (id is [(byte)'$' or (byte)'+'])
             {
                 call.Reply.Error((ReadOnlySpan<byte>)[
-                    .. "ERR The "u8, id[0], .. " ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The "u8,
+                    .. "ERR The "u8, id[0],
+                    .. " ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The "u8,
                     id[0], .. " ID would just return an empty result set."u8]);
                 return;
             }
             if (id is [(byte)'>']) continue;
             if (!StreamArguments.TryId(ref call, options.FirstId + i, out StreamId from)) return;
-            if (from != StreamId.Max) after[i] = from; // nothing can be behind the last ID there is; Redis keeps ">" as that
+            // nothing can come after the last possible ID; Redis represents ">" by it
+            if (from != StreamId.Max) after[i] = from;
         }
         var reply = new StreamsReply(call.Reply);
         for (int i = 0; i < groups.Length; i++)
@@ -127,13 +135,16 @@ internal static class StreamReads
             call.Reply.NullArray();
     }
 
-    /// <summary>The reply to a read of several streams: a map, or in RESP2 an array of pairs, or null if no stream has anything.</summary>
+    /// <summary>
+    /// The reply of a read from several streams: a map, or an array of pairs in RESP2, or null if no stream has
+    /// anything.
+    /// </summary>
     private ref struct StreamsReply(RespWriter reply)
     {
         private readonly int _begin = reply.Begin();
         private int _count;
 
-        /// <summary>What is written next belongs to this stream.</summary>
+        /// <summary>Begins the entries of a stream.</summary>
         public void Begin(ReadOnlySpan<byte> key)
         {
             _count++;
@@ -141,7 +152,7 @@ internal static class StreamReads
             reply.BulkString(key);
         }
 
-        /// <summary>False if there was no stream.</summary>
+        /// <summary>Ends the reply. False if there was no stream.</summary>
         public readonly bool End()
         {
             if (_count == 0) return false;
@@ -150,14 +161,14 @@ internal static class StreamReads
         }
     }
 
-    /// <summary>What a read asks for; arguments by their index.</summary>
+    /// <summary>What a read asks for. Arguments are given by their index.</summary>
     internal readonly record struct Options(int FirstKey, int Streams, long Count, long BlockMs, int Group, bool NoAck)
     {
         public const long DoNotBlock = -1;
 
         public int FirstId => FirstKey + Streams;
 
-        /// <summary>Until when to wait.</summary>
+        /// <summary>The time until which to wait.</summary>
         public long DeadlineMs(long nowMs) => BlockMs == 0 ? BlockingTimeout.Never : nowMs + BlockMs;
 
         public static bool TryParse(ref CommandContext call, bool isGroup, out Options options)

@@ -1,15 +1,21 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Streams: adding, deleting and trimming entries. Reading is in StreamRanges.cs and StreamReads.cs, groups are in StreamGroups.cs and StreamClaims.cs.</summary>
+/// <summary>
+/// Streams: adding, deleting and trimming entries. Reading is in StreamRanges.cs and StreamReads.cs, groups are in
+/// StreamGroups.cs and StreamClaims.cs.
+/// </summary>
 internal static class Streams
 {
-    /// <summary>XADD key [NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value [field value ...]</summary>
+    /// <summary>
+    /// XADD key [NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value [field value ...]
+    /// </summary>
     [Command("XADD", -5, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Stream, Keys = "RW UPDATE 1",
         Since = "5.0.0", Complexity = "O(1) when adding a new entry, O(N) when trimming where N being the number of entries evicted.",
         Summary = "Appends a new message to a stream. Creates the key if it doesn't exist.",
         Syntax = "key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]",
         Tips = "nondeterministic_output",
-        History = "6.2.0: Added the `NOMKSTREAM` option, `MINID` trimming strategy and the `LIMIT` option.\n7.0.0: Added support for the `<ms>-*` explicit ID form.")]
+        History =
+            "6.2.0: Added the `NOMKSTREAM` option, `MINID` trimming strategy and the `LIMIT` option.\n7.0.0: Added support for the `<ms>-*` explicit ID form.")]
     internal static void Xadd(ref CommandContext call)
     {
         if (!StreamArguments.TryTrimOptions(ref call, isXadd: true, out StreamTrim trim, out bool noMkStream, out int idArgument)) return;
@@ -46,7 +52,7 @@ internal static class Streams
         if (isAuto)
         {
             id = new((ulong)call.NowMs, 0);
-            // The clock may have gone back, or more than one entry come within a millisecond.
+            // The clock may have gone back, or several entries may come within one millisecond.
             if (id <= stream.LastId) stream.LastId.TryNext(out id);
         }
         else if (isOpen)
@@ -79,7 +85,7 @@ internal static class Streams
         id.WriteTo(call.Reply);
     }
 
-    /// <summary>What an XADD came to: its full ID, and exactly what was trimmed.</summary>
+    /// <summary>Gives the effect of an XADD: the full ID, and exactly what was trimmed.</summary>
     private static void AddEffect(
         ref CommandContext call, Keyspace keyspace, StreamValue stream, StreamId id, in StreamTrim trim, bool noMkStream, int firstField)
     {
@@ -132,7 +138,7 @@ internal static class Streams
             call.Reply.Integer(0);
             return;
         }
-        // All IDs are looked at before any is deleted, so that an error means that nothing happened.
+        // All IDs are checked before any is deleted, so that an error means that nothing has happened.
         for (int i = 2; i < call.Count; i++)
         {
             if (!StreamArguments.TryId(ref call, i, out _)) return;
@@ -153,7 +159,8 @@ internal static class Streams
 
     /// <summary>XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count]</summary>
     [Command("XTRIM", -4, CommandFlags.Write, Category.Stream, Keys = "RW DELETE 1",
-        Since = "5.0.0", Complexity = "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in macro nodes containing multiple entries that can be released with a single deallocation.",
+        Since = "5.0.0",
+        Complexity = "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in macro nodes containing multiple entries that can be released with a single deallocation.",
         Summary = "Deletes messages from the beginning of a stream.",
         Syntax = "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]",
         Tips = "nondeterministic_output",

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>Strings that are numbers.</summary>
+/// <summary>Strings that hold numbers.</summary>
 internal static class Counters
 {
     /// <summary>INCR key</summary>
@@ -17,7 +17,8 @@ internal static class Counters
 
     /// <summary>INCRBY key increment</summary>
     [Command("INCRBY", 3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.String, Keys = "RW ACCESS UPDATE 1", Since = "1.0.0",
-        Complexity = "O(1)", Summary = "Increments the integer value of a key by a number. Uses 0 as initial value if the key doesn't exist.", Syntax = "key increment")]
+        Complexity = "O(1)", Summary = "Increments the integer value of a key by a number. Uses 0 as initial value if the key doesn't exist.",
+        Syntax = "key increment")]
     internal static void Incrby(ref CommandContext call)
     {
         if (call.TryInt64(2, out long increment)) Add(ref call, increment);
@@ -25,7 +26,8 @@ internal static class Counters
 
     /// <summary>DECRBY key decrement</summary>
     [Command("DECRBY", 3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.String, Keys = "RW ACCESS UPDATE 1", Since = "1.0.0",
-        Complexity = "O(1)", Summary = "Decrements a number from the integer value of a key. Uses 0 as initial value if the key doesn't exist.", Syntax = "key decrement")]
+        Complexity = "O(1)", Summary = "Decrements a number from the integer value of a key. Uses 0 as initial value if the key doesn't exist.",
+        Syntax = "key decrement")]
     internal static void Decrby(ref CommandContext call)
     {
         if (!call.TryInt64(2, out long decrement)) return;
@@ -33,7 +35,7 @@ internal static class Counters
         else Add(ref call, -decrement);
     }
 
-    /// <summary>INCRBYFLOAT key increment — In the extended precision that Redis computes in.</summary>
+    /// <summary>INCRBYFLOAT key increment — Computes in extended precision, as Redis does.</summary>
     [Command("INCRBYFLOAT", 3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.String, Keys = "RW ACCESS UPDATE 1",
         Since = "2.6.0", Complexity = "O(1)",
         Summary = "Increment the floating point value of a key by a number. Uses 0 as initial value if the key doesn't exist.",

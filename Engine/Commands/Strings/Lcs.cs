@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>LCS: the longest common subsequence of two strings, by the table of dynamic programming.</summary>
+/// <summary>LCS: the longest common subsequence of two strings, found by dynamic programming.</summary>
 internal static class Lcs
 {
     private struct Options
@@ -17,7 +17,8 @@ internal static class Lcs
         Syntax = "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]")]
     internal static void LongestCommon(ref CommandContext call)
     {
-        // Looking up the second key may remove it, which would invalidate the first's Entry, but not the object it found.
+        // Looking up the second key may remove it, which would invalidate the first key's Entry, but not the object
+        // found through it.
         Entry entry = call.Read(1);
         object? first = entry.IsMissing ? null : entry.Object;
         entry = call.Read(2);
@@ -68,7 +69,9 @@ internal static class Lcs
         return false;
     }
 
-    /// <summary>Row i, column j: the length for the first i bytes of a and the first j of b.</summary>
+    /// <summary>
+    /// Fills the table. Row i, column j is the length for the first i bytes of a and the first j bytes of b.
+    /// </summary>
     private static uint[] Fill(ReadOnlySpan<byte> a, ReadOnlySpan<byte> b)
     {
         int width = b.Length + 1;
@@ -100,7 +103,10 @@ internal static class Lcs
         return common;
     }
 
-    /// <summary>The runs of bytes in common, from the last to the first, as [[a start, a end], [b start, b end], length].</summary>
+    /// <summary>
+    /// Replies with the common runs of bytes, from the last to the first, as [[a start, a end], [b start, b end],
+    /// length].
+    /// </summary>
     private static void ReplyRanges(RespWriter reply, ReadOnlySpan<byte> a, ReadOnlySpan<byte> b, uint[] table, in Options options)
     {
         reply.Map(2);

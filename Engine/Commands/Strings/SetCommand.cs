@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>SET and the commands that it came to replace; they share one helper, as in Redis.</summary>
+/// <summary>SET and the commands that it has replaced. They share one helper, as in Redis.</summary>
 internal static class SetCommand
 {
     [Flags]
@@ -14,7 +14,10 @@ internal static class SetCommand
         Expires = 16,
     }
 
-    /// <summary>SET key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]</summary>
+    /// <summary>
+    /// SET key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT
+    /// unix-time-milliseconds | KEEPTTL]
+    /// </summary>
     [Command("SET", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "RW ACCESS UPDATE VARIABLE_FLAGS 1", Since = "1.0.0",
         Complexity = "O(1)",
         Summary = "Sets the string value of a key, ignoring its type. The key is created if it doesn't exist.",
@@ -115,7 +118,7 @@ internal static class SetCommand
         ReadOnlySpan<byte> key = call[1];
         StringWrites.Set(ref call, entry, key, content, expiresAtMs);
         call.Modified(entry.Keyspace, key, KeyEvents.String, "set"u8);
-        // "SET key value" is its own effect; anything more is reduced to what it came to.
+        // A plain "SET key value" is its own effect. With options, the effect states only the outcome.
         if (call.Count == 3 && call.Command.NameBytes.Length == 3) return;
         if (expiresAtMs == Expiry.Never)
         {

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Parts of strings, and strings that grow.</summary>
+/// <summary>Reading and writing parts of strings, and appending.</summary>
 internal static class StringRanges
 {
     /// <summary>APPEND key value</summary>
@@ -35,7 +35,7 @@ internal static class StringRanges
         if (call.TryRead(1, ValueType.String, out Entry entry)) call.Reply.Integer(entry.IsMissing ? 0 : StringEntry.Length(entry.Object));
     }
 
-    /// <summary>SETRANGE key offset value — What lies between the old end and the offset becomes zeros.</summary>
+    /// <summary>SETRANGE key offset value — Any gap between the old end and the offset is filled with zeros.</summary>
     [Command("SETRANGE", 4, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "RW UPDATE 1", Since = "2.2.0",
         Complexity = "O(1), not counting the time taken to copy the new string in place. Usually, this string is very small so the amortized complexity is O(1). Otherwise, complexity is O(M) with M being the length of the value argument.",
         Summary = "Overwrites a part of a string value with another by an offset. Creates the key if it doesn't exist.", Syntax = "key offset value")]
@@ -77,7 +77,7 @@ internal static class StringRanges
         if (!call.TryInt64(2, out long start) || !call.TryInt64(3, out long end) || !call.TryRead(1, ValueType.String, out Entry entry)) return;
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
         ReadOnlySpan<byte> content = entry.IsMissing ? [] : StringEntry.Read(entry.Object, scratch);
-        // Two negative offsets in the wrong order are nothing, even where both would be cut to the first byte.
+        // Two negative offsets in the wrong order give nothing, even where both would be clamped to the first byte.
         bool backwards = start < 0 && end < 0 && start > end;
         if (start < 0) start = Math.Max(0, start + content.Length);
         if (end < 0) end = Math.Max(0, end + content.Length);
@@ -85,7 +85,10 @@ internal static class StringRanges
         call.Reply.BulkString(backwards || start > end ? [] : content.Slice((int)start, (int)(end - start + 1)));
     }
 
-    /// <summary>Whether a string of this many bytes and as many more is allowed; if not, the error is in the reply.</summary>
+    /// <summary>
+    /// Whether a string may grow from <paramref name="length"/> bytes by <paramref name="more"/>. If not, the error is
+    /// in the reply.
+    /// </summary>
     private static bool FitsIn(ref CommandContext call, long length, long more)
     {
         if (length <= Array.MaxLength - more && length + more <= call.Store.Options.ProtoMaxBulkLength) return true;

@@ -2,10 +2,12 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What commands do to a key that is to hold a string, in any of the representations of <see cref="StringEntry"/>.</summary>
+/// <summary>
+/// How commands change a key that holds a string, in any of the representations of <see cref="StringEntry"/>.
+/// </summary>
 internal static class StringWrites
 {
-    /// <summary>Gives the key this content, whatever it held, with this expiry.</summary>
+    /// <summary>Gives the key this content and expiry, whatever it held before.</summary>
     public static void Set(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, ReadOnlySpan<byte> content, long expiresAtMs)
     {
         if (entry.IsMissing)
@@ -22,8 +24,9 @@ internal static class StringWrites
     }
 
     /// <summary>
-    /// The string's own bytes, with zeros behind them up to <paramref name="length"/> if they are fewer, for a command that writes into them.
-    /// A missing key is made. OBJECT ENCODING says raw from then on, and memory is counted. The caller checks the length, and calls Modified by key.
+    /// The string's own bytes, for a command that writes into them. If there are fewer than <paramref name="length"/>,
+    /// zeros are appended. A missing key is created. OBJECT ENCODING says raw from then on, and memory is counted. The
+    /// caller checks the length, and calls Modified by key.
     /// </summary>
     public static Span<byte> Open(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, int length)
     {
@@ -54,8 +57,9 @@ internal static class StringWrites
     }
 
     /// <summary>
-    /// The string's bytes, to be changed where they lie, at least <paramref name="length"/> of them, new ones being zero; a missing key comes
-    /// into being. The entry shows as raw afterwards. A <see cref="Value"/> is to be counted anew when the change is done (Modified does).
+    /// The string's bytes, to be changed in place. There are at least <paramref name="length"/> of them, and new ones
+    /// are zero. A missing key is created. Afterwards the entry's encoding is raw. A <see cref="Value"/> must be
+    /// counted again when the change is done (Modified does that).
     /// </summary>
     public static Span<byte> Extend(scoped ref CommandContext call, scoped in Entry entry, ReadOnlySpan<byte> key, int length)
     {
@@ -82,7 +86,7 @@ internal static class StringWrites
             entry.Replace(made);
             return payload;
         }
-        // What grows once will grow again, so it gets spare room.
+        // A string that grows once will grow again, so it gets spare room.
         var value = new StringValue(key.ToArray(), content.ToArray(), content.Length)
         {
             ExpiresAtMs = entry.ExpiresAtMs,
@@ -93,7 +97,9 @@ internal static class StringWrites
         return extended;
     }
 
-    /// <summary>A string up to this long is copied when it grows; the copy costs less than a second object would.</summary>
+    /// <summary>
+    /// A string up to this length is copied when it grows, because the copy costs less than a second object would.
+    /// </summary>
     private const int SmallGrowth = 64;
 
     private static byte[] Zeros(ReadOnlySpan<byte> key, int length)
@@ -104,8 +110,8 @@ internal static class StringWrites
     }
 
     /// <summary>
-    /// Makes a string that was modified in place, or will be: up to 128 bytes a blob, which the next change copies;
-    /// beyond that a value, which leaves itself room to grow into.
+    /// Makes a string that was modified in place, or will be. Up to 128 bytes it is a blob, which the next change
+    /// copies. Beyond that it is a value, which leaves itself room to grow.
     /// </summary>
     private static object CreateRaw(ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> start, int length, long expiresAtMs, out Span<byte> content)
     {

@@ -1,6 +1,8 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Strings: reading and setting them whole. Counters are in Counters.cs, parts of strings in StringRanges.cs.</summary>
+/// <summary>
+/// Strings: reading and setting them as a whole. Counters are in Counters.cs, parts of strings in StringRanges.cs.
+/// </summary>
 internal static class Strings
 {
     /// <summary>GET key</summary>
@@ -22,7 +24,9 @@ internal static class Strings
         if (!entry.IsMissing) Delete(ref call, entry.Keyspace, call[1]);
     }
 
-    /// <summary>GETEX key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]</summary>
+    /// <summary>
+    /// GETEX key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]
+    /// </summary>
     [Command("GETEX", -2, CommandFlags.Write | CommandFlags.Fast, Category.String, Keys = "RW ACCESS UPDATE 1", Since = "6.2.0", Complexity = "O(1)",
         Summary = "Returns the string value of a key after setting its expiration time.",
         Syntax = "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]")]
@@ -115,7 +119,7 @@ internal static class Strings
         call.Reply.Ok();
     }
 
-    /// <summary>MSETNX key value [key value ...] — all, or none if any exists.</summary>
+    /// <summary>MSETNX key value [key value ...] — sets all keys, or none if any exists.</summary>
     [Command("MSETNX", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "OW INSERT 1..-1:2", Since = "1.0.1",
         Complexity = "O(N) where N is the number of keys to set.",
         Summary = "Atomically modifies the string values of one or more keys only when all keys don't exist.", Syntax = "key value [key value ...]")]
@@ -144,12 +148,12 @@ internal static class Strings
             Entry entry = call.Write(i);
             StringWrites.Set(ref call, entry, key, call[i + 1], Expiry.Never);
             call.Modified(entry.Keyspace, key, KeyEvents.String, "set"u8);
-            // One effect per key: the keys' slots are logged apart.
+            // One effect per key, because the keys' slots are logged separately.
             call.Effect(entry.Keyspace, "SET"u8, key, call[i + 1]);
         }
     }
 
-    /// <summary>Replies with a string key's value, or null if it is missing.</summary>
+    /// <summary>Replies with the value of a string key, or null if the key is missing.</summary>
     internal static void ReplyValue(ref CommandContext call, in Entry entry)
     {
         if (entry.IsMissing)

@@ -4,12 +4,13 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Checks the files of an append-only log without loading them, and cuts them off behind what is sound, with the lines and exit codes of redis-check-aof: a manifest's files,
-/// or a log of one file, with an RDB preamble or without. Text is Latin-1, so that names keep their bytes.
+/// Checks the files of an append-only log without loading them, and can truncate the log after the last sound entry.
+/// The output and exit codes are those of redis-check-aof. It takes a manifest and checks the files it lists, or a log
+/// of one file, with or without an RDB preamble. Text is Latin-1, so that names keep their bytes.
 /// </summary>
-/// <param name="input">Where questions are answered.</param>
-/// <param name="output">Where the lines go.</param>
-/// <param name="nowMs">The time, to tell which keys of a preamble have expired.</param>
+/// <param name="input">Where the answers to questions are read from.</param>
+/// <param name="output">Where the output lines go.</param>
+/// <param name="nowMs">The time, which decides which keys of a preamble have expired.</param>
 public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
 {
     private const int LongestAnnotation = 1024;
@@ -25,12 +26,12 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
 
     private long _toTimestamp;
     private bool _fixes;
-    private long _line = 1;         // of all files together
+    private long _line = 1;         // counted across all files
     private string _error = "";
     private int _openTransactions;
 
-    /// <summary>Runs the program, and returns its exit code.</summary>
-    /// <param name="program">Its name, for the usage.</param>
+    /// <summary>Runs the program and returns its exit code.</summary>
+    /// <param name="program">The program's name, for the usage message.</param>
     /// <param name="arguments">[--fix | --truncate-to-timestamp timestamp] file</param>
     public int Run(string program, IReadOnlyList<string> arguments)
     {
@@ -47,7 +48,8 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
                     path = file;
                     break;
                 case ["--truncate-to-timestamp", var timestamp, var file]:
-                    if (!long.TryParse(timestamp, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _toTimestamp)) throw Abort("Invalid timestamp, aborting...");
+                    if (!long.TryParse(timestamp, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out _toTimestamp))
+                        throw Abort("Invalid timestamp, aborting...");
                     path = file;
                     break;
                 default:
@@ -169,7 +171,10 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         return Result.Truncated;
     }
 
-    /// <summary>A line that begins with '#'; false if the file was cut off before it, as the time that it tells is later than asked for.</summary>
+    /// <summary>
+    /// Checks a line that begins with '#'. False if its timestamp is later than the one asked for, in which case the
+    /// file was truncated before it.
+    /// </summary>
     private bool CheckAnnotation(ByteReader reader, FileStream file, string path, bool isLast)
     {
         long position = reader.Position;
@@ -177,14 +182,17 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         if (_toTimestamp == 0 || !line.AsSpan().StartsWith("#TS:"u8)) return true;
         int end = 4;
         while (end < line.Length && char.IsAsciiDigit((char)line[end])) end++;
-        if (end == line.Length || line[end] != '\r' || !long.TryParse(line.AsSpan(4, end - 4), NumberStyles.None, CultureInfo.InvariantCulture, out long timestamp)) throw Abort("Invalid timestamp annotation");
+        if (end == line.Length || line[end] != '\r'
+            || !long.TryParse(line.AsSpan(4, end - 4), NumberStyles.None, CultureInfo.InvariantCulture, out long timestamp))
+            throw Abort("Invalid timestamp annotation");
         if (timestamp <= _toTimestamp) return true;
         string name = Bytes(path);
         if (position == 0) throw Abort($"AOF {name} has nothing before timestamp {_toTimestamp}, aborting...");
         if (!isLast)
         {
             Say($"Failed to truncate AOF {name} to timestamp {_toTimestamp} to offset {position} because it is not the last file.");
-            throw Abort("If you insist, please delete all files after this file according to the manifest file and delete the corresponding records in manifest file manually. Then re-run redis-check-aof.");
+            throw Abort(
+                "If you insist, please delete all files after this file according to the manifest file and delete the corresponding records in manifest file manually. Then re-run redis-check-aof.");
         }
         Truncate(file, position, $"Failed to truncate AOF {name} to timestamp {_toTimestamp}");
         return false;
@@ -208,7 +216,8 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
     {
         text = [];
         if (!ReadNumber(reader, '$', out long length)) return false;
-        if (length is < 0 or > long.MaxValue - 2) return Fail(reader.LastPosition, $"Expected to read string of {length} bytes, which is not in the suitable range");
+        if (length is < 0 or > long.MaxValue - 2)
+            return Fail(reader.LastPosition, $"Expected to read string of {length} bytes, which is not in the suitable range");
         long read = reader.Skip(length + 2, keep: 16, out byte[] begin, out byte[] end);
         if (read != length + 2) return Fail(reader.LastPosition, $"Expected to read {length + 2} bytes, got {read} bytes");
         text = length <= 14 ? begin[..(int)length] : begin;
@@ -335,18 +344,18 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         private int _at;
         private int _end;
 
-        /// <summary>Where the next byte is.</summary>
+        /// <summary>The position of the next byte.</summary>
         public long Position => _bufferPosition + _at;
 
-        /// <summary>Where what was read last began.</summary>
+        /// <summary>The position where the last read began.</summary>
         public long LastPosition { get; private set; }
 
-        /// <summary>Whether somebody wanted more than there is.</summary>
+        /// <summary>Whether a read went past the end of the file.</summary>
         public bool HasEnded { get; private set; }
 
         public int Peek() => Fill() ? _buffer[_at] : -1;
 
-        /// <summary>Reads up to and with a line feed, but not more than so many bytes.</summary>
+        /// <summary>Reads up to and including a line feed, but at most <paramref name="most"/> bytes.</summary>
         public byte[] Line(int most)
         {
             LastPosition = Position;
@@ -360,7 +369,10 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
             return [.. line];
         }
 
-        /// <summary>Passes over so many bytes; returns how many there were, the first of them, and the last two.</summary>
+        /// <summary>
+        /// Skips <paramref name="count"/> bytes. Returns how many there were, the first <paramref name="keep"/> of
+        /// them, and the last two.
+        /// </summary>
         public long Skip(long count, int keep, out byte[] first, out byte[] last)
         {
             LastPosition = Position;

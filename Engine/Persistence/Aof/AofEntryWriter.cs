@@ -1,9 +1,12 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Writes keys as the commands that make them, as the base of a log has them with aof-use-rdb-preamble no: the commands of redis-server's own rewrite.</summary>
+/// <summary>
+/// Writes keys as the commands that create them: the form of a log's base with aof-use-rdb-preamble no. The commands
+/// are those of redis-server's own rewrite.
+/// </summary>
 internal static class AofEntryWriter
 {
-    /// <summary>A collection comes in commands of so many elements.</summary>
+    /// <summary>A collection is written in commands of at most this many elements.</summary>
     private const int ElementsPerCommand = 64;
 
     /// <summary>The keys from here on belong to this database.</summary>
@@ -14,7 +17,7 @@ internal static class AofEntryWriter
         writer.BulkInteger(database);
     }
 
-    /// <summary>Writes a key, and when it and what is in it expires.</summary>
+    /// <summary>Writes a key with its content, and the expiries of both the key and its fields.</summary>
     public static void Write(RespWriter writer, object entry)
     {
         ReadOnlySpan<byte> key = KeyEntry.KeyOf(entry);
@@ -55,7 +58,7 @@ internal static class AofEntryWriter
         writer.BulkString(key);
     }
 
-    /// <summary>Before the element of this index: begins a command, if the one before is full.</summary>
+    /// <summary>Called before each element: begins a new command when the previous one is full.</summary>
     private static void BeginAt(RespWriter writer, long index, long total, int wordsPerElement, ReadOnlySpan<byte> command, ReadOnlySpan<byte> key)
     {
         if (index % ElementsPerCommand != 0) return;
@@ -133,7 +136,7 @@ internal static class AofEntryWriter
         }
         if (stream.Length == 0)
         {
-            // The way to make a stream that is empty.
+            // XADD with MAXLEN 0 is the way to create an empty stream.
             Begin(writer, 7, "XADD"u8, key);
             writer.BulkString("MAXLEN"u8);
             writer.BulkString("0"u8);

@@ -1,35 +1,38 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>What is at a place of a log.</summary>
+/// <summary>What is at a given place in a log.</summary>
 internal enum AofFrame
 {
-    /// <summary>A whole command.</summary>
+    /// <summary>A complete command.</summary>
     Command,
 
-    /// <summary>A whole line that begins with '#'.</summary>
+    /// <summary>A complete line that begins with '#'.</summary>
     Annotation,
 
-    /// <summary>The bytes end here, or within one.</summary>
+    /// <summary>The bytes end before a command or annotation is complete, or there are none.</summary>
     Incomplete,
 
-    /// <summary>Neither of them.</summary>
+    /// <summary>Neither a command nor an annotation.</summary>
     Malformed,
 }
 
 /// <summary>
-/// Reads the log's form of commands: RESP arrays of bulk strings, in exactly the way in which they are written. Redis puts up with more, but whatever else is
-/// in a log is damage.
+/// Reads commands in the form the log uses: RESP arrays of bulk strings, exactly as they are written. Redis tolerates
+/// more, but anything else in a log is damage.
 /// </summary>
 internal static class AofFrameReader
 {
-    /// <summary>Longer annotations are not lines of ours.</summary>
+    /// <summary>Longer annotations are not written by us.</summary>
     private const int LongestAnnotation = 1024;
 
-    /// <summary>What stands at the beginning of <paramref name="bytes"/>.</summary>
+    /// <summary>Reads what is at the beginning of <paramref name="bytes"/>.</summary>
     /// <param name="bytes">Bytes of a log.</param>
-    /// <param name="origin">What is added to the places of the arguments.</param>
+    /// <param name="origin">Added to the offsets of the arguments.</param>
     /// <param name="arguments">A command's arguments are appended here.</param>
-    /// <param name="length">How long it is; of something incomplete, how many bytes are needed at least to find out more; of something malformed, where that is.</param>
+    /// <param name="length">
+    /// The length of what was read. If it is incomplete, the least number of bytes needed to find out more; if it is
+    /// malformed, the offset of the error.
+    /// </param>
     public static AofFrame Read(ReadOnlySpan<byte> bytes, int origin, ref ArgumentList arguments, out long length)
     {
         length = 1;
@@ -50,7 +53,8 @@ internal static class AofFrameReader
             }
             else if (bytes.Length - at < bulk + 2)
             {
-                // Of what is there, let nothing be wrong: the end may be missing by one byte.
+                // A damaged command must not pass for an incomplete one: if only the last byte is missing, the one
+                // before it must be CR.
                 outcome = bytes.Length - at == bulk + 1 && bytes[^1] != '\r' ? AofFrame.Malformed : AofFrame.Incomplete;
                 length = at + bulk + 2;
                 if (outcome == AofFrame.Incomplete)
@@ -84,7 +88,9 @@ internal static class AofFrameReader
         return bytes.Length > LongestAnnotation ? AofFrame.Malformed : AofFrame.Incomplete;
     }
 
-    /// <summary>Reads the marker, a number and CR LF. If that is not what is there, <paramref name="at"/> says where.</summary>
+    /// <summary>
+    /// Reads the marker, a number and CR LF. If something else is there, <paramref name="at"/> says where.
+    /// </summary>
     private static AofFrame ReadNumber(ReadOnlySpan<byte> bytes, byte marker, ref int at, out long number)
     {
         number = 0;

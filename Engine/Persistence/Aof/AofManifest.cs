@@ -3,29 +3,29 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>What a file of the log holds, with the letter that the manifest has for it.</summary>
+/// <summary>What a file of the log holds. The values are the letters used in the manifest.</summary>
 public enum AofFileType
 {
-    /// <summary>Everything as of some instant. There is one at most.</summary>
+    /// <summary>The whole data set at one instant. A log has at most one.</summary>
     Base = 'b',
 
-    /// <summary>Nothing that is needed any more; to be deleted.</summary>
+    /// <summary>Nothing that is still needed; to be deleted.</summary>
     History = 'h',
 
-    /// <summary>The writes since.</summary>
+    /// <summary>The writes since then.</summary>
     Increment = 'i',
 }
 
 /// <summary>A file of the log.</summary>
 /// <param name="Name">Its name in the log's directory.</param>
-/// <param name="Sequence">Bases are numbered, and so are increments.</param>
+/// <param name="Sequence">Its number. Bases and increments are numbered separately.</param>
 /// <param name="Type">What it holds.</param>
 public sealed record AofFileInfo(string Name, long Sequence, AofFileType Type);
 
-/// <summary>A manifest makes no sense; the message says what of it, in Redis's words.</summary>
+/// <summary>The manifest makes no sense; the message says why, in Redis's words.</summary>
 public sealed class AofManifestException(string message, int line = 0, string text = "") : Exception(message)
 {
-    /// <summary>Which line, from 1; 0 if it is not about one.</summary>
+    /// <summary>The number of the line at fault, from 1; 0 if no single line is.</summary>
     public int Line { get; } = line;
 
     /// <summary>That line.</summary>
@@ -33,13 +33,15 @@ public sealed class AofManifestException(string message, int line = 0, string te
 }
 
 /// <summary>
-/// Which files the log is made of, and in which order they are to be loaded: the base, then the increments. It is a text file in Redis's format, a line a file:
+/// The list of the log's files in the order in which they are loaded: the base, then the increments. On disk it is a
+/// text file in Redis's format, one line per file:
 /// <code>
 /// file appendonly.aof.2.base.rdb seq 2 type b
 /// file appendonly.aof.1.incr.aof seq 1 type h
 /// file appendonly.aof.2.incr.aof seq 2 type i
 /// </code>
-/// Names with anything unusual in them are quoted as in redis.conf; pairs of unknown words are skipped, and lines that begin with '#'. Immutable: a change is another manifest.
+/// Names with unusual characters are quoted as in redis.conf. Unknown words and their values are skipped, and so are
+/// lines that begin with '#'. The object is immutable: a change makes another manifest.
 /// </summary>
 public sealed class AofManifest
 {
@@ -48,13 +50,13 @@ public sealed class AofManifest
     /// <summary>A log of no files.</summary>
     public static AofManifest Empty { get; } = new();
 
-    /// <summary>The base, or null if there is none.</summary>
+    /// <summary>The base; null if there is none.</summary>
     public AofFileInfo? Base { get; private init; }
 
     /// <summary>The increments, in order.</summary>
     public IReadOnlyList<AofFileInfo> Increments { get; private init; } = [];
 
-    /// <summary>Files that are not needed any more.</summary>
+    /// <summary>Files that are no longer needed.</summary>
     public IReadOnlyList<AofFileInfo> History { get; private init; } = [];
 
     /// <summary>The number of the last base.</summary>
@@ -80,7 +82,8 @@ public sealed class AofManifest
         {
             int end = content.IndexOf((byte)'\n');
             bool isComment = content[0] == '#';
-            // Redis reads lines in pieces of this length; that one piece is a line's end is all the same to comments.
+            // Redis reads lines in chunks of this length. Comments are exempt from the limit: the rest of a long one is
+            // a comment either way.
             if (!isComment && (end < 0 || end >= LongestLine)) throw new AofManifestException("The AOF manifest file contains too long line");
             ReadOnlySpan<byte> line = end < 0 ? content : content[..end];
             content = end < 0 ? [] : content[(end + 1)..];
@@ -111,7 +114,7 @@ public sealed class AofManifest
         return new() { Base = baseFile, Increments = increments, History = history, BaseSequence = baseSequence, IncrementSequence = incrementSequence };
     }
 
-    /// <summary>The manifest as it stands in its file.</summary>
+    /// <summary>The manifest as the text of its file.</summary>
     public byte[] Format()
     {
         var text = new StringBuilder();
@@ -123,7 +126,7 @@ public sealed class AofManifest
         return Encoding.UTF8.GetBytes(text.ToString());
     }
 
-    /// <summary>The same with another base; the one before is history.</summary>
+    /// <summary>The same manifest with another base; the previous one becomes history.</summary>
     public AofManifest WithBase(string fileName, bool isRdb)
     {
         long sequence = BaseSequence + 1;
@@ -137,11 +140,20 @@ public sealed class AofManifest
         };
     }
 
-    /// <summary>The same with a file from before there were manifests as its base, which is all that there is.</summary>
+    /// <summary>
+    /// The same manifest with a log from before there were manifests as its base, and nothing else to load.
+    /// </summary>
     public AofManifest WithOldStyleBase(string fileName) =>
-        new() { Base = new(fileName, 1, AofFileType.Base), BaseSequence = 1, Increments = Increments, IncrementSequence = IncrementSequence, History = History };
+        new()
+        {
+            Base = new(fileName, 1, AofFileType.Base),
+            BaseSequence = 1,
+            Increments = Increments,
+            IncrementSequence = IncrementSequence,
+            History = History
+        };
 
-    /// <summary>The same with another increment at the end.</summary>
+    /// <summary>The same manifest with one more increment at the end.</summary>
     public AofManifest WithIncrement(string fileName)
     {
         long sequence = IncrementSequence + 1;
@@ -155,7 +167,10 @@ public sealed class AofManifest
         };
     }
 
-    /// <summary>The same, with all increments but the last so many being history: a new base holds what they hold.</summary>
+    /// <summary>
+    /// The same manifest with all but the last <paramref name="kept"/> increments as history, because a new base holds
+    /// their content.
+    /// </summary>
     public AofManifest WithRewritten(int kept) => new()
     {
         Base = Base,
@@ -165,7 +180,7 @@ public sealed class AofManifest
         History = [.. Increments.SkipLast(kept).Select(file => file with { Type = AofFileType.History }), .. History],
     };
 
-    /// <summary>The same without history.</summary>
+    /// <summary>The same manifest without its history.</summary>
     public AofManifest WithoutHistory() =>
         new() { Base = Base, BaseSequence = BaseSequence, Increments = Increments, IncrementSequence = IncrementSequence };
 

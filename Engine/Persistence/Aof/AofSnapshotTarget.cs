@@ -3,7 +3,7 @@ using System.Text;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A snapshot as commands: a log's base with aof-use-rdb-preamble no.</summary>
+/// <summary>Writes a snapshot as commands: the base of a log with aof-use-rdb-preamble no.</summary>
 internal sealed class AofSnapshotTarget(ServerOptions options, Clock clock, FunctionLibraries functions, string path) : ISnapshotFile
 {
     private readonly FileStream _file = Open(path);
@@ -12,7 +12,8 @@ internal sealed class AofSnapshotTarget(ServerOptions options, Clock clock, Func
     private long _length;
     private bool _hasBegun;
 
-    public void Expect(IReadOnlyList<DatabaseCount> databases) => _libraries = functions.Codes; // those of the instant, like the keys
+    // as of the snapshot's instant, like the keys
+    public void Expect(IReadOnlyList<DatabaseCount> databases) => _libraries = functions.Codes;
 
     public SnapshotChunk CreateChunk() => new Chunk();
 

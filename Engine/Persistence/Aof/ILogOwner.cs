@@ -1,18 +1,18 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>The server that a log belongs to, as far as whoever writes the log needs it.</summary>
+/// <summary>The server that a log belongs to, as far as the log's writer needs it.</summary>
 internal interface ILogOwner
 {
     ServerOptions Options { get; }
 
     Clock Clock { get; }
 
-    /// <summary>What the operator is told.</summary>
+    /// <summary>Where messages to the operator go.</summary>
     ServerLog Log { get; }
 
-    /// <summary>Refuses or holds back commands from now on.</summary>
+    /// <summary>Refuses or delays commands from now on.</summary>
     void Restrict(Restrictions restriction);
 
-    /// <summary>Lets them in again.</summary>
+    /// <summary>Lifts the restriction.</summary>
     void Lift(Restrictions restriction);
 }

@@ -3,26 +3,35 @@ using Microsoft.Win32.SafeHandles;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>The system has refused something about a file of the log. The message is the system's ("No space left on device").</summary>
+/// <summary>
+/// The operating system has refused an operation on a file of the log. The message is the system's ("No space left on
+/// device").
+/// </summary>
 public sealed class LogFileException(string message) : IOException(message);
 
-/// <summary>A file at whose end the log is written. One thread at a time uses it, but for <see cref="Sync"/>, which may run beside.</summary>
+/// <summary>
+/// A file to which the log is appended. Only one thread at a time uses it, except that <see cref="Sync"/> may run at
+/// the same time as other calls.
+/// </summary>
 internal interface ILogFile : IDisposable
 {
-    /// <summary>How long it is.</summary>
+    /// <summary>The length of the file.</summary>
     long Length { get; }
 
-    /// <summary>Writes all of this at a place. If it fails, some of it may have been written.</summary>
+    /// <summary>Writes all the bytes at an offset. If it fails, some of them may have been written.</summary>
     void Write(ReadOnlySpan<byte> bytes, long offset);
 
-    /// <summary>Cuts it off.</summary>
+    /// <summary>Truncates the file.</summary>
     void Truncate(long length);
 
-    /// <summary>Waits until what was written is on the disk. If it fails, it may not be, and asking again tells nothing: see <see cref="LogWriter"/>.</summary>
+    /// <summary>
+    /// Waits until everything written is on the disk. If it fails, the data may not be there, and calling it again
+    /// proves nothing: see <see cref="LogWriter"/>.
+    /// </summary>
     void Sync();
 }
 
-/// <summary>A file of the operating system.</summary>
+/// <summary>A log file on the operating system's file system.</summary>
 internal sealed partial class LogFile : ILogFile
 {
     private const int Interrupted = 4;
@@ -33,12 +42,16 @@ internal sealed partial class LogFile : ILogFile
 
     public long Length => RandomAccess.GetLength(_handle);
 
-    /// <summary>Opens a file to go on writing at its end; it is created if it is missing, and emptied if that is asked for.</summary>
+    /// <summary>
+    /// Opens a file for appending. Creates it if it does not exist, and truncates it if <paramref name="empty"/> is
+    /// set.
+    /// </summary>
     public static ILogFile Open(string path, bool empty)
     {
         try
         {
-            return new LogFile(File.OpenHandle(path, empty ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete));
+            return new LogFile(File.OpenHandle(
+                path, empty ? FileMode.Create : FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete));
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
@@ -57,7 +70,7 @@ internal sealed partial class LogFile : ILogFile
             Try([], 0, static (handle, _, _) => RandomAccess.FlushToDisk(handle));
             return;
         }
-        // The file's times need not be on the disk, as with fsync; its length is.
+        // fdatasync: the file's length must be on the disk; its timestamps need not be.
         while (DataSync(_handle) != 0)
         {
             if (Marshal.GetLastPInvokeError() != Interrupted) throw new LogFileException(Marshal.GetLastPInvokeErrorMessage());

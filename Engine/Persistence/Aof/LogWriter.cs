@@ -3,61 +3,70 @@ using System.Diagnostics;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Brings what is in the <see cref="ReplicationLog"/> into a file and onto the disk, as appendfsync says, on a thread of its own; and lets those go
-/// on who wait for that. With "always" nothing but their waiting sets the thread to work; and if the disk is fast, whoever has run commands does it himself (<see cref="TryCommit"/>).
+/// Moves what is in the <see cref="ReplicationLog"/> into a file and onto the disk, as appendfsync says, on a thread of
+/// its own, and releases the replies that wait for that. With "always" the thread works only when a reply is waiting;
+/// and while the disk is fast, the thread that ran the commands commits them itself (<see cref="TryCommit"/>).
 /// <para>
-/// <b>Errors.</b> What cannot be written stays in memory, whole commands only, and is tried again every second; meanwhile <see cref="Failure"/> says why, and writes are
-/// refused. A failed fsync is worse: the system has forgotten that those pages were not written and will say so no second time, though they may never have reached the disk. So
-/// everything since the last fsync that succeeded stays there as well, and after a failure it is written again, to the same place, which makes the pages
-/// dirty anew; only the fsync after that is believed. If more than <see cref="MostUnsynced"/> bytes would have to be held for this, or none are because
-/// appendfsync is "no", the file cannot be mended, and a rewrite has to replace it (<see cref="IsDamaged"/>).
+/// <b>Errors.</b> What cannot be written stays in memory, in whole commands, and is tried again every second. Meanwhile
+/// <see cref="Failure"/> says why, and writes are refused. A failed fsync is worse: the system forgets that those pages
+/// were never written and will not report it a second time, though they may never have reached the disk. So everything
+/// since the last successful fsync stays in memory too. After a failure it is written again at the same offset, which
+/// makes the pages dirty again; only the fsync after that is trusted. The file cannot be repaired if this would take
+/// more than <see cref="MostUnsynced"/> bytes, or if appendfsync is "no", so that nothing is kept. Then a rewrite has
+/// to replace the file (<see cref="IsDamaged"/>).
 /// </para>
 /// </summary>
 internal sealed class LogWriter : LogReader, IDisposable
 {
-    /// <summary>If more waits to be written, commands that write wait too.</summary>
+    /// <summary>If more than this waits to be written, commands that write have to wait too.</summary>
     internal const long MostUnwritten = 64L << 20;
 
-    /// <summary>As much as is kept, at most, of what was written but is not synced.</summary>
+    /// <summary>The most that is kept in memory of what has been written but not synced.</summary>
     internal const long MostUnsynced = 192L << 20;
 
-    /// <summary>So long others may append before the thread writes it all, unless appendfsync is "always".</summary>
+    /// <summary>
+    /// How long the thread lets appends gather before it writes them all, unless appendfsync is "always".
+    /// </summary>
     private const int GatherMs = 1;
 
-    /// <summary>A disk whose syncs take longer, in the mean, is left to the thread.</summary>
+    /// <summary>If a sync takes longer than this on average, syncing is left to the thread.</summary>
     private const double SlowSyncMs = 1;
 
-    /// <summary>After so long without a write, those who are about to reply write by themselves.</summary>
+    /// <summary>After this long without a write, a thread that is about to reply writes by itself.</summary>
     private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(0.2);
     private static readonly TimeSpan s_errorLogInterval = TimeSpan.FromSeconds(30);
 
     private readonly ILogOwner _owner;
     private readonly TimeProvider _time;
-    private readonly SemaphoreSlim _sync = new(1, 1);     // one fsync at a time, as a failure is reported to one of them only; taken before _io
-    private readonly object _io = new();                  // guards the file and what is said of it, down to the blank line
+    // one fsync at a time, because the system reports a failure to only one caller; taken before _io
+    private readonly SemaphoreSlim _sync = new(1, 1);
+    private readonly object _io = new();                  // guards the file and its state, down to the blank line
     private readonly List<ReadOnlyMemory<byte>> _pieces = [];
     private ILogFile? _file;
-    private long _fileStart;                              // the position that the file's beginning would have, if nothing were in it but bytes of the log
-    private long _times;                                  // bytes of annotations in the file, which have no positions: up to what is written,
-    private long _timesSynced;                            // and up to what is synced
-    private long _limit = long.MaxValue;                  // nothing is written beyond
+    // the position at which the file would begin if it held nothing but bytes of the log
+    private long _fileStart;
+    // bytes of annotations in the file, which have no positions: those written, and those synced
+    private long _times;
+    private long _timesSynced;
+    private long _limit = long.MaxValue;                  // nothing is written beyond this position
     private long _synced;
     private string? _writeFailure;
     private string? _syncFailure;
     private long _lastErrorLogged;
     private long _lastWrite;
     private long _lastSync;
-    private double _syncMs = SlowSyncMs;                  // how long a sync takes, smoothed; to begin with, nobody knows
+    private double _syncMs = SlowSyncMs;                  // smoothed duration of a sync; unknown at first
     private bool _countedAsDelayed;
 
-    private readonly Lock _waiting = new();               // guards the groups
-    private readonly List<Group> _groups = [];            // who waits, in the order of the commits that serve them; the last is still being joined
+    private readonly Lock _waiting = new();               // guards _groups
+    // the waiting replies, in the order of the commits that release them; only the last group still takes new ones
+    private readonly List<Group> _groups = [];
     private readonly AutoResetEvent _work = new(initialState: false);
     private readonly Thread _thread;
     private TaskCompletionSource? _room;
     private long _committed;
-    private volatile bool _isAsked;                       // with "always": somebody waits for a commit by the thread
-    private volatile bool _syncing;                       // in the background
+    private volatile bool _isAsked;                       // with "always": a reply waits for the thread to commit
+    private volatile bool _syncing;                       // an fsync is running in the background
     private volatile bool _stops;
 
     public LogWriter(ILogOwner owner, ReplicationLog log)
@@ -71,38 +80,44 @@ internal sealed class LogWriter : LogReader, IDisposable
     /// <summary>The position up to which replies need not wait.</summary>
     public long Committed => Volatile.Read(ref _committed);
 
-    /// <summary>The position up to which everything is in a file.</summary>
+    /// <summary>The position up to which everything has been written to a file.</summary>
     public long Written => Done;
 
     /// <summary>The position up to which everything is known to be on the disk.</summary>
     public long Synced => Volatile.Read(ref _synced);
 
-    /// <summary>How long the file is.</summary>
+    /// <summary>The length of the file.</summary>
     public long FileLength => _file is null ? 0 : Written - _fileStart + Volatile.Read(ref _times);
 
-    /// <summary>Why the log cannot be written now, in the system's words; null while it can.</summary>
+    /// <summary>Why the log cannot be written now, in the system's words; null while it can be.</summary>
     public string? Failure => _writeFailure ?? _syncFailure;
 
-    /// <summary>The file may lack what was written to it, and nobody has it any more: it must be replaced.</summary>
+    /// <summary>
+    /// The file may lack some of what was written to it, and memory no longer holds it either: the file must be
+    /// replaced.
+    /// </summary>
     public bool IsDamaged { get; private set; }
 
     /// <summary>Whether an fsync is under way in the background.</summary>
     public bool IsSyncing => _syncing;
 
-    /// <summary>How many fsyncs took so long that writes could not wait for them.</summary>
+    /// <summary>How often writes went on without waiting for an fsync, because it took too long.</summary>
     public long DelayedSyncs { get; set; }
 
     /// <summary>DEBUG AOF-FLUSH-SLEEP: µs to wait before each write.</summary>
     public int SleepMicroseconds { get; set; }
 
-    /// <summary>Whether a snapshot or a rewrite keeps the disk busy, for no-appendfsync-on-rewrite.</summary>
+    /// <summary>Whether a snapshot or rewrite keeps the disk busy, for no-appendfsync-on-rewrite.</summary>
     public Func<bool> IsDiskBusy { get; init; } = () => false;
 
     private AppendFsync Policy => _owner.Options.AppendFsync;
 
     private bool SyncsNot => Policy == AppendFsync.No || (_owner.Options.NoAppendFsyncOnRewrite && IsDiskBusy());
 
-    /// <summary>From here on the log goes to this file, at its end. Everything appended so far is not to be in it. Nobody appends meanwhile.</summary>
+    /// <summary>
+    /// Continues the log at the end of this file. The file is not to hold anything appended before this call, and
+    /// nothing may be appended during it.
+    /// </summary>
     public void Open(ILogFile file)
     {
         _sync.Wait();
@@ -121,8 +136,8 @@ internal sealed class LogWriter : LogReader, IDisposable
     }
 
     /// <summary>
-    /// Writes and syncs the rest, and lets go of the file; what cannot be written is lost. Follows the log no longer. Those who wait need not any longer.
-    /// Returns why it failed, or null.
+    /// Writes and syncs the rest, closes the file, and stops following the log. What cannot be written is lost, and
+    /// waiting replies are released. Returns why it failed, or null.
     /// </summary>
     public string? Close()
     {
@@ -141,7 +156,9 @@ internal sealed class LogWriter : LogReader, IDisposable
         return failure;
     }
 
-    /// <summary>Writes everything that was appended so far and syncs it. False if that failed; without a file there is nothing to do.</summary>
+    /// <summary>
+    /// Writes and syncs everything appended so far. False if that fails; without a file there is nothing to do.
+    /// </summary>
     public bool Flush()
     {
         using Hold hold = HoldAll();
@@ -149,14 +166,16 @@ internal sealed class LogWriter : LogReader, IDisposable
     }
 
     /// <summary>
-    /// What is appended after this position is kept back until <see cref="Switch"/>; it belongs into another file. Nothing has been appended after it yet. Waits for nobody, as the
-    /// whole silo stands still meanwhile: whoever is writing now has seen no more than what is before it, and who writes next sees the limit.
+    /// Holds back everything after this position until <see cref="Switch"/>, because it belongs in another file.
+    /// Nothing has been appended after it yet. This waits for no lock, because the whole silo is stopped meanwhile, and
+    /// needs none: a write already running has seen nothing beyond the position, and the next write sees the limit.
     /// </summary>
     public void Limit(long position) => Volatile.Write(ref _limit, position);
 
     /// <summary>
-    /// Ends the file at the limit: writes and syncs what belongs there, has <paramref name="announce"/> make the next file known, and goes on in that one.
-    /// If anything fails, the file in use stays, the limit is lifted, and the exception says why.
+    /// Ends the file at the limit: writes and syncs what belongs there, calls <paramref name="announce"/> to make the
+    /// next file known, and continues in that one. If anything fails, the current file stays in use, the limit is
+    /// lifted, and the exception says why.
     /// </summary>
     public void Switch(ILogFile next, Action announce)
     {
@@ -172,7 +191,7 @@ internal sealed class LogWriter : LogReader, IDisposable
                 }
                 else
                 {
-                    TryWrite(); // whatever is of use
+                    TryWrite(); // write what can still be written
                     if (Written < _limit) throw new LogFileException(Failure!);
                 }
                 announce();
@@ -188,7 +207,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         Ask();
     }
 
-    /// <summary>A rewrite has put everything into other files: what is wrong with an earlier one does not matter any more.</summary>
+    /// <summary>A rewrite has put everything into other files, so damage to an earlier one no longer matters.</summary>
     public void Replaced()
     {
         lock (_io)
@@ -200,12 +219,12 @@ internal sealed class LogWriter : LogReader, IDisposable
         }
     }
 
-    /// <summary>Completes when there is room again.</summary>
+    /// <summary>Completes when there is room for more appends.</summary>
     public Task WhenRoom() => Volatile.Read(ref _room)?.Task ?? Task.CompletedTask;
 
     /// <summary>
-    /// Somebody is about to reply. If little is going on, it writes what is in the buffer right now, as redis-server does; otherwise the thread will within
-    /// <see cref="GatherMs"/>, many commands at once.
+    /// Called before a reply is sent. If little is going on, writes the pending bytes right now, as redis-server does.
+    /// Otherwise the thread writes them within <see cref="GatherMs"/>, together with those of many other commands.
     /// </summary>
     public void BeforeReply()
     {
@@ -235,8 +254,9 @@ internal sealed class LogWriter : LogReader, IDisposable
     }
 
     /// <summary>
-    /// Writes and syncs, on this thread, unless another has committed that much meanwhile. False if it cannot be done, or if the disk has lately been slow: a disk that is fast
-    /// has done it before another thread has woken up, and for any other the caller's clients that want nothing from it must not wait.
+    /// Writes and syncs on the calling thread, unless another thread has committed that much already. False if that
+    /// fails, or if the disk has been slow lately. A fast disk is done before another thread would have woken up. With
+    /// a slow one, the caller's other clients, which need no commit, would have to wait.
     /// </summary>
     public bool TryCommit(long position)
     {
@@ -260,7 +280,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         else Ask();
     }
 
-    /// <summary>To be called every 100 ms or so: everysec's fsync, and another attempt after a failure.</summary>
+    /// <summary>To be called about every 100 ms: runs the fsync of everysec, and tries again after a failure.</summary>
     public void Tick(bool isSecond)
     {
         if (isSecond) Log.Trim();
@@ -272,16 +292,19 @@ internal sealed class LogWriter : LogReader, IDisposable
             }
             _work.Set();
         }
-        if (Log.Appended > (Policy == AppendFsync.Always ? Committed : Written)) Ask(); // nobody waits for it; or the policy is another since the thread went to sleep
+        // No reply may be waiting for it, or the policy has changed since the thread went to sleep.
+        if (Log.Appended > (Policy == AppendFsync.Always ? Committed : Written)) Ask();
         if (IsSyncing)
         {
             if (_countedAsDelayed || Written == Synced || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(2)) return;
             _countedAsDelayed = true;
             DelayedSyncs++;
-            _owner.Log.Notice("Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may slow down Redis.");
+            _owner.Log.Notice(
+                "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may slow down Redis.");
             return;
         }
-        if (Policy != AppendFsync.Everysec || Synced >= Written || SyncsNot || _syncFailure is not null || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(1)) return;
+        if (Policy != AppendFsync.Everysec || Synced >= Written || SyncsNot || _syncFailure is not null
+            || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(1)) return;
         if (!_sync.Wait(0)) return;
         _syncing = true;
         ThreadPool.UnsafeQueueUserWorkItem(static writer => writer.SyncInBackground(), this, preferLocal: false);
@@ -307,7 +330,7 @@ internal sealed class LogWriter : LogReader, IDisposable
             if (!always) Thread.Sleep(GatherMs);
             if (always)
             {
-                _isAsked = false; // before looking: who asks after this is served by the next round
+                _isAsked = false; // cleared before looking, so that a later request is served by the next round
                 using (HoldAll()) Commit(always);
             }
             else
@@ -317,7 +340,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         }
     }
 
-    /// <summary>Has the thread commit, with "always".</summary>
+    /// <summary>With "always": makes the thread commit.</summary>
     private void Ask()
     {
         _isAsked = true;
@@ -329,8 +352,9 @@ internal sealed class LogWriter : LogReader, IDisposable
         && (always ? _isAsked : UpTo > Written);
 
     /// <summary>
-    /// Goes to sleep, unless something is to be done after all. What is kept back, or cannot be written, wakes nobody, and with "always" nothing does that is appended:
-    /// who has appended it asks for it.
+    /// Prepares the thread to sleep; false if there is work after all. Bytes that are held back or cannot be written
+    /// wake no thread. With "always" appending wakes no thread either, because the command that appended asks for the
+    /// commit.
     /// </summary>
     private bool TryArm(bool always)
     {
@@ -339,13 +363,14 @@ internal sealed class LogWriter : LogReader, IDisposable
         return TryArm(isIdle ? Written : long.MaxValue) && !HasWork(always);
     }
 
-    /// <summary>One round of the thread; with <see cref="_io"/> held.</summary>
+    /// <summary>One round of the thread. The caller holds <see cref="_io"/>.</summary>
     private void Commit(bool always)
     {
         if (_file is null || Failure is not null) return;
         lock (_waiting)
         {
-            // Who comes after this is served by the next round: what he waits for may be appended after the write below.
+            // A reply that comes after this is left to the next round: it may wait for something appended after the
+            // write below.
             if (_groups.Count != 0) _groups[^1].IsClosed = true;
         }
         if (!TryWrite() || !always) return;
@@ -379,7 +404,8 @@ internal sealed class LogWriter : LogReader, IDisposable
         }
         catch (LogFileException failure)
         {
-            long written = at - begin - Log.TimesLength(from, to); // at least so many bytes of the log
+            // a lower bound of how many bytes of the log were written
+            long written = at - begin - Log.TimesLength(from, to);
             FailWriting(failure.Message, Log.WholeBefore(from + written, from));
             return false;
         }
@@ -402,7 +428,9 @@ internal sealed class LogWriter : LogReader, IDisposable
         return true;
     }
 
-    /// <summary>The file ends at the end of a command, if the system lets us; the rest is still in the buffer.</summary>
+    /// <summary>
+    /// Truncates the file to the end of a command, if the system allows it. The rest is still in the buffer.
+    /// </summary>
     private void FailWriting(string reason, long whole)
     {
         bool logs = _writeFailure is null || _time.GetElapsedTime(_lastErrorLogged) > s_errorLogInterval;
@@ -418,7 +446,9 @@ internal sealed class LogWriter : LogReader, IDisposable
         }
         catch (LogFileException failure)
         {
-            if (logs) _owner.Log.Warning($"Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next time it starts.  ftruncate: {failure.Message}");
+            if (logs)
+                _owner.Log.Warning(
+                    $"Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next time it starts.  ftruncate: {failure.Message}");
         }
         Volatile.Write(ref _times, times);
         Done = whole;
@@ -426,10 +456,10 @@ internal sealed class LogWriter : LogReader, IDisposable
         _owner.Restrict(Restrictions.LogFails);
     }
 
-    /// <summary>Syncs a file in which everything up to a position is written.</summary>
+    /// <summary>Syncs a file to which everything up to a position has been written.</summary>
     private bool TrySync(ILogFile file, long upTo, long times)
     {
-        if (_syncFailure is not null) return false; // only after it was mended
+        if (_syncFailure is not null) return false; // the file must be mended first
         _lastSync = _time.GetTimestamp();
         long start = Stopwatch.GetTimestamp();
         try
@@ -464,12 +494,17 @@ internal sealed class LogWriter : LogReader, IDisposable
         CommitTo(upTo);
     }
 
-    /// <summary>After a failed fsync: writes all again that may not have reached the disk, and syncs that. False if it failed again, or cannot be done.</summary>
+    /// <summary>
+    /// After a failed fsync: writes again everything that may not have reached the disk, and syncs it. False if that
+    /// fails again, or is impossible.
+    /// </summary>
     private bool Mend()
     {
         if (HeldFrom > _synced)
         {
-            if (!IsDamaged) _owner.Log.Warning("What was written to the AOF file since its last successful fsync is not in memory any more. The AOF will be rewritten.");
+            if (!IsDamaged)
+                _owner.Log.Warning(
+                    "What was written to the AOF file since its last successful fsync is not in memory any more. The AOF will be rewritten.");
             IsDamaged = true;
             return false;
         }
@@ -515,7 +550,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         string? failure = null;
         try
         {
-            file?.Sync(); // the lock is not held: others may write
+            file?.Sync(); // without _io, so that writes can go on
         }
         catch (LogFileException exception)
         {
@@ -536,7 +571,10 @@ internal sealed class LogWriter : LogReader, IDisposable
         lock (_waiting) Complete(_committed);
     }
 
-    /// <summary>The group that waits for the next commit, made to wait for this position too; null if that is committed. With <see cref="_waiting"/> held.</summary>
+    /// <summary>
+    /// Adds this position to the group that waits for the next commit. Null if the position is already committed. The
+    /// caller holds <see cref="_waiting"/>.
+    /// </summary>
     private Group? Join(long position)
     {
         if (Committed >= position || _file is null) return null;
@@ -564,7 +602,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         if (Interlocked.CompareExchange(ref _room, new(TaskCreationOptions.RunContinuationsAsynchronously), null) is not null) return;
         _owner.Restrict(Restrictions.LogIsFull);
         Ask();
-        // It may have been drained in between.
+        // It may have been drained before the restriction was set.
         if (PendingBytes < MostUnwritten / 2) Drained();
     }
 
@@ -579,7 +617,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         if (Failure is null) _owner.Lift(Restrictions.LogFails);
     }
 
-    /// <summary>Another file: nothing is wrong with it yet.</summary>
+    /// <summary>Clears all failures, because nothing is wrong yet with another file.</summary>
     private void Forgive()
     {
         _writeFailure = _syncFailure = null;
@@ -595,7 +633,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         return new(this);
     }
 
-    /// <summary>Everything about the file, no fsync being under way.</summary>
+    /// <summary>Holds both locks of the file, so that no fsync is under way.</summary>
     private readonly ref struct Hold(LogWriter writer)
     {
         public void Dispose()
@@ -605,19 +643,19 @@ internal sealed class LogWriter : LogReader, IDisposable
         }
     }
 
-    /// <summary>Those whom one commit serves.</summary>
+    /// <summary>Replies that are released by the same commit.</summary>
     private sealed class Group
     {
-        /// <summary>For those who await it.</summary>
+        /// <summary>Completes for callers that await it.</summary>
         public TaskCompletionSource? Done { get; set; }
 
-        /// <summary>For the others: done by the log's thread.</summary>
+        /// <summary>Called on the log's thread, for callers that do not await.</summary>
         public Action? Then { get; set; }
 
-        /// <summary>The last position that one of them waits for.</summary>
+        /// <summary>The highest position that any of them waits for.</summary>
         public long UpTo { get; set; }
 
-        /// <summary>Nobody joins it any more.</summary>
+        /// <summary>Whether no more replies can join.</summary>
         public bool IsClosed { get; set; }
     }
 }

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Keys as RDB opcodes.</summary>
+/// <summary>A chunk of keys in the RDB format.</summary>
 internal sealed class RdbChunk(ServerOptions options, long nowMs) : SnapshotChunk
 {
     public RdbWriter Bytes { get; } = new(options.RdbCompression);

@@ -2,14 +2,16 @@ using System.Security.Cryptography;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A snapshot as an RDB file: a new file, which whoever made this object gives its name when it is complete.</summary>
+/// <summary>
+/// Writes a snapshot as a new RDB file. The owner of this object gives the file its final name when it is complete.
+/// </summary>
 /// <param name="options">How to write it.</param>
-/// <param name="nowMs">The time that it tells.</param>
-/// <param name="usedMemory">The memory that it tells.</param>
-/// <param name="functions">The libraries that it begins with.</param>
-/// <param name="log">Hears of a file that cannot be deleted.</param>
-/// <param name="path">Where to.</param>
-/// <param name="isAofBase">Whether it is an append-only log's base.</param>
+/// <param name="nowMs">The time recorded in the file.</param>
+/// <param name="usedMemory">The memory usage recorded in the file.</param>
+/// <param name="functions">The libraries written at the beginning of the file.</param>
+/// <param name="log">Where to report a file that cannot be deleted.</param>
+/// <param name="path">The path of the file.</param>
+/// <param name="isAofBase">Whether the file is the base of an append-only log.</param>
 internal sealed class RdbSnapshotTarget(
     ServerOptions options, long nowMs, long usedMemory, FunctionLibraries functions, ServerLog log, string path, bool isAofBase = false) : ISnapshotFile
 {
@@ -23,14 +25,14 @@ internal sealed class RdbSnapshotTarget(
     /// <summary>The file.</summary>
     public string Path => path;
 
-    /// <summary>How many bytes it has.</summary>
+    /// <summary>The length of the finished file in bytes.</summary>
     public long Length { get; private set; }
 
     /// <inheritdoc/>
     public void Expect(IReadOnlyList<DatabaseCount> databases)
     {
         _databases = databases;
-        _libraries = functions.Codes; // those of the instant, like the keys
+        _libraries = functions.Codes; // as of the snapshot's instant, like the keys
     }
 
     /// <inheritdoc/>
@@ -50,10 +52,10 @@ internal sealed class RdbSnapshotTarget(
         if (wanted && Volatile.Read(ref _writer) is { } writer) _writeBehind.Grown(_file!.SafeFileHandle, writer.Given);
     }
 
-    /// <summary>Makes the file, with what stands at its beginning, unless that has been done.</summary>
+    /// <summary>Creates the file and writes its beginning, unless that has been done already.</summary>
     public void Open() => Try("write", () => Writer());
 
-    /// <summary>Writes the file's end, and makes the file durable.</summary>
+    /// <summary>Writes the end of the file, and makes it durable.</summary>
     public void Finish()
     {
         Try("write", () => Writer().Finish());
@@ -62,7 +64,7 @@ internal sealed class RdbSnapshotTarget(
     }
 
     /// <summary>The SHA-256 of the finished file, in hexadecimal digits.</summary>
-    /// <param name="turns">The background thread's, if it is one that does this.</param>
+    /// <param name="turns">Those of the background thread, if it runs there.</param>
     public string Digest(BackgroundThread.Turns? turns)
     {
         _file!.Position = 0;
@@ -72,14 +74,14 @@ internal sealed class RdbSnapshotTarget(
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    /// <summary>Closes the file, and deletes it if it is still under its first name.</summary>
+    /// <summary>Closes the file, and deletes it if it still has its first name.</summary>
     public void Dispose()
     {
         _file?.Dispose();
         _file = null;
     }
 
-    /// <summary>Deletes the file, if it was ever made.</summary>
+    /// <summary>Deletes the file, if it was created.</summary>
     public void Delete()
     {
         Dispose();
@@ -93,7 +95,7 @@ internal sealed class RdbSnapshotTarget(
         }
     }
 
-    /// <summary>What goes wrong with the open file is put as redis-server puts it.</summary>
+    /// <summary>Reports a failure with the open file in redis-server's words.</summary>
     private void Try(string operation, Action action)
     {
         try
@@ -108,7 +110,7 @@ internal sealed class RdbSnapshotTarget(
 
     private RdbFileWriter Writer()
     {
-        // A writer of many keys may come before the saver.
+        // A command that writes many keys may need the file before the saving thread does.
         lock (_opening) return _writer ?? Create();
     }
 
@@ -122,7 +124,8 @@ internal sealed class RdbSnapshotTarget(
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
             throw new IOException(
-                $"Failed opening the temp RDB file {System.IO.Path.GetFileName(path)} (in server root dir {System.IO.Path.GetDirectoryName(path)}) for saving: {AtomicFile.Reason(failure)}", failure);
+                $"Failed opening the temp RDB file {System.IO.Path.GetFileName(path)} (in server root dir {System.IO.Path.GetDirectoryName(path)}) for saving: {AtomicFile.Reason(failure)}",
+                failure);
         }
         _file = file;
         Volatile.Write(ref _writer, new(file, options));

@@ -4,85 +4,95 @@ namespace OrleansRedis.Engine;
 public enum StorageScope
 {
     /// <summary>
-    /// Every slot by itself, for every silo that reaches the store: a slot is recovered by whoever activates it, and its effects are appended
-    /// slot by slot (<see cref="ISlotStorage.AppendAsync"/>).
+    /// Each slot separately, for every silo that can reach the store. A slot is recovered by the silo that activates
+    /// it, and its effects are appended slot by slot (<see cref="ISlotStorage.AppendAsync"/>).
     /// </summary>
     Slot,
 
     /// <summary>
-    /// Everything on one silo, in files of its own: they are loaded as a whole before any slot is served, and written by the silo's own
-    /// snapshot and append log. Of <see cref="ISlotStorage"/> only the claims mean anything then.
+    /// Everything on one silo, in its own files. They are loaded as a whole before any slot is served, and written by
+    /// the silo's own snapshot and append log. Only the claims of <see cref="ISlotStorage"/> have a meaning then.
     /// </summary>
     Silo,
 }
 
 /// <summary>
-/// Where slots are stored (DESIGN, decision 9). What is stored of a slot is a snapshot, which holds everything up to a position in the slot's
-/// history, and behind it a log of the effects since. The format of both is this project's, not the store's; see <see cref="SlotRecord"/>
-/// and <see cref="SlotSnapshot"/>.
+/// Stores slots. What is stored of a slot is a snapshot, which holds everything up to a position in the slot's history,
+/// followed by a log of the effects since then. The format of both is defined by this project, not by the store; see
+/// <see cref="SlotRecord"/> and <see cref="SlotSnapshot"/>.
 /// <para>
-/// A slot has one writer: whoever claimed it last. <see cref="ClaimAsync"/> fences all former ones, in the store: what they still send is
-/// refused with <see cref="StaleEpochException"/>, whatever they believe themselves to be.
+/// A slot has one writer: the last silo to claim it. <see cref="ClaimAsync"/> fences all previous owners in the store
+/// itself. Whatever they still send is refused with <see cref="StaleEpochException"/>, even if they believe that they
+/// still own the slot.
 /// </para>
 /// <para>
-/// Every method is one atomic transaction: all or nothing, durable once it has returned. If one fails with anything but
-/// <see cref="StaleEpochException"/>, whether it happened is not known; the caller may repeat the very same call until it
-/// succeeds, and a call that did happen does nothing when repeated. (A repeated claim grants another epoch, which does no harm.)
-/// Errors that may pass are thrown as <see cref="SlotStorageException"/>. Any number of calls may run at the same time; the appends for one slot are made one after
-/// the other by its owner.
+/// Every method is one atomic transaction: all or nothing, and durable once it has returned. If one fails with anything
+/// but <see cref="StaleEpochException"/>, it is unknown whether it happened. The caller may repeat the very same call
+/// until it succeeds; if an earlier call did happen, repeating it does nothing. (A repeated claim grants another epoch,
+/// which is harmless.) Errors that may pass are thrown as <see cref="SlotStorageException"/>. Any number of calls may
+/// run at the same time, but the owner of a slot makes the appends for it one after the other.
 /// </para>
 /// </summary>
 public interface ISlotStorage : IAsyncDisposable
 {
-    /// <summary>What the store is, for logs and INFO: "postgres", say.</summary>
+    /// <summary>The name of the store, for logs and INFO, for example "postgres".</summary>
     string Name { get; }
 
     /// <summary>How much of the data one store holds.</summary>
     StorageScope Scope { get; }
 
-    /// <summary>Connects, and makes what the store needs if it is not there. To be called once, before anything else; may be repeated if it fails.</summary>
+    /// <summary>
+    /// Connects, and creates whatever the store needs if it does not exist. To be called once, before anything else;
+    /// may be repeated if it fails.
+    /// </summary>
     Task OpenAsync(CancellationToken cancellation);
 
     /// <summary>
-    /// Makes the caller the owner of slots: grants each of them an epoch higher than any before, and fences those. When it returns, nothing
-    /// that a former owner sends will be stored any more, so what <see cref="ReadAsync"/> then returns is final.
+    /// Makes the caller the owner of slots: grants a higher epoch than any before for each of them, which fences all
+    /// earlier owners. Once it returns, nothing a previous owner sends will be stored, so what <see cref="ReadAsync"/>
+    /// then returns is final.
     /// </summary>
-    /// <param name="slots">Numbers of slots, each once.</param>
-    /// <param name="cancellation">Stops waiting; whether the claim happened is not known then.</param>
+    /// <param name="slots">The numbers of the slots, each once.</param>
+    /// <param name="cancellation">Stops waiting; then it is unknown whether the claim happened.</param>
     /// <returns>A claim for each, in the same order.</returns>
     Task<IReadOnlyList<SlotClaim>> ClaimAsync(IReadOnlyList<int> slots, CancellationToken cancellation);
 
     /// <summary>
-    /// Reads what is stored of claimed slots: first their snapshots, slot after slot in ascending order, then, in the same order of slots, the logs behind
-    /// them. All of it is as of one instant. Of a slot that nothing is stored of, nothing comes. Throws <see cref="StaleEpochException"/> if someone else has claimed one of them since.
+    /// Reads what is stored of claimed slots: first their snapshots, in ascending order of slots, then the logs that
+    /// follow them, in the same order. All of it is as of one instant. A slot of which nothing is stored yields
+    /// nothing. Throws <see cref="StaleEpochException"/> if another silo has claimed one of them since.
     /// </summary>
     IAsyncEnumerable<StoredPiece> ReadAsync(IReadOnlyList<SlotClaim> claims, CancellationToken cancellation);
 
     /// <summary>
-    /// Appends to the logs of any number of slots, all of it or nothing. Throws <see cref="StaleEpochException"/>, which names every slot
-    /// concerned, if any epoch is not its slot's latest; then nothing is stored.
+    /// Appends to the logs of any number of slots, all or nothing. If any epoch is not the latest of its slot, nothing
+    /// is stored, and the call throws <see cref="StaleEpochException"/>, which names all slots concerned.
     /// </summary>
     Task AppendAsync(IReadOnlyList<SlotRecord> records, CancellationToken cancellation);
 
     /// <summary>
-    /// Puts new snapshots in the place of former ones, all of them or none. A snapshot that does not reach further than the stored one changes nothing. The log stays
-    /// as it is: what the snapshot holds of it is not read any more, and <see cref="TrimAsync"/> drops it. Throws <see cref="StaleEpochException"/> as appending does.
+    /// Replaces snapshots by new ones, all or nothing. A snapshot that reaches no further than the stored one changes
+    /// nothing. The log stays as it is: the part covered by the snapshot is no longer read, and <see cref="TrimAsync"/>
+    /// drops it. Throws <see cref="StaleEpochException"/> as appending does.
     /// </summary>
     Task ReplaceAsync(IReadOnlyList<SlotSnapshot> snapshots, CancellationToken cancellation);
 
     /// <summary>
-    /// Drops the part of the logs that lies at or before these positions, of records that lie there as a whole. A position
-    /// may not be beyond what the slot's snapshot reaches to. Throws <see cref="StaleEpochException"/> as appending does.
+    /// Drops the records of the logs that lie entirely at or before these positions. A position must not be beyond the
+    /// end of the slot's snapshot. Throws <see cref="StaleEpochException"/> as appending does.
     /// </summary>
     Task TrimAsync(IReadOnlyList<SlotTrim> trims, CancellationToken cancellation);
 }
 
-/// <summary>The right to write a slot, until someone else is granted a higher epoch.</summary>
+/// <summary>The right to write a slot, until another silo is granted a higher epoch.</summary>
 /// <param name="Slot">The slot.</param>
 /// <param name="Epoch">The epoch granted; 1 or more.</param>
 public readonly record struct SlotClaim(int Slot, long Epoch);
 
-/// <summary>A place in a slot's history: after the effect with this number in this epoch. Sequence 0 is the beginning of an epoch.</summary>
+/// <summary>
+/// A place in a slot's history: right after the effect with this number in this epoch. Sequence 0 is the beginning of
+/// an epoch.
+/// </summary>
 public readonly record struct SlotPosition(long Epoch, long Sequence) : IComparable<SlotPosition>
 {
     public int CompareTo(SlotPosition other) => Epoch != other.Epoch ? Epoch.CompareTo(other.Epoch) : Sequence.CompareTo(other.Sequence);
@@ -101,11 +111,12 @@ public readonly record struct SlotPosition(long Epoch, long Sequence) : ICompara
 /// <summary>Consecutive effects of one slot.</summary>
 /// <param name="Slot">The slot.</param>
 /// <param name="Epoch">The epoch in which they happened.</param>
-/// <param name="First">The number of the first one within the epoch.</param>
-/// <param name="Last">The number of the last one.</param>
+/// <param name="First">The number of the first effect within the epoch.</param>
+/// <param name="Last">The number of the last effect.</param>
 /// <param name="Bytes">
-/// The effects as the append log of Redis has them: RESP arrays of bulk strings, one for each effect; before one that is about another database than the one before it,
-/// SELECT (which has no number), where every record begins in database 0. A command on a whole database means this slot's share of it.
+/// The effects in the form of Redis's append log: RESP arrays of bulk strings, one for each effect. A SELECT, which has
+/// no number, precedes an effect on another database than the one before. Every record begins in database 0. A command
+/// on a whole database means this slot's part of it.
 /// </param>
 public readonly record struct SlotRecord(int Slot, long Epoch, long First, long Last, ReadOnlyMemory<byte> Bytes);
 
@@ -113,12 +124,13 @@ public readonly record struct SlotRecord(int Slot, long Epoch, long First, long 
 /// <param name="Claim">The right to write it.</param>
 /// <param name="UpTo">The position: the effects up to it are in the snapshot, those after it are not.</param>
 /// <param name="Pieces">
-/// The keys of all databases as encoded chunks of the RDB format (<see cref="RdbEntryWriter"/>): SELECTDB, then whole keys; one or more in each piece. A store gives
-/// back the same pieces. A piece is read after the one before it has been stored, so they need not all be in memory.
+/// The keys of all databases as encoded chunks of the RDB format (<see cref="RdbEntryWriter"/>): SELECTDB, then whole
+/// keys. Each piece holds one or more chunks. A store returns the same pieces. A piece is read only after the previous
+/// one has been stored, so they need not all be in memory.
 /// </param>
 public sealed record SlotSnapshot(SlotClaim Claim, SlotPosition UpTo, IAsyncEnumerable<ReadOnlyMemory<byte>> Pieces);
 
-/// <summary>A part of a log to be dropped.</summary>
+/// <summary>A part of a log that is to be dropped.</summary>
 public readonly record struct SlotTrim(SlotClaim Claim, SlotPosition UpTo);
 
 /// <summary>What a <see cref="StoredPiece"/> is part of.</summary>
@@ -134,18 +146,26 @@ public enum StoredKind
 /// <summary>A part of what is stored of a slot.</summary>
 /// <param name="Slot">The slot.</param>
 /// <param name="Kind">What it is a part of.</param>
-/// <param name="UpTo">Of a snapshot the position that it reaches to; of a log record the position after its last effect.</param>
-/// <param name="First">The number of a log record's first effect within its epoch. Effects that the snapshot holds already may be among them.</param>
+/// <param name="UpTo">
+/// For a snapshot, the position up to which it reaches; for a log record, the position after its last effect.
+/// </param>
+/// <param name="First">
+/// For a log record, the number of its first effect within its epoch. The snapshot may already hold some of its
+/// effects.
+/// </param>
 /// <param name="Bytes">The content; see <see cref="SlotSnapshot"/> and <see cref="SlotRecord"/>.</param>
 public readonly record struct StoredPiece(int Slot, StoredKind Kind, SlotPosition UpTo, long First, ReadOnlyMemory<byte> Bytes);
 
-/// <summary>Someone else has claimed slots since: this caller must not serve them any more.</summary>
+/// <summary>Other silos have claimed slots since: the caller must not serve them any more.</summary>
 public sealed class StaleEpochException(IReadOnlyList<int> slots)
     : Exception($"Slots {string.Join(", ", slots.Take(10))}{(slots.Count > 10 ? $" and {slots.Count - 10} more" : "")} have been claimed by someone else.")
 {
-    /// <summary>The slots lost.</summary>
+    /// <summary>The slots that were lost.</summary>
     public IReadOnlyList<int> Slots { get; } = slots;
 }
 
-/// <summary>The store cannot be reached or has failed in a way that may pass; what was asked of it may or may not have happened.</summary>
+/// <summary>
+/// The store cannot be reached, or has failed in a way that may pass. The requested change may or may not have
+/// happened.
+/// </summary>
 public sealed class SlotStorageException(string message, Exception? inner = null) : Exception(message, inner);

@@ -4,12 +4,16 @@ using System.Threading.Channels;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The pieces of a large slot's <see cref="SlotSnapshot"/>: what it held at one instant, while it goes on being changed (see <see cref="Snapshot"/>). Pieces are made as they
-/// are taken, and some are made ahead. To be disposed of, so that writers need not go on keeping the instant's state for nobody.
+/// The pieces of a large slot's <see cref="SlotSnapshot"/>: what the slot held at one instant, while it keeps changing
+/// (see <see cref="Snapshot"/>). Pieces are made as they are taken, and some are made ahead. Must be disposed of, so
+/// that commands that write do not go on preserving the state of that instant for no one.
 /// </summary>
 public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
 {
-    /// <summary>So many bytes are made ahead of who takes them. What writers have to write out before a change comes on top.</summary>
+    /// <summary>
+    /// How many bytes are made ahead of the reader. What a command has to write out before it changes a key comes on
+    /// top of that.
+    /// </summary>
     private const long MostAhead = 8 << 20;
 
     private readonly Channel<byte[]> _pieces = Channel.CreateUnbounded<byte[]>(new() { SingleReader = true });
@@ -30,10 +34,13 @@ public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
     /// <summary>The position of the instant in the slot's history.</summary>
     public SlotPosition UpTo { get; private set; }
 
-    /// <summary>Bytes of the pieces taken so far.</summary>
+    /// <summary>How many bytes have been taken so far.</summary>
     public long Length { get; private set; }
 
-    /// <summary>Fixes the instant. The caller holds the silo gate shared, and not the slot's gate. Null if the slot has been withdrawn.</summary>
+    /// <summary>
+    /// Fixes the instant. The caller holds the silo gate shared, but not the slot's gate. Null if the slot has been
+    /// withdrawn.
+    /// </summary>
     public static LargeSlotSnapshot? Begin(SiloGate siloGate, SlotTable slots, Slot slot, ServerOptions options, long nowMs)
     {
         var begun = new LargeSlotSnapshot(options, nowMs);
@@ -52,7 +59,7 @@ public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
         return begun;
     }
 
-    /// <summary>The pieces, once. Throws what went wrong.</summary>
+    /// <summary>The pieces; may be read only once. Throws the exception if making them failed.</summary>
     public async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadAsync([EnumeratorCancellation] CancellationToken cancellation = default)
     {
         await foreach (byte[] piece in _pieces.Reader.ReadAllAsync(cancellation).ConfigureAwait(false))
@@ -67,7 +74,7 @@ public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
         }
     }
 
-    /// <summary>Ends it, if it has not ended.</summary>
+    /// <summary>Ends the snapshot, if it has not ended yet.</summary>
     public void Dispose()
     {
         lock (_changing) _disposed = true;
@@ -92,7 +99,7 @@ public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
         _pieces.Writer.TryWrite(piece);
     }
 
-    // Here, and not where a piece is appended, since writers append as well.
+    // Waits here and not in Append, because commands that write append too, and they must not wait.
     void ISnapshotTarget.Settle() => _room.Wait();
 
     private void Run()

@@ -1,20 +1,23 @@
 namespace OrleansRedis.Engine;
 
-/// <summary>Slots as the pieces of a <see cref="SlotSnapshot"/>: encoded chunks of the RDB format.</summary>
+/// <summary>Makes the pieces of a <see cref="SlotSnapshot"/>: encoded chunks of the RDB format.</summary>
 public static class SlotSnapshots
 {
-    /// <summary>About how long a piece is, unless one key is longer.</summary>
+    /// <summary>The approximate length of a piece, unless a single key is longer.</summary>
     private const int PieceLength = 1 << 20;
 
-    /// <summary>What has more bytes than this cannot be written in about a millisecond.</summary>
+    /// <summary>A slot with more bytes than this cannot be written within about a millisecond.</summary>
     private const long MostBytes = 256 * 1024;
 
-    /// <summary>Whether a slot is so large that whoever wants to write into it would be stopped for too long: then <see cref="LargeSlotSnapshot"/> is for it.</summary>
+    /// <summary>
+    /// Whether a slot is so large that writing it at once would stop commands for too long. Then
+    /// <see cref="LargeSlotSnapshot"/> is used instead.
+    /// </summary>
     public static bool IsLarge(Slot slot) => slot.Bytes > MostBytes;
 
     /// <summary>
-    /// Writes everything in a slot, as it is now, and says at what position of its history that is. The caller holds the silo gate shared;
-    /// the slot's gate is held meanwhile. Null if the slot has been withdrawn.
+    /// Writes the current content of a slot, and returns its position in the slot's history. The caller holds the silo
+    /// gate shared; the slot's gate is held meanwhile. Null if the slot has been withdrawn.
     /// </summary>
     public static List<ReadOnlyMemory<byte>>? Write(Slot slot, ServerOptions options, int databases, long nowMs, out SlotPosition upTo)
     {
@@ -51,8 +54,8 @@ public static class SlotSnapshots
     }
 
     /// <summary>
-    /// Adds the keys of a piece to a slot that nobody else sees yet. Keys whose time has come are kept: the log that follows may be about them.
-    /// Throws <see cref="RdbFormatException"/> if the bytes are damaged.
+    /// Adds the keys of a piece to a slot that no other thread can see yet. Expired keys are kept, because the log that
+    /// follows may refer to them. Throws <see cref="RdbFormatException"/> if the bytes are damaged.
     /// </summary>
     public static void Load(Slot slot, ReadOnlySpan<byte> piece, ServerOptions options, int databases, long nowMs)
     {
@@ -67,7 +70,8 @@ public static class SlotSnapshots
             {
                 case RdbOpcode.SelectDb:
                     ulong database = reader.Length();
-                    if (database >= (ulong)databases) throw new RdbFormatException($"Keys of database {database}, while there are {databases} (see the directive databases).");
+                    if (database >= (ulong)databases)
+                        throw new RdbFormatException($"Keys of database {database}, while there are {databases} (see the directive databases).");
                     keyspace = slot.Keyspace((int)database);
                     continue;
                 case RdbOpcode.ExpireTimeMs:
