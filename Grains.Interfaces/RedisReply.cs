@@ -38,7 +38,9 @@ public enum RedisReplyKind
     Map,
 }
 
-/// <summary>A command's reply, read from RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/).</summary>
+/// <summary>
+/// A command's reply, read from RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/).
+/// </summary>
 public sealed class RedisReply
 {
     private static readonly RedisReply[] None = [];

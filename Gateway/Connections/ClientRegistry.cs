@@ -14,7 +14,7 @@ public sealed class ClientRegistry
     public int Count => _byId.Count;
 
     /// <summary>All connected clients, in no particular order.</summary>
-    public IEnumerable<ClientConnection> All => _byId.Select(static client => client.Value); // Values would lock and copy
+    public IEnumerable<ClientConnection> All => _byId.Select(static client => client.Value); // Values locks and copies
 
     /// <summary>Connections accepted since the start.</summary>
     public long Accepted => Volatile.Read(ref _accepted);

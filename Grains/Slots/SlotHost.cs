@@ -19,7 +19,7 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly BitArray _owned = new(KeySlot.Count);                      // under the lock
-    private readonly Dictionary<int, TaskCompletionSource<Slot>> _asked = [];   // to be opened, or being opened; under the lock
+    private readonly Dictionary<int, TaskCompletionSource<Slot>> _asked = [];   // to be or being opened; under the lock
     private readonly CancellationTokenSource _closing = new();
     private Task _opening = Task.CompletedTask;                                 // under the lock
     private bool _isOpening;                                                    // under the lock
