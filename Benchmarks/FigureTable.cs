@@ -81,8 +81,9 @@ internal sealed class FigureTable(IReadOnlyList<Peer> servers)
     private static string Ratio(double ratio) =>
         double.IsFinite(ratio) ? ratio.ToString("F2", CultureInfo.InvariantCulture) : "-";
 
-    /// <summary>A figure of ours as a ratio to the other build's, inverted where necessary so that below 1 is
-    /// worse.</summary>
+    /// <summary>
+    /// A figure of ours as a ratio to the other build's, inverted where necessary so that below 1 is worse.
+    /// </summary>
     /// <param name="What">What is measured.</param>
     /// <param name="Score">The ratio of the medians.</param>
     /// <param name="Rounds">The ratio of each round.</param>

@@ -32,8 +32,9 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
     /// <summary>The server built from this source tree.</summary>
     public static Peer ThisBuild() => new(Ours, RedisProcess.OurServer, Dialect.OrleansRedis);
 
-    /// <summary>Another build of this server, given as the program itself or as a source tree in which it has been
-    /// built.</summary>
+    /// <summary>
+    /// Another build of this server, given as the program itself or as a source tree in which it has been built.
+    /// </summary>
     /// <exception cref="FileNotFoundException">There is no such program.</exception>
     public static Peer OtherBuild(string path)
     {

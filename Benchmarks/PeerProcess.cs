@@ -164,8 +164,9 @@ internal sealed class PeerProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>The reply to PING, which may be an error such as LOADING; null if the server does not listen
-    /// yet.</summary>
+    /// <summary>
+    /// The reply to PING, which may be an error such as LOADING; null if the server does not listen yet.
+    /// </summary>
     private string? Ping()
     {
         using Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)

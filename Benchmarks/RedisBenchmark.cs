@@ -11,8 +11,10 @@ internal static class RedisBenchmark
 
     public const int ValueBytes = 32;
 
-    /// <summary>Runs redis-benchmark with this many different keys and these additional arguments, and returns the
-    /// lines that it prints.</summary>
+    /// <summary>
+    /// Runs redis-benchmark with this many different keys and these additional arguments, and returns the lines that it
+    /// prints.
+    /// </summary>
     /// <exception cref="InvalidOperationException">redis-benchmark failed.</exception>
     public static Task<string[]> RunAsync(PeerProcess server, int keys, int pipeline, int requests, params string[] words) =>
         RunAsync(server, Timeout.InfiniteTimeSpan, keys, pipeline, requests, words);

@@ -61,8 +61,9 @@ public sealed class RedisServer : IDisposable
     /// <summary>A random name for the history of this run's data.</summary>
     public string ReplicationId { get; } = RandomName();
 
-    /// <summary>Called when the server has decided to end and everything is saved; the host then stops the
-    /// process.</summary>
+    /// <summary>
+    /// Called when the server has decided to end and everything is saved; the host then stops the process.
+    /// </summary>
     public Action? StopRequested { get; set; }
 
     public void Dispose()

@@ -55,8 +55,9 @@ public sealed class RedisDatabase(IGrainFactory grains, int number)
     /// <summary>INCRBY: adds to the number in a key and returns the sum. A missing key counts as 0.</summary>
     public async Task<long> IncrementAsync(RedisBytes key, long by = 1) => (await ExecuteAsync("INCRBY", key, by)).Int64;
 
-    /// <summary>DECRBY: subtracts from the number in a key and returns the difference. A missing key counts as
-    /// 0.</summary>
+    /// <summary>
+    /// DECRBY: subtracts from the number in a key and returns the difference. A missing key counts as 0.
+    /// </summary>
     public async Task<long> DecrementAsync(RedisBytes key, long by = 1) => (await ExecuteAsync("DECRBY", key, by)).Int64;
 
     /// <summary>INCRBYFLOAT: adds to the number in a key and returns the sum.</summary>

@@ -87,8 +87,9 @@ internal sealed partial class OrleansHost(
         if (!await server.Shutdown.RunAsync(Options.ShutdownOnSigterm).ConfigureAwait(false)) HasFailed = false;
     }
 
-    /// <summary>Ends a silo, whatever state it is in. If it cannot be ended in order, that is logged, and nothing
-    /// more.</summary>
+    /// <summary>
+    /// Ends a silo, whatever state it is in. If it cannot be ended in order, that is logged, and nothing more.
+    /// </summary>
     private async Task EndAsync(Attempt silo, CancellationToken cancellation)
     {
         silo.Ends();

@@ -281,8 +281,9 @@ internal static class ClientCommand
         return true;
     }
 
-    /// <summary>Reads a class of clients. Returns false if there is no such class; the error is then in the
-    /// reply.</summary>
+    /// <summary>
+    /// Reads a class of clients. Returns false if there is no such class; the error is then in the reply.
+    /// </summary>
     internal static bool TryReadType(ref CommandContext call, int index, out ClientClass type)
     {
         type = ClientClass.Normal;

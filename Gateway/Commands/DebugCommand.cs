@@ -4,8 +4,9 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>DEBUG, for tests of this server and of clients. enable-debug-command says which clients may use
-/// it.</summary>
+/// <summary>
+/// DEBUG, for tests of this server and of clients. enable-debug-command says which clients may use it.
+/// </summary>
 internal static class DebugCommand
 {
     /// <summary>DEBUG subcommand [argument ...]</summary>

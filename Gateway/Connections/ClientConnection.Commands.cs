@@ -61,8 +61,9 @@ public sealed partial class ClientConnection
     [ThreadStatic]
     private static Ahead[]? t_ahead;
 
-    /// <summary>Reads the next requests of a pipeline without running them, as many as are worth foreseeing
-    /// together.</summary>
+    /// <summary>
+    /// Reads the next requests of a pipeline without running them, as many as are worth foreseeing together.
+    /// </summary>
     private ReadOutcome ReadAhead(ReadOnlySpan<byte> bytes, int from, out int count)
     {
         Ahead[] ahead = t_ahead ??= new Ahead[Store.MostForeseen];
@@ -108,8 +109,9 @@ public sealed partial class ClientConnection
         return count;
     }
 
-    /// <summary>Runs one request, or arranges for it to be run: then the caller must await
-    /// <paramref name="wait"/>.</summary>
+    /// <summary>
+    /// Runs one request, or arranges for it to be run: then the caller must await <paramref name="wait"/>.
+    /// </summary>
     private void Run(ref CommandContext call, CommandInfo? command, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
     {
         CommandRunner runner = _server.Runner;

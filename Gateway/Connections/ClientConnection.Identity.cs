@@ -64,8 +64,9 @@ public sealed partial class ClientConnection
         return IsAuthenticated = true;
     }
 
-    /// <summary>RESET: puts the session back to its initial state. Watched keys and queued commands are dropped
-    /// too.</summary>
+    /// <summary>
+    /// RESET: puts the session back to its initial state. Watched keys and queued commands are dropped too.
+    /// </summary>
     public async Task ResetAsync()
     {
         if (Transaction is { } transaction) await transaction.CloseAsync(_server.Store).ConfigureAwait(false);

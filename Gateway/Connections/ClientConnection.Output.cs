@@ -27,8 +27,9 @@ public sealed partial class ClientConnection
 
     private long SendingBytes => _sending.IsCompleted ? 0 : _sendingBytes;
 
-    /// <summary>Starts to send what has gathered. If a send is under way, the loop does it once that has
-    /// ended.</summary>
+    /// <summary>
+    /// Starts to send what has gathered. If a send is under way, the loop does it once that has ended.
+    /// </summary>
     private void Send() => Send(_reply, ref _since);
 
     private void Send(RespWriter written, ref long since)

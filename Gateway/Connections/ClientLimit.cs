@@ -8,8 +8,9 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 internal sealed class ClientLimit(RedisServer server)
 {
-    /// <summary>Files for logs, snapshots, connections to other silos and to a database, and libraries not loaded
-    /// yet.</summary>
+    /// <summary>
+    /// Files for logs, snapshots, connections to other silos and to a database, and libraries not loaded yet.
+    /// </summary>
     private const int Reserved = 128;
 
     private ServerOptions Options => server.Options;

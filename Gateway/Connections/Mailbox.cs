@@ -30,8 +30,9 @@ internal sealed class Mailbox
         while (_letters.TryDequeue(out Action<ClientConnection>? letter)) letter(connection);
     }
 
-    /// <summary>Has the loop look up, now or when it next listens. Any thread; the loop does not continue on
-    /// it.</summary>
+    /// <summary>
+    /// Has the loop look up, now or when it next listens. Any thread; the loop does not continue on it.
+    /// </summary>
     public void Ring()
     {
         TaskCompletionSource? bell = Interlocked.Exchange(ref _bell, s_rung);

@@ -152,8 +152,9 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         return new SocketTransportFactory(Microsoft.Extensions.Options.Options.Create(options), server.Loggers);
     }
 
-    /// <summary>As Kestrel does it, except that an IPv6 socket takes IPv6 only: "bind * -::*" means two sockets on one
-    /// port.</summary>
+    /// <summary>
+    /// As Kestrel does it, except that an IPv6 socket takes IPv6 only: "bind * -::*" means two sockets on one port.
+    /// </summary>
     private static Socket BindSocket(EndPoint endPoint)
     {
         if (endPoint is not IPEndPoint { AddressFamily: AddressFamily.InterNetworkV6 })

@@ -39,8 +39,9 @@ internal sealed class RequestReader
     /// <summary>The largest bulk string accepted (proto-max-bulk-len).</summary>
     public long LargestBulk { get; set; } = 512L * 1024 * 1024;
 
-    /// <summary>Set until the client has authenticated, so that strangers cannot make the server allocate
-    /// much.</summary>
+    /// <summary>
+    /// Set until the client has authenticated, so that strangers cannot make the server allocate much.
+    /// </summary>
     public bool Unauthenticated { get; set; }
 
     /// <summary>What was wrong, in Redis's words.</summary>

@@ -181,8 +181,9 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
             _reader.OnReadable((events & (Libc.EpollReadHangUp | Libc.EpollHangUp | Libc.EpollError)) != 0);
     }
 
-    /// <summary>Receives. Returns the number of bytes, 0 at the end of the stream, or a negative error
-    /// number.</summary>
+    /// <summary>
+    /// Receives. Returns the number of bytes, 0 at the end of the stream, or a negative error number.
+    /// </summary>
     internal unsafe nint Receive(byte* buffer, int length)
     {
         while (true)

@@ -113,8 +113,9 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
 
     private ReadOnlySequence<byte> Buffered => _buffer is null ? default : new(_buffer, _start, _end - _start);
 
-    /// <summary>The loop: epoll reports that there is something to receive, or that the peer has closed its
-    /// side.</summary>
+    /// <summary>
+    /// The loop: epoll reports that there is something to receive, or that the peer has closed its side.
+    /// </summary>
     internal void OnReadable(bool hungUp)
     {
         _hungUp |= hungUp;
@@ -123,8 +124,9 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
         GoOn();
     }
 
-    /// <summary>The loop: goes on as far as possible. Does nothing if the connection's code does not wait for
-    /// input.</summary>
+    /// <summary>
+    /// The loop: goes on as far as possible. Does nothing if the connection's code does not wait for input.
+    /// </summary>
     internal void GoOn()
     {
         if (!IsParked)

@@ -93,8 +93,9 @@ internal sealed unsafe class EventLoop
         }
     }
 
-    /// <summary>On the loop's thread: the connection is about to be closed, which takes it out of the epoll
-    /// set.</summary>
+    /// <summary>
+    /// On the loop's thread: the connection is about to be closed, which takes it out of the epoll set.
+    /// </summary>
     internal void Forget(EpollConnection connection)
     {
         if (connection.IsRegistered) _connections[connection.Descriptor] = null;
@@ -148,8 +149,8 @@ internal sealed unsafe class EventLoop
 
     /// <summary>
     /// Waits for events. Waking a sleeping thread costs the thread that wakes it some microseconds, and the sleeper as
-    /// many again. So where waits have lately been short, the loop first polls for about that long. It does not when
-    /// processors are scarce: then it would keep one from another thread.
+    /// many again. So where waits have lately been short, the loop first polls for about as long as a wake-up costs. It
+    /// does not when processors are scarce: then it would keep one from another thread.
     /// </summary>
     private int Wait(byte* events, LoopLoad load)
     {

@@ -57,8 +57,9 @@ internal sealed class LoopLoad : IDisposable
     /// </summary>
     internal double IdleProcessors { get; private set; } = 0.5;
 
-    /// <summary>Leaves out time spent polling for work: it counts as idle, for the thread and for its
-    /// processor.</summary>
+    /// <summary>
+    /// Leaves out time spent polling for work: it counts as idle, for the thread and for its processor.
+    /// </summary>
     internal void Exclude(TimeSpan time) => _excludedMs += time.TotalMilliseconds;
 
     /// <summary>Ends the window if it has lasted long enough. True if there is a new one to look at.</summary>

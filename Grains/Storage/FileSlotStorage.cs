@@ -25,8 +25,9 @@ public sealed class FileSlotStorage : ISlotStorage
     public Task<IReadOnlyList<SlotClaim>> ClaimAsync(IReadOnlyList<int> slots, CancellationToken cancellation) =>
         Task.FromResult<IReadOnlyList<SlotClaim>>([.. slots.Select(slot => new SlotClaim(slot, Interlocked.Increment(ref _epochs[slot])))]);
 
-    /// <summary>Returns nothing: a slot begins empty, and the silo's files are loaded into all of them
-    /// together.</summary>
+    /// <summary>
+    /// Returns nothing: a slot begins empty, and the silo's files are loaded into all of them together.
+    /// </summary>
     public IAsyncEnumerable<StoredPiece> ReadAsync(IReadOnlyList<SlotClaim> claims, CancellationToken cancellation) =>
         AsyncEnumerable.Empty<StoredPiece>();
 

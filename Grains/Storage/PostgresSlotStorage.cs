@@ -357,8 +357,9 @@ public sealed class PostgresSlotStorage : ISlotStorage
         return true;
     });
 
-    /// <summary>Turns every failure of the database, or of the connection to it, into a
-    /// <see cref="SlotStorageException"/>.</summary>
+    /// <summary>
+    /// Turns every failure of the database, or of the connection to it, into a <see cref="SlotStorageException"/>.
+    /// </summary>
     private static async Task<T> Guarded<T>(Func<Task<T>> action)
     {
         try

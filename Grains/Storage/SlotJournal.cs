@@ -47,7 +47,7 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     private readonly HashSet<SlotClaim> _lost = [];      // the loop's own
     private readonly List<long> _left = [];              // the loop's own
     private readonly JournalBatch _batch = new();        // the loop's own
-    private long _since;                                 // the loop's own: where Linger starts, in Stopwatch ticks; 0: nothing pending
+    private long _since;                                 // the loop's own: start of Linger, Stopwatch ticks; 0: none pending
     private readonly CancellationTokenSource _abandoned = new();
     private long _exposed;                               // Committed
     private Task _loop = Task.CompletedTask;
@@ -90,8 +90,9 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     /// <summary>Called by the loop with every record that was stored.</summary>
     internal Action<SlotRecord>? Stored { get; set; }
 
-    /// <summary>Begins to read the log and to append. The caller makes sure that no slot has been published
-    /// yet.</summary>
+    /// <summary>
+    /// Begins to read the log and to append. The caller makes sure that no slot has been published yet.
+    /// </summary>
     public void Start()
     {
         _store.Durability = this;

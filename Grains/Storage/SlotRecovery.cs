@@ -12,8 +12,10 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
     /// <summary>Number of slots claimed and read together.</summary>
     private const int GroupLength = 1024;
 
-    /// <summary>How long to retry while the store cannot be reached, before the callers are told; and the pause between
-    /// attempts.</summary>
+    /// <summary>
+    /// How long to retry while the store cannot be reached, before the callers are told; and the pause between
+    /// attempts.
+    /// </summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10), s_retry = TimeSpan.FromMilliseconds(250);
 
     private static readonly int s_mostWorkers = Math.Clamp(Environment.ProcessorCount, 2, 8);

@@ -9,8 +9,9 @@ namespace OrleansRedis.Grains.Storage;
 /// </summary>
 public sealed class StoredSlots : IAsyncDisposable
 {
-    /// <summary>How long to retry at the start while the store cannot be reached; and the pause between
-    /// attempts.</summary>
+    /// <summary>
+    /// How long to retry at the start while the store cannot be reached; and the pause between attempts.
+    /// </summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30), s_retry = TimeSpan.FromSeconds(1);
 
     private readonly Store _store;
