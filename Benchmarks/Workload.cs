@@ -34,7 +34,9 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
     public static IReadOnlyList<Workload> All { get; } =
     [
         new("GET", ["-t", "get"], ["GET"], stringDepths)
-            { PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000) },
+        {
+            PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000)
+        },
         new("SET", ["-t", "set"], ["SET"], stringDepths),
         new("INCR", ["-t", "incr"], ["INCR"], stringDepths),
         new("MSET", ["-t", "mset"], ["MSET"], stringDepths) { Requests = 60_000 },

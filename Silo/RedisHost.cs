@@ -10,8 +10,8 @@ namespace OrleansRedis.Silo;
 
 /// <summary>
 /// The door for Redis clients. If there is data to load, it opens before everything else, so that clients that come
-/// meanwhile are told. Otherwise it opens last, so that no client is told of loading when there is none. It closes
-/// first. "Ready" is logged when everything behind the door is ready.
+/// meanwhile are told. Otherwise it opens once the slots and the data are there, so that no client is told of
+/// loading when there is none. It closes first. "Ready" is logged when everything behind the door is ready.
 /// </summary>
 internal sealed class RedisHost(RedisServer server, RedisListener listener, StoredSlots slots, ILogger<RedisHost> logger) : IHostedLifecycleService
 {

@@ -16,8 +16,8 @@ public sealed partial class ClientConnection
     // From the start of a wait to its end there are two parties, often on two threads: the wait (a continuation, or a
     // command that runs aside) and the loop. Each has state of its own:
     //   - The wait has _reply and _since. Replies that could not be sent before it began are moved to _meanwhile, so
-    //     _reply is empty when the wait starts, and the loop neither reads nor sends it until the wait is over. The wait
-    //     can therefore take its time to build a reply.
+    //     _reply is empty when the wait starts, and the loop neither reads nor sends it until the wait is over. The
+    //     wait can therefore take its time to build a reply.
     //   - The loop has _meanwhile, _meanwhileSince, _sending and the mailbox. Letters write to _meanwhile (OutOfBand),
     //     which is sent at once, or after what is being sent.
     // When the wait is over, all of _meanwhile is sent before _reply is, and before another command runs. So nothing

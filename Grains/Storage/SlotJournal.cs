@@ -47,7 +47,7 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     private readonly HashSet<SlotClaim> _lost = [];      // the loop's own
     private readonly List<long> _left = [];              // the loop's own
     private readonly JournalBatch _batch = new();        // the loop's own
-    private long _since;                                 // the loop's own: start of Linger, Stopwatch ticks; 0: none pending
+    private long _since;                                 // the loop's own: start of Linger (Stopwatch); 0: none pending
     private readonly CancellationTokenSource _abandoned = new();
     private long _exposed;                               // Committed
     private Task _loop = Task.CompletedTask;
