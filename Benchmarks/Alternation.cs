@@ -1,13 +1,13 @@
 namespace OrleansRedis.Benchmarks;
 
-/// <summary>Measures servers turn and turn about, so that all of them see the same weather.</summary>
+/// <summary>Measures servers in alternation, so that all of them see the same conditions.</summary>
 internal static class Alternation
 {
     /// <summary>
-    /// Measures every server once a round. Each round begins with another one, and every second goes backwards, so that
-    /// nobody always has the same predecessor: with two servers A B, B A, A B …
+    /// Measures every server once a round. Each round begins with a different server, and every second round goes
+    /// backwards, so that no server always has the same predecessor: with two servers A B, B A, A B …
     /// </summary>
-    /// <returns>Each server's results, in the servers' order.</returns>
+    /// <returns>Each server's results, in the order of the servers.</returns>
     public static async Task<T[][]> RunAsync<T>(int servers, int rounds, Func<int, Task<T>> measureAsync)
     {
         T[][] results = [.. Enumerable.Range(0, servers).Select(_ => new T[rounds])];

@@ -8,8 +8,8 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Benchmarks;
 
 /// <summary>
-/// What a command costs once it is parsed: gate, dispatch, keyspace and reply. "Allocated" must stay at nothing for
-/// GET, SET of the same size, and INCR.
+/// What a command costs once it is parsed: gate, dispatch, keyspace and reply. "Allocated" must stay at zero for GET,
+/// SET of the same size, and INCR.
 /// </summary>
 [MemoryDiagnoser]
 [Config(typeof(ShortRunInProcess))]
@@ -57,12 +57,15 @@ public class EngineBenchmarks : IDisposable
     {
         Request request = owned.Request;
         reply.Clear();
-        CommandContext call = new(store, session, reply) { Command = store.Commands.Resolve(request)!, Request = request, NowMs = 1_800_000_000_000 };
+        CommandContext call = new(store, session, reply)
+        {
+            Command = store.Commands.Resolve(request)!, Request = request, NowMs = 1_800_000_000_000
+        };
         store.Execute(ref call);
         return reply.Length;
     }
 
-    /// <summary>In process: nothing is built anew, and allocations are counted all the same.</summary>
+    /// <summary>Runs in process: nothing has to be built first, and allocations are still counted.</summary>
     private sealed class ShortRunInProcess : ManualConfig
     {
         public ShortRunInProcess() => AddJob(Job.ShortRun.WithToolchain(InProcessEmitToolchain.Instance));

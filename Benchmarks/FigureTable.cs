@@ -2,19 +2,20 @@ using System.Globalization;
 
 namespace OrleansRedis.Benchmarks;
 
-/// <summary>How a figure is to be read.</summary>
+/// <summary>Which way a figure is better.</summary>
 internal enum Better
 {
     Higher,
     Lower,
 
-    /// <summary>Says under what conditions the others came about; is not judged.</summary>
+    /// <summary>Describes the conditions of the other figures; is not judged.</summary>
     Neither,
 }
 
 /// <summary>
-/// Prints figures, one row each: a column for every server, medians of the rounds, and beside them the ratios of ours
-/// to every other. Keeps those of two builds of ours for <see cref="PrintVerdict"/>.
+/// Prints figures, one row each: a column with the median of the rounds for every server, then the ratios of ours to
+/// each other server. If one of the servers is another build of ours, keeps the figures of both for
+/// <see cref="PrintVerdict"/>.
 /// </summary>
 internal sealed class FigureTable(IReadOnlyList<Peer> servers)
 {
@@ -31,16 +32,19 @@ internal sealed class FigureTable(IReadOnlyList<Peer> servers)
     }
 
     /// <summary>Prints a row and keeps it.</summary>
-    /// <param name="what">Of what, and in which unit.</param>
-    /// <param name="figures">For every server, in the order of the columns, one of each round; none, or NaN, if it has
-    /// none.</param>
+    /// <param name="what">What is measured, and its unit.</param>
+    /// <param name="figures">For every server, in the order of the columns, one figure per round; none, or NaN, if it
+    /// has none.</param>
     /// <param name="better">Which way is better.</param>
-    /// <param name="format">The format of a number.</param>
+    /// <param name="format">Number format.</param>
     public void Row(string what, double[][] figures, Better better, string format = "F2")
     {
         double[] medians = [.. figures.Select(RedisBenchmark.Median)];
-        string values = string.Concat(medians.Select(median => $"{(double.IsNaN(median) ? "-" : median.ToString(format, CultureInfo.InvariantCulture)),11}"));
-        string ratios = better == Better.Neither ? "" : string.Concat(medians.SkipLast(1).Select(median => $"{Ratio(medians[ours] / median),9}"));
+        string values = string.Concat(medians.Select(
+            median => $"{(double.IsNaN(median) ? "-" : median.ToString(format, CultureInfo.InvariantCulture)),11}"));
+        string ratios = better == Better.Neither
+            ? ""
+            : string.Concat(medians.SkipLast(1).Select(median => $"{Ratio(medians[ours] / median),9}"));
         Console.WriteLine($"{what,-52}{values} |{ratios}");
         if (against < 0 || better == Better.Neither)
             return;
@@ -51,8 +55,8 @@ internal sealed class FigureTable(IReadOnlyList<Peer> servers)
     }
 
     /// <summary>
-    /// With another build of ours: which figures of this one are worse than 0.97 of its, and how far the rounds were
-    /// apart.
+    /// When comparing with another build of ours: prints which figures of this build are worse than 0.97 of the
+    /// other's, and the spread of the rounds.
     /// </summary>
     public static void PrintVerdict(IEnumerable<FigureTable> tables)
     {
@@ -66,17 +70,22 @@ internal sealed class FigureTable(IReadOnlyList<Peer> servers)
         foreach ((string what, double score, double[] rounds) in worse)
         {
             string always = rounds.Length > 1 && rounds.Max() < 1 ? ", worse in every one" : "";
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {what,-50}{score,8:F2}   {rounds.Min():F2} to {rounds.Max():F2}{always}"));
+            Console.WriteLine(string.Create(
+                CultureInfo.InvariantCulture, $"  {what,-50}{score,8:F2}   {rounds.Min():F2} to {rounds.Max():F2}{always}"));
         }
     }
 
-    private static double Score(double mine, double other, Better better) => better == Better.Higher ? mine / other : other / mine;
+    private static double Score(double mine, double other, Better better) =>
+        better == Better.Higher ? mine / other : other / mine;
 
-    private static string Ratio(double ratio) => double.IsFinite(ratio) ? ratio.ToString("F2", CultureInfo.InvariantCulture) : "-";
+    private static string Ratio(double ratio) =>
+        double.IsFinite(ratio) ? ratio.ToString("F2", CultureInfo.InvariantCulture) : "-";
 
-    /// <summary>A figure of ours in terms of the other build's, so turned that below 1 is worse.</summary>
-    /// <param name="What">Of what.</param>
-    /// <param name="Score">By the medians.</param>
-    /// <param name="Rounds">By the single rounds.</param>
+    /// <summary>
+    /// A figure of ours as a ratio to the other build's, inverted where necessary so that below 1 is worse.
+    /// </summary>
+    /// <param name="What">What is measured.</param>
+    /// <param name="Score">The ratio of the medians.</param>
+    /// <param name="Rounds">The ratio of each round.</param>
     private sealed record Judged(string What, double Score, double[] Rounds);
 }

@@ -4,19 +4,19 @@ using OrleansRedis.Tests.Harness;
 namespace OrleansRedis.Benchmarks;
 
 /// <summary>
-/// How much memory the same data takes in each server: what it adds to the process, once it has given back what loading
-/// it took, and what it adds to used_memory. It needs no quiet machine.
+/// How much memory the same data takes in each server: what it adds to the process once the process has returned what
+/// loading took, and what it adds to used_memory. This does not need a quiet machine.
 /// </summary>
 internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<Peer> servers)
 {
     private static readonly string value = new('x', 32);
 
     /// <summary>A data set.</summary>
-    /// <param name="Name">What <c>--only</c> calls it.</param>
-    /// <param name="What">What the table calls it.</param>
-    /// <param name="Elements">What the bytes are divided by.</param>
-    /// <param name="Commands">How many commands load it.</param>
-    /// <param name="Command">Each of them.</param>
+    /// <param name="Name">Its name for <c>--only</c>.</param>
+    /// <param name="What">Its name in the table.</param>
+    /// <param name="Elements">Number of elements, by which the bytes are divided.</param>
+    /// <param name="Commands">Number of commands that load it.</param>
+    /// <param name="Command">Makes each of them.</param>
     private sealed record DataSet(string Name, string What, int Elements, int Commands, Func<int, RespArgument[]> Command);
 
     private static readonly DataSet[] all =
@@ -30,10 +30,11 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
             ["ZADD", "zset", .. Enumerable.Range(i * 100, 100).SelectMany(n => new RespArgument[] { n, $"member:{n}" })]),
         new("INTSETS", "sets of 10 integers", 100_000, 100_000, i =>
             ["SADD", $"set:{i}", .. Enumerable.Range(0, 10).Select(n => (RespArgument)(i + (n * 7L)))]),
-        new("STREAM", "entries of one stream", 1_000_000, 1_000_000, i => ["XADD", "stream", "*", "sensor", i % 1000, "temperature", 19.5]),
+        new("STREAM", "entries of one stream", 1_000_000, 1_000_000, i =>
+            ["XADD", "stream", "*", "sensor", i % 1000, "temperature", 19.5]),
     ];
 
-    /// <summary>What <c>--only</c> can say here.</summary>
+    /// <summary>The names that <c>--only</c> takes here.</summary>
     public static IEnumerable<string> Names => all.Select(data => data.Name);
 
     public async Task RunAsync(FigureTable table)
@@ -43,8 +44,10 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
         {
             (double Resident, double Used)[][] samples =
                 await Alternation.RunAsync(servers.Count, options.Rounds ?? 1, who => MeasureAsync(servers[who], data));
-            table.Row($"{data.What}: resident", [.. samples.Select(rounds => rounds.Select(sample => sample.Resident).ToArray())], Better.Lower, "F1");
-            table.Row($"{data.What}: used_memory", [.. samples.Select(rounds => rounds.Select(sample => sample.Used).ToArray())], Better.Lower, "F1");
+            table.Row(
+                $"{data.What}: resident", [.. samples.Select(rounds => rounds.Select(sample => sample.Resident).ToArray())], Better.Lower, "F1");
+            table.Row(
+                $"{data.What}: used_memory", [.. samples.Select(rounds => rounds.Select(sample => sample.Used).ToArray())], Better.Lower, "F1");
         }
     }
 
@@ -53,8 +56,8 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
         int divisor = options.Quick ? 10 : 1;
         await using PeerProcess server = await PeerProcess.StartAsync(peer);
         await using RespConnection redis = await server.ConnectAsync();
-        // What a process takes when it first does something, above all for code that is compiled then, is not the
-        // data's.
+        // What a process takes the first time it does something, above all for code that is compiled then, is not due
+        // to the data.
         await LoadAsync(redis, data, data.Commands / divisor / 10);
         await Task.Delay(1000);
         await LoadAsync(redis, data, data.Commands / divisor / 10);
@@ -71,15 +74,16 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
         int batchCommands = Math.Max(1, 10_000 / data.Command(0).Length);
         for (int begin = 0; begin < commands; begin += batchCommands)
         {
-            RespValue[] replies = await redis.PipelineAsync([.. Enumerable.Range(begin, Math.Min(batchCommands, commands - begin)).Select(data.Command)]);
+            RespValue[] replies = await redis.PipelineAsync(
+                [.. Enumerable.Range(begin, Math.Min(batchCommands, commands - begin)).Select(data.Command)]);
             if (replies.FirstOrDefault(reply => reply.IsError) is { } error)
                 throw new InvalidOperationException($"loading was answered {error}");
         }
     }
 
     /// <summary>
-    /// Allocators and collectors give back after the work what the work no longer needs; the least within five seconds
-    /// counts.
+    /// Waits for allocators and collectors to return what the work no longer needs. The lowest figure within five
+    /// seconds counts.
     /// </summary>
     private static async Task<(long Resident, long Used)> SettleAsync(PeerProcess server, RespConnection redis)
     {
@@ -91,7 +95,8 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
             least = Math.Min(least, server.ResidentBytes);
         }
 
-        string line = (await redis.CallAsync("INFO", "memory")).Text.Split("\r\n").Single(line => line.StartsWith("used_memory:", StringComparison.Ordinal));
+        string line = (await redis.CallAsync("INFO", "memory")).Text.Split("\r\n")
+            .Single(line => line.StartsWith("used_memory:", StringComparison.Ordinal));
         return (least, long.Parse(line["used_memory:".Length..], CultureInfo.InvariantCulture));
     }
 }

@@ -4,23 +4,23 @@ using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Benchmarks;
 
-/// <summary>What a server's command line looks like, and which of Redis's files and figures it has.</summary>
+/// <summary>The kind of command line a server takes, and which of Redis's files and figures it has.</summary>
 internal enum Dialect
 {
     /// <summary>redis-server's grammar, files and INFO: Redis and Valkey.</summary>
     Redis,
 
-    /// <summary>The same, and the ports of a silo.</summary>
+    /// <summary>The same, plus the ports of a silo.</summary>
     OrleansRedis,
 
     /// <summary>Garnet's own options and files.</summary>
     Garnet,
 }
 
-/// <summary>A program that gets a column.</summary>
-/// <param name="Name">What the column is called.</param>
-/// <param name="Program">Its path.</param>
-/// <param name="Dialect">How it is started and asked.</param>
+/// <summary>A server program that gets a column.</summary>
+/// <param name="Name">The column's name.</param>
+/// <param name="Program">The program's path.</param>
+/// <param name="Dialect">How to start and query it.</param>
 internal sealed record Peer(string Name, string Program, Dialect Dialect)
 {
     public const string Ours = "ours", Against = "against";
@@ -29,48 +29,56 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
     /// <summary>The names that <c>--peers</c> takes.</summary>
     public static IReadOnlyList<string> Known { get; } = ["redis", "valkey", "garnet"];
 
-    /// <summary>The server of this source tree, from the build output.</summary>
+    /// <summary>The server built from this source tree.</summary>
     public static Peer ThisBuild() => new(Ours, RedisProcess.OurServer, Dialect.OrleansRedis);
 
     /// <summary>
-    /// Another build of this server: the program itself, or a source tree in which it has been built.
+    /// Another build of this server, given as the program itself or as a source tree in which it has been built.
     /// </summary>
-    /// <exception cref="FileNotFoundException">There is none.</exception>
+    /// <exception cref="FileNotFoundException">There is no such program.</exception>
     public static Peer OtherBuild(string path)
     {
-        string program = Directory.Exists(path) ? Path.Combine(path, "Silo", "bin", "Release", "net10.0", "orleansredis-server") : path;
+        string program = Directory.Exists(path)
+            ? Path.Combine(path, "Silo", "bin", "Release", "net10.0", "orleansredis-server")
+            : path;
         if (!File.Exists(program))
-            throw new FileNotFoundException($"--against {path}: there is no {program}. Build that tree first: dotnet build {path}/Silo -c Release");
+            throw new FileNotFoundException(
+                $"--against {path}: there is no {program}. Build that tree first: dotnet build {path}/Silo -c Release");
         return new(Against, Path.GetFullPath(program), Dialect.OrleansRedis);
     }
 
     /// <summary>
-    /// Looks for a peer: where the environment says, in PATH, and for Garnet in its package. If it is not to be had,
-    /// says how it was looked for.
+    /// Looks for a peer: where the environment says, in PATH, and for Garnet in its package. If there is none, says
+    /// where it looked.
     /// </summary>
     public static async Task<(Peer? Peer, string Reason)> FindAsync(string name)
     {
         string variable = $"{name.ToUpperInvariant()}_SERVER", file = $"{name}-server";
         Dialect dialect = name == "garnet" ? Dialect.Garnet : Dialect.Redis;
         if (Environment.GetEnvironmentVariable(variable) is { Length: > 0 } named)
-            return File.Exists(named) ? (new(name, named, dialect), "") : (null, $"{variable} is {named}, and there is no such file");
+            return File.Exists(named)
+                ? (new(name, named, dialect), "")
+                : (null, $"{variable} is {named}, and there is no such file");
         if (InPath(file) is { } found)
             return (new(name, found, dialect), "");
         if (name == "garnet")
         {
             (string? installed, string failure) = await InstallGarnetAsync();
-            return installed is null ? (null, $"no {variable} in the environment, no {file} in PATH, and {failure}") : (new(name, installed, dialect), "");
+            return installed is null
+                ? (null, $"no {variable} in the environment, no {file} in PATH, and {failure}")
+                : (new(name, installed, dialect), "");
         }
 
         string package = name == "valkey" ? "Debian has the package valkey-server from 13 on" : "Debian's package is redis-server";
         return (null, $"no {variable} in the environment and no {file} in PATH ({package})");
     }
 
-    /// <summary>The full path of a program in PATH; null if there is none of that name.</summary>
-    public static string? InPath(string file) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries)
-        .Select(directory => Path.Combine(directory, file)).FirstOrDefault(File.Exists);
+    /// <summary>The full path of a program in PATH; null if there is none with that name.</summary>
+    public static string? InPath(string file) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries)
+            .Select(directory => Path.Combine(directory, file)).FirstOrDefault(File.Exists);
 
-    /// <summary>The command line for a server on this machine only, which writes nothing by itself.</summary>
+    /// <summary>The command line for a server that listens on this machine only and does not save by itself.</summary>
     public string[] Arguments(int port, string directory)
     {
         string portText = port.ToString(CultureInfo.InvariantCulture);
@@ -84,8 +92,8 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
     }
 
     /// <summary>
-    /// Which program this is, so that nobody has to guess later what was measured: its path, what it says of itself,
-    /// and for builds of ours from which commit and when.
+    /// Which program this is, to record what was measured: its path, what it says about itself, and for builds of ours
+    /// the build time and the commit that its source tree is at now.
     /// </summary>
     public async Task<string> DescribeAsync()
     {
@@ -94,7 +102,8 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
         if (Dialect != Dialect.OrleansRedis)
             return text;
         string folder = Path.GetDirectoryName(Program)!;
-        DateTime built = Directory.EnumerateFiles(folder, "*.dll").Select(File.GetLastWriteTimeUtc).Append(File.GetLastWriteTimeUtc(Program)).Max();
+        DateTime built = Directory.EnumerateFiles(folder, "*.dll")
+            .Select(File.GetLastWriteTimeUtc).Append(File.GetLastWriteTimeUtc(Program)).Max();
         (int code, string commit) = await RunAsync("git", ["-C", folder, "describe", "--always", "--dirty"], TimeSpan.FromSeconds(30));
         string tree = code == 0 ? $"its tree now at {commit.Trim()}" : "in no Git tree";
         return string.Create(CultureInfo.InvariantCulture, $"{text}, built {built:yyyy-MM-dd HH:mm:ss} UTC, {tree}");
@@ -102,12 +111,15 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
 
     private static async Task<(string? Program, string Failure)> InstallGarnetAsync()
     {
-        string folder = Path.Combine(RedisProcess.RepositoryRoot, ".cache", $"garnet-{GarnetVersion}"), program = Path.Combine(folder, "garnet-server");
+        string folder = Path.Combine(RedisProcess.RepositoryRoot, ".cache", $"garnet-{GarnetVersion}"),
+            program = Path.Combine(folder, "garnet-server");
         if (File.Exists(program))
             return (program, "");
         string[] install = ["tool", "install", "garnet-server", "--version", GarnetVersion, "--tool-path", folder];
         (int code, string output) = await RunAsync("dotnet", install, TimeSpan.FromMinutes(5));
-        return code == 0 && File.Exists(program) ? (program, "") : (null, $"dotnet {string.Join(' ', install)} failed: {output.ReplaceLineEndings(" ")}");
+        return code == 0 && File.Exists(program)
+            ? (program, "")
+            : (null, $"dotnet {string.Join(' ', install)} failed: {output.ReplaceLineEndings(" ")}");
     }
 
     private static async Task<(int Code, string Output)> RunAsync(string program, string[] arguments, TimeSpan timeout)

@@ -9,7 +9,7 @@ using OrleansRedis.Tests.Harness;
 namespace OrleansRedis.Benchmarks;
 
 /// <summary>
-/// A running server of a peer, on a free port, which answers PING when <see cref="StartAsync"/> returns. Disposing
+/// A peer's running server, on a free port. It answers PING by the time <see cref="StartAsync"/> returns. Disposing
 /// kills it.
 /// </summary>
 internal sealed class PeerProcess : IAsyncDisposable
@@ -48,27 +48,29 @@ internal sealed class PeerProcess : IAsyncDisposable
     public Peer Peer { get; }
     public int Port { get; }
 
-    /// <summary>From just before the program was executed until it answered PING with PONG.</summary>
+    /// <summary>Time from just before the program was executed until it answered PING with PONG.</summary>
     public TimeSpan FirstPong { get; private set; }
 
-    /// <summary>The processor time that the process had used by then, in seconds.</summary>
+    /// <summary>Processor time that the process had used by then, in seconds.</summary>
     public double FirstPongCpuSeconds { get; private set; }
 
     /// <summary>User and system time of the process so far, in seconds, to a hundredth.</summary>
     public double CpuSeconds => ProcessTimes.CpuSeconds(process.Id, ProcessTimes.Own);
 
     public long ResidentBytes =>
-        long.Parse(File.ReadAllText($"/proc/{process.Id}/statm").Split(' ')[1], CultureInfo.InvariantCulture) * Environment.SystemPageSize;
+        long.Parse(File.ReadAllText($"/proc/{process.Id}/statm").Split(' ')[1], CultureInfo.InvariantCulture)
+            * Environment.SystemPageSize;
 
-    /// <param name="peer">Which program.</param>
+    /// <param name="peer">The program to start.</param>
     /// <param name="directory">An existing directory to run in, so that a second process can find what a first one
     /// left; null: a new one.</param>
-    /// <param name="directives">More of its command line.</param>
-    /// <exception cref="InvalidOperationException">It ended, or answered nothing in two minutes; the message quotes its
-    /// log.</exception>
+    /// <param name="directives">Additional command-line arguments.</param>
+    /// <exception cref="InvalidOperationException">The server ended, or did not answer within two minutes; the message
+    /// quotes its log.</exception>
     public static async Task<PeerProcess> StartAsync(Peer peer, string? directory = null, params string[] directives)
     {
-        PeerProcess server = new(peer, directory ?? Directory.CreateTempSubdirectory("orleansredis-bench-").FullName, directory is null, directives);
+        PeerProcess server = new(
+            peer, directory ?? Directory.CreateTempSubdirectory("orleansredis-bench-").FullName, directory is null, directives);
         try
         {
             long begin = Stopwatch.GetTimestamp();
@@ -95,7 +97,8 @@ internal sealed class PeerProcess : IAsyncDisposable
     }
 
     /// <summary>
-    /// The first line of the server's log that contains a text; its log comes through a pipe and may be a little late.
+    /// The first line of the server's log that contains a text. The log comes through a pipe, so the line may be a
+    /// little late.
     /// </summary>
     public async Task<string> LogLineAsync(string text)
     {
@@ -106,7 +109,7 @@ internal sealed class PeerProcess : IAsyncDisposable
         return found!;
     }
 
-    /// <summary>Has the server end in order, writing what it has not yet written.</summary>
+    /// <summary>Shuts the server down in an orderly way: it writes what it has not written yet.</summary>
     public async Task ShutDownAsync()
     {
         await using RespConnection connection = await ConnectAsync();
@@ -114,8 +117,9 @@ internal sealed class PeerProcess : IAsyncDisposable
         await process.WaitForExitAsync(new CancellationTokenSource(TimeSpan.FromMinutes(1)).Token);
     }
 
-    /// <summary>The end of the server's log, for the message of a failure.</summary>
-    public string Describe() => $"\n--- the log of {Peer.Name} ({Peer.Program}):\n{string.Join('\n', Log().TakeLast(40))}\n---";
+    /// <summary>The end of the server's log, for failure messages.</summary>
+    public string Describe() =>
+        $"\n--- the log of {Peer.Name} ({Peer.Program}):\n{string.Join('\n', Log().TakeLast(40))}\n---";
 
     public async ValueTask DisposeAsync()
     {
@@ -131,8 +135,8 @@ internal sealed class PeerProcess : IAsyncDisposable
     }
 
     /// <summary>
-    /// Asks every millisecond until somebody listens, and every five from then on, so that a server that is loading is
-    /// not kept from it.
+    /// Asks every millisecond until the server listens, and every five from then on, so as not to slow down a server
+    /// that is loading.
     /// </summary>
     private async Task AwaitPongAsync(long begin)
     {
@@ -140,12 +144,14 @@ internal sealed class PeerProcess : IAsyncDisposable
         {
             if (process.HasExited)
             {
-                await process.WaitForExitAsync(); // its last words may still be on their way
-                throw new InvalidOperationException($"{Peer.Program} exited with {process.ExitCode} before it answered{Describe()}");
+                await process.WaitForExitAsync(); // its last lines may still be on their way
+                throw new InvalidOperationException(
+                    $"{Peer.Program} exited with {process.ExitCode} before it answered{Describe()}");
             }
 
             if (Stopwatch.GetElapsedTime(begin) > readyTimeout)
-                throw new InvalidOperationException($"{Peer.Program} did not answer PING in {readyTimeout.TotalSeconds:F0} s{Describe()}");
+                throw new InvalidOperationException(
+                    $"{Peer.Program} did not answer PING in {readyTimeout.TotalSeconds:F0} s{Describe()}");
             string? reply = Ping();
             if (reply == "+PONG\r\n")
             {
@@ -158,10 +164,15 @@ internal sealed class PeerProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>The reply to PING, an error such as LOADING too; null if nobody listens yet.</summary>
+    /// <summary>
+    /// The reply to PING, which may be an error such as LOADING; null if the server does not listen yet.
+    /// </summary>
     private string? Ping()
     {
-        using Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = (int)readyTimeout.TotalMilliseconds };
+        using Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
+        {
+            ReceiveTimeout = (int)readyTimeout.TotalMilliseconds
+        };
         try
         {
             socket.Connect(IPAddress.Loopback, Port);

@@ -5,8 +5,9 @@ using OrleansRedis.Tests.Harness;
 namespace OrleansRedis.Benchmarks;
 
 /// <summary>
-/// Snapshots and logs of a million keys: how long BGSAVE takes, how long loading what it wrote takes and loading as
-/// many logged commands, and what a running BGSAVE does to the slowest of the clients that write at full load.
+/// Snapshots and logs of a million keys: how long BGSAVE takes, how long it takes to load the result and to load the
+/// same number of logged commands, and how a running BGSAVE affects the slowest requests of clients that write at full
+/// load.
 /// </summary>
 internal sealed class PersistenceComparison(ComparisonOptions options, IReadOnlyList<Peer> servers)
 {
@@ -22,7 +23,8 @@ internal sealed class PersistenceComparison(ComparisonOptions options, IReadOnly
         table.Row("loading dump.rdb, ms", Of(sample => sample.Snapshot.LoadingMs), Better.Lower, "F0");
         table.Row("loading a log of as many SETs, ms", Of(sample => sample.Log.LoadingMs), Better.Lower, "F0");
         table.Row("SET, appendfsync everysec, P=16, thousands/s", Of(sample => sample.Log.Everysec), Better.Higher, "F1");
-        table.Row($"SET, appendfsync always, {RedisBenchmark.Clients} clients, thousands/s", Of(sample => sample.Log.Always), Better.Higher, "F1");
+        table.Row(
+            $"SET, appendfsync always, {RedisBenchmark.Clients} clients, thousands/s", Of(sample => sample.Log.Always), Better.Higher, "F1");
         table.Row("SET at full load, p99.9, ms", Of(sample => sample.Snapshot.CalmMs), Better.Lower);
         table.Row("the same while BGSAVE runs all the time", Of(sample => sample.Snapshot.BusyMs), Better.Lower);
         table.Row("that in terms of the p99.9 without", Of(sample => sample.Snapshot.BusyMs / sample.Snapshot.CalmMs), Better.Neither);
@@ -39,13 +41,13 @@ internal sealed class PersistenceComparison(ComparisonOptions options, IReadOnly
             {
                 await using RespConnection redis = await server.ConnectAsync();
                 await Workload.LoadStringsAsync(redis, i => $"key:{i:D12}", keys);
-                await SaveAsync(redis); // the first one warms up
+                await SaveAsync(redis); // the first one only warms up
                 for (int i = 0; i < 3; i++) saving.Add(await SaveAsync(redis));
                 await SlowestAsync(server, seconds: 2);
                 calm = await SlowestAsync(server, seconds: 5);
                 using var stop = new CancellationTokenSource();
                 Task disturbing = SaveAllTheTimeAsync(server, stop.Token);
-                await SlowestAsync(server, seconds: 2); // as without
+                await SlowestAsync(server, seconds: 2); // warms up, as without BGSAVE
                 busy = await SlowestAsync(server, seconds: 5);
                 await stop.CancelAsync();
                 await disturbing;
@@ -94,12 +96,13 @@ internal sealed class PersistenceComparison(ComparisonOptions options, IReadOnly
         return 1000 * double.Parse(seconds, CultureInfo.InvariantCulture);
     }
 
-    /// <summary>BGSAVE, and how long INFO says that it is in progress.</summary>
+    /// <summary>Runs BGSAVE, and returns for how many ms INFO reports it in progress.</summary>
     private static async Task<double> SaveAsync(RespConnection redis, int askEveryMs = 2)
     {
         long begin = Stopwatch.GetTimestamp();
         await redis.LineAsync("BGSAVE");
-        while (!(await redis.LineAsync("INFO persistence")).Text.Contains("rdb_bgsave_in_progress:0", StringComparison.Ordinal)) await Task.Delay(askEveryMs);
+        while (!(await redis.LineAsync("INFO persistence")).Text.Contains("rdb_bgsave_in_progress:0", StringComparison.Ordinal))
+            await Task.Delay(askEveryMs);
         double took = Stopwatch.GetElapsedTime(begin).TotalMilliseconds;
         if (!(await redis.LineAsync("INFO persistence")).Text.Contains("rdb_last_bgsave_status:ok", StringComparison.Ordinal))
             throw new InvalidOperationException("BGSAVE failed.");
@@ -112,11 +115,11 @@ internal sealed class PersistenceComparison(ComparisonOptions options, IReadOnly
         while (!stop.IsCancellationRequested) await SaveAsync(redis, askEveryMs: 10);
     }
 
-    /// <summary>The p99.9 of SET, in ms, while as many clients as there are send one after the other.</summary>
+    /// <summary>The p99.9 of SET, in ms, while every client sends one request after another.</summary>
     private async Task<double> SlowestAsync(PeerProcess server, int seconds)
     {
         string[] report = await RedisBenchmark.RunAsync(server, keys, pipeline: 1, keys / 10 * seconds, "-t", "set");
-        // "99.902% <= 1.055 milliseconds (cumulative count 199805)", in rising order
+        // "99.902% <= 1.055 milliseconds (cumulative count 199805)", in ascending order.
         foreach (string line in report)
         {
             string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
@@ -127,9 +130,10 @@ internal sealed class PersistenceComparison(ComparisonOptions options, IReadOnly
         throw new InvalidOperationException($"redis-benchmark did not say how slow the slowest were: {string.Join('\n', report)}");
     }
 
-    /// <summary>How many thousand SETs a second the clients get done.</summary>
+    /// <summary>How many thousand SETs per second the clients achieve.</summary>
     private async Task<double> ThroughputAsync(PeerProcess server, int pipeline, int requests) =>
-        RedisBenchmark.ReadCsv(await RedisBenchmark.RunAsync(server, keys, pipeline, requests, "-t", "set", "--csv")).RequestsPerSecond / 1000;
+        RedisBenchmark.ReadCsv(await RedisBenchmark.RunAsync(server, keys, pipeline, requests, "-t", "set", "--csv"))
+            .RequestsPerSecond / 1000;
 
     private readonly record struct SnapshotSample(double SavingMs, double LoadingMs, double CalmMs, double BusyMs);
 

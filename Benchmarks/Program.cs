@@ -37,7 +37,9 @@ for (int i = 0; i < args.Length; i++)
     switch (args[i])
     {
         case var part when parts.Contains(part): chosen.Add(part); break;
-        case "--peers" when i + 1 < args.Length: peerNames = args[++i] == "none" ? [] : args[i].ToLowerInvariant().Split(','); break;
+        case "--peers" when i + 1 < args.Length:
+            peerNames = args[++i] == "none" ? [] : args[i].ToLowerInvariant().Split(',');
+            break;
         case "--against" when i + 1 < args.Length: otherBuild = args[++i]; break;
         case "--rounds" when i + 1 < args.Length: options.Rounds = Number(args[++i]); break;
         case "--only" when i + 1 < args.Length: options.Only = args[++i].ToUpperInvariant().Split(','); break;
@@ -106,8 +108,8 @@ async Task CompareAsync()
     if (options.Quick)
         Console.WriteLine("--quick: for a look, not for a claim.");
 
-    // Garnet keeps its records in a log in memory, which it allocates by pages: it has no used_memory to compare, nor
-    // dump.rdb, nor appendfsync.
+    // Garnet keeps its records in an in-memory log, which it allocates by pages. So it has no used_memory to compare,
+    // nor dump.rdb, nor appendfsync.
     List<Peer> likeRedis = [.. servers.Where(server => server.Dialect != Dialect.Garnet)];
     List<FigureTable> tables = [];
     foreach (string part in chosen.Count > 0 ? [.. chosen] : parts)
@@ -130,7 +132,7 @@ async Task CompareAsync()
         FigureTable.PrintVerdict(tables);
 }
 
-// Why a peer cannot be started here; null if it can.
+// Returns why a peer cannot be started here; null if it can.
 static async Task<string?> FailureAsync(Peer peer)
 {
     try

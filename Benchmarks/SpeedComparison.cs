@@ -17,7 +17,8 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         {
             for (int i = 0; i < processes.Length; i++)
                 processes[i] = await PeerProcess.StartAsync(servers[i]);
-            foreach (Workload workload in Workload.All.Where(workload => options.Only.Length == 0 || options.Only.Contains(workload.Name)))
+            foreach (Workload workload in Workload.All.Where(
+                workload => options.Only.Length == 0 || options.Only.Contains(workload.Name)))
                 await CompareAsync(table, workload, processes);
         }
         finally
@@ -40,11 +41,13 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         }
 
         if (!taking.Contains(all[^1]))
-            return; // there is nothing to compare the others with
+            return; // without ours there is nothing to compare with
         foreach (int depth in options.Pipelines.Length > 0 ? options.Pipelines : workload.Pipelines)
         {
-            // Long enough, at every depth, for the clock ticks of /proc to measure it well.
-            int requests = Math.Max(RedisBenchmark.Clients * depth, workload.Requests * (depth == 1 ? 1 : Math.Min(depth / 2, 16)) / (options.Quick ? 10 : 1));
+            // Long enough, at every depth, to be measured well by the clock ticks of /proc.
+            int requests = Math.Max(
+                RedisBenchmark.Clients * depth,
+                workload.Requests * (depth == 1 ? 1 : Math.Min(depth / 2, 16)) / (options.Quick ? 10 : 1));
             foreach (PeerProcess server in taking.ToArray())
             {
                 if (await WarmUpAsync(server, workload, depth, Math.Max(1, requests / 2)) is not { } reason)
@@ -53,7 +56,8 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
                 taking.Remove(server);
             }
 
-            Sample[][] samples = await Alternation.RunAsync(taking.Count, rounds, who => MeasureAsync(taking[who], workload, depth, requests));
+            Sample[][] samples = await Alternation.RunAsync(
+                taking.Count, rounds, who => MeasureAsync(taking[who], workload, depth, requests));
             double[][] Of(Func<Sample, double> figure) =>
                 [.. all.Select(server => taking.IndexOf(server) is >= 0 and int who ? samples[who].Select(figure).ToArray() : [])];
             string line = $"{workload.Name} P={depth}";
@@ -65,12 +69,14 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         }
     }
 
-    /// <summary>Empties a server and puts there what the workload needs.</summary>
-    /// <returns>Why it cannot take part, or null. That ours refuses what it knows is no reason but a failure.</returns>
+    /// <summary>Empties a server and loads what the workload needs.</summary>
+    /// <returns>Why it cannot take part, or null. If our own server refuses a command that it knows, that is not a
+    /// reason but a failure, so it throws.</returns>
     private static async Task<string?> PrepareAsync(PeerProcess server, Workload workload)
     {
         await using RespConnection connection = await server.ConnectAsync();
-        RespValue known = await connection.CallAsync([(RespArgument)"COMMAND", (RespArgument)"INFO", .. workload.Commands.Select(name => (RespArgument)name)]);
+        RespValue known = await connection.CallAsync(
+            [(RespArgument)"COMMAND", (RespArgument)"INFO", .. workload.Commands.Select(name => (RespArgument)name)]);
         if (workload.Commands.Where((_, i) => known.IsError || i >= known.Items.Count || known[i].IsNull).FirstOrDefault() is { } missing)
             return $"it has no {missing}";
         await connection.CallAsync("FLUSHALL");
@@ -87,10 +93,9 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         }
     }
 
-    /// <summary>Lets a server do what will be measured: managed code is compiled meanwhile.</summary>
-    /// <returns>
-    /// Why it cannot take part, or null: some commands are so slow on some peers that the rounds would take hours.
-    /// </returns>
+    /// <summary>Has a server do what will be measured, so that managed code is compiled before.</summary>
+    /// <returns>Why it cannot take part, or null. Some commands are so slow on some peers that the rounds would take
+    /// hours.</returns>
     private static async Task<string?> WarmUpAsync(PeerProcess server, Workload workload, int depth, int requests)
     {
         bool isPeer = server.Peer.Dialect != Dialect.OrleansRedis;
@@ -112,27 +117,32 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
     {
         int threads = 1;
         if (workload.BurdensClient && depth > 1)
-            (threads, requests) = (2, requests * 4); // with threads, redis-benchmark's clock has quarters of a second
+            // With threads, redis-benchmark's clock only has a resolution of a quarter of a second.
+            (threads, requests) = (2, requests * 4);
         if (workload.StockAsync is { } stockAsync)
         {
             await using RespConnection connection = await server.ConnectAsync();
             await stockAsync(connection, requests);
-            await Task.Delay(1000); // what goes on behind that is none of the requests'
+            await Task.Delay(1000); // stocking may leave background work, which must not count as the requests'
         }
 
         double serverBefore = server.CpuSeconds, clientBefore = ClientSeconds();
         string[] extra = threads > 1 ? ["--threads", $"{threads}"] : [];
-        string[] report = await RedisBenchmark.RunAsync(server, limit, RandomKeys, depth, requests, [.. extra, "--csv", .. workload.Arguments]);
+        string[] report = await RedisBenchmark.RunAsync(
+            server, limit, RandomKeys, depth, requests, [.. extra, "--csv", .. workload.Arguments]);
         RedisBenchmark.Figures seen = RedisBenchmark.ReadCsv(report);
-        return new(seen, (server.CpuSeconds - serverBefore) * 1e6 / requests, (ClientSeconds() - clientBefore) * seen.RequestsPerSecond / requests / threads);
+        return new(
+            seen,
+            (server.CpuSeconds - serverBefore) * 1e6 / requests,
+            (ClientSeconds() - clientBefore) * seen.RequestsPerSecond / requests / threads);
     }
 
-    /// <summary>Of the clients that have run so far.</summary>
+    /// <summary>CPU seconds of all clients that have run so far.</summary>
     private static double ClientSeconds() => ProcessTimes.CpuSeconds(Environment.ProcessId, ProcessTimes.Children);
 
-    /// <param name="Seen">What redis-benchmark says.</param>
-    /// <param name="CpuUs">The server's CPU time per request.</param>
-    /// <param name="ClientBusy">The part of the time that redis-benchmark's threads were running, each: near 1 it is
-    /// the limit, and the server is not.</param>
+    /// <param name="Seen">What redis-benchmark reports.</param>
+    /// <param name="CpuUs">The server's CPU time per request, in µs.</param>
+    /// <param name="ClientBusy">The fraction of the time for which each of redis-benchmark's threads was running. Near
+    /// 1, the client is the limit and not the server.</param>
     private readonly record struct Sample(RedisBenchmark.Figures Seen, double CpuUs, double ClientBusy);
 }

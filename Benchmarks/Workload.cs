@@ -3,9 +3,9 @@ using OrleansRedis.Tests.Harness;
 namespace OrleansRedis.Benchmarks;
 
 /// <summary>One line of redis-benchmark.</summary>
-/// <param name="Name">How the table calls it.</param>
-/// <param name="Arguments">What redis-benchmark gets after its common options: <c>-t</c> and a test of its own, or a
-/// command.</param>
+/// <param name="Name">Its name in the table.</param>
+/// <param name="Arguments">Arguments for redis-benchmark after the common options: <c>-t</c> and one of its own tests,
+/// or a command.</param>
 /// <param name="Commands">The commands that the server must know.</param>
 /// <param name="Pipelines">The depths at which it is measured.</param>
 internal sealed record Workload(string Name, string[] Arguments, string[] Commands, int[] Pipelines)
@@ -13,27 +13,30 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
     private static readonly int[] stringDepths = [1, 16, 128], typeDepths = [1, 16];
     private static readonly string value = new('x', 32);
 
-    /// <summary>Requests of one round at the default depth of 1, before the pipeline speeds them up.</summary>
+    /// <summary>Requests of one round at the default depth of 1. Deeper pipelines get more.</summary>
     public int Requests { get; init; } = 200_000;
 
     /// <summary>
-    /// Whether redis-benchmark has more work with a reply than a server, so that with pipelining its one thread would
-    /// be all that is measured.
+    /// Whether a reply costs redis-benchmark more work than the server. With pipelining, redis-benchmark's single
+    /// thread would then be all that is measured.
     /// </summary>
     public bool BurdensClient { get; init; }
 
-    /// <summary>What must be in the keyspace before the first round.</summary>
+    /// <summary>Puts into the keyspace what must be there before the first round.</summary>
     public Func<RespConnection, Task> PrepareAsync { get; init; } = _ => Task.CompletedTask;
 
     /// <summary>
-    /// For commands that take something away: puts there what so many requests will take, before each round.
+    /// For commands that remove something: before each round, puts there what this many requests will remove.
     /// </summary>
     public Func<RespConnection, int, Task>? StockAsync { get; init; }
 
-    /// <summary>Every line, in the order of the table. A type's lines come when the type does.</summary>
+    /// <summary>Every line, in the order of the table.</summary>
     public static IReadOnlyList<Workload> All { get; } =
     [
-        new("GET", ["-t", "get"], ["GET"], stringDepths) { PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000) },
+        new("GET", ["-t", "get"], ["GET"], stringDepths)
+        {
+            PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000)
+        },
         new("SET", ["-t", "set"], ["SET"], stringDepths),
         new("INCR", ["-t", "incr"], ["INCR"], stringDepths),
         new("MSET", ["-t", "mset"], ["MSET"], stringDepths) { Requests = 60_000 },
@@ -45,10 +48,12 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         Range(300),
         Range(600),
         Own("SADD", "SADD", "set", "element:__rand_int__"),
-        Own("SPOP", "SPOP", "stock") with { StockAsync = (redis, count) => AddManyAsync(redis, "SADD", "stock", count, i => [$"element:{i}"]) },
+        Own("SPOP", "SPOP", "stock")
+            with { StockAsync = (redis, count) => AddManyAsync(redis, "SADD", "stock", count, i => [$"element:{i}"]) },
         Own("HSET", "HSET", "hash", "element:__rand_int__", value),
         Own("ZADD", "ZADD", "zset", "__rand_int__", "element:__rand_int__"),
-        Own("ZPOPMIN", "ZPOPMIN", "stock") with { StockAsync = (redis, count) => AddManyAsync(redis, "ZADD", "stock", count, i => [i, $"element:{i}"]) },
+        Own("ZPOPMIN", "ZPOPMIN", "stock")
+            with { StockAsync = (redis, count) => AddManyAsync(redis, "ZADD", "stock", count, i => [i, $"element:{i}"]) },
         Own("ZRANGEBYSCORE", "ZRANGEBYSCORE", "scores", "__rand_int__", "+inf", "LIMIT", "0", "10")
             with { PrepareAsync = redis => AddManyAsync(redis, "ZADD", "scores", 1_000_000, i => [i, $"element:{i}"]) },
         Own("XADD", "XADD", "stream", "MAXLEN", "~", "1000000", "*", "field", value),
@@ -56,7 +61,8 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
             with
         {
             Requests = 40_000,
-            PrepareAsync = redis => AddManyAsync(redis, "GEOADD", "places", 100_000, i => [i % 360 - 180 + i / 1e6, i % 160 - 80 + i / 1e6, $"place:{i}"]),
+            PrepareAsync = redis => AddManyAsync(
+                redis, "GEOADD", "places", 100_000, i => [i % 360 - 180 + i / 1e6, i % 160 - 80 + i / 1e6, $"place:{i}"]),
         },
         Own("SINTER", "SINTER", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
         Own("SUNIONSTORE", "SUNIONSTORE", "set:c", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
@@ -75,9 +81,11 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         PrepareAsync = redis => PushAsync(redis, "range-list", 600),
     };
 
-    private static Task PushAsync(RespConnection redis, string key, int count) => AddManyAsync(redis, "RPUSH", key, count, _ => [value]);
+    private static Task PushAsync(RespConnection redis, string key, int count) =>
+        AddManyAsync(redis, "RPUSH", key, count, _ => [value]);
 
-    private static async Task AddManyAsync(RespConnection redis, string command, string key, int count, Func<int, RespArgument[]> element)
+    private static async Task AddManyAsync(
+        RespConnection redis, string command, string key, int count, Func<int, RespArgument[]> element)
     {
         const int AtOnce = 50;
         await redis.CallAsync("DEL", key);
@@ -96,7 +104,8 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         const int BatchCommands = 500;
         for (int begin = 0; begin < count; begin += BatchCommands)
         {
-            RespValue[] replies = await redis.PipelineAsync([.. Enumerable.Range(begin, Math.Min(BatchCommands, count - begin)).Select(command)]);
+            RespValue[] replies = await redis.PipelineAsync(
+                [.. Enumerable.Range(begin, Math.Min(BatchCommands, count - begin)).Select(command)]);
             if (replies.FirstOrDefault(reply => reply.IsError) is { } error)
                 throw new InvalidOperationException($"loading was answered {error}");
         }

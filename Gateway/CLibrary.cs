@@ -2,10 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>The C library's heap, which the runtime uses for what it compiles, among others.</summary>
+/// <summary>The C library's heap. The runtime allocates from it too, for compiled code among other things.</summary>
 internal static partial class CLibrary
 {
-    /// <summary>Gives its free memory back to the system, where that can be asked for (glibc's malloc_trim).</summary>
+    /// <summary>Returns free memory to the system, where the C library can do that (glibc's malloc_trim).</summary>
     public static void Trim()
     {
         if (!OperatingSystem.IsLinux()) return;
@@ -15,7 +15,7 @@ internal static partial class CLibrary
         }
         catch (Exception e) when (e is EntryPointNotFoundException or DllNotFoundException)
         {
-            // Another C library than glibc does not know it.
+            // A C library other than glibc does not have malloc_trim.
         }
     }
 

@@ -1,8 +1,8 @@
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// What must happen to connections though nothing happens on them: idle ones and those that do not take their replies are closed
-/// (timeout, client-output-buffer-limit), and rates are sampled for INFO.
+/// What must happen to connections even when nothing happens on them: idle clients, and clients that do not take their
+/// replies, are disconnected (timeout, client-output-buffer-limit). Also samples the rates for INFO.
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
@@ -16,7 +16,8 @@ public sealed class Housekeeping : IDisposable
     internal Housekeeping(RedisServer server)
     {
         _server = server;
-        _timer = server.Store.Clock.Time.CreateTimer(_ => RunUnlessOver(), null, TimeSpan.FromMilliseconds(PeriodMs), TimeSpan.FromMilliseconds(PeriodMs));
+        _timer = server.Store.Clock.Time.CreateTimer(
+            _ => RunUnlessOver(), null, TimeSpan.FromMilliseconds(PeriodMs), TimeSpan.FromMilliseconds(PeriodMs));
     }
 
     internal Rate Commands { get; } = new();
@@ -25,7 +26,7 @@ public sealed class Housekeeping : IDisposable
 
     internal Rate OutputBytes { get; } = new();
 
-    /// <summary>Waits for a run that is under way: it uses what the server disposes next.</summary>
+    /// <summary>Waits for a run that is under way: it uses what the server disposes of next.</summary>
     public void Dispose()
     {
         _timer.Dispose();
@@ -57,8 +58,10 @@ public sealed class Housekeeping : IDisposable
         foreach (ClientConnection client in _server.Clients.All)
         {
             client.EnforceOutputLimit(nowMs);
-            // A client that is blocked, or has subscribed to something, waits for us, not we for it; and servers are no clients.
-            if (timeoutMs == 0 || client.IsBlocked || client.Class != ClientClass.Normal || nowMs - client.LastUsedMs <= timeoutMs) continue;
+            // A client that is blocked, or has subscribed to something, is waiting for us, not we for it; and other
+            // servers are not clients.
+            if (timeoutMs == 0 || client.IsBlocked || client.Class != ClientClass.Normal || nowMs - client.LastUsedMs <= timeoutMs)
+                continue;
             Log.ClosingIdle(_server.Logger, client.Id);
             client.Kill();
         }

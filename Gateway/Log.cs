@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>What the gateway tells its operator.</summary>
+/// <summary>The gateway's messages to the operator.</summary>
 internal static partial class Log
 {
     [LoggerMessage(LogLevel.Warning, "Closing client {Client}: it sent {Bytes} bytes of a request, more than client-query-buffer-limit.")]

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Gateway;
 
-/// <summary>How fast a counter grows: the mean over the last 16 samples, as Redis's "instantaneous" fields show it.</summary>
+/// <summary>How fast a counter grows: the mean of the last 16 samples, as in Redis's "instantaneous" fields.</summary>
 internal sealed class Rate
 {
     private const int Samples = 16;
@@ -9,7 +9,7 @@ internal sealed class Rate
     private long _lastCount;
     private long _lastMs;
 
-    /// <summary>Per second.</summary>
+    /// <summary>The mean rate per second.</summary>
     public double PerSecond
     {
         get
@@ -20,11 +20,12 @@ internal sealed class Rate
         }
     }
 
-    /// <summary>The counter stands here now. Called at regular times by one thread.</summary>
+    /// <summary>Records where the counter stands. Called at regular intervals, by one thread.</summary>
     public void Sample(long count, long nowMs)
     {
         if (_lastMs != 0 && nowMs > _lastMs)
-            _perSecond[_next++ % Samples] = Math.Max(0, count - _lastCount) * 1000.0 / (nowMs - _lastMs); // a reset counter stands lower
+            // A counter that was reset stands lower than before.
+            _perSecond[_next++ % Samples] = Math.Max(0, count - _lastCount) * 1000.0 / (nowMs - _lastMs);
         (_lastCount, _lastMs) = (count, nowMs);
     }
 }

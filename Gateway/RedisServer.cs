@@ -3,7 +3,9 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>What the connections of one silo share: the store, the commands, the clients, and what INFO tells of them.</summary>
+/// <summary>
+/// What the connections of one silo share: the store, the commands, the clients, and what INFO reports about them.
+/// </summary>
 public sealed class RedisServer : IDisposable
 {
     public RedisServer(ServerFiles files, CommandRunner runner, ILoggerFactory loggers)
@@ -23,7 +25,7 @@ public sealed class RedisServer : IDisposable
 
     public Store Store => Runner.Store;
 
-    /// <summary>What the server keeps in files.</summary>
+    /// <summary>The server's files: configuration, dump and append-only log.</summary>
     public ServerFiles Files { get; }
 
     public ServerOptions Options => Store.Options;
@@ -45,7 +47,7 @@ public sealed class RedisServer : IDisposable
     /// <summary>CLIENT PAUSE.</summary>
     public ClientPause Pause => Runner.Pause;
 
-    /// <summary>What is done at regular times.</summary>
+    /// <summary>What is done at regular intervals.</summary>
     public Housekeeping Housekeeping { get; }
 
     /// <summary>How the server ends.</summary>
@@ -56,10 +58,12 @@ public sealed class RedisServer : IDisposable
     /// <summary>A random name of this run of the server.</summary>
     public string RunId { get; } = RandomName();
 
-    /// <summary>A random name of the history that the data of this run has.</summary>
+    /// <summary>A random name for the history of this run's data.</summary>
     public string ReplicationId { get; } = RandomName();
 
-    /// <summary>Called once it is decided that the server ends, and everything is saved; the host stops the process.</summary>
+    /// <summary>
+    /// Called when the server has decided to end and everything is saved; the host then stops the process.
+    /// </summary>
     public Action? StopRequested { get; set; }
 
     public void Dispose()
@@ -68,5 +72,6 @@ public sealed class RedisServer : IDisposable
         Housekeeping.Dispose();
     }
 
-    private static string RandomName() => Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(20));
+    private static string RandomName() =>
+        Convert.ToHexStringLower(System.Security.Cryptography.RandomNumberGenerator.GetBytes(20));
 }

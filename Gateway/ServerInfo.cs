@@ -7,12 +7,12 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// The text of INFO, in Redis's sections and formats. A field is here only if it is measured or known; what Redis tells of things that
-/// this server does not have is left out.
+/// The text of INFO, in Redis's sections and formats. A field is here only if it is measured or known. Redis's fields
+/// about things that this server does not have are left out.
 /// </summary>
 internal sealed class ServerInfo(RedisServer server, long nowMs)
 {
-    /// <summary>Sections that come only when asked for, by name or by "all" or "everything".</summary>
+    /// <summary>Sections that are shown only on request: by name, or by "all" or "everything".</summary>
     private static readonly string[] s_extra = ["Commandstats"];
 
     private readonly StringBuilder _text = new();
@@ -21,7 +21,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private ServerFiles Files => server.Files;
 
-    /// <summary>The sections of these names; none means "default".</summary>
+    /// <summary>Shows the sections with these names; an empty set means "default".</summary>
     public string Show(HashSet<string> wanted)
     {
         bool all = wanted.Contains("all") || wanted.Contains("everything"), usual = wanted.Count == 0 || wanted.Contains("default");
@@ -73,7 +73,8 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteMemory()
     {
-        long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = Store.Slots.Sum().Bytes;
+        long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false),
+            resident = Environment.WorkingSet, dataset = Store.Slots.Sum().Bytes;
         long system = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Field("used_memory", used);
         Field("used_memory_human", MemorySize.Human(used));
@@ -95,7 +96,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("mem_allocator", $"dotnet-{Environment.Version}");
         Field("gc_collections", GC.CollectionCount(0));
         Field("gc_pause_total_ms", (long)GC.GetTotalPauseDuration().TotalMilliseconds);
-        Field("lazyfree_pending_objects", 0); // what is unlinked is the collector's from then on
+        Field("lazyfree_pending_objects", 0); // an unlinked value is the garbage collector's business from then on
         Field("lazyfreed_objects", Store.Statistics.LazyFreed);
     }
 
@@ -181,7 +182,8 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteReplication()
     {
-        // Nobody can follow this server yet: it is a master without replicas and without a backlog, whose history has this name.
+        // Replicas cannot follow this server yet: it is a master without replicas and without a backlog, whose history
+        // has this name.
         Field("role", "master");
         Field("connected_slaves", 0);
         Field("master_failover_state", "no-failover");
@@ -204,7 +206,8 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteCommandStatistics()
     {
-        foreach (CommandInfo command in server.Commands.Commands.SelectMany(top => (CommandInfo[])[top, .. top.Subcommands?.Values ?? Enumerable.Empty<CommandInfo>()]))
+        foreach (CommandInfo command in server.Commands.Commands.SelectMany(
+            top => (CommandInfo[])[top, .. top.Subcommands?.Values ?? Enumerable.Empty<CommandInfo>()]))
         {
             CommandCount count = server.CommandStatistics.Of(command);
             if (count.Calls == 0 && count.Rejected == 0) continue;
@@ -216,14 +219,16 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteErrorStatistics()
     {
-        foreach ((string code, long count) in server.ErrorStatistics.Counts.OrderBy(error => error.Key, StringComparer.Ordinal)) Field($"errorstat_{code}", $"count={count}");
+        foreach ((string code, long count) in server.ErrorStatistics.Counts.OrderBy(error => error.Key, StringComparer.Ordinal))
+            Field($"errorstat_{code}", $"count={count}");
     }
 
     private void WriteCluster() => Field("cluster_enabled", 0);
 
     private void WriteKeyspace()
     {
-        foreach ((int database, long keys, long expiring) in Store.Slots.CountKeys()) Field($"db{database}", $"keys={keys},expires={expiring}");
+        foreach ((int database, long keys, long expiring) in Store.Slots.CountKeys())
+            Field($"db{database}", $"keys={keys},expires={expiring}");
     }
 
     private void Field(string name, string value) => _text.Append(name).Append(':').Append(value).Append("\r\n");

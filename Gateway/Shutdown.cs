@@ -3,21 +3,22 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// How the server ends, by SHUTDOWN or by a signal: it runs no more commands, saves what is to be saved, and asks the host to stop the process. If
-/// saving fails it goes on as if nothing had been said, unless it was told to go by force.
+/// How the server ends, by SHUTDOWN or by a signal: it stops running commands, saves what has to be saved, and asks the
+/// host to stop the process. If saving fails, the server carries on as if nothing had happened, unless it was told to
+/// end by force.
 /// </summary>
 public sealed class Shutdown(RedisServer server)
 {
     private readonly Lock _changing = new();
     private Task<bool>? _running;
-    private string? _signal;     // the one that has come and is not dealt with yet
+    private string? _signal;     // the signal that has come and has not been dealt with yet
     private bool _paused;
 
     private Store Store => server.Store;
 
     private ServerFiles Files => server.Files;
 
-    /// <summary>DEBUG PAUSE-CRON: what a signal asks for waits.</summary>
+    /// <summary>DEBUG PAUSE-CRON: while set, what a signal asks for waits.</summary>
     public bool IsPaused
     {
         get => _paused;
@@ -32,8 +33,8 @@ public sealed class Shutdown(RedisServer server)
     }
 
     /// <summary>
-    /// SIGTERM or SIGINT has come. A second SIGINT, before the first one's work is done, ends the process at once, with false: what is half
-    /// written has been deleted then.
+    /// SIGTERM or SIGINT has come. False if the process must end at once: that is a SIGINT that comes while an earlier
+    /// signal is still being dealt with. Half-written files have been deleted by then.
     /// </summary>
     public bool OnSignal(string name)
     {
@@ -54,7 +55,10 @@ public sealed class Shutdown(RedisServer server)
         }
     }
 
-    /// <summary>SHUTDOWN ABORT: what a signal has asked for is not done, if it has not begun. There are no replicas to wait for, so nothing else can be stopped.</summary>
+    /// <summary>
+    /// SHUTDOWN ABORT: cancels what a signal has asked for, if that has not begun. There are no replicas to wait for,
+    /// so nothing else can be aborted.
+    /// </summary>
     public bool TryAbort()
     {
         lock (_changing)
@@ -66,7 +70,10 @@ public sealed class Shutdown(RedisServer server)
         return true;
     }
 
-    /// <summary>Ends the server; false if it goes on, since its data could not be saved. Whoever asks meanwhile gets the answer of the first.</summary>
+    /// <summary>
+    /// Ends the server. False if it carries on because its data could not be saved. Callers that come while this runs
+    /// get the answer of the first.
+    /// </summary>
     public Task<bool> RunAsync(ShutdownModes modes)
     {
         lock (_changing) return _running ??= RunOnceAsync(modes);
@@ -88,9 +95,10 @@ public sealed class Shutdown(RedisServer server)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         Store.Log.Warning("User requested shutdown...");
-        // What is half loaded must not be saved over the whole.
+        // A data set that is only half loaded must not be saved over the whole one.
         bool isLoading = (Store.Restrictions & Restrictions.Loading) != 0;
-        bool saves = !isLoading && (modes.HasFlag(ShutdownModes.Save) || (!modes.HasFlag(ShutdownModes.NoSave) && Store.Options.Save.Any));
+        bool saves = !isLoading
+            && (modes.HasFlag(ShutdownModes.Save) || (!modes.HasFlag(ShutdownModes.NoSave) && Store.Options.Save.Any));
         if (!isLoading && !await EndAsync(saves, force: modes.HasFlag(ShutdownModes.Force)).ConfigureAwait(false))
         {
             Store.Log.Warning("Errors trying to shut down the server. Check the logs for more information.");
@@ -105,7 +113,7 @@ public sealed class Shutdown(RedisServer server)
         return true;
     }
 
-    /// <summary>Runs no more commands, and saves; false if that failed and the server goes on.</summary>
+    /// <summary>Stops running commands, and saves. False if that failed and the server carries on.</summary>
     private async Task<bool> EndAsync(bool saves, bool force)
     {
         while (true)
@@ -118,7 +126,7 @@ public sealed class Shutdown(RedisServer server)
             if (!await Files.Aof.PrepareToEndAsync(force).ConfigureAwait(false)) return false;
             await Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
             if (!Files.Dump.IsSaving && !Files.Aof.IsRewriting) break;
-            Store.SiloGate.ExitExclusive(); // a save point, or a rewrite, was quicker
+            Store.SiloGate.ExitExclusive(); // a save point or a rewrite began before the gate was taken: try again
         }
         try
         {

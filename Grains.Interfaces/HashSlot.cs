@@ -1,12 +1,15 @@
 namespace OrleansRedis.Grains;
 
-/// <summary>Tells the slot of a key, so that a client finds the grain that owns it.</summary>
+/// <summary>Computes the slot of a key, so that a client finds the grain that owns it.</summary>
 public static class HashSlot
 {
-    /// <summary>How many slots there are.</summary>
+    /// <summary>The number of slots.</summary>
     public const int Count = 16384;
 
-    /// <summary>CRC16/XMODEM of the key, or of what stands between its first '{' and the next '}', modulo 16,384.</summary>
+    /// <summary>
+    /// CRC16/XMODEM of the key, modulo 16,384. If there is something between the key's first '{' and the next '}', only
+    /// that is hashed.
+    /// </summary>
     public static int Of(ReadOnlySpan<byte> key)
     {
         int open = key.IndexOf((byte)'{');

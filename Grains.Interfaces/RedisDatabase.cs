@@ -3,9 +3,9 @@ using System.Globalization;
 namespace OrleansRedis.Grains;
 
 /// <summary>
-/// One logical database of an OrleansRedis cluster, for an Orleans application: commands go straight to the grains that own the keys, with no
-/// Redis connection between. Made by <see cref="GrainFactoryExtensions.GetRedisDatabase"/>; cheap, and usable by many threads at once.
-/// An error reply becomes a <see cref="RedisErrorException"/>.
+/// One logical database of an OrleansRedis cluster, for an Orleans application: commands go straight to the grains that
+/// own the keys, without a Redis connection in between. Made by <see cref="GrainFactoryExtensions.GetRedisDatabase"/>;
+/// cheap, and safe to use from many threads at once. An error reply becomes a <see cref="RedisErrorException"/>.
 /// </summary>
 public sealed class RedisDatabase(IGrainFactory grains, int number)
 {
@@ -13,8 +13,8 @@ public sealed class RedisDatabase(IGrainFactory grains, int number)
     public int Number { get; } = number;
 
     /// <summary>
-    /// Runs any data command: its name, then its arguments. It is sent to the owner of the first argument, taken as a key; that grain's silo
-    /// finds the others.
+    /// Runs any data command: its name, then its arguments. The command is sent to the owner of the first argument,
+    /// which is taken as a key; that grain's silo finds the owners of the other keys.
     /// </summary>
     public async Task<RedisReply> ExecuteAsync(params RedisBytes[] command)
     {
@@ -25,10 +25,10 @@ public sealed class RedisDatabase(IGrainFactory grains, int number)
         return reply.Kind == RedisReplyKind.Error ? throw new RedisErrorException(reply.Text!) : reply;
     }
 
-    /// <summary>SET: gives a key a string value. Returns false if <paramref name="when"/> forbade it.</summary>
+    /// <summary>SET: gives a key a string value. Returns false if <paramref name="when"/> prevented it.</summary>
     /// <param name="key">The key.</param>
-    /// <param name="value">Its value from now on.</param>
-    /// <param name="expiry">How long it lives; null for ever.</param>
+    /// <param name="value">Its new value.</param>
+    /// <param name="expiry">How long the key lives; null for no expiry.</param>
     /// <param name="when">Whether the key must, or must not, exist already.</param>
     public async Task<bool> StringSetAsync(RedisBytes key, RedisBytes value, TimeSpan? expiry = null, SetWhen when = SetWhen.Always)
     {
@@ -48,35 +48,39 @@ public sealed class RedisDatabase(IGrainFactory grains, int number)
         return reply.IsNull ? null : reply.Bytes.ToArray();
     }
 
-    /// <summary>MGET: the values of several keys, each null if it is missing or no string.</summary>
-    public async Task<string?[]> StringGetAsync(params RedisBytes[] keys) => [.. (await ExecuteAsync(["MGET", .. keys])).Items.Select(item => item.Text)];
+    /// <summary>MGET: the values of several keys. A value is null if the key is missing or is not a string.</summary>
+    public async Task<string?[]> StringGetAsync(params RedisBytes[] keys) =>
+        [.. (await ExecuteAsync(["MGET", .. keys])).Items.Select(item => item.Text)];
 
-    /// <summary>INCRBY: adds to a key's number and returns the sum; a missing key counts as 0.</summary>
+    /// <summary>INCRBY: adds to the number in a key and returns the sum. A missing key counts as 0.</summary>
     public async Task<long> IncrementAsync(RedisBytes key, long by = 1) => (await ExecuteAsync("INCRBY", key, by)).Int64;
 
-    /// <summary>DECRBY: takes from a key's number and returns the difference; a missing key counts as 0.</summary>
+    /// <summary>
+    /// DECRBY: subtracts from the number in a key and returns the difference. A missing key counts as 0.
+    /// </summary>
     public async Task<long> DecrementAsync(RedisBytes key, long by = 1) => (await ExecuteAsync("DECRBY", key, by)).Int64;
 
-    /// <summary>INCRBYFLOAT: adds to a key's number and returns the sum.</summary>
+    /// <summary>INCRBYFLOAT: adds to the number in a key and returns the sum.</summary>
     public async Task<double> IncrementAsync(RedisBytes key, double by) =>
         double.Parse((await ExecuteAsync("INCRBYFLOAT", key, by)).Text!, CultureInfo.InvariantCulture);
 
-    /// <summary>APPEND: adds to the end of a key's string and returns its length.</summary>
+    /// <summary>APPEND: appends to a key's string and returns the new length.</summary>
     public async Task<long> StringAppendAsync(RedisBytes key, RedisBytes value) => (await ExecuteAsync("APPEND", key, value)).Int64;
 
-    /// <summary>DEL: deletes keys and returns how many there were.</summary>
+    /// <summary>DEL: deletes keys and returns how many of them existed.</summary>
     public async Task<long> DeleteAsync(params RedisBytes[] keys) => (await ExecuteAsync(["DEL", .. keys])).Int64;
 
     /// <summary>EXISTS: whether a key exists.</summary>
     public async Task<bool> ExistsAsync(RedisBytes key) => (await ExecuteAsync("EXISTS", key)).Int64 == 1;
 
-    /// <summary>PEXPIRE: has a key deleted after this time. Returns false if there is no such key.</summary>
-    public async Task<bool> ExpireAsync(RedisBytes key, TimeSpan time) => (await ExecuteAsync("PEXPIRE", key, (long)time.TotalMilliseconds)).Int64 == 1;
+    /// <summary>PEXPIRE: has a key deleted after a time. Returns false if there is no such key.</summary>
+    public async Task<bool> ExpireAsync(RedisBytes key, TimeSpan time) =>
+        (await ExecuteAsync("PEXPIRE", key, (long)time.TotalMilliseconds)).Int64 == 1;
 
-    /// <summary>PERSIST: takes away a key's time of expiry. Returns false if it had none.</summary>
+    /// <summary>PERSIST: removes a key's expiry. Returns false if it had none.</summary>
     public async Task<bool> PersistAsync(RedisBytes key) => (await ExecuteAsync("PERSIST", key)).Int64 == 1;
 
-    /// <summary>PTTL: how long a key will live; null if it lives for ever or does not exist.</summary>
+    /// <summary>PTTL: how long a key will live; null if it has no expiry or does not exist.</summary>
     public async Task<TimeSpan?> TimeToLiveAsync(RedisBytes key)
     {
         long ms = (await ExecuteAsync("PTTL", key)).Int64;
@@ -90,17 +94,17 @@ public sealed class RedisDatabase(IGrainFactory grains, int number)
 /// <summary>A condition of <see cref="RedisDatabase.StringSetAsync"/>.</summary>
 public enum SetWhen
 {
-    /// <summary>Set it in any case.</summary>
+    /// <summary>Always set it.</summary>
     Always,
 
-    /// <summary>Only if the key does not exist.</summary>
+    /// <summary>Only set it if the key does not exist.</summary>
     Missing,
 
-    /// <summary>Only if the key exists.</summary>
+    /// <summary>Only set it if the key exists.</summary>
     Present,
 }
 
-/// <summary>How an Orleans application gets at the databases.</summary>
+/// <summary>Gives an Orleans application access to the databases.</summary>
 public static class GrainFactoryExtensions
 {
     /// <summary>A logical database, by number (the first is 0).</summary>

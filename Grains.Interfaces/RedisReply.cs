@@ -4,7 +4,7 @@ using System.Text;
 
 namespace OrleansRedis.Grains;
 
-/// <summary>The kinds of reply that a command can have.</summary>
+/// <summary>The kinds of reply that a command can return.</summary>
 public enum RedisReplyKind
 {
     /// <summary>There is no value.</summary>
@@ -34,11 +34,13 @@ public enum RedisReplyKind
     /// <summary>Several replies, each once.</summary>
     Set,
 
-    /// <summary>Keys and values in turn.</summary>
+    /// <summary>Keys and values, alternating.</summary>
     Map,
 }
 
-/// <summary>A command's reply, read from RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/).</summary>
+/// <summary>
+/// A command's reply, read from RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/).
+/// </summary>
 public sealed class RedisReply
 {
     private static readonly RedisReply[] None = [];
@@ -50,13 +52,13 @@ public sealed class RedisReply
         Items = items;
     }
 
-    /// <summary>What it is.</summary>
+    /// <summary>The kind of reply.</summary>
     public RedisReplyKind Kind { get; }
 
-    /// <summary>The bytes or text; for numbers, as they were spelled. Empty for aggregates and null.</summary>
+    /// <summary>The bytes or text; a number in its textual form. Empty for aggregates and null.</summary>
     public ReadOnlyMemory<byte> Bytes { get; }
 
-    /// <summary>The elements of an aggregate; a map's keys and values in turn.</summary>
+    /// <summary>The elements of an aggregate; for a map, its keys and values, alternating.</summary>
     public IReadOnlyList<RedisReply> Items { get; }
 
     /// <summary>Whether there is no value.</summary>
@@ -65,12 +67,14 @@ public sealed class RedisReply
     /// <summary>The bytes as UTF-8 text; null if there is no value.</summary>
     public string? Text => IsNull ? null : Encoding.UTF8.GetString(Bytes.Span);
 
-    /// <summary>The number; throws <see cref="FormatException"/> if the reply is none.</summary>
+    /// <summary>The integer; throws <see cref="FormatException"/> if the reply is not one.</summary>
     public long Int64 => Kind == RedisReplyKind.Boolean
         ? (Bytes.Span[0] == 't' ? 1 : 0)
-        : Utf8Parser.TryParse(Bytes.Span, out long value, out int used) && used == Bytes.Length ? value : throw new FormatException($"'{Text}' is not an integer.");
+        : Utf8Parser.TryParse(Bytes.Span, out long value, out int used) && used == Bytes.Length
+            ? value
+            : throw new FormatException($"'{Text}' is not an integer.");
 
-    /// <summary>The number; throws <see cref="FormatException"/> if the reply is none.</summary>
+    /// <summary>The number; throws <see cref="FormatException"/> if the reply is not one.</summary>
     public double Double => Text switch
     {
         "inf" => double.PositiveInfinity,
@@ -79,7 +83,7 @@ public sealed class RedisReply
         null => throw new FormatException("There is no value."),
     };
 
-    /// <summary>Reads one reply; throws <see cref="FormatException"/> if the bytes are not exactly one.</summary>
+    /// <summary>Reads one reply; throws <see cref="FormatException"/> if the bytes are not exactly one reply.</summary>
     public static RedisReply Parse(ReadOnlyMemory<byte> resp)
     {
         int at = 0;
@@ -138,5 +142,5 @@ public sealed class RedisReply
     }
 }
 
-/// <summary>A command was answered with an error; the message is Redis's own, its code first.</summary>
+/// <summary>A command was answered with an error. The message is Redis's own and begins with the error code.</summary>
 public sealed class RedisErrorException(string message) : Exception(message);

@@ -9,8 +9,9 @@ namespace OrleansRedis.Grains;
 public static class SiloBuilderExtensions
 {
     /// <summary>
-    /// Registers the grains through which Orleans clients reach the slots. The container must have a <see cref="SlotHost"/>, which opens
-    /// the slots, and a <see cref="CommandRunner"/>; an <see cref="ISlotMap"/>, too, unless this silo owns every slot.
+    /// Registers the grains through which Orleans clients reach the slots. The container must have a
+    /// <see cref="SlotHost"/>, which opens the slots, and a <see cref="CommandRunner"/>. Unless this silo owns every
+    /// slot, it must have an <see cref="ISlotMap"/> too.
     /// </summary>
     public static ISiloBuilder AddHashSlots(this ISiloBuilder silo) => silo.ConfigureServices(services =>
     {

@@ -4,7 +4,7 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Silo;
 
-/// <summary>Runs the active expiry while the silo has slots.</summary>
+/// <summary>Runs active expiry while the silo has slots.</summary>
 internal sealed class ActiveExpiryHost(Store store, ILogger<ActiveExpiryHost> logger) : IHostedService
 {
     public Task StartAsync(CancellationToken cancellationToken)

@@ -12,8 +12,8 @@ internal static class Clustering
 
     /// <summary>
     /// Adds the cluster's identity, the ports (which it returns), and the membership. A port of 0 becomes Orleans's
-    /// usual one or, if that is taken, one that is free now; if somebody else takes it before the silo does, the silo's start fails, and
-    /// the next attempt chooses anew.
+    /// usual one or, if that is taken, one that is free now. If another process takes it before the silo does, the
+    /// silo's start fails, and the next attempt chooses again.
     /// </summary>
     public static (int SiloPort, int GatewayPort) AddClustering(this ISiloBuilder silo, ServerOptions options)
     {
@@ -22,7 +22,8 @@ internal static class Clustering
         switch (options.OrleansClustering)
         {
             case OrleansClustering.Localhost:
-                silo.UseLocalhostClustering(siloPort, gatewayPort, serviceId: options.OrleansServiceId, clusterId: options.OrleansClusterId);
+                silo.UseLocalhostClustering(
+                    siloPort, gatewayPort, serviceId: options.OrleansServiceId, clusterId: options.OrleansClusterId);
                 break;
             default:
                 throw new NotSupportedException($"orleans-clustering {options.OrleansClustering} is not known.");

@@ -1,6 +1,6 @@
 namespace OrleansRedis.Silo;
 
-/// <summary>What --help prints.</summary>
+/// <summary>The text that --help prints.</summary>
 internal static class CommandLineHelp
 {
     public const string Text = """

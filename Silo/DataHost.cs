@@ -5,7 +5,8 @@ using OrleansRedis.Grains.Storage;
 namespace OrleansRedis.Silo;
 
 /// <summary>
-/// Loads the data once the slots are there, unless they have come with it from where they are stored one by one, and then lets commands in that need it.
+/// Loads the data once the slots are open, and then admits the commands that need it. Where slots are stored one by
+/// one, the data has come with them and nothing is loaded here.
 /// </summary>
 internal sealed class DataHost(ServerFiles files, StoredSlots slots) : IHostedService
 {

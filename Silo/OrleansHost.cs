@@ -9,26 +9,28 @@ using OrleansRedis.Grains;
 namespace OrleansRedis.Silo;
 
 /// <summary>
-/// Orleans in this process: the silo, in a host of its own, started beside the rest. Redis clients do not wait for it, as their commands
-/// reach the slots without it; Orleans clients do. Nor does its trouble end the process: a start that fails, for want of a port or of
-/// processor time, is tried again; and a silo that cannot go on asks for an orderly end, which saves, instead of failing fast.
+/// Orleans in this process: the silo, in a host of its own, started alongside everything else. Redis clients do not
+/// wait for it, since their commands reach the slots without it; Orleans clients do. Nor does trouble in the silo kill
+/// the process. A start that fails, for lack of a port or of processor time, is retried. A silo that cannot go on asks
+/// for an orderly shutdown, which saves, instead of failing fast.
 /// </summary>
 internal sealed partial class OrleansHost(
     RedisServer server, SlotHost slots, CommandRunner runner, ILoggerFactory loggers, ILogger<OrleansHost> logger) : IHostedService, IDisposable
 {
-    /// <summary>How long to wait after a start that failed: the first time, and at most.</summary>
+    /// <summary>The pause after a start that failed: after the first failure, and at most.</summary>
     private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(500), s_longestRetry = TimeSpan.FromSeconds(30);
 
     private readonly CancellationTokenSource _stopping = new();
     private Task _starting = Task.CompletedTask;
-    private Attempt? _running; // written by the start, and by the end, which comes after it
+    // Written by the start, and by the stop, which comes after it.
+    private Attempt? _running;
 
     private ServerOptions Options => server.Options;
 
-    /// <summary>Whether the process ends because its silo could not go on; it must not end with 0 then.</summary>
+    /// <summary>Whether the process ends because its silo could not go on. Its exit code must then not be 0.</summary>
     public bool HasFailed { get; private set; }
 
-    /// <summary>The silo's services, once it has started; null before, and after its end.</summary>
+    /// <summary>The silo's services while it runs; null before its start and after its end.</summary>
     internal IServiceProvider? Services => Volatile.Read(ref _running)?.Host?.Services;
 
     /// <inheritdoc/>
@@ -81,11 +83,13 @@ internal sealed partial class OrleansHost(
     {
         LogFatal(logger, reason);
         HasFailed = true;
-        // As on SIGTERM: what is to be saved is saved first, and if that fails the process goes on, without its silo.
+        // As on SIGTERM: first saves what has to be saved. If that fails, the process carries on without its silo.
         if (!await server.Shutdown.RunAsync(Options.ShutdownOnSigterm).ConfigureAwait(false)) HasFailed = false;
     }
 
-    /// <summary>Ends a silo, whatever state it is in; that it could not be ended in order is worth a line, and no more.</summary>
+    /// <summary>
+    /// Ends a silo, whatever state it is in. If it cannot be ended in order, that is logged, and nothing more.
+    /// </summary>
     private async Task EndAsync(Attempt silo, CancellationToken cancellation)
     {
         silo.Ends();
@@ -96,7 +100,7 @@ internal sealed partial class OrleansHost(
         }
         catch (Exception e)
         {
-            // A silo that is not quite started refuses to be stopped (InvalidOperationException), for one.
+            // For example, a silo that has not quite started refuses to be stopped (InvalidOperationException).
             LogStopFailed(logger, Reason(e));
         }
         try
@@ -127,7 +131,10 @@ internal sealed partial class OrleansHost(
     [LoggerMessage(LogLevel.Critical, "The Orleans silo cannot go on: {Reason}. Shutting down.")]
     private static partial void LogFatal(ILogger logger, string reason);
 
-    /// <summary>One silo, from its making to its end; and what hears of errors after which Orleans would end the process at once.</summary>
+    /// <summary>
+    /// One silo, from its construction to its end. Also receives the errors on which Orleans would otherwise end the
+    /// process at once.
+    /// </summary>
     private sealed class Attempt(OrleansHost owner, CancellationTokenSource giveUp) : IFatalErrorHandler, IHostLifetime
     {
         private readonly Lock _lock = new();
@@ -146,13 +153,14 @@ internal sealed partial class OrleansHost(
 
         public int GatewayPort { get; private set; }
 
-        /// <summary>Why the start was given up, if it was for a fatal error.</summary>
+        /// <summary>Why the start was given up, if a fatal error was the reason.</summary>
         public string? Trouble { get; private set; }
 
         public void Build(ServerOptions options, SlotHost slots, CommandRunner runner, ILoggerFactory loggers)
         {
-            HostApplicationBuilder builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
-            // What is given as an instance is not disposed of with this container.
+            HostApplicationBuilder builder =
+                Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
+            // The container does not dispose of what it is given as an instance.
             builder.Services.AddSingleton(loggers);
             builder.Services.AddSingleton(slots);
             builder.Services.AddSingleton(runner);
@@ -169,7 +177,7 @@ internal sealed partial class OrleansHost(
         public void Runs()
         {
             lock (_lock) _state = State.Running;
-            // One that has come between the last step of the start and now.
+            // A fatal error may have come between the last step of the start and now.
             if (Trouble is not null) throw new InvalidOperationException(Trouble);
         }
 
@@ -188,13 +196,13 @@ internal sealed partial class OrleansHost(
                 // The loops of a silo that is being taken down fail in many ways.
                 if (_state == State.Ending || Trouble is not null) return;
                 Trouble = reason;
-                // On other threads, since Orleans's own may be what they have to wait for.
+                // On other threads, since what follows may have to wait for Orleans's own.
                 if (_state == State.Starting) _ = giveUp.CancelAsync();
                 else _ = Task.Run(() => owner.EndProcessAsync(reason));
             }
         }
 
-        // The process's signals are for the host around this one.
+        // Signals to the process are handled by the host around this one.
         Task IHostLifetime.WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
         Task IHostLifetime.StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;

@@ -35,7 +35,7 @@ IoThreads.Configure(configuration.Options);
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
 ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
-// Made once: everybody counts by the numbers that it gives the commands.
+// Made once: everything that counts commands uses the numbers that this table gives them.
 var commands = new CommandTable(typeof(Store).Assembly, typeof(RedisServer).Assembly);
 using var store = new Store(options, TimeProvider.System, commands);
 using var files = new ServerFiles(store, configuration);
@@ -63,8 +63,9 @@ builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();
 builder.Services.AddSingleton<IHostLifetime, Signals>();
 builder.Services.AddSingleton<OrleansHost>();
-// Hosted services start in this order and stop in the other: the slots' store, the slots, the data in them, and the silo, which answers
-// grain calls. The door for clients is open from the beginning, and the first to be closed.
+// Hosted services start in this order and stop in reverse: the slots' store, the slots, the data in them, active
+// expiry, the door for clients, and the silo, which answers grain calls. RedisHost does its part outside this order: it
+// closes the door before any service stops, and if there is data to load it opens the door before any service starts.
 builder.Services.AddHostedService<StorageHost>();
 builder.Services.AddHostedService<SlotsHost>();
 builder.Services.AddHostedService<DataHost>();
@@ -74,7 +75,7 @@ builder.Services.AddHostedService(services => services.GetRequiredService<Orlean
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
 
 IHost host = builder.Build();
-await using var hostDisposal = (IAsyncDisposable)host; // there are services that can be disposed of only so
+    await using var hostDisposal = (IAsyncDisposable)host; // some services can only be disposed of asynchronously
 ILogger logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("OrleansRedis");
 store.Log.Writer = (severity, line) => SiloLog.Engine(logger, severity switch
 {
@@ -91,7 +92,7 @@ try
 }
 catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
 {
-    await host.StopAsync(); // told to stop before it had started
+    await host.StopAsync(); // told to stop before the start was complete
     return 0;
 }
 catch (LoadException e)

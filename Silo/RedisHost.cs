@@ -9,14 +9,18 @@ using OrleansRedis.Grains.Storage;
 namespace OrleansRedis.Silo;
 
 /// <summary>
-/// The door for Redis clients. If there is data to load it opens before everything else, so that who comes meanwhile is told; else it opens last, so that nobody
-/// is told of a loading that there is not. It closes first. "Ready" is said when everything behind it is.
+/// The door for Redis clients. If there is data to load, it opens before everything else, so that clients that come
+/// meanwhile are told. Otherwise it opens once the slots and the data are there, so that no client is told of
+/// loading when there is none. It closes first. "Ready" is logged when everything behind the door is ready.
 /// </summary>
 internal sealed class RedisHost(RedisServer server, RedisListener listener, StoredSlots slots, ILogger<RedisHost> logger) : IHostedLifecycleService
 {
     private bool _isOpen;
 
-    /// <summary>When the program began. The system knows the beginning of the process, and that is ./run's, which builds first.</summary>
+    /// <summary>
+    /// When the program began, as a Stopwatch timestamp. The system's start time of the process would not do: with
+    /// ./run, which builds first, that is when the build began.
+    /// </summary>
     internal static long Began { get; set; }
 
     private ServerOptions Options => server.Options;
@@ -38,7 +42,9 @@ internal sealed class RedisHost(RedisServer server, RedisListener listener, Stor
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         if (!_isOpen) await OpenAsync(cancellationToken);
-        SiloLog.Started(logger, ServerVersion.Product, ServerVersion.Own, ServerVersion.Redis, Environment.ProcessId, Stopwatch.GetElapsedTime(Began).TotalSeconds);
+        SiloLog.Started(
+            logger, ServerVersion.Product, ServerVersion.Own, ServerVersion.Redis, Environment.ProcessId,
+            Stopwatch.GetElapsedTime(Began).TotalSeconds);
         SiloLog.Ready(logger);
     }
 
@@ -48,8 +54,9 @@ internal sealed class RedisHost(RedisServer server, RedisListener listener, Stor
     {
         await listener.DisposeAsync();
         foreach (ClientConnection client in server.Clients.All) client.Close();
-        // Whoever waits in a blocking command, or does not read its replies, is cut off.
-        for (int i = 0; i < 20 && server.Clients.Count != 0; i++) await Task.Delay(TimeSpan.FromMilliseconds(10), CancellationToken.None);
+        // Clients that wait in a blocking command, or do not read their replies, are cut off.
+        for (int i = 0; i < 20 && server.Clients.Count != 0; i++)
+            await Task.Delay(TimeSpan.FromMilliseconds(10), CancellationToken.None);
         foreach (ClientConnection client in server.Clients.All) client.Kill();
     }
 

@@ -7,7 +7,7 @@ namespace OrleansRedis.Silo;
 
 /// <summary>
 /// The log as redis-server writes it, "pid:M day month year time level message", to the standard output or to logfile.
-/// Lines are written whole, one at a time.
+/// Entries are written whole, one at a time.
 /// </summary>
 internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
 {
@@ -16,7 +16,9 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
         ? Console.Out
         : new StreamWriter(Path.Combine(options.Dir, options.LogFile), append: true) { AutoFlush = true };
 
-    public ILogger CreateLogger(string categoryName) => new Category(this, isOurs: categoryName.StartsWith("OrleansRedis", StringComparison.Ordinal),
+    public ILogger CreateLogger(string categoryName) => new Category(
+        this,
+        isOurs: categoryName.StartsWith("OrleansRedis", StringComparison.Ordinal),
         isWatchdog: categoryName == "Orleans.Runtime.Watchdog");
 
     public void Dispose()
@@ -38,12 +40,12 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
         char mark = level switch
         {
             LogLevel.Trace => '.',
-            LogLevel.Debug => '-', // what Redis calls verbose
+            LogLevel.Debug => '-', // Redis's "verbose"
             LogLevel.Information => '*',
             _ => '#',
         };
         string time = DateTime.Now.ToString("dd MMM yyyy HH:mm:ss.fff", CultureInfo.InvariantCulture);
-        // A message of several lines stays recognizable as one: only its first line begins like an entry.
+        // A message of several lines remains recognizable as one: only its first line begins like an entry.
         string line = $"{Environment.ProcessId}:M {time} {mark} {message.TrimEnd().ReplaceLineEndings("\n    ")}";
         lock (_writing)
         {
@@ -53,23 +55,26 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
     }
 
     /// <summary>
-    /// Where lines come from. Ours say what Redis would say. Of Orleans's and the framework's, the operator hears of trouble; what they
-    /// tell of their ordinary work is for <c>loglevel debug</c>, and so is what only looks like trouble: a start or a wait that was
-    /// called off because the server ends, and the watchdog's remarks about processor time, which it makes at every start.
+    /// Where entries come from. Ours say what Redis would say. From Orleans and the framework the operator sees trouble
+    /// only; what they log about their ordinary work appears with <c>loglevel debug</c>. So does what only looks like
+    /// trouble: a start or a wait that was cancelled because the server ends, and the watchdog's remarks about
+    /// processor time, which it makes at every start.
     /// </summary>
     private sealed class Category(RedisLog log, bool isOurs, bool isWatchdog) : ILogger
     {
-        /// <summary>What the generic host says when a hosted service throws while it starts.</summary>
+        /// <summary>What the generic host logs when a hosted service throws while it starts.</summary>
         private static readonly EventId s_startFailed = new(11, "HostedServiceStartupFaulted");
 
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => (isOurs || logLevel >= LogLevel.Information) && log.IsEnabled(LevelOf(logLevel, null));
+        public bool IsEnabled(LogLevel logLevel) =>
+            (isOurs || logLevel >= LogLevel.Information) && log.IsEnabled(LevelOf(logLevel, null));
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (eventId == s_startFailed) return; // Program says why, without a stack trace
+            if (eventId == s_startFailed) return; // Program logs the reason, without a stack trace
             LogLevel level = LevelOf(logLevel, exception);
             if (IsEnabled(logLevel) && log.IsEnabled(level)) log.Write(level, formatter(state, exception), exception);
         }
@@ -79,7 +84,7 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
     }
 }
 
-/// <summary>Adds <see cref="RedisLog"/>.</summary>
+/// <summary>Adds <see cref="RedisLog"/> to a host's logging.</summary>
 internal static class RedisLogExtensions
 {
     public static void AddRedisLog(this ILoggingBuilder logging, ServerOptions options)

@@ -4,7 +4,10 @@ using OrleansRedis.Gateway;
 
 namespace OrleansRedis.Silo;
 
-/// <summary>SIGTERM and SIGINT, from before anything is started: the data is saved first, and only then the host stops.</summary>
+/// <summary>
+/// Handles SIGTERM and SIGINT from before anything is started: the data is saved first, and only then does the host
+/// stop.
+/// </summary>
 internal sealed class Signals(RedisServer server, IHostApplicationLifetime lifetime) : IHostLifetime, IDisposable
 {
     private readonly List<PosixSignalRegistration> _registrations = [];
@@ -26,7 +29,7 @@ internal sealed class Signals(RedisServer server, IHostApplicationLifetime lifet
 
     private void Handle(PosixSignalContext signal, string name)
     {
-        signal.Cancel = true; // the process does not end at once
+        signal.Cancel = true; // keeps the process from ending at once
         if (!server.Shutdown.OnSignal(name)) Environment.Exit(1);
     }
 }

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace OrleansRedis.Silo;
 
-/// <summary>What the process tells its operator, in redis-server's words where it has some.</summary>
+/// <summary>The process's messages to the operator, in redis-server's words where it has some.</summary>
 internal static partial class SiloLog
 {
     [LoggerMessage(LogLevel.Information, "{Product} {Version} (Redis {RedisVersion}), pid {ProcessId}, started in {Seconds:0.00} seconds")]

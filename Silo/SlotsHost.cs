@@ -7,7 +7,10 @@ using OrleansRedis.Grains.Storage;
 
 namespace OrleansRedis.Silo;
 
-/// <summary>Opens the slots before clients are let in, so that no command has to wait for one; here all of them, as there is one silo.</summary>
+/// <summary>
+/// Opens the slots before clients are let in, so that no command has to wait for one. For now it opens all of them,
+/// since there is only one silo.
+/// </summary>
 internal sealed class SlotsHost(SlotHost host, StoredSlots stored, ILogger<SlotsHost> logger) : IHostedService
 {
     public async Task StartAsync(CancellationToken cancellationToken)
@@ -17,7 +20,8 @@ internal sealed class SlotsHost(SlotHost host, StoredSlots stored, ILogger<Slots
         SiloLog.SlotsOpen(logger, KeySlot.Count, (long)Stopwatch.GetElapsedTime(started).TotalMilliseconds);
         if (stored.Storage.Scope != StorageScope.Slot) return;
         (int count, long snapshotBytes, long logBytes, long effects) = stored.Recovered;
-        SiloLog.Recovered(logger, stored.Storage.Name, count, snapshotBytes, logBytes, effects, Stopwatch.GetElapsedTime(started).TotalSeconds);
+        SiloLog.Recovered(
+            logger, stored.Storage.Name, count, snapshotBytes, logBytes, effects, Stopwatch.GetElapsedTime(started).TotalSeconds);
     }
 
     public Task StopAsync(CancellationToken cancellationToken) => host.CloseAllAsync(cancellationToken);

@@ -4,13 +4,18 @@ using OrleansRedis.Grains.Storage;
 
 namespace OrleansRedis.Silo;
 
-/// <summary>Makes the slots' store ready before the silo starts, and has everything stored after it has stopped.</summary>
+/// <summary>
+/// Prepares the slots' store before the slots are opened, and makes sure that everything is stored after they have
+/// closed.
+/// </summary>
 internal sealed class StorageHost(Store store, StoredSlots slots) : IHostedService
 {
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        // dump.rdb can be a backup here, for those who ask for it, but it is not what the data is loaded from.
-        if (slots.Journal is not null && ReferenceEquals(store.Options.Save, SavePoints.Default)) store.Options.Save = new();
+        // With a shared store the data is not loaded from dump.rdb, which is then a backup at most, for operators who
+        // ask for it. So there are no save points by default.
+        if (slots.Journal is not null && ReferenceEquals(store.Options.Save, SavePoints.Default))
+            store.Options.Save = new();
         await slots.StartAsync(cancellationToken);
     }
 

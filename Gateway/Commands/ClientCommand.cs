@@ -3,7 +3,7 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>CLIENT: the connection it is called on, and the others.</summary>
+/// <summary>CLIENT: about the connection it is called on, and about the others.</summary>
 internal static class ClientCommand
 {
     private const CommandFlags Flags = CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NeedsConnection;
@@ -69,7 +69,7 @@ internal static class ClientCommand
         else call.Reply.BulkString(name);
     }
 
-    /// <summary>CLIENT SETNAME connection-name — an empty one takes the name away.</summary>
+    /// <summary>CLIENT SETNAME connection-name — an empty name removes the name.</summary>
     [Command("CLIENT|SETNAME", 3, Flags, Category.Connection, Since = "2.6.9", Complexity = "O(1)", Summary = "Sets the connection name.",
         Syntax = "connection-name", Tips = "request_policy:all_nodes;response_policy:all_succeeded")]
     internal static void Setname(ref CommandContext call)
@@ -202,7 +202,7 @@ internal static class ClientCommand
         call.Reply.Integer(Me(call).Server.Clients.Find(id)?.Blocked?.TryEnd(end) == true ? 1 : 0);
     }
 
-    /// <summary>CLIENT GETREDIR — nobody tracks keys here, so nobody is told of them elsewhere.</summary>
+    /// <summary>CLIENT GETREDIR — always -1: there is no CLIENT TRACKING here, so nothing is redirected.</summary>
     [Command("CLIENT|GETREDIR", 2, Flags, Category.Connection, Since = "6.0.0", Complexity = "O(1)",
         Summary = "Returns the client ID to which the connection's tracking notifications are redirected.")]
     internal static void Getredir(ref CommandContext call) => call.Reply.Integer(-1);
@@ -264,7 +264,10 @@ internal static class ClientCommand
             Will not touch LRU/LFU stats when this mode is on.
         """);
 
-    /// <summary>Reads a name that will stand in CLIENT LIST, so it is made of visible ASCII; if it is not, the error is in the reply.</summary>
+    /// <summary>
+    /// Reads a name to be shown in CLIENT LIST, which must be visible ASCII. Returns false if it is not; the error is
+    /// then in the reply.
+    /// </summary>
     internal static bool TryReadAttribute(ref CommandContext call, int index, string what, out string? value)
     {
         ReadOnlySpan<byte> text = call[index];
@@ -278,7 +281,9 @@ internal static class ClientCommand
         return true;
     }
 
-    /// <summary>Reads a class of clients; if it is none, the error is in the reply.</summary>
+    /// <summary>
+    /// Reads a class of clients. Returns false if there is no such class; the error is then in the reply.
+    /// </summary>
     internal static bool TryReadType(ref CommandContext call, int index, out ClientClass type)
     {
         type = ClientClass.Normal;

@@ -3,10 +3,13 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>CLIENT KILL, in its old form (an address) and its new one (filters that must all be met).</summary>
+/// <summary>CLIENT KILL, in its old form (an address) and its new one (filters, all of which must match).</summary>
 internal static class ClientKill
 {
-    /// <summary>CLIENT KILL ip:port | [ID client-id] [TYPE …] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes | no] [MAXAGE maxage]</summary>
+    /// <summary>
+    /// CLIENT KILL ip:port | [ID client-id] [TYPE …] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes | no]
+    /// [MAXAGE maxage]
+    /// </summary>
     [Command("CLIENT|KILL", -3, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NeedsConnection,
         Category.Connection | Category.Dangerous, Since = "2.4.0", Complexity = "O(N) where N is the number of client connections",
         Summary = "Terminates open connections.",
@@ -41,7 +44,7 @@ internal static class ClientKill
         call.Reply.Integer(killed);
     }
 
-    /// <summary>The client that asks still gets its reply.</summary>
+    /// <summary>Ends a connection. The client that asks still gets its reply.</summary>
     private static void End(ClientConnection client, ClientConnection me)
     {
         if (client == me) me.CloseAfterReply = true;
@@ -58,7 +61,7 @@ internal static class ClientKill
 
         public bool SkipMe { get; private set; } = true;
 
-        /// <summary>Reads the options; if they make no sense, the error is in the reply.</summary>
+        /// <summary>Reads the options. Returns false if they are invalid; the error is then in the reply.</summary>
         public bool TryRead(ref CommandContext call)
         {
             for (int i = 2; i < call.Count; i += 2)
@@ -100,7 +103,7 @@ internal static class ClientKill
             }
             else if (option.Is("USER"u8))
             {
-                if (value.SequenceEqual("default"u8)) return true; // every client's
+                if (value.SequenceEqual("default"u8)) return true; // every client is this user
                 call.Reply.Error($"ERR No such user '{Encoding.Latin1.GetString(value)}'");
                 return false;
             }

@@ -3,7 +3,7 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>The commands that are about the connection itself.</summary>
+/// <summary>The commands about the connection itself.</summary>
 internal static class ConnectionCommands
 {
     private const CommandFlags Handshake = CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast | CommandFlags.NoAuth
@@ -36,7 +36,8 @@ internal static class ConnectionCommands
         }
         else if (call.Count == 2 && client.Server.Options.RequirePass.Length == 0)
         {
-            call.Reply.Error("ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"u8);
+            call.Reply.Error("ERR AUTH <password> called without any password configured for the default user. "u8
+                + "Are you sure your configuration is correct?"u8);
         }
         else if (client.TryAuthenticate(call.Count == 2 ? "default"u8 : call[1], call[call.Count - 1]))
         {
@@ -94,7 +95,8 @@ internal static class ConnectionCommands
         }
         if (!client.IsAuthenticated && client.Server.Options.RequirePass.Length != 0)
         {
-            call.Reply.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time"u8);
+            call.Reply.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "u8
+                + "option can be used to authenticate the client and select the RESP protocol version at the same time"u8);
             return;
         }
         if (name is not null) client.Name = name;
@@ -117,7 +119,7 @@ internal static class ConnectionCommands
         reply.Array(0);
     }
 
-    /// <summary>RESET — the connection is as it was when it began.</summary>
+    /// <summary>RESET — puts the connection back to its initial state.</summary>
     [Command("RESET", 1, Handshake | CommandFlags.NotQueued, Category.Connection, Since = "6.2.0", Complexity = "O(1)", Summary = "Resets the connection.")]
     internal static void Reset(ref CommandContext call)
     {

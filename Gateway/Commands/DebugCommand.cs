@@ -4,7 +4,9 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>DEBUG, for tests of this server and of clients. enable-debug-command says who may.</summary>
+/// <summary>
+/// DEBUG, for tests of this server and of clients. enable-debug-command says which clients may use it.
+/// </summary>
 internal static class DebugCommand
 {
     /// <summary>DEBUG subcommand [argument ...]</summary>
@@ -17,14 +19,16 @@ internal static class DebugCommand
         ClientConnection client = ClientCommand.Me(call);
         if (!ServerConfiguration.Allows(client.Server.Options.EnableDebugCommand, client.IsLocal))
         {
-            call.Reply.Error("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server."u8);
+            call.Reply.Error("ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local "u8
+                + "connection, otherwise you need to set this option in the configuration file, and then restart the server."u8);
             return;
         }
         ReadOnlySpan<byte> subcommand = call[1];
         if (subcommand.Is("HELP"u8) && call.Count == 2) Help(ref call);
         else if (subcommand.Is("AOF-FLUSH-SLEEP"u8) && call.Count == 3) AofFlushSleep(ref call);
         else if (subcommand.Is("CONFIG-REWRITE-FORCE-ALL"u8) && call.Count == 2) RewriteAll(ref call);
-        else if (subcommand.Is("DIGEST"u8) && call.Count == 2) call.Reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfAll(call.Store.Slots)));
+        else if (subcommand.Is("DIGEST"u8) && call.Count == 2)
+            call.Reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfAll(call.Store.Slots)));
         else if (subcommand.Is("DIGEST-VALUE"u8)) DigestValues(ref call);
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
@@ -109,10 +113,11 @@ internal static class DebugCommand
         foreach (string line in lines) call.Reply.SimpleString(Encoding.ASCII.GetBytes(line));
     }
 
-    /// <summary>Nothing else runs meanwhile, on any connection, as in a server of one thread.</summary>
+    /// <summary>Nothing else runs meanwhile, on any connection, as in a single-threaded server.</summary>
     private static void Sleep(ref CommandContext call)
     {
-        _ = double.TryParse(Encoding.ASCII.GetString(call[2]), NumberStyles.Float, CultureInfo.InvariantCulture, out double seconds); // 0 if it is no number, as strtod has it
+        // 0 if it is not a number, as with strtod.
+        _ = double.TryParse(Encoding.ASCII.GetString(call[2]), NumberStyles.Float, CultureInfo.InvariantCulture, out double seconds);
         if (!call.MayBlock)
         {
             // In a transaction the time passes inside it.
@@ -140,7 +145,8 @@ internal static class DebugCommand
     private static void DigestValues(ref CommandContext call)
     {
         call.Reply.Array(call.Count - 2);
-        for (int i = 2; i < call.Count; i++) call.Reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfKey(call.Store.Slots, call[i], call.Session.Database)));
+        for (int i = 2; i < call.Count; i++)
+            call.Reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfKey(call.Store.Slots, call[i], call.Session.Database)));
     }
 
     private static void WriteLog(ref CommandContext call, ClientConnection client)
@@ -268,15 +274,15 @@ internal static class DebugCommand
                 if (size != 0) Array.Resize(ref value, size);
                 OwnedRequest request = OwnedRequest.Of("SET"u8.ToArray(), Encoding.Latin1.GetBytes($"{prefix}:{i}"), value, "NX"u8.ToArray());
                 ignored.Clear();
-                // What is another silo's is left out: like Redis in cluster mode, keys are made where this server has
-                // their slots.
+                // Keys whose slot another silo holds are left out: as in Redis's cluster mode, a server makes the keys
+                // of its own slots.
                 await client.Server.Runner.RunPartAsync(client, set, request, ignored, client.Disconnected).ConfigureAwait(false);
             }
             reply.Ok();
         };
     }
 
-    /// <summary>One value of each type of RESP, as Redis's own tests of client libraries expect them.</summary>
+    /// <summary>One value of each RESP type, as Redis's own tests of client libraries expect them.</summary>
     private static void Protocol(ref CommandContext call)
     {
         RespWriter reply = call.Reply;
@@ -319,7 +325,7 @@ internal static class DebugCommand
                     reply.BulkString("key:123"u8);
                     reply.Integer(90);
                 }
-                // Attributes are not real replies, so a well formed reply should also have a normal reply type after the attribute.
+                // An attribute is not a reply, so a normal reply has to follow it.
                 reply.BulkString("Some real reply following the attribute"u8);
                 break;
             case "push":
@@ -345,7 +351,8 @@ internal static class DebugCommand
                 reply.Boolean(false);
                 break;
             default:
-                reply.Error("ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"u8);
+                reply.Error("ERR Wrong protocol type name. Please use one of the following: "u8
+                    + "string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false"u8);
                 break;
         }
     }

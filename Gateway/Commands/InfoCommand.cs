@@ -3,7 +3,7 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>INFO, and MEMORY's questions about the process.</summary>
+/// <summary>INFO, and the subcommands of MEMORY that are about the process.</summary>
 internal static class InfoCommand
 {
     /// <summary>INFO [section [section ...]]</summary>
@@ -25,7 +25,8 @@ internal static class InfoCommand
     {
         ClientConnection me = ClientCommand.Me(call);
         Store store = call.Store;
-        long total = store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false), resident = Environment.WorkingSet, dataset = store.Slots.Sum().Bytes;
+        long total = store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false),
+            resident = Environment.WorkingSet, dataset = store.Slots.Sum().Bytes;
         (int Database, long Keys, long Expiring)[] databases = [.. store.Slots.CountKeys()];
         long keys = databases.Sum(database => database.Keys);
         RespWriter reply = call.Reply;
@@ -54,7 +55,7 @@ internal static class InfoCommand
             GC.GetTotalMemory(forceFullCollection: false), Environment.WorkingSet, clients.Length, clients.Sum(client => client.BufferBytes))));
     }
 
-    /// <summary>MEMORY PURGE — collects garbage, compacts the heap, and gives memory back to the system.</summary>
+    /// <summary>MEMORY PURGE — collects garbage, compacts the heap, and returns memory to the system.</summary>
     [Command("MEMORY|PURGE", 2, CommandFlags.None, Category.None, Since = "4.0.0", Complexity = "Depends on how much memory is allocated, could be slow",
         Summary = "Asks the allocator to release memory.", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
     internal static void MemoryPurge(ref CommandContext call) => call.Continuation = async reply =>

@@ -3,26 +3,27 @@ using System.Text;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>What MEMORY DOCTOR finds, in the tone that Redis's users know it for.</summary>
+/// <summary>MEMORY DOCTOR's findings, in the tone that Redis's users know.</summary>
 internal static class MemoryReport
 {
     private const long Mebibyte = 1 << 20;
 
-    /// <summary>Below this there is nothing to be found out.</summary>
-    private const long LeastUsed = 5 * Mebibyte + (16384 * 464); // the data, beside what empty slots take
+    /// <summary>With less than this in use there is nothing to diagnose.</summary>
+    private const long LeastUsed = 5 * Mebibyte + (16384 * 464); // the data, plus what empty slots take
 
     /// <param name="used">Bytes of the data.</param>
-    /// <param name="limit">maxmemory; 0 for none.</param>
-    /// <param name="managed">Bytes of the collected heap.</param>
-    /// <param name="resident">Bytes of the process in memory.</param>
-    /// <param name="clients">How many clients are connected.</param>
+    /// <param name="limit">maxmemory; 0 if there is no limit.</param>
+    /// <param name="managed">Bytes of the garbage-collected heap.</param>
+    /// <param name="resident">Resident bytes of the process.</param>
+    /// <param name="clients">Number of connected clients.</param>
     /// <param name="buffers">Bytes of their buffers.</param>
     public static string Of(long used, long limit, long managed, long resident, int clients, long buffers)
     {
         if (used < LeastUsed)
         {
             return "Hi Sam, this instance is empty or is using very little memory, my issue detector can't be used in these conditions. "
-                + "Please, leave for your mission on Earth and fill it with some data. The new Sam and I will be back to our programming as soon as I finished rebooting.\n";
+                + "Please, leave for your mission on Earth and fill it with some data. "
+                + "The new Sam and I will be back to our programming as soon as I finished rebooting.\n";
         }
         var issues = new List<string>();
         if (limit != 0 && used > limit * 0.95)

@@ -3,10 +3,10 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>The commands about the server as a whole that have no family.</summary>
+/// <summary>The commands about the server as a whole that belong to no family.</summary>
 internal static class ServerCommands
 {
-    /// <summary>TIME — Unix time in seconds, and the microseconds of this second.</summary>
+    /// <summary>TIME — Unix time in seconds, and the microseconds of the current second.</summary>
     [Command("TIME", 1, CommandFlags.Loading | CommandFlags.Stale | CommandFlags.Fast, Category.None, Since = "2.6.0", Complexity = "O(1)",
         Summary = "Returns the server time.", Group = "server", Tips = "nondeterministic_output")]
     internal static void Time(ref CommandContext call)
@@ -27,7 +27,8 @@ internal static class ServerCommands
     }
 
     /// <summary>SHUTDOWN [NOSAVE | SAVE] [NOW] [FORCE] [ABORT]</summary>
-    [Command("SHUTDOWN", -1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NoMulti | CommandFlags.AllowBusy
+    [Command("SHUTDOWN", -1,
+        CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NoMulti | CommandFlags.AllowBusy
             | CommandFlags.NeedsConnection,
         Category.None, Since = "1.0.0", Group = "server",
         Complexity = "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
@@ -65,7 +66,8 @@ internal static class ServerCommands
             ClientConnection client = ClientCommand.Me(call);
             call.Continuation = async reply =>
             {
-                if (await client.Server.Shutdown.RunAsync(modes).ConfigureAwait(false)) client.CloseAfterReply = true; // and there is none
+                // If it succeeds there is no reply: the connection is closed.
+                if (await client.Server.Shutdown.RunAsync(modes).ConfigureAwait(false)) client.CloseAfterReply = true;
                 else reply.Error("ERR Errors trying to SHUTDOWN. Check logs."u8);
             };
         }

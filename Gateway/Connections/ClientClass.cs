@@ -1,11 +1,11 @@
 namespace OrleansRedis.Gateway;
 
-/// <summary>The classes of clients that CLIENT LIST and KILL, and client-output-buffer-limit, tell apart.</summary>
+/// <summary>The classes of clients that CLIENT LIST, CLIENT KILL and client-output-buffer-limit tell apart.</summary>
 public enum ClientClass
 {
     Normal,
 
-    /// <summary>A link to the master that this server replicates from.</summary>
+    /// <summary>The link to the master that this server replicates from.</summary>
     Master,
 
     /// <summary>A server that replicates from this one.</summary>

@@ -3,8 +3,8 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// Commands that do not get through where they come in, among the others of the batch: they wait for something, run
-/// alone, or take long.
+/// Commands that cannot run where they arrive, in the middle of a batch: they wait for something, run alone, or take
+/// long.
 /// </summary>
 public sealed partial class ClientConnection
 {
@@ -21,24 +21,27 @@ public sealed partial class ClientConnection
     protected override void EndTurn()
     {
         _turn.Exit();
-        _mailbox.Ring(); // letters that could not be served meanwhile
+        // For the letters that could not be served during the turn.
+        _mailbox.Ring();
     }
 
-    /// <summary>Takes a request to its end that could not be run on the spot.</summary>
+    /// <summary>Finishes a request that could not be run on the spot.</summary>
     private async Task FinishAsync(OwnedRequest request, CommandInfo? command, Attempt? former)
     {
         int mark = _reply.Length;
         LastCommand = command;
-        Verdict verdict = await _server.Runner.FinishAsync(this, command, request, former, _reply, Disconnected).ConfigureAwait(false);
+        Verdict verdict = await _server.Runner.FinishAsync(this, command, request, former, _reply, Disconnected)
+            .ConfigureAwait(false);
         if (verdict == Verdict.Closed) CloseAfterReply = true;
         else AfterReply(mark);
     }
 
-    /// <summary>Awaits what a command that was run on the spot has left to do.</summary>
+    /// <summary>Awaits the rest of a command that was started on the spot.</summary>
     private async Task ContinueAsync(CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied)
     {
         int mark = _reply.Length;
-        await _server.Runner.ContinueAsync(this, command, continuation, isReplied, _reply, Disconnected).ConfigureAwait(false);
+        await _server.Runner.ContinueAsync(this, command, continuation, isReplied, _reply, Disconnected)
+            .ConfigureAwait(false);
         if (!isReplied) AfterReply(mark);
     }
 }

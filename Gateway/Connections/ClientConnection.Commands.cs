@@ -4,7 +4,7 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// Running requests on the spot: look the command up, see that it may run, run it inside its gates, count it.
+/// Running requests on the spot: look the command up, check that it may run, run it inside its gates, count it.
 /// </summary>
 public sealed partial class ClientConnection
 {
@@ -12,8 +12,9 @@ public sealed partial class ClientConnection
     public ReplyMode ReplyMode { get; set; }
 
     /// <summary>
-    /// Runs the complete requests at the start of <paramref name="bytes"/> and returns how many bytes they took. It stops early if one must be
-    /// waited for: then <paramref name="wait"/> is to be awaited, with no gate held, before the rest.
+    /// Runs the complete requests at the start of <paramref name="bytes"/> and returns how many bytes they took. It
+    /// stops early at a request that has to wait: the caller then awaits <paramref name="wait"/>, holding no gate,
+    /// before it runs the rest.
     /// </summary>
     private int Drain(ReadOnlySpan<byte> bytes, out Func<Task>? wait)
     {
@@ -60,7 +61,9 @@ public sealed partial class ClientConnection
     [ThreadStatic]
     private static Ahead[]? t_ahead;
 
-    /// <summary>Reads the next requests of a pipeline, as many as are worth foreseeing together, without running them.</summary>
+    /// <summary>
+    /// Reads the next requests of a pipeline without running them, as many as are worth foreseeing together.
+    /// </summary>
     private ReadOutcome ReadAhead(ReadOnlySpan<byte> bytes, int from, out int count)
     {
         Ahead[] ahead = t_ahead ??= new Ahead[Store.MostForeseen];
@@ -78,7 +81,7 @@ public sealed partial class ClientConnection
         return outcome;
     }
 
-    /// <summary>Runs the requests read ahead; returns how many were taken.</summary>
+    /// <summary>Runs the requests read ahead. Returns how many it ran or started.</summary>
     [System.Runtime.CompilerServices.SkipLocalsInit]
     private int RunAhead(ref CommandContext call, ReadOnlySpan<byte> bytes, int count, ref Func<Task>? wait)
     {
@@ -106,7 +109,9 @@ public sealed partial class ClientConnection
         return count;
     }
 
-    /// <summary>Runs one request, or has it run: then <paramref name="wait"/> is to be awaited.</summary>
+    /// <summary>
+    /// Runs one request, or arranges for it to be run: then the caller must await <paramref name="wait"/>.
+    /// </summary>
     private void Run(ref CommandContext call, CommandInfo? command, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
     {
         CommandRunner runner = _server.Runner;
@@ -138,7 +143,7 @@ public sealed partial class ClientConnection
         if (isReplied) AfterReply(mark);
     }
 
-    /// <summary>Asks whether a request may run that is not the usual case. False if it may not, or not now.</summary>
+    /// <summary>Decides whether a request outside the usual case may run. False if it may not, or not now.</summary>
     private bool Admit(CommandInfo? command, in Request request, ref Func<Task>? wait)
     {
         int mark = _reply.Length;
@@ -160,13 +165,14 @@ public sealed partial class ClientConnection
         }
     }
 
-    // Methods of their own, so that the closures are made only when something must be waited for.
+    // Separate methods, so that a closure is allocated only when something has to wait.
     private Func<Task> Continue(CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied) =>
         () => ContinueAsync(command, continuation, isReplied);
 
-    private Func<Task> Finish(OwnedRequest request, CommandInfo? command, Attempt? former) => () => FinishAsync(request, command, former);
+    private Func<Task> Finish(OwnedRequest request, CommandInfo? command, Attempt? former) =>
+        () => FinishAsync(request, command, former);
 
-    /// <summary>What a reply is subject to once it is written: CLIENT REPLY.</summary>
+    /// <summary>Applies CLIENT REPLY to a reply that was just written.</summary>
     private void AfterReply(int mark)
     {
         if (ReplyMode == ReplyMode.On) return;

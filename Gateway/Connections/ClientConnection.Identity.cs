@@ -7,10 +7,12 @@ using Microsoft.AspNetCore.Connections.Features;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>Who the client is and what it chose for itself: AUTH, CLIENT SETNAME and the like, and the line that CLIENT LIST shows.</summary>
+/// <summary>
+/// The client's identity and its own settings: AUTH, CLIENT SETNAME and the like, and its line in CLIENT LIST.
+/// </summary>
 public sealed partial class ClientConnection
 {
-    /// <summary>What a connection holds beside its buffers, roughly: this object, its pipes and its socket.</summary>
+    /// <summary>Approximate size of a connection without its buffers: this object, its pipes and its socket.</summary>
     private const int FixedBytes = 4096;
 
     /// <summary>CLIENT SETNAME; empty if it has none.</summary>
@@ -22,35 +24,38 @@ public sealed partial class ClientConnection
     /// <summary>CLIENT SETINFO LIB-VER.</summary>
     public string LibraryVersion { get; set; } = "";
 
-    /// <summary>CLIENT NO-EVICT: the client says that it must not be disconnected to save memory.</summary>
+    /// <summary>CLIENT NO-EVICT: the client asked not to be disconnected to save memory.</summary>
     public bool NoEvict { get; set; }
 
-    /// <summary>What kind of client it is; whatever makes it one of another kind (a subscription, say) sets it.</summary>
+    /// <summary>The class of client. Set by whatever changes it, a subscription for example.</summary>
     public ClientClass Class { get; set; }
 
     /// <summary>Whether it came through the Unix domain socket.</summary>
     public bool IsUnix => LocalEndPoint is UnixDomainSocketEndPoint || RemoteEndPoint is UnixDomainSocketEndPoint;
 
-    /// <summary>Whether it waits inside a blocking command, or for the end of CLIENT PAUSE.</summary>
+    /// <summary>Whether it waits in a blocking command, or for the end of CLIENT PAUSE.</summary>
     public bool IsBlocked => Blocked is not null || _isHeld;
 
-    /// <summary>Bytes of its buffers.</summary>
+    /// <summary>Size of its buffers in bytes.</summary>
     public long BufferBytes => _pending.Capacity + _reply.Capacity + (_meanwhile?.Capacity ?? 0) + SendingBytes;
 
-    /// <summary>Where it comes from: "ip:port", or "path:0" of the Unix domain socket.</summary>
+    /// <summary>The peer's address: "ip:port", or "path:0" for the Unix domain socket.</summary>
     public string Address => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(RemoteEndPoint);
 
-    /// <summary>Which of our addresses it is connected to.</summary>
+    /// <summary>The server's address that it is connected to.</summary>
     public string LocalAddress => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(LocalEndPoint);
 
-    /// <summary>Checks a user's password and, if it is right, lets the client in. There is one user, "default", with requirepass for its password.</summary>
+    /// <summary>
+    /// Checks a user's password and, if it is right, authenticates the client. There is one user, "default", whose
+    /// password is requirepass.
+    /// </summary>
     public bool TryAuthenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password)
     {
         if (!user.SequenceEqual("default"u8)) return false;
         string required = _server.Options.RequirePass;
         if (required.Length != 0)
         {
-            // Hashed first, so that the time it takes tells nothing of the password, its length included.
+            // Compares hashes, so that the time taken reveals nothing about the password, not even its length.
             Span<byte> theirs = stackalloc byte[SHA256.HashSizeInBytes], right = stackalloc byte[SHA256.HashSizeInBytes];
             SHA256.HashData(password, theirs);
             SHA256.HashData(Encoding.UTF8.GetBytes(required), right);
@@ -59,7 +64,9 @@ public sealed partial class ClientConnection
         return IsAuthenticated = true;
     }
 
-    /// <summary>RESET: as it was when it connected. What it has watched and queued is given up too.</summary>
+    /// <summary>
+    /// RESET: puts the session back to its initial state. Watched keys and queued commands are dropped too.
+    /// </summary>
     public async Task ResetAsync()
     {
         if (Transaction is { } transaction) await transaction.CloseAsync(_server.Store).ConfigureAwait(false);
@@ -72,16 +79,17 @@ public sealed partial class ClientConnection
         IsAuthenticated = _server.Options.RequirePass.Length == 0;
     }
 
-    /// <summary>Its line in CLIENT LIST, without a line end.</summary>
-    /// <param name="nowMs">The time.</param>
-    /// <param name="request">For the client that asks, its request, which it is charged with.</param>
+    /// <summary>The client's line in CLIENT LIST, without a line end.</summary>
+    /// <param name="nowMs">The current time.</param>
+    /// <param name="request">For the client that asks, its request, whose memory counts as the client's.</param>
     public string Describe(long nowMs, in Request request = default)
     {
         int argumentBytes = 0;
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
         int queryBytes = PendingInputBytes + request.Frame.Length, replyBytes = _reply.Length, replyRoom = _reply.Capacity;
         long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
-        long sending = SendingBytes + (_meanwhile?.Length ?? 0), total = FixedBytes + _pending.Capacity + replyRoom + sending + argumentBytes + queuedBytes;
+        long sending = SendingBytes + (_meanwhile?.Length ?? 0),
+            total = FixedBytes + _pending.Capacity + replyRoom + sending + argumentBytes + queuedBytes;
         return string.Create(CultureInfo.InvariantCulture,
             $"id={Id} addr={Address} laddr={LocalAddress} fd={Descriptor} name={Name} age={(nowMs - ConnectedAtMs) / 1000} idle={(nowMs - LastUsedMs) / 1000} "
             + $"flags={Flags()} db={Database} sub=0 psub=0 ssub=0 multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
@@ -92,7 +100,8 @@ public sealed partial class ClientConnection
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
 
     /// <summary>
-    /// Redis's letters in Redis's order. Those of what does not exist here are missing: O (MONITOR), t, R and B (CLIENT TRACKING), r (READONLY).
+    /// Redis's letters in Redis's order. Missing are the letters of features that do not exist here: O (MONITOR), t, R
+    /// and B (CLIENT TRACKING), r (READONLY).
     /// </summary>
     private string Flags()
     {

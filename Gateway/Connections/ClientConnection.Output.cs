@@ -5,20 +5,31 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>Sending. Replies gather in the reply writer; one send at a time is under way, and the next takes all that has gathered meanwhile.</summary>
+/// <summary>
+/// Sending. Replies gather in the reply writer. One send is under way at a time; the next takes all that has gathered
+/// meanwhile.
+/// </summary>
 public sealed partial class ClientConnection
 {
-    /// <summary>What is handed to the transport at once; also when replies gather to this, they are sent before more requests are run.</summary>
+    /// <summary>
+    /// The most handed to the transport at once. When replies reach this size, they are sent before more requests are
+    /// run.
+    /// </summary>
     private const int ChunkBytes = 64 * 1024;
 
     private Task _sending = Task.CompletedTask;
-    private long _sendingBytes;     // as long as _sending is under way
-    private IDurability? _waitsFor; // the log, as long as replies wait for it
-    private long _since = -1;       // where the log was before the first command that these replies are of; -1: none of them has to do with the data
+    private long _sendingBytes;     // while _sending is under way
+    private IDurability? _waitsFor; // the log, while replies wait for it
+
+    // Position of the log before the first of the commands whose replies have gathered; -1 if none of them concerns the
+    // data.
+    private long _since = -1;
 
     private long SendingBytes => _sending.IsCompleted ? 0 : _sendingBytes;
 
-    /// <summary>Starts to send what has gathered, unless a send is under way: then the loop does it when that has ended.</summary>
+    /// <summary>
+    /// Starts to send what has gathered. If a send is under way, the loop does it once that has ended.
+    /// </summary>
     private void Send() => Send(_reply, ref _since);
 
     private void Send(RespWriter written, ref long since)
@@ -33,7 +44,8 @@ public sealed partial class ClientConnection
         _statistics.OutputBytes += length;
         if (length > ChunkBytes)
         {
-            EnforceOutputLimit(); // at once, as redis-server does, however fast the client reads
+            // At once, as redis-server does, however fast the client reads.
+            EnforceOutputLimit();
             if (_killed) return;
         }
         if (_server.Store.Durability is { } log && HoldsBack(log, written, ref since)) return;
@@ -50,22 +62,26 @@ public sealed partial class ClientConnection
         _sending = flush.AsTask();
     }
 
-    /// <summary>Whether a command's reply depends on what is in the data set, or changes it.</summary>
+    /// <summary>Whether a command reads or changes the data set, so that its reply depends on it.</summary>
     private bool ConcernsData(CommandInfo? command)
     {
         if (command is null) return false;
         if (command.Is(CommandFlags.SessionKeys)) return Transaction is { IsPoisoned: false, Queue.Count: > 0 };
         return command.Keys.Count > 0
-            || command.Is(CommandFlags.Write | CommandFlags.ReadOnly | CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.UndeclaredKeys);
+            || command.Is(CommandFlags.Write | CommandFlags.ReadOnly | CommandFlags.Exclusive
+                | CommandFlags.WholeKeyspace | CommandFlags.UndeclaredKeys);
     }
 
-    /// <summary>To be called before a command runs whose reply must wait until the log is durable, if replies do at all.</summary>
+    /// <summary>
+    /// Notes the log's position before a command runs, if its reply must wait until the log is durable. To be called
+    /// before every command while replies wait for the log.
+    /// </summary>
     private void Rely(IDurability log, CommandInfo? command)
     {
         if (_since < 0 && ConcernsData(command)) _since = log.Appended;
     }
 
-    /// <summary>Whether what is to be sent must wait until the log is durable: then it is sent after that.</summary>
+    /// <summary>Whether the replies must wait until the log is durable. If so, they are sent after that.</summary>
     private bool HoldsBack(IDurability log, RespWriter written, ref long logBefore)
     {
         long since = logBefore;
@@ -75,7 +91,7 @@ public sealed partial class ClientConnection
             return false;
         }
         logBefore = -1;
-        // Whatever the commands did or saw was appended before they let go of their gates.
+        // Whatever the commands did or saw was appended before they released their gates.
         long position = log.Appended;
         if (log.Committed >= position) return false;
         int length = written.Length;
@@ -97,7 +113,7 @@ public sealed partial class ClientConnection
         }
         catch (Exception failure)
         {
-            // It may or may not survive; the client must not hear either.
+            // The change may or may not survive, so the client must not be told either.
             Kill();
             throw new ConnectionAbortedException("What the replies tell of could not be made durable.", failure);
         }
@@ -105,8 +121,8 @@ public sealed partial class ClientConnection
     }
 
     /// <summary>
-    /// Sends the last replies, at the client's pace. Letters are left unread, as what they write would follow the last reply. A send that is
-    /// under way when the client is killed is left behind; it ends by itself.
+    /// Sends the last replies, at the client's pace. Letters are left unread, since what they write would follow the
+    /// last reply. If the client is killed during a send, that send is abandoned; it ends by itself.
     /// </summary>
     private async Task SendAllAsync()
     {
@@ -129,7 +145,7 @@ public sealed partial class ClientConnection
         }
     }
 
-    /// <summary>Waits for input, and sends on as the client takes what was sent before.</summary>
+    /// <summary>Waits for input, and keeps sending as the client takes what was sent before.</summary>
     private async Task<ReadResult> ReadWhileSendingAsync(Task<ReadResult> reading)
     {
         while (!reading.IsCompleted && _reply.Length != 0)
@@ -141,7 +157,10 @@ public sealed partial class ClientConnection
         return await reading.ConfigureAwait(false);
     }
 
-    /// <summary>Sends a buffer of the shared pool in pieces, so that what the client does not take in time is held once.</summary>
+    /// <summary>
+    /// Sends a buffer of the shared pool in pieces, so that what the client does not take in time is in memory only
+    /// once.
+    /// </summary>
     private async Task SendInPiecesAsync(byte[] bytes, int length)
     {
         try
@@ -173,13 +192,16 @@ public sealed partial class ClientConnection
         }
     }
 
-    /// <summary>The hard limit: looked at by the loop whenever output piles up.</summary>
+    /// <summary>The hard limit: checked by the loop whenever output piles up.</summary>
     private void EnforceOutputLimit()
     {
         if (OutputLimit.IsHardExceeded(PendingOutputBytes)) KillForOutput();
     }
 
-    /// <summary>The soft limit, which is about time, so it is looked at though nothing happens on the connection. For <see cref="Housekeeping"/> alone.</summary>
+    /// <summary>
+    /// The soft limit. It is about time, so it has to be checked even when nothing happens on the connection. For
+    /// <see cref="Housekeeping"/> alone.
+    /// </summary>
     internal void EnforceOutputLimit(long nowMs)
     {
         if (!_killed && OutputLimit.IsExceeded(PendingOutputBytes, nowMs, ref _overSoftLimitSinceMs)) KillForOutput();
@@ -191,5 +213,5 @@ public sealed partial class ClientConnection
         Kill();
     }
 
-    private long _overSoftLimitSinceMs; // Housekeeping's
+    private long _overSoftLimitSinceMs; // only Housekeeping touches it
 }

@@ -7,10 +7,10 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// One client: reads requests, runs them in order, writes replies in order. All of its state is touched only by its own loop
-/// (<see cref="RunAsync"/>), whatever thread that is on at the moment; others may read the properties, for CLIENT LIST, and what
-/// they want done they <see cref="Post"/>. While a command waits, its continuation shares the state with the loop: see
-/// ClientConnection.Waiting.cs.
+/// One client: reads requests, runs them in order, writes replies in order. All of its state is touched only by its own
+/// loop (<see cref="RunAsync"/>), whatever thread that runs on at the moment. Other threads may read the properties,
+/// for CLIENT LIST, and <see cref="Post"/> what they want done. While a command waits, its continuation shares the
+/// state with the loop: see ClientConnection.Waiting.cs.
 /// </summary>
 public sealed partial class ClientConnection : Session
 {
@@ -22,7 +22,8 @@ public sealed partial class ClientConnection : Session
     private readonly RespWriter _reply = new();
     private readonly InputBuffer _pending = new();
     private readonly Mailbox _mailbox = new();
-    private CommandStatistics.Stripe _statistics;   // of the thread that the loop is on; set anew wherever that may have changed
+    // Belongs to the thread that the loop runs on; fetched again wherever that may have changed.
+    private CommandStatistics.Stripe _statistics;
     private volatile bool _killed;
 
     public ClientConnection(RedisServer server, ConnectionContext transport)
@@ -38,7 +39,7 @@ public sealed partial class ClientConnection : Session
         IsAuthenticated = server.Options.RequirePass.Length == 0;
     }
 
-    /// <summary>CLIENT ID: increasing, never used twice by this process.</summary>
+    /// <summary>CLIENT ID: increasing, never reused by this process.</summary>
     public long Id { get; }
 
     public RedisServer Server => _server;
@@ -47,7 +48,7 @@ public sealed partial class ClientConnection : Session
 
     public EndPoint? LocalEndPoint => _transport.LocalEndPoint;
 
-    /// <summary>Completes, as cancelled, when the peer closes the connection or it is killed; for commands that wait.</summary>
+    /// <summary>Cancelled when the peer closes the connection or it is killed; for commands that wait.</summary>
     public CancellationToken Disconnected => _transport.ConnectionClosed;
 
     /// <summary>Unix time in ms of the connection's start.</summary>
@@ -72,7 +73,7 @@ public sealed partial class ClientConnection : Session
     /// <summary>Bytes of replies and pushes that the client has not taken yet.</summary>
     public long PendingOutputBytes => _reply.Length + (_meanwhile?.Length ?? 0) + SendingBytes;
 
-    /// <summary>Set to have the connection closed once the replies so far are sent (QUIT, protocol errors).</summary>
+    /// <summary>Set to close the connection once the replies so far are sent (QUIT, protocol errors).</summary>
     public bool CloseAfterReply { get; set; }
 
     /// <summary>Ends the connection from any thread, without waiting for replies to be sent.</summary>
@@ -84,12 +85,15 @@ public sealed partial class ClientConnection : Session
         Wake();
     }
 
-    /// <summary>Ends the connection from any thread once the command it is at is answered; at once if that merely waits.</summary>
+    /// <summary>
+    /// Ends the connection from any thread once its current command is answered; at once if that command merely waits.
+    /// </summary>
     public void Close() => Post(static client => client.CloseOnceAnswered());
 
     /// <summary>
-    /// Has something done by the connection's own loop, between two of its commands or while one waits; not while one uses the session.
-    /// Callable from any thread. A letter writes to <see cref="OutOfBand"/>, and must not wait for anything, a gate least of all.
+    /// Has the connection's own loop do something, between two of its commands or while one waits, but not while one
+    /// uses the session. Callable from any thread. A letter writes to <see cref="OutOfBand"/>. It must not wait for
+    /// anything, least of all a gate.
     /// </summary>
     public void Post(Action<ClientConnection> letter)
     {
@@ -97,10 +101,13 @@ public sealed partial class ClientConnection : Session
         Wake();
     }
 
-    /// <summary>Lets the loop go on though nothing has come in, if it reads; not on this thread, as the caller may hold gates.</summary>
+    /// <summary>
+    /// Ends the loop's pending read, if there is one, though nothing has come in. The loop does not continue on this
+    /// thread, as the caller may hold gates.
+    /// </summary>
     private void Wake()
     {
-        if (_input is EpollReader) _input.CancelPendingRead(); // goes on on its event loop
+        if (_input is EpollReader) _input.CancelPendingRead(); // continues on its event loop
         else ThreadPool.UnsafeQueueUserWorkItem(static input => input.CancelPendingRead(), _input, preferLocal: false);
     }
 
@@ -131,7 +138,7 @@ public sealed partial class ClientConnection : Session
         }
         catch (Exception e) when (IsGone(e))
         {
-            // Nobody is left to tell.
+            // No client is left to tell.
         }
         finally
         {
@@ -143,7 +150,10 @@ public sealed partial class ClientConnection : Session
         }
     }
 
-    /// <summary>Runs what has come in; keeps what is incomplete. A result is to be awaited, then <see cref="DrainPending"/> goes on.</summary>
+    /// <summary>
+    /// Runs the requests that have come in, and keeps what is incomplete. If it returns a wait, await it and then call
+    /// <see cref="DrainPending"/>.
+    /// </summary>
     private Func<Task>? Receive(in ReadOnlySequence<byte> received)
     {
         if (received.IsEmpty)

@@ -3,18 +3,20 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// Keeps maxclients within the files that the system lets the process have open. Without any to spare the runtime itself cannot go on: it ends the process when it cannot open a
-/// library that it comes to need.
+/// Keeps maxclients within the number of files that the system lets the process open. Some must be left for the runtime
+/// itself: it ends the process when it cannot open a library that it needs.
 /// </summary>
 internal sealed class ClientLimit(RedisServer server)
 {
-    /// <summary>For logs, snapshots, connections to other silos and to a database, and libraries that are not loaded yet.</summary>
+    /// <summary>
+    /// Files for logs, snapshots, connections to other silos and to a database, and libraries not loaded yet.
+    /// </summary>
     private const int Reserved = 128;
 
     private ServerOptions Options => server.Options;
 
-    /// <summary>At the start: as many clients as were asked for, or as can be.</summary>
-    /// <exception cref="InvalidOperationException">There cannot even be one.</exception>
+    /// <summary>At start-up: lowers maxclients to what is possible, and warns.</summary>
+    /// <exception cref="InvalidOperationException">Not even one client is possible.</exception>
     public void Reduce()
     {
         long limit = Libc.OpenFileLimit(), most = Most(limit), needed = Options.MaxClients + (limit - most);
@@ -30,11 +32,13 @@ internal sealed class ClientLimit(RedisServer server)
         Options.MaxClients = (int)most;
     }
 
-    /// <summary>CONFIG SET maxclients: what is wrong with it, if anything is.</summary>
+    /// <summary>CONFIG SET maxclients: an error message if the value is too high, or null.</summary>
     public ValueTask<string?> CheckAsync()
     {
         long most = Most(Libc.OpenFileLimit());
-        return new(Options.MaxClients <= most ? null : $"The operating system is not able to handle the specified number of clients, try with {Math.Max(1, most)}");
+        return new(Options.MaxClients <= most
+            ? null
+            : $"The operating system is not able to handle the specified number of clients, try with {Math.Max(1, most)}");
     }
 
     private long Most(long limit)

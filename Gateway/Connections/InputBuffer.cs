@@ -3,8 +3,8 @@ using System.Buffers;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// The bytes of a connection that were received but not used up yet: an incomplete request, or requests that wait for an earlier
-/// one. Contiguous, so that requests can be read from it as one span.
+/// The bytes that a connection has received but not used up yet: an incomplete request, or requests that wait for an
+/// earlier one. Contiguous, so that requests can be read from it as one span.
 /// </summary>
 internal sealed class InputBuffer
 {
@@ -17,7 +17,9 @@ internal sealed class InputBuffer
 
     public ReadOnlySpan<byte> Span => _bytes.AsSpan(_start, Length);
 
-    /// <summary>Adds bytes, making room for <paramref name="expectedLength"/> in all if it is known that so many will come.</summary>
+    /// <summary>
+    /// Adds bytes. If the length to come is known, makes room for <paramref name="expectedLength"/> bytes in all.
+    /// </summary>
     public void Append(ReadOnlySpan<byte> bytes, long expectedLength = 0)
     {
         if (bytes.IsEmpty) return;
@@ -34,7 +36,7 @@ internal sealed class InputBuffer
         Length += (int)bytes.Length;
     }
 
-    /// <summary>Forgets bytes at the front.</summary>
+    /// <summary>Drops bytes at the front.</summary>
     public void Consume(int count)
     {
         _start += count;
@@ -48,7 +50,8 @@ internal sealed class InputBuffer
     {
         if (_bytes.Length - _start - Length >= more) return;
         long needed = (long)Length + more;
-        // Grow towards a large announced length by doubling: a client that announces much and sends nothing costs nothing.
+        // Grow towards a large announced length by doubling: a client that announces much and sends nothing costs
+        // nothing.
         long room = Math.Max(needed, Math.Min(Math.Max(expectedLength, 4096), needed * 2));
         if (room <= _bytes.Length)
         {

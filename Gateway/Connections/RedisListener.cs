@@ -9,8 +9,8 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// Listens where bind, port and unixsocket say, and gives every connection to a <see cref="ClientConnection"/>. Requests are read, run and
-/// answered on the I/O thread that saw them arrive (see docs/architecture.md, "inline").
+/// Listens where bind, port and unixsocket say, and gives every connection to a <see cref="ClientConnection"/>.
+/// Requests are read, run and answered on the I/O thread that saw them arrive (see docs/architecture.md, "inline").
 /// </summary>
 public sealed class RedisListener(RedisServer server) : IAsyncDisposable
 {
@@ -29,14 +29,17 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
 
     private readonly List<(IConnectionListener Listener, Task Accepting)> _listeners = [];
     private IConnectionListenerFactory? _transport;
-    private int _serving; // connections that were accepted and not refused, from that moment on
+    private int _serving; // connections accepted and not refused, counted from that moment on
 
     private ServerOptions Options => server.Options;
 
-    /// <summary>Where it listens.</summary>
+    /// <summary>The addresses it listens on.</summary>
     public IEnumerable<EndPoint> EndPoints => _listeners.Select(listening => listening.Listener.EndPoint);
 
-    /// <summary>Starts to listen on everything configured; fails if an address that is not optional cannot be had. Follows CONFIG SET port and bind from then on.</summary>
+    /// <summary>
+    /// Starts to listen on everything configured; fails if an address that is not optional cannot be bound. From then
+    /// on follows CONFIG SET port and bind.
+    /// </summary>
     public async Task StartAsync(CancellationToken cancellation)
     {
         await BindTcpAsync(cancellation).ConfigureAwait(false);
@@ -47,7 +50,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         server.Files.Configuration.OnChange(["maxclients"], limit.CheckAsync);
     }
 
-    /// <summary>Stops listening; connections that are there stay.</summary>
+    /// <summary>Stops listening; existing connections stay.</summary>
     public async ValueTask DisposeAsync()
     {
         await UnbindAsync(_ => true).ConfigureAwait(false);
@@ -74,7 +77,9 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         }
     }
 
-    /// <summary>CONFIG SET port or bind: the old addresses are given up first, as some may be among the new ones.</summary>
+    /// <summary>
+    /// CONFIG SET port or bind: the old addresses are released first, since some of them may be among the new ones.
+    /// </summary>
     private async ValueTask<string?> RebindAsync()
     {
         await UnbindAsync(endPoint => endPoint is IPEndPoint).ConfigureAwait(false);
@@ -100,9 +105,10 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
             foreach (IPAddress ip in await ResolveAsync(name, cancellation).ConfigureAwait(false))
                 await ListenAsync(new IPEndPoint(ip, Options.Port), cancellation).ConfigureAwait(false);
         }
-        catch (Exception e) when (optional && e is SocketException { SocketErrorCode: SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported })
+        catch (Exception e) when (optional
+            && e is SocketException { SocketErrorCode: SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported })
         {
-            // A leading '-' says that this address need not be there.
+            // A leading '-' means that this address need not exist.
         }
     }
 
@@ -116,7 +122,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
 
     private async Task BindUnixAsync(CancellationToken cancellation)
     {
-        File.Delete(Options.UnixSocket); // a socket left behind by a former run, as redis-server does
+        File.Delete(Options.UnixSocket); // a socket left behind by a previous run, as redis-server does
         await ListenAsync(new UnixDomainSocketEndPoint(Options.UnixSocket), cancellation).ConfigureAwait(false);
         if (Options.UnixSocketPermissions != 0 && !OperatingSystem.IsWindows())
             File.SetUnixFileMode(Options.UnixSocket, (UnixFileMode)Options.UnixSocketPermissions);
@@ -129,11 +135,12 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         _listeners.Add((listener, AcceptAsync(listener)));
     }
 
-    /// <summary>Our own event loops; elsewhere than on Linux, or to compare with it, Kestrel's sockets.</summary>
+    /// <summary>Our own event loops on Linux; Kestrel's sockets on other systems, or to compare the two.</summary>
     private IConnectionListenerFactory MakeTransport()
     {
         if (EpollTransport.IsSupported && Environment.GetEnvironmentVariable("ORLEANSREDIS_TRANSPORT") != "kestrel")
-            return new EpollTransport(Options.IoThreads == 0 ? Environment.ProcessorCount : Options.IoThreads, Options.TcpBacklog, BindSocket, server.Logger);
+            return new EpollTransport(
+                Options.IoThreads == 0 ? Environment.ProcessorCount : Options.IoThreads, Options.TcpBacklog, BindSocket, server.Logger);
         var options = new SocketTransportOptions
         {
             Backlog = Options.TcpBacklog,
@@ -145,7 +152,9 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         return new SocketTransportFactory(Microsoft.Extensions.Options.Options.Create(options), server.Loggers);
     }
 
-    /// <summary>As Kestrel does it, but an IPv6 socket takes IPv6 only: "bind * -::*" means two sockets on one port.</summary>
+    /// <summary>
+    /// As Kestrel does it, except that an IPv6 socket takes IPv6 only: "bind * -::*" means two sockets on one port.
+    /// </summary>
     private static Socket BindSocket(EndPoint endPoint)
     {
         if (endPoint is not IPEndPoint { AddressFamily: AddressFamily.InterNetworkV6 })
@@ -163,7 +172,8 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
             {
                 ConnectionContext? connection = await listener.AcceptAsync().ConfigureAwait(false);
                 if (connection is null) return; // unbound
-                // Who is refused goes before the next one comes: many at once could take all the files that the process may have open.
+                // A refused connection is gone before the next one is accepted: many at once could use up all the files
+                // that the process may have open.
                 if (Refusal(connection) is { } refusal)
                 {
                     await RefuseAsync(connection, refusal).ConfigureAwait(false);
@@ -174,7 +184,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
             }
             catch (Exception e) when (e is SocketException or IOException)
             {
-                // Out of file descriptors, say. Connections that are there go on; this one may come again.
+                // Out of file descriptors, for example. Existing connections continue; the peer may try again.
                 Log.AcceptFailed(server.Logger, e, listener.EndPoint.ToString() ?? "");
                 await Task.Delay(TimeSpan.FromMilliseconds(100)).ConfigureAwait(false);
             }

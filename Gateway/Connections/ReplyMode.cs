@@ -1,15 +1,15 @@
 namespace OrleansRedis.Gateway;
 
-/// <summary>What becomes of a client's replies, as CLIENT REPLY said.</summary>
+/// <summary>What happens to a client's replies, as set by CLIENT REPLY.</summary>
 public enum ReplyMode
 {
-    /// <summary>They are sent.</summary>
+    /// <summary>Replies are sent.</summary>
     On,
 
-    /// <summary>None is sent.</summary>
+    /// <summary>No reply is sent.</summary>
     Off,
 
-    /// <summary>CLIENT REPLY SKIP was this very command: its own reply is not sent, and neither is the next.</summary>
+    /// <summary>The current command is CLIENT REPLY SKIP: neither its own reply nor the next is sent.</summary>
     SkipNext,
 
     /// <summary>The next reply is not sent.</summary>

@@ -2,12 +2,16 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
-/// <summary>Splits a line into arguments by blanks, with "…" (escapes \n \r \t \b \a \xHH) and '…' (escape \') as redis-cli users type them.</summary>
+/// <summary>
+/// Splits a line into arguments at blanks, with "…" (escapes \n \r \t \b \a \xHH) and '…' (escape \') as redis-cli
+/// users type them.
+/// </summary>
 internal static class InlineSplitter
 {
     /// <summary>
-    /// Writes the arguments one after the other into <paramref name="into"/>, which is at least as long as the line, and their ranges into
-    /// <paramref name="ranges"/>. Returns how many there are, or -1 if a quote is not closed, or is closed in the middle of a word.
+    /// Writes the arguments one after another into <paramref name="into"/>, which is at least as long as the line, and
+    /// their ranges into <paramref name="ranges"/>. Returns how many there are, or -1 if a quote is not closed, or is
+    /// closed in the middle of a word.
     /// </summary>
     public static int Split(ReadOnlySpan<byte> line, Span<byte> into, ref ArgumentRange[] ranges)
     {

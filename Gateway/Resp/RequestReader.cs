@@ -6,20 +6,21 @@ namespace OrleansRedis.Gateway;
 /// <summary>How an attempt to read a request ended.</summary>
 internal enum ReadOutcome
 {
-    /// <summary>A request is there (or, with no arguments, an empty line to be ignored).</summary>
+    /// <summary>A request was read (with no arguments, an empty line to be ignored).</summary>
     Request,
 
     /// <summary>The bytes end inside a request.</summary>
     Incomplete,
 
-    /// <summary>What came is no request; <see cref="RequestReader.Error"/> says why.</summary>
+    /// <summary>The bytes are not a request; <see cref="RequestReader.Error"/> says why.</summary>
     Malformed,
 }
 
 /// <summary>
-/// Reads requests out of the bytes of one connection: RESP arrays of bulk strings, and inline commands. It remembers how far it got in an
-/// incomplete request, so that no byte is looked at twice however slowly a request arrives. The caller keeps an incomplete request's
-/// bytes, from its first on, and comes back with them and more.
+/// Reads requests out of the bytes of one connection: RESP arrays of bulk strings, and inline commands. It remembers
+/// how far it got in an incomplete request, so that no byte is looked at twice, however slowly a request arrives. The
+/// caller keeps the bytes of an incomplete request, from its first byte on, and passes them again together with what
+/// follows.
 /// </summary>
 internal sealed class RequestReader
 {
@@ -27,30 +28,35 @@ internal sealed class RequestReader
     private const int LongestHeader = 32;
 
     private ArgumentRange[] _arguments = new ArgumentRange[16];
-    private int _first;             // where the arguments of the request being read begin; before them, those of requests kept
-    private int _count;             // arguments of it read so far
-    private int _expected = -1;     // arguments the array announces; -1: its header is not read yet
+    private int _first;             // where the arguments of the request being read begin, after those of kept requests
+    private int _count;             // how many of its arguments have been read so far
+    private int _expected = -1;     // how many arguments the array announces; -1: its header is not read yet
     private int _bulkLength = -1;   // bytes of the bulk string being read; -1: its header is not read yet
-    private int _position;          // how far the incomplete request was understood
+    private int _position;          // how far the incomplete request has been parsed
     private byte[] _inline = [];    // an inline command's arguments, with quotes and escapes resolved
     private bool _isInline;
 
     /// <summary>The largest bulk string accepted (proto-max-bulk-len).</summary>
     public long LargestBulk { get; set; } = 512L * 1024 * 1024;
 
-    /// <summary>Set until the client has authenticated, so that strangers cannot make the server allocate much.</summary>
+    /// <summary>
+    /// Set until the client has authenticated, so that strangers cannot make the server allocate much.
+    /// </summary>
     public bool Unauthenticated { get; set; }
 
-    /// <summary>Redis's words for what was wrong.</summary>
+    /// <summary>What was wrong, in Redis's words.</summary>
     public string Error { get; private set; } = "";
 
-    /// <summary>How many bytes the request took.</summary>
+    /// <summary>Number of bytes that the request took.</summary>
     public int Consumed { get; private set; }
 
-    /// <summary>How many arguments were read; 0 for an empty line or an empty array.</summary>
+    /// <summary>Number of arguments read; 0 for an empty line or an empty array.</summary>
     public int Count => _count;
 
-    /// <summary>How many bytes the incomplete request will have at least, so that its buffer can be made large enough at once.</summary>
+    /// <summary>
+    /// The least number of bytes that the incomplete request will have, so that its buffer can be made large enough at
+    /// once.
+    /// </summary>
     public long LeastLength => _bulkLength < 0 ? _position : (long)_position + _bulkLength + 2;
 
     /// <summary>Reads one request from the start of <paramref name="bytes"/>.</summary>
@@ -69,7 +75,8 @@ internal sealed class RequestReader
                 _position = 0;
                 return bytes.Length > LongestLine ? Malformed("Protocol error: too big mbulk count string") : header;
             }
-            if (header == ReadOutcome.Malformed || expected > int.MaxValue) return Malformed("Protocol error: invalid multibulk length");
+            if (header == ReadOutcome.Malformed || expected > int.MaxValue)
+                return Malformed("Protocol error: invalid multibulk length");
             if (expected > 10 && Unauthenticated) return Malformed("Protocol error: unauthenticated multibulk length");
             if (expected <= 0) return Complete();
             _expected = (int)expected;
@@ -96,16 +103,16 @@ internal sealed class RequestReader
             if (_first + _count == _arguments.Length)
                 Array.Resize(ref _arguments, (int)Math.Min((long)_first + _expected + 16, _arguments.Length * 2L));
             _arguments[_first + _count++] = new(_position, _bulkLength);
-            _position += _bulkLength + 2; // what stands where CR LF should is not looked at, as in Redis
+            _position += _bulkLength + 2; // what stands in place of CR LF is not checked, as in Redis
             _bulkLength = -1;
         }
         return Complete();
     }
 
-    /// <summary>Whether the request that was read last is an inline command; it must be run before another is read.</summary>
+    /// <summary>Whether the last request read is an inline command; it must be run before another is read.</summary>
     public bool IsInline => _isInline;
 
-    /// <summary>Puts the request aside that was read last, so that another can be read before it is run.</summary>
+    /// <summary>Sets aside the last request read, so that another can be read before it is run.</summary>
     /// <param name="start">Where it starts in the caller's bytes.</param>
     public KeptRequest Keep(int start)
     {
@@ -114,7 +121,7 @@ internal sealed class RequestReader
         return kept;
     }
 
-    /// <summary>A request that was put aside.</summary>
+    /// <summary>A request that was set aside.</summary>
     public Request Request(in KeptRequest kept, ReadOnlySpan<byte> bytes)
     {
         ReadOnlySpan<ArgumentRange> arguments = _arguments.AsSpan(kept.FirstArgument, kept.Count);
@@ -124,8 +131,8 @@ internal sealed class RequestReader
     }
 
     /// <summary>
-    /// The requests put aside have been run. What has been understood of an incomplete one after them stays known if the caller
-    /// comes back with its bytes, which is the case unless <paramref name="startAnew"/> says otherwise.
+    /// The requests set aside have been run. What has been parsed of an incomplete one after them stays known if the
+    /// caller comes back with its bytes, which it does unless <paramref name="startAnew"/> says otherwise.
     /// </summary>
     public void Release(bool startAnew)
     {
@@ -142,7 +149,7 @@ internal sealed class RequestReader
             return;
         }
         _count = 0;
-        // A large request is over: give its room back.
+        // A large request is over: release its memory.
         if (_arguments.Length > 4096) _arguments = new ArgumentRange[16];
         if (_inline.Length > 4096) _inline = [];
     }
@@ -165,10 +172,11 @@ internal sealed class RequestReader
     /// <summary>Reads a decimal number and CR LF at the position.</summary>
     private ReadOutcome ReadHeader(ReadOnlySpan<byte> bytes, out long value)
     {
-        // The usual header is one or two digits long.
+        // The usual header has one or two digits.
         value = 0;
         int at = _position;
-        while (at < bytes.Length && (uint)(bytes[at] - '0') <= 9 && at - _position < 9) value = (value * 10) + bytes[at++] - '0';
+        while (at < bytes.Length && (uint)(bytes[at] - '0') <= 9 && at - _position < 9)
+            value = (value * 10) + bytes[at++] - '0';
         if (at > _position && at + 1 < bytes.Length && bytes[at] == '\r')
         {
             _position = at + 2;
@@ -202,7 +210,8 @@ internal sealed class RequestReader
         ReadOnlySpan<byte> line = bytes[..end];
         if (line.EndsWith("\r"u8)) line = line[..^1];
         if (_inline.Length < line.Length) _inline = new byte[Math.Max(256, line.Length)];
-        _count = InlineSplitter.Split(line, _inline, ref _arguments); // never behind requests put aside: see IsInline
+        // Never behind requests set aside: see IsInline.
+        _count = InlineSplitter.Split(line, _inline, ref _arguments);
         return _count < 0 ? Malformed("Protocol error: unbalanced quotes in request") : Complete();
     }
 }

@@ -10,9 +10,9 @@ using Microsoft.AspNetCore.Http.Features;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// A connection served by an <see cref="EventLoop"/>. Its thread alone receives, changes the epoll set and closes, so that a descriptor
-/// cannot be closed, and given to another connection, under one of these calls. Sending and shutting down are done on any thread;
-/// closing excludes them.
+/// A connection served by an <see cref="EventLoop"/>. Only the loop's thread receives, changes the epoll set and
+/// closes. Otherwise a descriptor could be closed, and reused for another connection, in the middle of one of these
+/// calls. Sending and shutting down are done on any thread; closing excludes them.
 /// </summary>
 internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnectionSocketFeature
 {
@@ -76,33 +76,38 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
 
     internal int Descriptor { get; }
 
-    /// <summary>Held while the descriptor is used off the loop's thread, and as it is given up.</summary>
+    /// <summary>Held while the descriptor is used off the loop's thread, and while it is closed.</summary>
     internal Lock Sync { get; } = new();
 
     /// <summary>Whether the caller is on the thread of the connection's loop.</summary>
     internal bool IsOnLoop => _loop.IsCurrent;
 
-    /// <summary>Whether it is registered with epoll for more room in the socket too. The loop's.</summary>
+    /// <summary>Whether epoll also watches for room in the socket. For the loop alone.</summary>
     internal bool AwaitsRoom { get; set; }
 
-    /// <summary>Whether it is in its loop's epoll set. The loop's.</summary>
+    /// <summary>Whether it is in its loop's epoll set. For the loop alone.</summary>
     internal bool IsRegistered { get; set; }
 
-    /// <summary>The loop's window in which there last was something on it. The loop's.</summary>
+    /// <summary>The loop's window in which the connection was last active. For the loop alone.</summary>
     internal int LastWindow { get; set; }
 
-    /// <summary>Whether it is closed. The loop's.</summary>
+    /// <summary>Whether it is closed. For the loop alone.</summary>
     internal bool IsGone => _isGone;
 
-    /// <summary>Whether it waits for input and nothing else is asked for, so that it can be handed over to another loop. The loop's.</summary>
+    /// <summary>
+    /// Whether it waits for input and nothing else is pending, so that it can be handed over to another loop. For the
+    /// loop alone.
+    /// </summary>
     internal bool IsIdle => _reader.IsParked && !_writer.IsWaiting && !AwaitsRoom && Volatile.Read(ref _isPosted) == 0;
 
-    /// <summary>Whose it is.</summary>
+    /// <summary>The loop that serves it.</summary>
     internal EventLoop Loop => _loop;
 
     public override void Abort(ConnectionAbortedException abortReason) => Abandon(abortReason);
 
-    /// <summary>Ends the connection from any thread. Its peer gets to know at once, its own code when the loop comes to it.</summary>
+    /// <summary>
+    /// Ends the connection from any thread. Its peer notices at once, its own code when the loop gets to it.
+    /// </summary>
     internal void Abandon(Exception reason)
     {
         if (Interlocked.CompareExchange(ref _abortReason, reason, null) is not null) return;
@@ -113,7 +118,7 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
         Post();
     }
 
-    /// <summary>The connection's code has ended; the socket is closed by the loop a moment later.</summary>
+    /// <summary>The connection's code has ended; the loop closes the socket a moment later.</summary>
     public override ValueTask DisposeAsync()
     {
         _isDisposed = true;
@@ -127,7 +132,10 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
         if (Interlocked.Exchange(ref _isPosted, 1) == 0) _loop.Post(this);
     }
 
-    /// <summary>Has the loop complete this when the log is durable, after a round of its connections. The connection's code, on any thread.</summary>
+    /// <summary>
+    /// Has the loop send this once the log is durable, after a round over its connections. Called by the connection's
+    /// code, on any thread.
+    /// </summary>
     internal Task Hold(HeldReply reply)
     {
         if (IsOnLoop)
@@ -142,17 +150,21 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
         return reply.Task;
     }
 
-    /// <summary>The loop, or nobody if it has none yet: gives it to another loop. What is posted to this one until all have seen that, it sends on.</summary>
+    /// <summary>
+    /// Gives the connection to another loop. Called by the loop it has, or by any thread if it has none yet. The
+    /// previous loop forwards what is posted to it by threads that have not seen the change.
+    /// </summary>
     internal void MoveTo(EventLoop loop)
     {
         _loop = loop;
         Post();
     }
 
-    /// <summary>The loop: sees to whatever was asked for.</summary>
+    /// <summary>The loop does whatever was asked for.</summary>
     internal void GoOn()
     {
-        Interlocked.Exchange(ref _isPosted, 0); // before looking: what is asked for after this posts again
+        // Before looking: what is asked for after this posts again.
+        Interlocked.Exchange(ref _isPosted, 0);
         if (Interlocked.Exchange(ref _held, null) is { } reply) _loop.Held.Add(reply);
         if (_abortReason is not null) EndAborted();
         if (_isDisposed) Close();
@@ -161,14 +173,17 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
         _reader.GoOn();
     }
 
-    /// <summary>The loop: epoll tells of these events.</summary>
+    /// <summary>The loop: epoll reports these events.</summary>
     internal void OnEvents(int events)
     {
         if ((events & (Libc.EpollOut | Libc.EpollHangUp | Libc.EpollError)) != 0) OnRoom();
-        if ((events & ~Libc.EpollOut) != 0) _reader.OnReadable((events & (Libc.EpollReadHangUp | Libc.EpollHangUp | Libc.EpollError)) != 0);
+        if ((events & ~Libc.EpollOut) != 0)
+            _reader.OnReadable((events & (Libc.EpollReadHangUp | Libc.EpollHangUp | Libc.EpollError)) != 0);
     }
 
-    /// <summary>Receives; returns how many bytes, 0 at the end of the stream, or a negative error number.</summary>
+    /// <summary>
+    /// Receives. Returns the number of bytes, 0 at the end of the stream, or a negative error number.
+    /// </summary>
     internal unsafe nint Receive(byte* buffer, int length)
     {
         while (true)
@@ -181,8 +196,8 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
     }
 
     /// <summary>
-    /// Sends as much as the socket takes now and returns how much that is; 0 also if the connection is broken, which is then about to end. For the
-    /// writer only, which does not call it once it was told of the end.
+    /// Sends as much as the socket takes now and returns how much that is. Also returns 0 if the connection is broken,
+    /// which then ends soon. For the writer only, which does not call it after it was told of the end.
     /// </summary>
     internal unsafe int Send(ReadOnlySpan<byte> bytes)
     {
@@ -198,7 +213,9 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
         }
     }
 
-    /// <summary>Tells whoever waits that the peer is gone; on a thread of the pool, as it is their code that runs then.</summary>
+    /// <summary>
+    /// Tells whatever waits that the peer is gone. Runs on the thread pool, since it runs the waiters' code.
+    /// </summary>
     internal void FireClosed()
     {
         if (_isClosedFired != 0 || Interlocked.Exchange(ref _isClosedFired, 1) != 0) return;
@@ -226,7 +243,8 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
         _loop.Forget(this);
         lock (Sync) _isGone = true;
         _writer.End(); // before the socket is closed: nothing is sent after this
-        _ = Libc.Shutdown(Descriptor, Libc.ShutdownBoth); // what was sent goes out, and then the end, whoever else may have the socket open
+        // What was sent goes out, and then the end of the stream, even if another process has the socket open too.
+        _ = Libc.Shutdown(Descriptor, Libc.ShutdownBoth);
         _socket.Dispose();
         FireClosed();
         _reader.End(new ConnectionAbortedException("The connection was disposed."));

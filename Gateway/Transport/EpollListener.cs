@@ -10,7 +10,7 @@ internal sealed class EpollListener(EpollTransport transport, Socket socket) : I
     public EndPoint EndPoint { get; } = socket.LocalEndPoint!;
 
     /// <summary>The next connection, or null after <see cref="UnbindAsync"/>.</summary>
-    /// <exception cref="SocketException">None can be accepted now, for want of file descriptors perhaps.</exception>
+    /// <exception cref="SocketException">None can be accepted now, perhaps for lack of file descriptors.</exception>
     public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default)
     {
         while (true)
@@ -33,7 +33,7 @@ internal sealed class EpollListener(EpollTransport transport, Socket socket) : I
             }
             catch (SocketException e) when (accepted is not null || e.SocketErrorCode is SocketError.ConnectionReset or SocketError.ConnectionAborted)
             {
-                accepted?.Dispose(); // it is gone already; to the next
+                accepted?.Dispose(); // it is gone already; take the next one
             }
         }
     }

@@ -7,18 +7,20 @@ using Microsoft.AspNetCore.Connections;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// What comes in on a connection. Bytes are received only on the loop's thread, only while the connection waits for them, and once per
-/// readiness: a receive that leaves room in the buffer has emptied the socket, and epoll tells (edge-triggered) when there is more. A
-/// connection that does not read leaves its bytes in the kernel, which holds the client back. The buffer is lent from the shared pool
-/// between a receive and <see cref="AdvanceTo(SequencePosition)"/>, so an idle connection has none.
+/// A connection's input. Bytes are received only on the loop's thread, only while the connection waits for them, and
+/// once per readiness: a receive that leaves room in the buffer has emptied the socket, and epoll (edge-triggered)
+/// reports when there is more. A connection that does not read leaves its bytes in the kernel, which slows the client
+/// down. The buffer is rented from the shared pool between a receive and <see cref="AdvanceTo(SequencePosition)"/>, so
+/// an idle connection has none.
 /// </summary>
 internal sealed class EpollReader(EpollConnection connection) : PipeReader, IValueTaskSource<ReadResult>
 {
     private const int BufferBytes = 64 * 1024;
     private const int LeastRoom = 4 * 1024;
 
-    // Who may touch what: while _parked is set, the loop's thread owns the fields from _buffer to _unexamined and the source;
-    // otherwise the connection's code does. _readable, _hungUp, _ended and _error are written by the loop's thread only.
+    // Who may touch what: while _parked is set, the loop's thread owns the fields from _buffer to _unexamined and the
+    // source; otherwise the connection's code does. _readable, _hungUp, _ended and _error are written by the loop's
+    // thread only.
     private byte[]? _buffer;
     private int _start;
     private int _end;
@@ -65,14 +67,14 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
         }
         if (connection.IsOnLoop)
         {
-            // Who else wants this reader to go on posts to this thread, after the fact: no fence needed.
+            // Whatever else wants this reader to go on posts to this thread, after the fact: no fence needed.
             Volatile.Write(ref _parked, 1);
             if (_readable) connection.Post();
         }
         else
         {
             Interlocked.Exchange(ref _parked, 1);
-            // The loop sets these, then looks whether we are parked: one of the two sees the other.
+            // The loop sets these, then checks whether we are parked. So one of the two sees the other.
             if (_readable || _canceled || _ended || cancellationToken.IsCancellationRequested) connection.Post();
         }
         return new(this, _source.Version);
@@ -103,14 +105,17 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
 
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _source.GetStatus(token);
 
-    void IValueTaskSource<ReadResult>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+    void IValueTaskSource<ReadResult>.OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _source.OnCompleted(continuation, state, token, flags);
 
     private void Post() => connection.Post();
 
     private ReadOnlySequence<byte> Buffered => _buffer is null ? default : new(_buffer, _start, _end - _start);
 
-    /// <summary>The loop: epoll says that there is something to receive, or that the peer has closed its side.</summary>
+    /// <summary>
+    /// The loop: epoll reports that there is something to receive, or that the peer has closed its side.
+    /// </summary>
     internal void OnReadable(bool hungUp)
     {
         _hungUp |= hungUp;
@@ -119,12 +124,14 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
         GoOn();
     }
 
-    /// <summary>The loop: goes on as far as possible. Does nothing if the connection's code is elsewhere.</summary>
+    /// <summary>
+    /// The loop: goes on as far as possible. Does nothing if the connection's code does not wait for input.
+    /// </summary>
     internal void GoOn()
     {
         if (!IsParked)
         {
-            // The code does something else, waits in a blocking command perhaps, which ends when its client is gone.
+            // The code is busy elsewhere, perhaps waiting in a blocking command, which ends when its client is gone.
             if (_hungUp) connection.FireClosed();
         }
         else if (_canceled)
@@ -146,7 +153,10 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
         }
     }
 
-    /// <summary>The loop: there will be no more input, because of <paramref name="error"/> or, without one, as the peer closed its side.</summary>
+    /// <summary>
+    /// The loop: there will be no more input, because of <paramref name="error"/> or, if that is null, because the peer
+    /// closed its side.
+    /// </summary>
     internal void End(Exception? error)
     {
         if (_ended) return;
@@ -166,7 +176,8 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
         if (received > 0)
         {
             _end += (int)received;
-            _readable = received == room || _hungUp; // at the end of the stream there is one more to be received: the end
+            // After a hang-up, one more receive is due: the end of the stream.
+            _readable = received == room || _hungUp;
             Resume(new(Buffered, isCanceled: false, isCompleted: false));
             if (_hungUp && !IsParked) connection.FireClosed();
             return;

@@ -6,8 +6,9 @@ using Microsoft.Extensions.Logging;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// Connections served by event loops of our own (Linux), in place of Kestrel's socket transport and .NET's socket engine below it: see
-/// docs/architecture.md, "Transport". Listening and accepting, which are not hot, are left to <see cref="Socket"/>.
+/// Connections served by our own event loops (Linux), in place of Kestrel's socket transport and .NET's socket engine
+/// below it: see docs/architecture.md, "Transport". Listening and accepting are not hot, so they are left to
+/// <see cref="Socket"/>.
 /// </summary>
 internal sealed class EpollTransport : IConnectionListenerFactory, IDisposable
 {
@@ -16,10 +17,10 @@ internal sealed class EpollTransport : IConnectionListenerFactory, IDisposable
     private readonly Func<EndPoint, Socket> _bind;
 
     /// <summary>Starts the loops.</summary>
-    /// <param name="threads">How many.</param>
+    /// <param name="threads">Number of loops.</param>
     /// <param name="backlog">How many connections may wait to be accepted.</param>
     /// <param name="bind">Makes a socket that is bound to an address.</param>
-    /// <param name="logger">Is told of connections that fail in an unforeseen way.</param>
+    /// <param name="logger">Where connections that fail in an unforeseen way are reported.</param>
     internal EpollTransport(int threads, int backlog, Func<EndPoint, Socket> bind, ILogger logger)
     {
         _backlog = backlog;
@@ -33,7 +34,7 @@ internal sealed class EpollTransport : IConnectionListenerFactory, IDisposable
     internal ReadOnlySpan<EventLoop> Loops => _loops.Loops;
 
     /// <summary>Listens on an address.</summary>
-    /// <exception cref="SocketException">It is not to be had.</exception>
+    /// <exception cref="SocketException">The address is not available.</exception>
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
         Socket socket = _bind(endpoint);

@@ -5,15 +5,16 @@ using System.Threading.Tasks.Sources;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// What goes out on a connection. Sent at once, on the thread of the connection's code, and from the caller's own memory if it comes
-/// by <see cref="WriteAsync"/>. Only what the socket does not take is copied; then the flush is pending, and the loop sends the rest as
-/// the client takes it. As with a pipe, a flush to a connection that is gone does not throw but says that it is completed.
+/// A connection's output. It is sent at once, on the thread of the connection's code, and straight from the caller's
+/// own memory if it comes by <see cref="WriteAsync"/>. Only what the socket does not take is copied; then the flush is
+/// pending, and the loop sends the rest as the client takes it. As with a pipe, a flush to a connection that is gone
+/// does not throw but returns a result that says completed.
 /// </summary>
 internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IValueTaskSource<FlushResult>
 {
     private const int LeastBytes = 4 * 1024;
 
-    private readonly Lock _lock = connection.Sync; // guards all below, and is held while sending
+    private readonly Lock _lock = connection.Sync; // guards everything below, and is held while sending
     private byte[]? _buffer;
     private int _start;
     private int _end;
@@ -96,7 +97,8 @@ internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IVal
         ValueTask<FlushResult> flush;
         lock (_lock)
         {
-            // A flush of someone who was left behind may wait, for a client that was killed perhaps; it ends with the connection.
+            // A flush left behind by a send that was abandoned may still be waiting, perhaps because the client was
+            // killed. It ends with the connection.
             flush = _waiting || exception is not null ? default : Flush();
             _completed = true;
         }
@@ -108,10 +110,11 @@ internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IVal
 
     ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token) => _source.GetStatus(token);
 
-    void IValueTaskSource<FlushResult>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+    void IValueTaskSource<FlushResult>.OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _source.OnCompleted(continuation, state, token, flags);
 
-    /// <summary>The loop: sends on if a flush waits for it.</summary>
+    /// <summary>The loop: continues sending if a flush waits for it.</summary>
     internal void GoOn()
     {
         if (!_waiting) return;
@@ -143,7 +146,7 @@ internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IVal
         }
         _source.Reset();
         _waiting = true;
-        connection.Post(); // it is the loop that has epoll tell when there is room
+        connection.Post(); // only the loop can have epoll watch for room
         return new(this, _source.Version);
     }
 

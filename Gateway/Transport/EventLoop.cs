@@ -6,14 +6,15 @@ using Microsoft.Extensions.Logging;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// A thread with an epoll set. It waits for its connections' sockets, and what they have to do is done right on it: receive, run the
-/// requests, send the replies; those that must not leave before the log is durable, all of a round together.
+/// A thread with an epoll set. It waits for its connections' sockets and does their work right on the thread: receives,
+/// runs the requests, sends the replies. Replies that must not leave before the log is durable wait for the end of the
+/// round and are sent together.
 /// </summary>
 internal sealed unsafe class EventLoop
 {
     private const int MaxEvents = 256;
     private const float ShortWaitUs = 30;
-    private const float LongWaitUs = 100; // longer ones count as this
+    private const float LongWaitUs = 100; // longer waits count as this
 
     private static readonly TimeSpan s_look = TimeSpan.FromMicroseconds(10);
 
@@ -50,24 +51,26 @@ internal sealed unsafe class EventLoop
         _thread = new(Run) { IsBackground = true, Name = $"io {number}" };
     }
 
-    /// <summary>The replies that leave when the log is durable. The loop's.</summary>
+    /// <summary>The replies that leave when the log is durable. For the loop alone.</summary>
     internal HeldReplies Held { get; }
 
-    /// <summary>Whether this is the caller's own thread.</summary>
+    /// <summary>Whether the caller runs on this loop's thread.</summary>
     internal bool IsCurrent => t_current == this;
 
-    /// <summary>The part of its time, 0 to 1, that it lately had something to do; 1 while it is held up by a single command for long.</summary>
+    /// <summary>
+    /// The fraction of recent time, 0 to 1, in which it had something to do; 1 while a single long command holds it up.
+    /// </summary>
     internal float Load => _load is not { } load ? 0 : !load.IsStale ? load.Share : _isAsleep ? 0 : 1;
 
-    /// <summary>The part of its time that it lately ran; <see cref="Load"/> if that is not known.</summary>
+    /// <summary>The fraction of recent time in which it ran; <see cref="Load"/> if that is not known.</summary>
     internal float Ran => _load is { IsStale: false } load ? load.Ran : Load;
 
-    /// <summary>Whether it has not ended.</summary>
+    /// <summary>Whether its thread is still running.</summary>
     internal bool IsAlive => _thread.IsAlive;
 
     internal void Start() => _thread.Start();
 
-    /// <summary>Has a connection looked at soon, on the loop's thread. Any thread.</summary>
+    /// <summary>Has the loop's thread look at a connection soon. Callable from any thread.</summary>
     internal void Post(EpollConnection connection)
     {
         if (IsCurrent)
@@ -79,7 +82,7 @@ internal sealed unsafe class EventLoop
         Ring();
     }
 
-    /// <summary>Wakes the loop. Any thread.</summary>
+    /// <summary>Wakes the loop. Callable from any thread.</summary>
     internal void Ring()
     {
         if (Interlocked.Exchange(ref _isRung, 1) != 0) return;
@@ -90,7 +93,9 @@ internal sealed unsafe class EventLoop
         }
     }
 
-    /// <summary>On the loop's thread: the connection is about to be closed, which takes it out of the epoll set.</summary>
+    /// <summary>
+    /// On the loop's thread: the connection is about to be closed, which takes it out of the epoll set.
+    /// </summary>
     internal void Forget(EpollConnection connection)
     {
         if (connection.IsRegistered) _connections[connection.Descriptor] = null;
@@ -98,7 +103,10 @@ internal sealed unsafe class EventLoop
         _group.Leave();
     }
 
-    /// <summary>On the loop's thread: sets whether to watch for room to send. Setting it makes epoll look again, so nothing is missed.</summary>
+    /// <summary>
+    /// On the loop's thread: sets whether to watch for room to send. Setting it makes epoll check again, so nothing is
+    /// missed.
+    /// </summary>
     internal void AwaitRoom(EpollConnection connection, bool awaits)
     {
         connection.AwaitsRoom = awaits;
@@ -123,7 +131,7 @@ internal sealed unsafe class EventLoop
             for (int i = 0; i < count; i++, at += Libc.EventBytes)
             {
                 int descriptor = Libc.EventDescriptor(at);
-                // Connections come and go below only, so that a descriptor means the same all through these events.
+                // Connections come and go only further down, so a descriptor means the same throughout these events.
                 if (descriptor == _bell) isRung = true;
                 else if (_connections[descriptor] is { } connection) Serve(connection, Libc.EventFlags(at));
             }
@@ -140,8 +148,9 @@ internal sealed unsafe class EventLoop
     }
 
     /// <summary>
-    /// Waits for events. A thread that sleeps costs whoever wakes it some microseconds, and then itself as many. So where waits have lately been short it first looks for
-    /// events for as long as that, unless processors are short: then it would keep one from somebody else.
+    /// Waits for events. Waking a sleeping thread costs the thread that wakes it some microseconds, and the sleeper as
+    /// many again. So where waits have lately been short, the loop first polls for about as long as a wake-up costs. It
+    /// does not when processors are scarce: then it would keep one from another thread.
     /// </summary>
     private int Wait(byte* events, LoopLoad load)
     {
@@ -222,12 +231,13 @@ internal sealed unsafe class EventLoop
 
     private void EmptyPosted()
     {
-        Interlocked.Exchange(ref _isRung, 0); // before looking: what is posted after this rings again
+        // Before looking: what is posted after this rings again.
+        Interlocked.Exchange(ref _isRung, 0);
         while (_posted.TryDequeue(out EpollConnection? connection))
         {
             if (connection.Loop != this)
             {
-                connection.Loop.Post(connection); // it was handed over meanwhile
+                connection.Loop.Post(connection); // it has been handed over since
                 continue;
             }
             if (!connection.IsRegistered) Register(connection);
@@ -239,7 +249,8 @@ internal sealed unsafe class EventLoop
     {
         if (connection.IsGone) return;
         int descriptor = connection.Descriptor;
-        if (descriptor >= _connections.Length) Array.Resize(ref _connections, Math.Max(descriptor + 1, _connections.Length * 2));
+        if (descriptor >= _connections.Length)
+            Array.Resize(ref _connections, Math.Max(descriptor + 1, _connections.Length * 2));
         _connections[descriptor] = connection;
         connection.IsRegistered = true;
         connection.LastWindow = _window;
@@ -254,7 +265,10 @@ internal sealed unsafe class EventLoop
         _window++;
     }
 
-    /// <summary>On the loop's thread: gives a part of the connections that were served in this window to another loop; of those that wait for input and for nothing else.</summary>
+    /// <summary>
+    /// On the loop's thread: gives a fraction of the connections that were served in this window to another loop. Only
+    /// connections that wait for input and nothing else are moved.
+    /// </summary>
     internal void HandOver(EventLoop to, float part)
     {
         float due = 0;
@@ -267,7 +281,8 @@ internal sealed unsafe class EventLoop
             _connections[descriptor] = null;
             connection.IsRegistered = false;
             _ = Libc.Control(_set, Libc.Delete, descriptor, 0);
-            connection.MoveTo(to); // which registers it, and epoll looks at it then: no event is lost in between
+            // The other loop registers it, and epoll then checks the socket: no event is lost in between.
+            connection.MoveTo(to);
         }
     }
 }

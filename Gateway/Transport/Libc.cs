@@ -3,8 +3,9 @@ using System.Runtime.InteropServices;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// The system calls of the event loops (Linux; constants as on x64 and ARM64). Each returns -1 on failure, and then
-/// <see cref="Marshal.GetLastSystemError"/> says why; the runtime keeps it over the return from native code.
+/// The event loops' system calls (Linux; constants as on x64 and ARM64). Each returns -1 on failure, and then
+/// <see cref="Marshal.GetLastSystemError"/> says why. The runtime makes sure that the error number survives the return
+/// from native code.
 /// </summary>
 internal static unsafe partial class Libc
 {
@@ -24,7 +25,7 @@ internal static unsafe partial class Libc
 
     internal static int EventDescriptor(byte* at) => *(int*)(at + s_eventDataOffset);
 
-    /// <summary>Adds a descriptor to an epoll set, or changes what is waited for on it.</summary>
+    /// <summary>Adds a descriptor to an epoll set, or removes it, or changes which events are watched for.</summary>
     internal static int Control(int set, int operation, int descriptor, int flags)
     {
         byte* change = stackalloc byte[16];
@@ -33,7 +34,7 @@ internal static unsafe partial class Libc
         return EpollControl(set, operation, descriptor, change);
     }
 
-    /// <summary>How long the calling thread has run in all: its own code, and the kernel's for it.</summary>
+    /// <summary>How long the calling thread has run in all, in its own code and in the kernel on its behalf.</summary>
     internal static (double User, double System) ThreadTimesMs()
     {
         long* usage = stackalloc long[18]; // struct rusage: two timevals, and 14 counts
@@ -41,12 +42,18 @@ internal static unsafe partial class Libc
         return ResourceUsage(Thread, usage) < 0 ? default : ((usage[0] * 1e3) + (usage[1] / 1e3), (usage[2] * 1e3) + (usage[3] / 1e3));
     }
 
-    /// <summary>How many files the process may have open; <see cref="long.MaxValue"/> if there is no limit, or none is known.</summary>
+    /// <summary>
+    /// How many files the process may have open; <see cref="long.MaxValue"/> if there is no limit, or none is known.
+    /// </summary>
     internal static long OpenFileLimit()
     {
         const int OpenFiles = 7;
-        ulong* limits = stackalloc ulong[2]; // struct rlimit: the one that counts, and up to where it may be raised; the runtime has done that
-        return OperatingSystem.IsLinux() && ResourceLimit(OpenFiles, limits) == 0 && limits[0] < long.MaxValue ? (long)limits[0] : long.MaxValue;
+        // struct rlimit: the limit in force, and the one up to which it may be raised, which the runtime has already
+        // done.
+        ulong* limits = stackalloc ulong[2];
+        return OperatingSystem.IsLinux() && ResourceLimit(OpenFiles, limits) == 0 && limits[0] < long.MaxValue
+            ? (long)limits[0]
+            : long.MaxValue;
     }
 
     [LibraryImport("libc", EntryPoint = "getrlimit")]

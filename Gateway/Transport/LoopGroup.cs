@@ -3,9 +3,10 @@ using Microsoft.Extensions.Logging;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// The event loops of a transport, and which of them serves which connection. The more sockets one epoll_wait finds ready, the less each costs: without
-/// pipelining, one busy loop takes a quarter less CPU per command than two half-busy ones, which are woken for every other request. So connections gather
-/// on the first loop, and are spread over more of them only when a loop has more to do than it can and another thread would help.
+/// The event loops of a transport, and which of them serves which connection. The more sockets one epoll_wait finds
+/// ready, the less each costs: without pipelining, one busy loop takes a quarter less CPU per command than two
+/// half-busy ones, which are woken for every other request. So connections gather on the first loop. They are spread
+/// over more loops only when a loop has more to do than it can, and another thread would help.
 /// </summary>
 internal sealed class LoopGroup
 {
@@ -25,17 +26,17 @@ internal sealed class LoopGroup
 
     internal ReadOnlySpan<EventLoop> Loops => _loops;
 
-    /// <summary>Whether the loops are to end, as all is over: no connection is left, and none will come.</summary>
+    /// <summary>Whether the loops should end: the transport is stopped and the last connection is closed.</summary>
     internal bool IsOver => _stopping && Volatile.Read(ref _connections) == 0;
 
-    /// <summary>Has the loops end as soon as the last connection is closed.</summary>
+    /// <summary>Has the loops end once the last connection is closed.</summary>
     internal void Stop()
     {
         _stopping = true;
         foreach (EventLoop loop in _loops) loop.Ring();
     }
 
-    /// <summary>The loop for a new connection: the first that has time left, or else the least busy.</summary>
+    /// <summary>The loop for a new connection: the first that has time to spare, otherwise the least busy.</summary>
     internal EventLoop Enter()
     {
         Interlocked.Increment(ref _connections);
@@ -48,21 +49,29 @@ internal sealed class LoopGroup
         if (Interlocked.Decrement(ref _connections) == 0 && _stopping) Stop();
     }
 
-    /// <summary>To which loop another should hand over its busy connections, and what part of them, as its load was in the last window; or to none.</summary>
+    /// <summary>
+    /// Decides, from a loop's load in the last window, whether it should hand over busy connections: to which loop, and
+    /// what fraction of them. No loop if it should not.
+    /// </summary>
     internal (EventLoop? To, float Part) Consider(EventLoop loop, LoopLoad load)
     {
         float own = load.Share;
         EventLoop? to = Array.Find(_loops, other => other == loop || CanTakeAll(other, load));
         if (to != loop) return (to, 1);
-        // A second thread helps with what a processor has time for, and takes from the clients here what they need to keep the first one busy. Where the
-        // kernel's part dominates, it also adds to that. A thread that has more to do only because it waits for a processor needs no second one beside it.
+        // A second thread helps only as far as a processor is free for it. Beyond that it takes from the clients on
+        // this machine the time they need to keep the first one busy. Where the kernel's part dominates, a second
+        // thread also adds to that part. And a thread that seems overloaded only because it waits for a processor does
+        // not need a second one next to it.
         if (load.Ran < Saturated || load.IdleProcessors < (load.IsMostlyKernel ? 0.75 : 0.25)) return default;
         to = _loops.MinBy(other => other.Load)!;
         float difference = own - to.Load;
         return difference < 0.2f ? default : (to, difference / own / 2);
     }
 
-    /// <summary>Whether a loop that stands earlier can do this one's work as well: easily, or where processors are short and two only take turns.</summary>
+    /// <summary>
+    /// Whether an earlier loop can do this one's work as well: with ease, or because processors are scarce and the two
+    /// only take turns.
+    /// </summary>
     private static bool CanTakeAll(EventLoop other, LoopLoad load) =>
         other.Load + load.Share < (load.IsMostlyKernel && load.IdleProcessors < 0.1 ? 2 * Relaxed : Relaxed)
         || (load.IdleProcessors < 0.5 && other.Ran + load.Ran < 0.8f);

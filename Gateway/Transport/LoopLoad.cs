@@ -4,15 +4,20 @@ using Microsoft.Win32.SafeHandles;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// How busy the thread of an event loop is, in windows of <see cref="WindowMs"/>. Sampled by the thread itself as it comes by; read by others.
+/// How busy the thread of an event loop is, in windows of <see cref="WindowMs"/>. The thread itself takes the samples
+/// as it passes; other threads read them.
 /// </summary>
 internal sealed class LoopLoad : IDisposable
 {
     internal const int WindowMs = 100;
     private const int StaleMs = 3 * WindowMs;
 
-    private readonly SafeFileHandle? _schedule = Open("/proc/thread-self/schedstat"); // ns running, ns waiting to run, times
-    private readonly SafeFileHandle? _processors = Open("/proc/uptime"); // seconds since the start, and all processors' idle seconds
+    // ns running, ns waiting to run, number of time slices.
+    private readonly SafeFileHandle? _schedule = Open("/proc/thread-self/schedstat");
+
+    // Seconds since boot, and idle seconds summed over all processors.
+    private readonly SafeFileHandle? _processors = Open("/proc/uptime");
+
     private long _startMs;
     private double _wantedMs;
     private double _userMs;
@@ -25,34 +30,39 @@ internal sealed class LoopLoad : IDisposable
     private double _ranMs;
     private double _kernelPart = 0.5;
 
-    /// <summary>To be made on the thread that it is about.</summary>
+    /// <summary>To be constructed on the thread that it measures.</summary>
     internal LoopLoad() => Begin(Environment.TickCount64);
 
-    /// <summary>The part of the last window, 0 to 1, in which the thread ran or could have run.</summary>
+    /// <summary>The fraction of the last window, 0 to 1, in which the thread ran or could have run.</summary>
     internal float Share => _share;
 
-    /// <summary>The part of the last window in which it did run: less than <see cref="Share"/> where processors are short.</summary>
+    /// <summary>
+    /// The fraction of the last window in which it did run: less than <see cref="Share"/> where processors are scarce.
+    /// </summary>
     internal float Ran => _ran;
 
-    /// <summary>Whether the thread lately had to wait for a processor to run on.</summary>
+    /// <summary>Whether the thread recently had to wait for a processor to run on.</summary>
     internal bool IsKeptWaiting => _share - _ran > 0.05f;
 
-    /// <summary>Whether that was long ago, as the thread has not come by since.</summary>
+    /// <summary>Whether the last window is long past, because the thread has not taken a sample since.</summary>
     internal bool IsStale => Environment.TickCount64 - Volatile.Read(ref _startMs) > StaleMs;
 
     /// <summary>Whether lately more time went into the kernel's part (sockets) than into ours (commands).</summary>
     internal bool IsMostlyKernel => _kernelPart > 0.5;
 
     /// <summary>
-    /// How many processors, in part or whole, had nothing to do in the last window and in the one before, here or in other processes; a half if that cannot
-    /// be known. Both, as the window in which clients begin tells of the time before they did, too.
+    /// How many processors (a fraction counts) were idle, taking all processes into account: the lower figure of the
+    /// last two windows, since the window in which clients start still includes time before they did. One half if that
+    /// cannot be known.
     /// </summary>
     internal double IdleProcessors { get; private set; } = 0.5;
 
-    /// <summary>Time that the thread has spent looking for something to do: counts as idle, its own and its processor's.</summary>
+    /// <summary>
+    /// Leaves out time spent polling for work: it counts as idle, for the thread and for its processor.
+    /// </summary>
     internal void Exclude(TimeSpan time) => _excludedMs += time.TotalMilliseconds;
 
-    /// <summary>Ends the window if it has lasted long enough; true if there is a new one to look at.</summary>
+    /// <summary>Ends the window if it has lasted long enough. True if there is a new one to look at.</summary>
     internal bool TrySample(long nowMs)
     {
         double lasted = nowMs - _startMs;
@@ -64,12 +74,12 @@ internal sealed class LoopLoad : IDisposable
         {
             _kernelPart = 0.5;
             _lastIdle = 0;
-            _share = _ran = 0; // the thread has slept; what it did before says nothing of what it does now
+            _share = _ran = 0; // the thread has slept; what it did before says nothing about now
             return false;
         }
         _share = (float)Math.Max(0, (_wantedMs - wanted - excluded) / lasted);
         _ran = (float)Math.Max(0, (_ranMs - ranUntil - excluded) / lasted);
-        // Smoothed, as the kernel tells the two apart by samples only, a few in a window.
+        // Smoothed, since the kernel tells the two apart only by sampling, a few times per window.
         double both = _userMs - user + (_systemMs - system);
         if (both > 0) _kernelPart += ((_systemMs - system) / both - _kernelPart) / 4;
         if (_processors is not null)

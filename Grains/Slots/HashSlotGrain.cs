@@ -5,9 +5,10 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains;
 
 /// <summary>
-/// A slot as the world of grains addresses it. It owns nothing: the slot is opened and closed by the silo's <see cref="SlotHost"/>,
-/// whether anybody calls its grain or not, and every way in (connections, background jobs, the turns of this grain) goes through the
-/// slot's gate. That is why the grain may be reentrant, and why it does not matter when it is activated or collected.
+/// A slot as other grains and Orleans clients address it. The grain owns nothing: the silo's <see cref="SlotHost"/>
+/// opens and closes the slot, whether or not its grain is ever called, and every way in (connections, background jobs,
+/// this grain's turns) goes through the slot's gate. That is why the grain may be reentrant, and why it does not matter
+/// when it is activated or collected.
 /// </summary>
 [Reentrant]
 [SlotPlacement]

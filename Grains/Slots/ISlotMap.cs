@@ -1,13 +1,15 @@
 namespace OrleansRedis.Grains;
 
 /// <summary>
-/// Which silo owns each slot, as this silo knows it. Everything that is decided about a slot that is not open here follows from it: where
-/// a command is sent (<see cref="SlotRouter"/>), where its grain is placed (<see cref="SlotPlacementDirector"/>) and found
-/// (<see cref="SlotDirectory"/>).
+/// Which silo owns each slot, as far as this silo knows. Every decision about a slot that is not open here follows from
+/// it: where a command is sent (<see cref="SlotRouter"/>), where the slot's grain is placed
+/// (<see cref="SlotPlacementDirector"/>) and found (<see cref="SlotDirectory"/>).
 /// </summary>
 public interface ISlotMap
 {
-    /// <summary>The slot's owner, and the epoch of its claim as far as it is known (0: not known); null while the slot has no owner.</summary>
+    /// <summary>
+    /// The slot's owner, and the epoch of its claim if that is known (0: not known). Null while the slot has no owner.
+    /// </summary>
     SlotLocation? OwnerOf(int slot);
 }
 

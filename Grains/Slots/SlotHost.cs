@@ -5,25 +5,26 @@ using OrleansRedis.Grains.Storage;
 namespace OrleansRedis.Grains;
 
 /// <summary>
-/// Opens and closes this silo's slots: claims each in the store, which grants it an epoch; brings it to where its stored state says it
-/// was; and publishes it in the <see cref="SlotTable"/>, from which everybody takes it. In bulk, thousands at once, without a message to
-/// a grain: nothing is paid at the start or in a failover for grains that nobody calls.
+/// Opens and closes this silo's slots. It claims each slot in the store, which grants it an epoch, brings it to its
+/// stored state, and publishes it in the <see cref="SlotTable"/>, where everything else finds it. It does so in bulk,
+/// thousands at once, without sending a message to any grain: neither a start nor a failover pays for grains that are
+/// never called.
 /// <para>
-/// A slot that the store has given to someone else meanwhile is withdrawn. As long as it is this silo's by the slot map, whoever needs it
-/// next has it claimed again (<see cref="OpenAsync"/>). One batch is opened at a time, so no slot is ever opened twice at once; those who
-/// ask meanwhile make up the next batch.
+/// If the store has since given a slot to another silo, the slot is withdrawn. As long as the slot map says it is this
+/// silo's, the next command that needs it has it claimed again (<see cref="OpenAsync"/>). One batch is opened at a
+/// time, so no slot is ever opened twice at once; requests that come meanwhile make up the next batch.
 /// </para>
 /// </summary>
 public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly BitArray _owned = new(KeySlot.Count);                      // under the lock
-    private readonly Dictionary<int, TaskCompletionSource<Slot>> _asked = [];   // to be opened, or being opened; under the lock
+    private readonly Dictionary<int, TaskCompletionSource<Slot>> _asked = [];   // to be or being opened; under the lock
     private readonly CancellationTokenSource _closing = new();
     private Task _opening = Task.CompletedTask;                                 // under the lock
     private bool _isOpening;                                                    // under the lock
 
-    /// <summary>Whether a slot is this silo's by the slot map, open at present or not.</summary>
+    /// <summary>Whether a slot is this silo's by the slot map, whether or not it is open at present.</summary>
     public bool Owns(int slot)
     {
         lock (_lock) return _owned[slot];
@@ -33,7 +34,7 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
     public long EpochOf(int slot) => store.Slots[slot]?.Epoch ?? 0;
 
     /// <summary>Takes slots over: they are this silo's from now on, and open when the task completes.</summary>
-    /// <exception cref="InvalidDataException">What is stored of a slot is damaged.</exception>
+    /// <exception cref="InvalidDataException">What is stored for a slot is damaged.</exception>
     /// <exception cref="SlotStorageException">The store cannot be reached.</exception>
     public Task TakeAsync(IReadOnlyList<int> slots, CancellationToken cancellation)
     {
@@ -46,18 +47,20 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
         return Task.WhenAll(opened).WaitAsync(cancellation);
     }
 
-    /// <summary>A slot of this silo's, opened for the caller if it is not open.</summary>
-    /// <exception cref="InvalidOperationException">The slot is another silo's.</exception>
+    /// <summary>One of this silo's slots, opened first if it is not open.</summary>
+    /// <exception cref="InvalidOperationException">The slot is not this silo's.</exception>
     public Task<Slot> OpenAsync(int number)
     {
         if (store.Slots[number] is { } open) return Task.FromResult(open);
         lock (_lock)
         {
-            return _owned[number] ? Ask(number) : Task.FromException<Slot>(new InvalidOperationException($"Hash slot {number} is not on this silo."));
+            return _owned[number]
+                ? Ask(number)
+                : Task.FromException<Slot>(new InvalidOperationException($"Hash slot {number} is not on this silo."));
         }
     }
 
-    /// <summary>Withdraws all slots, and completes when everything that they did is stored.</summary>
+    /// <summary>Withdraws all slots. Completes when everything that they did is stored.</summary>
     public async Task CloseAllAsync(CancellationToken cancellation)
     {
         Task opening;
@@ -98,11 +101,13 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
                 _isOpening = batch.Count != 0;
                 if (!_isOpening) return;
             }
-            // One that was opened by the batch before this one, after whoever asked had looked, must not be claimed a second time.
+            // A slot may have been requested just as the previous batch opened it. It must not be claimed a second
+            // time.
             batch.RemoveAll(number => store.Slots[number] is { } open && Answer(number).TrySetResult(open));
             try
             {
-                await stored.OpenAsync(batch, Opened, (number, failure) => Answer(number).SetException(failure), _closing.Token).ConfigureAwait(false);
+                await stored.OpenAsync(batch, Opened, (number, failure) => Answer(number).SetException(failure), _closing.Token)
+                    .ConfigureAwait(false);
             }
             catch (OperationCanceledException)
             {
@@ -121,7 +126,7 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
         Answer(slot.Number).SetResult(slot);
     }
 
-    /// <summary>What those who asked for a slot wait for; whoever asks from now on asks anew.</summary>
+    /// <summary>Takes the promise to those who asked for a slot; requests from now on make a new one.</summary>
     private TaskCompletionSource<Slot> Answer(int number)
     {
         lock (_lock)

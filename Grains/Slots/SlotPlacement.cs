@@ -12,8 +12,8 @@ public sealed class SlotPlacementAttribute() : PlacementAttribute(new SlotPlacem
 public sealed class SlotPlacementStrategy : PlacementStrategy;
 
 /// <summary>
-/// Places a slot's grain on the slot's owner. <see cref="SlotDirectory"/> answers first as a rule; this is asked when the silo that it
-/// named has just been declared dead, or when the grain is no slot's.
+/// Places a slot's grain on the slot's owner. Usually <see cref="SlotDirectory"/> has answered before. This is asked
+/// when the silo that it named has just been declared dead, or when the grain's number is not a slot.
 /// </summary>
 internal sealed class SlotPlacementDirector(ISlotMap map) : IPlacementDirector
 {
@@ -21,7 +21,7 @@ internal sealed class SlotPlacementDirector(ISlotMap map) : IPlacementDirector
     {
         SiloAddress[] silos = context.GetCompatibleSilos(target);
         long slot = target.GrainIdentity.GetIntegerKey();
-        // A grain of this type for a number that is no slot's must be told so by someone.
+        // Some silo has to tell the caller that this number is not a slot.
         if ((ulong)slot >= HashSlot.Count) return Task.FromResult(silos[0]);
         SiloAddress owner = map.OwnerOf((int)slot)?.Silo ?? throw new OrleansException($"Hash slot {slot} has no owner at present.");
         return Array.IndexOf(silos, owner) >= 0

@@ -2,7 +2,9 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Grains;
 
-/// <summary>Tells where slots are: those of this silo by its slot host, which opens them if they are not open; others by the slot map.</summary>
+/// <summary>
+/// Finds slots: this silo's through its slot host, which opens them if they are not open; others through the slot map.
+/// </summary>
 /// <param name="slots">This silo's slots.</param>
 /// <param name="map">The slot map; null if this silo owns every slot.</param>
 public sealed class SlotRouter(SlotHost slots, ISlotMap? map = null) : ISlotRouter
@@ -11,7 +13,9 @@ public sealed class SlotRouter(SlotHost slots, ISlotMap? map = null) : ISlotRout
     public SlotRoute Locate(int slot)
     {
         if (slots.Owns(slot)) return new(SlotPlace.Here, Epoch: slots.EpochOf(slot));
-        return map?.OwnerOf(slot) is { } owner ? new(SlotPlace.Elsewhere, owner.Silo.ToParsableString(), owner.Silo.Endpoint, owner.Epoch) : default;
+        return map?.OwnerOf(slot) is { } owner
+            ? new(SlotPlace.Elsewhere, owner.Silo.ToParsableString(), owner.Silo.Endpoint, owner.Epoch)
+            : default;
     }
 
     /// <inheritdoc/>

@@ -3,9 +3,10 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// Redis's own files, seen as a store of slots. They hold one silo's data as a whole (dump.rdb and appendonlydir/ in dir), which the silo loads before it serves
-/// any slot and writes by itself; a single slot can neither be read from them nor appended to them. What is left of the
-/// contract is the epochs, and as nobody else can write those files, they need not outlive the process.
+/// Redis's own files, seen as a store of slots. They hold one silo's data as a whole (dump.rdb and appendonlydir/ in
+/// dir). The silo loads them before it serves any slot, and writes them by itself; a single slot can neither be read
+/// from them nor appended to them. Of the contract only the epochs remain, and since no other process can write those
+/// files, the epochs need not outlive this one.
 /// </summary>
 public sealed class FileSlotStorage : ISlotStorage
 {
@@ -24,8 +25,11 @@ public sealed class FileSlotStorage : ISlotStorage
     public Task<IReadOnlyList<SlotClaim>> ClaimAsync(IReadOnlyList<int> slots, CancellationToken cancellation) =>
         Task.FromResult<IReadOnlyList<SlotClaim>>([.. slots.Select(slot => new SlotClaim(slot, Interlocked.Increment(ref _epochs[slot])))]);
 
-    /// <summary>Nothing: a slot begins empty, and the silo's files are loaded into all of them together.</summary>
-    public IAsyncEnumerable<StoredPiece> ReadAsync(IReadOnlyList<SlotClaim> claims, CancellationToken cancellation) => AsyncEnumerable.Empty<StoredPiece>();
+    /// <summary>
+    /// Returns nothing: a slot begins empty, and the silo's files are loaded into all of them together.
+    /// </summary>
+    public IAsyncEnumerable<StoredPiece> ReadAsync(IReadOnlyList<SlotClaim> claims, CancellationToken cancellation) =>
+        AsyncEnumerable.Empty<StoredPiece>();
 
     /// <summary>Not supported; see <see cref="StorageScope.Silo"/>.</summary>
     public Task AppendAsync(IReadOnlyList<SlotRecord> records, CancellationToken cancellation) => throw NotBySlot();

@@ -4,12 +4,11 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// Units of effects, as they lie in the log, to be appended to the store in one transaction. The journal's loop alone
-/// uses it.
+/// Units of effects from the log, to be appended to the store in one transaction. Used by the journal's loop alone.
 /// </summary>
 internal sealed class JournalBatch
 {
-    /// <summary>A batch that is at least so large, in bytes or effects, is not added to.</summary>
+    /// <summary>A batch that has reached either size, in bytes or in effects, takes no more units.</summary>
     internal const int LargeBatch = 8 << 20, ManyEffects = 32 * 1024;
 
     private readonly List<LoggedEffect> _effects = [];
@@ -20,8 +19,8 @@ internal sealed class JournalBatch
     public long End { get; private set; }
 
     /// <summary>
-    /// Takes the units behind a position of the log: all that there are, or as many as make a large batch. Effects that
-    /// belong to no slot are passed over: no slot's history has them.
+    /// Takes the units after a position of the log: all of them, or as many as make a large batch. Effects that belong
+    /// to no slot are skipped, since they are part of no slot's history.
     /// </summary>
     public void Take(LogReader reader, long from)
     {
@@ -36,7 +35,7 @@ internal sealed class JournalBatch
         _bytes.Collect(reader, from, End);
     }
 
-    /// <summary>Forgets what it holds.</summary>
+    /// <summary>Empties the batch.</summary>
     public void Clear()
     {
         _effects.Clear();
@@ -44,20 +43,23 @@ internal sealed class JournalBatch
     }
 
     /// <summary>
-    /// The batch as one record for each slot. A unit in which a lost slot takes part is left out as a whole, since it
-    /// can only be stored as a whole; then its other slots hold what is not stored, and are lost as well.
+    /// The batch as one record for each slot. A unit in which a lost slot takes part is left out altogether, since a
+    /// unit is stored as a whole or not at all. Its other slots then hold changes that are not stored, so they are lost
+    /// as well.
     /// </summary>
-    /// <param name="lost">Slots with the epoch in which they are lost; those that are lost for this are added.</param>
-    /// <param name="left">Of units left out, the positions after them.</param>
+    /// <param name="lost">Lost slots, with the epoch in which each was lost; slots lost for the reason above are
+    /// added.</param>
+    /// <param name="left">Receives the end positions of the units left out.</param>
     public List<SlotRecord> ToRecords(HashSet<SlotClaim> lost, List<long> left)
     {
         if (lost.Count != 0) CollectionsMarshal.SetCount(_effects, LeaveOut(CollectionsMarshal.AsSpan(_effects), lost, left));
         Span<LoggedEffect> effects = CollectionsMarshal.AsSpan(_effects);
-        // How long each slot's record is, then the records one after the other in one array.
+        // First the length of each slot's record; then the records one after another in one array.
         var builders = new Dictionary<SlotClaim, Builder>();
         foreach (ref readonly LoggedEffect effect in effects)
         {
-            ref Builder builder = ref CollectionsMarshal.GetValueRefOrAddDefault(builders, new(effect.Slot, effect.Epoch), out bool known);
+            ref Builder builder =
+                ref CollectionsMarshal.GetValueRefOrAddDefault(builders, new(effect.Slot, effect.Epoch), out bool known);
             if (!known) builder.First = effect.Sequence;
             if (builder.Database != effect.Database) builder.Length += SelectCommand.LengthOf(effect.Database);
             builder.Length += effect.Length;
@@ -87,7 +89,7 @@ internal sealed class JournalBatch
         return records;
     }
 
-    /// <summary>Adds effects; false if the batch is large enough before all of them are in.</summary>
+    /// <summary>Adds effects. False if the batch is large enough before all of them are in.</summary>
     private bool TryAdd(ReadOnlySpan<LoggedEffect> effects, long from)
     {
         foreach (ref readonly LoggedEffect effect in effects)
@@ -100,7 +102,7 @@ internal sealed class JournalBatch
         return true;
     }
 
-    /// <summary>Moves what is kept to the front and returns how much that is.</summary>
+    /// <summary>Moves the effects that stay to the front and returns how many they are.</summary>
     private static int LeaveOut(Span<LoggedEffect> effects, HashSet<SlotClaim> lost, List<long> left)
     {
         int kept = 0;

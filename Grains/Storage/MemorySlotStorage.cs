@@ -5,8 +5,9 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// Slots stored in this process's memory, shared by all silos in it that give the same name: for tests of whole clusters, and for data that
-/// may go with the process. It keeps what it is given beside what the slots hold, so it takes their memory a second time.
+/// Slots stored in this process's memory, shared by all silos in it that give the same name: for tests of whole
+/// clusters, and for data that may be lost with the process. It keeps a copy beside what the slots hold, so the data
+/// takes memory twice.
 /// </summary>
 public sealed class MemorySlotStorage : ISlotStorage
 {
@@ -14,7 +15,7 @@ public sealed class MemorySlotStorage : ISlotStorage
 
     private readonly State _state;
 
-    /// <param name="name">Which store of this process; null for one of its own.</param>
+    /// <param name="name">Names a store of this process; null for a store of its own.</param>
     public MemorySlotStorage(string? name = null) => _state = name is null ? new() : s_states.GetOrAdd(name, _ => new());
 
     /// <inheritdoc/>
@@ -38,7 +39,8 @@ public sealed class MemorySlotStorage : ISlotStorage
     }
 
     /// <inheritdoc/>
-    public async IAsyncEnumerable<StoredPiece> ReadAsync(IReadOnlyList<SlotClaim> claims, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<StoredPiece> ReadAsync(
+        IReadOnlyList<SlotClaim> claims, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var snapshots = new List<StoredPiece>();
         var log = new List<StoredPiece>();
@@ -78,7 +80,8 @@ public sealed class MemorySlotStorage : ISlotStorage
         for (int i = 0; i < read.Length; i++)
         {
             read[i] = [];
-            await foreach (ReadOnlyMemory<byte> piece in snapshots[i].Pieces.WithCancellation(cancellation).ConfigureAwait(false)) read[i].Add(piece.ToArray());
+            await foreach (ReadOnlyMemory<byte> piece in snapshots[i].Pieces.WithCancellation(cancellation).ConfigureAwait(false))
+                read[i].Add(piece.ToArray());
         }
         lock (_state)
         {
@@ -102,7 +105,8 @@ public sealed class MemorySlotStorage : ISlotStorage
             foreach (SlotTrim trim in trims)
             {
                 StoredSlot stored = _state.Of(trim.Claim.Slot);
-                while (stored.Log.Count > 0 && stored.Log.GetKeyAtIndex(0) is var first && first <= trim.UpTo && first <= stored.UpTo) stored.Log.RemoveAt(0);
+                while (stored.Log.Count > 0 && stored.Log.GetKeyAtIndex(0) is var first && first <= trim.UpTo && first <= stored.UpTo)
+                    stored.Log.RemoveAt(0);
             }
         }
         return Task.CompletedTask;

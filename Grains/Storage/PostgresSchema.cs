@@ -1,28 +1,36 @@
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// The tables and functions in PostgreSQL, as the steps by which they came about: a database is brought from whatever step it is at to the last one.
-/// A step is never changed once it has been released; a change is another step. Everything lies in the first schema of the connection's search path.
+/// The tables and functions in PostgreSQL, as a series of steps: a database is brought from the step it is at to the
+/// last one. A step is never changed once it has been released; a change is a new step. Everything lives in the first
+/// schema of the connection's search path.
 /// <para>
-/// <b>Fencing.</b> Whether an append may happen is decided by the epochs in orleansredis_slot, and a claim that changes them must not slip in between the
-/// decision and the append's commit. So an append takes one advisory lock shared, reads the epochs by a statement of its own after that, and holds the
-/// lock until it has committed; a claim takes the same lock exclusively. Then either the append had committed before the claim began, and whoever claimed
-/// will read it; or the claim had committed before the append looked, and the append is refused. (Row locks would do the same, but a shared row lock is written to
-/// disk, for every slot of every append; this one is kept in memory.) It matters that the look happens in a snapshot taken after the lock was granted,
-/// which is what READ COMMITTED gives to each statement of a function; under REPEATABLE READ the snapshot would be older than
-/// the lock, so that is refused. The whole append is one call of a function, not several statements from the client: the server begins it once it
-/// has all of it, so a silo that freezes or is cut off half-way leaves no lock behind that others would wait for.
+/// <b>Fencing.</b> The epochs in orleansredis_slot decide whether an append may happen, and a claim, which changes
+/// them, must not slip in between that decision and the append's commit. So an append takes one advisory lock shared,
+/// then reads the epochs in a separate statement, and holds the lock until it has committed; a claim takes the same
+/// lock exclusively. There are two cases. Either the append committed before the claim began: then the claimer will
+/// read it. Or the claim committed before the append read the epochs: then the append is refused. (Row locks would do
+/// the same, but a shared row lock is written to disk, for every slot of every append; this lock is kept in memory.)
+/// </para>
+/// <para>
+/// The epochs must be read in a snapshot taken after the lock was granted. READ COMMITTED gives each statement of a
+/// function such a snapshot. Under REPEATABLE READ the snapshot would be older than the lock, so that is refused. The
+/// whole append is one call of a function, not several statements from the client: the server begins it only once it
+/// has all of it, so a silo that freezes or is cut off half-way leaves no lock behind for others to wait for.
 /// </para>
 /// </summary>
 internal static class PostgresSchema
 {
-    /// <summary>Marks our advisory locks among others' in the same database; the second key is the schema's. One while tables are made, one for claims and appends.</summary>
+    /// <summary>
+    /// First key of our advisory locks, to tell them from others in the same database; the second key is the schema's.
+    /// This one is held while tables are made; the next number is the lock of claims and appends.
+    /// </summary>
     public const int MakingLock = 1_380_206_001;
 
     /// <summary>The newest step.</summary>
     public static int Version => s_steps.Length;
 
-    /// <summary>Where the version stands; made before any step.</summary>
+    /// <summary>The table that holds the version. It is made before any step.</summary>
     public const string VersionTable = """
         create table if not exists orleansredis_version (
             only_row boolean primary key default true check (only_row),

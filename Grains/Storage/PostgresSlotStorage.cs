@@ -7,17 +7,25 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Grains.Storage;
 
-/// <summary>Slots stored in PostgreSQL, in tables that it makes itself; see <see cref="PostgresSchema"/> for them and for how epochs are fenced.</summary>
+/// <summary>
+/// Slots stored in PostgreSQL, in tables that it creates itself. <see cref="PostgresSchema"/> describes them, and how
+/// epochs are fenced.
+/// </summary>
 public sealed class PostgresSlotStorage : ISlotStorage
 {
-    /// <summary>How much goes into one statement, and how much of one snapshot piece or log record into one row.</summary>
+    /// <summary>
+    /// The most bytes that go into one statement, and the most of one snapshot piece or log record that go into one
+    /// row.
+    /// </summary>
     private const int LongestStatement = 16 << 20, LongestPart = 8 << 20;
 
     private readonly NpgsqlDataSource _database;
     private readonly string _service;
 
-    /// <param name="connectionString">As Npgsql takes it: "Host=…;Username=…;Password=…;Database=…".</param>
-    /// <param name="service">Whose data it is (orleans-service-id); a database that holds another service's is refused.</param>
+    /// <param name="connectionString">In Npgsql's format: "Host=…;Username=…;Password=…;Database=…".</param>
+    /// <param name="service">
+    /// Whose data it is (orleans-service-id). A database that holds another service's data is refused.
+    /// </param>
     public PostgresSlotStorage(string connectionString, string service)
     {
         var settings = new NpgsqlConnectionStringBuilder(connectionString);
@@ -38,18 +46,24 @@ public sealed class PostgresSlotStorage : ISlotStorage
     public Task OpenAsync(CancellationToken cancellation) => Guarded(async () =>
     {
         await using NpgsqlConnection connection = await _database.OpenConnectionAsync(cancellation).ConfigureAwait(false);
-        await using NpgsqlTransaction transaction = await connection.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellation).ConfigureAwait(false);
-        await RunAsync(connection, $"select pg_advisory_xact_lock({PostgresSchema.MakingLock}, hashtext(current_schema()))", cancellation).ConfigureAwait(false);
+        await using NpgsqlTransaction transaction =
+            await connection.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellation).ConfigureAwait(false);
+        await RunAsync(connection, $"select pg_advisory_xact_lock({PostgresSchema.MakingLock}, hashtext(current_schema()))", cancellation)
+            .ConfigureAwait(false);
         await RunAsync(connection, "set local client_min_messages = warning", cancellation).ConfigureAwait(false);
         await RunAsync(connection, PostgresSchema.VersionTable, cancellation).ConfigureAwait(false);
         (int version, string service) = await ReadVersionAsync(connection, cancellation).ConfigureAwait(false);
         if (version > PostgresSchema.Version)
-            throw new InvalidOperationException($"The tables in the database are of version {version}, and this server knows them up to version {PostgresSchema.Version}: use a newer server.");
+            throw new InvalidOperationException(
+                $"The tables in the database are of version {version}, and this server knows them up to version {PostgresSchema.Version}: use a newer server.");
         if (service != _service)
-            throw new InvalidOperationException($"The database holds the data of the service '{service}', and orleans-service-id is '{_service}'. Use another database or schema (Search Path), or that service id.");
+            throw new InvalidOperationException(
+                $"The database holds the data of the service '{service}', and orleans-service-id is '{_service}'. Use another database or schema (Search Path), or that service id.");
         for (int step = version; step < PostgresSchema.Version; step++)
             await RunAsync(connection, PostgresSchema.Step(step), cancellation).ConfigureAwait(false);
-        await using var store = new NpgsqlCommand("insert into orleansredis_version (version, service) values ($1, $2) on conflict (only_row) do update set version = excluded.version", connection)
+        await using var store = new NpgsqlCommand(
+            "insert into orleansredis_version (version, service) values ($1, $2) on conflict (only_row) do update set version = excluded.version",
+            connection)
         {
             Parameters = { new() { Value = PostgresSchema.Version }, new() { Value = _service } },
         };
@@ -72,17 +86,24 @@ public sealed class PostgresSlotStorage : ISlotStorage
     }
 
     /// <inheritdoc/>
-    public async IAsyncEnumerable<StoredPiece> ReadAsync(IReadOnlyList<SlotClaim> claims, [EnumeratorCancellation] CancellationToken cancellation)
+    public async IAsyncEnumerable<StoredPiece> ReadAsync(
+        IReadOnlyList<SlotClaim> claims, [EnumeratorCancellation] CancellationToken cancellation)
     {
         if (claims.Count == 0) yield break;
         int[] slots = [.. claims.Select(claim => claim.Slot).Order()];
-        await using NpgsqlConnection connection = await Guarded(() => _database.OpenConnectionAsync(cancellation).AsTask()).ConfigureAwait(false);
-        // One snapshot of the database for all of it, so that a claim and a trim that come in between do not take a part of it away.
-        await using NpgsqlTransaction transaction = await Guarded(() => connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellation).AsTask()).ConfigureAwait(false);
+        await using NpgsqlConnection connection =
+            await Guarded(() => _database.OpenConnectionAsync(cancellation).AsTask()).ConfigureAwait(false);
+        // One database snapshot for the whole read, so that a claim and a trim that come in between cannot remove part
+        // of it.
+        await using NpgsqlTransaction transaction = await Guarded(
+            () => connection.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellation).AsTask()).ConfigureAwait(false);
         await Guarded(async () =>
         {
-            // By the index, in order, also while the database knows nothing about the tables yet.
-            await RunAsync(connection, "set transaction read only; set local jit = off; set local enable_seqscan = off; set local enable_bitmapscan = off", cancellation).ConfigureAwait(false);
+            // By the index, in order, even while the database has no statistics on the tables yet.
+            await RunAsync(
+                connection,
+                "set transaction read only; set local jit = off; set local enable_seqscan = off; set local enable_bitmapscan = off",
+                cancellation).ConfigureAwait(false);
             await CheckClaimsAsync(connection, claims, slots, cancellation).ConfigureAwait(false);
         }).ConfigureAwait(false);
 
@@ -92,7 +113,8 @@ public sealed class PostgresSlotStorage : ISlotStorage
             where known.slot between $1 and $2 and known.slot = any($3)
             order by known.slot, piece.piece, piece.part
             """;
-        await foreach (StoredPiece piece in ReadAsync(connection, Snapshots, StoredKind.Snapshot, slots, cancellation).ConfigureAwait(false)) yield return piece;
+        await foreach (StoredPiece piece in ReadAsync(connection, Snapshots, StoredKind.Snapshot, slots, cancellation).ConfigureAwait(false))
+            yield return piece;
 
         const string Log = """
             select log.slot, log.epoch, log.last_sequence, log.first_sequence, log.last_sequence, log.effects
@@ -100,7 +122,8 @@ public sealed class PostgresSlotStorage : ISlotStorage
             where log.slot between $1 and $2 and log.slot = any($3) and (log.epoch, log.last_sequence) > (known.snapshot_epoch, known.snapshot_sequence)
             order by log.slot, log.epoch, log.last_sequence, log.part
             """;
-        await foreach (StoredPiece piece in ReadAsync(connection, Log, StoredKind.Log, slots, cancellation).ConfigureAwait(false)) yield return piece;
+        await foreach (StoredPiece piece in ReadAsync(connection, Log, StoredKind.Log, slots, cancellation).ConfigureAwait(false))
+            yield return piece;
         await Guarded(() => transaction.CommitAsync(cancellation)).ConfigureAwait(false);
     }
 
@@ -129,8 +152,10 @@ public sealed class PostgresSlotStorage : ISlotStorage
             await AppendAsync(connection, statements[0], cancellation).ConfigureAwait(false);
             return;
         }
-        // Too much for one statement. Should we freeze with this transaction open, the database ends it, so that nobody waits for its lock.
-        await using NpgsqlTransaction transaction = await connection.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellation).ConfigureAwait(false);
+        // Too much for one statement. If this silo freezes with the transaction open, the database ends it, so that
+        // nothing waits for its lock.
+        await using NpgsqlTransaction transaction =
+            await connection.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellation).ConfigureAwait(false);
         await RunAsync(connection, "set local idle_in_transaction_session_timeout = '10s'", cancellation).ConfigureAwait(false);
         foreach (var statement in statements) await AppendAsync(connection, statement, cancellation).ConfigureAwait(false);
         await transaction.CommitAsync(cancellation).ConfigureAwait(false);
@@ -140,16 +165,21 @@ public sealed class PostgresSlotStorage : ISlotStorage
     public Task ReplaceAsync(IReadOnlyList<SlotSnapshot> snapshots, CancellationToken cancellation) => Guarded(async () =>
     {
         await using NpgsqlConnection connection = await _database.OpenConnectionAsync(cancellation).ConfigureAwait(false);
-        // The lock is taken by the last statement only, however long the pieces before it take.
-        await using NpgsqlTransaction transaction = await connection.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellation).ConfigureAwait(false);
+        // Only the last statement takes the lock, however long the pieces before it take.
+        await using NpgsqlTransaction transaction =
+            await connection.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellation).ConfigureAwait(false);
         await RunAsync(connection, "set local idle_in_transaction_session_timeout = '60s'", cancellation).ConfigureAwait(false);
         long[] numbers = new long[snapshots.Count];
-        await using (var next = new NpgsqlCommand("select nextval('orleansredis_snapshot_number') from generate_series(1, $1)", connection) { Parameters = { new() { Value = numbers.Length } } })
+        await using (var next = new NpgsqlCommand("select nextval('orleansredis_snapshot_number') from generate_series(1, $1)", connection)
+        {
+            Parameters = { new() { Value = numbers.Length } }
+        })
         await using (NpgsqlDataReader reader = await next.ExecuteReaderAsync(cancellation).ConfigureAwait(false))
         {
             for (int i = 0; i < numbers.Length && await reader.ReadAsync(cancellation).ConfigureAwait(false); i++) numbers[i] = reader.GetInt64(0);
         }
-        await using (NpgsqlBinaryImporter rows = await connection.BeginBinaryImportAsync("copy orleansredis_snapshot (slot, snapshot, piece, part, bytes) from stdin (format binary)", cancellation).ConfigureAwait(false))
+        await using (NpgsqlBinaryImporter rows = await connection.BeginBinaryImportAsync(
+            "copy orleansredis_snapshot (slot, snapshot, piece, part, bytes) from stdin (format binary)", cancellation).ConfigureAwait(false))
         {
             for (int i = 0; i < numbers.Length; i++)
             {
@@ -207,10 +237,14 @@ public sealed class PostgresSlotStorage : ISlotStorage
         return await reader.ReadAsync(cancellation).ConfigureAwait(false) ? (reader.GetInt32(0), reader.GetString(1)) : (0, _service);
     }
 
-    private static async Task CheckClaimsAsync(NpgsqlConnection connection, IReadOnlyList<SlotClaim> claims, int[] slots, CancellationToken cancellation)
+    private static async Task CheckClaimsAsync(
+        NpgsqlConnection connection, IReadOnlyList<SlotClaim> claims, int[] slots, CancellationToken cancellation)
     {
         var epochs = new Dictionary<int, long>();
-        await using (var command = new NpgsqlCommand("select slot, epoch from orleansredis_slot where slot = any($1)", connection) { Parameters = { new() { Value = slots } } })
+        await using (var command = new NpgsqlCommand("select slot, epoch from orleansredis_slot where slot = any($1)", connection)
+        {
+            Parameters = { new() { Value = slots } }
+        })
         await using (NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellation).ConfigureAwait(false))
         {
             while (await reader.ReadAsync(cancellation).ConfigureAwait(false)) epochs[reader.GetInt32(0)] = reader.GetInt64(1);
@@ -219,11 +253,17 @@ public sealed class PostgresSlotStorage : ISlotStorage
         if (stale.Length != 0) throw new StaleEpochException(stale);
     }
 
-    /// <summary>Rows of slot, epoch, sequence, first sequence, what the parts of one piece have in common, bytes; put together to pieces.</summary>
+    /// <summary>
+    /// Reads pieces from rows of: slot, epoch, sequence, first sequence, a number that the parts of one piece share,
+    /// bytes. Parts are joined.
+    /// </summary>
     private static async IAsyncEnumerable<StoredPiece> ReadAsync(
         NpgsqlConnection connection, string query, StoredKind kind, int[] slots, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        await using var command = new NpgsqlCommand(query, connection) { Parameters = { new() { Value = slots[0] }, new() { Value = slots[^1] }, new() { Value = slots } } };
+        await using var command = new NpgsqlCommand(query, connection)
+        {
+            Parameters = { new() { Value = slots[0] }, new() { Value = slots[^1] }, new() { Value = slots } }
+        };
         await using NpgsqlDataReader reader = await Guarded(() => command.ExecuteReaderAsync(cancellation)).ConfigureAwait(false);
         StoredPiece piece = default;
         long number = 0;
@@ -286,7 +326,7 @@ public sealed class PostgresSlotStorage : ISlotStorage
         await RefuseStaleAsync(append, cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>Runs a function that returns the stale slots.</summary>
+    /// <summary>Runs a function that returns the stale slots, and throws if there are any.</summary>
     private static async Task RefuseStaleAsync(NpgsqlCommand command, CancellationToken cancellation)
     {
         var stale = (int[])(await command.ExecuteScalarAsync(cancellation).ConfigureAwait(false))!;
@@ -299,7 +339,7 @@ public sealed class PostgresSlotStorage : ISlotStorage
         await command.ExecuteNonQueryAsync(cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>At least one part, so that there is a row for every piece.</summary>
+    /// <summary>Splits bytes into parts: at least one, so that there is a row for every piece.</summary>
     private static IEnumerable<ReadOnlyMemory<byte>> PartsOf(ReadOnlyMemory<byte> bytes)
     {
         do
@@ -317,7 +357,9 @@ public sealed class PostgresSlotStorage : ISlotStorage
         return true;
     });
 
-    /// <summary>Whatever the database, or the way to it, has against it is thrown as <see cref="SlotStorageException"/>.</summary>
+    /// <summary>
+    /// Turns every failure of the database, or of the connection to it, into a <see cref="SlotStorageException"/>.
+    /// </summary>
     private static async Task<T> Guarded<T>(Func<Task<T>> action)
     {
         try

@@ -4,36 +4,39 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// Replaces a slot's snapshot, and drops the log behind it, when the log has outgrown the snapshot: by auto-aof-rewrite-percentage, and beyond the slot's share of
-/// auto-aof-rewrite-min-size. In the background, some slots at a time. A snapshot is stored only after everything that happened before it,
-/// lest it hold one slot's part of a unit whose other part is lost.
+/// Replaces a slot's snapshot, and drops the log before it, when the log has outgrown the snapshot by
+/// auto-aof-rewrite-percentage and exceeds the slot's share of auto-aof-rewrite-min-size. It works in the background,
+/// some slots at a time. A snapshot is stored only after everything that happened before it. Otherwise it could hold
+/// one slot's part of a unit whose other part is lost.
 /// </summary>
 internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJournal journal) : IAsyncDisposable
 {
-    /// <summary>So many slots, or about so many bytes, are replaced in one transaction.</summary>
+    /// <summary>One transaction replaces at most this many slots, or about this many bytes.</summary>
     private const int MostSlots = 64, MostBytes = 8 << 20;
 
-    /// <summary>A log that is shorter is not worth the statement.</summary>
+    /// <summary>A shorter log is not worth the statement.</summary>
     private const long LeastLog = 2048;
 
     private static readonly TimeSpan s_retry = TimeSpan.FromSeconds(1);
 
-    private readonly long[] _snapshotBytes = new long[HashSlot.Count], _logBytes = new long[HashSlot.Count]; // by whoever, interlocked
+    // Touched by several threads, so only by atomic operations.
+    private readonly long[] _snapshotBytes = new long[HashSlot.Count], _logBytes = new long[HashSlot.Count];
+
     private readonly byte[] _queued = new byte[HashSlot.Count];
     private readonly Channel<int> _due = Channel.CreateUnbounded<int>();
     private readonly CancellationTokenSource _stop = new();
     private Task _loop = Task.CompletedTask;
     private long _replaced;
 
-    /// <summary>How many snapshots have been made since the start.</summary>
+    /// <summary>Number of snapshots replaced since the start.</summary>
     public long Replaced => Volatile.Read(ref _replaced);
 
-    /// <summary>Bytes of the logs of all slots here, and of their snapshots.</summary>
+    /// <summary>Total bytes of the logs of all slots here, and of their snapshots.</summary>
     public (long Log, long Snapshots) Sizes => (_logBytes.Sum(), _snapshotBytes.Sum());
 
     public void Start() => _loop = Task.Run(RunAsync);
 
-    /// <summary>Stops; what is under way may or may not have happened.</summary>
+    /// <summary>Stops. A replacement that is under way may or may not take effect.</summary>
     public async ValueTask DisposeAsync()
     {
         if (_stop.IsCancellationRequested) return;
@@ -42,7 +45,7 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
         _stop.Dispose();
     }
 
-    /// <summary>A slot has been recovered from a snapshot and a log of this size.</summary>
+    /// <summary>Records that a slot has been recovered from a snapshot and a log of this size.</summary>
     public void Begin(SlotClaim claim, long snapshotBytes, long logBytes)
     {
         Volatile.Write(ref _snapshotBytes[claim.Slot], snapshotBytes);
@@ -50,7 +53,7 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
         Look(claim.Slot, logBytes);
     }
 
-    /// <summary>A slot's log has grown.</summary>
+    /// <summary>Records that a slot's log has grown.</summary>
     public void Grown(SlotRecord record) => Look(record.Slot, Interlocked.Add(ref _logBytes[record.Slot], record.Bytes.Length));
 
     private void Look(int slot, long logBytes)
@@ -78,7 +81,8 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
             }
             catch (Exception failure)
             {
-                if (failure is not SlotStorageException and not StaleEpochException) store.Log.Warning($"Compacting the log of {slots.Count} slots failed: {failure.Message}");
+                if (failure is not SlotStorageException and not StaleEpochException)
+                    store.Log.Warning($"Compacting the log of {slots.Count} slots failed: {failure.Message}");
                 foreach (int slot in slots) _due.Writer.TryWrite(slot);
                 await Task.Delay(s_retry, _stop.Token).ContinueWith(static _ => { }, TaskScheduler.Default).ConfigureAwait(false);
             }
@@ -97,11 +101,13 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
             {
                 Slot? slot = store.Slots[number];
                 bool isLarge = slot is not null && SlotSnapshots.IsLarge(slot);
-                if (isLarge && slots.Count != 0) break; // alone, then
+                if (isLarge && slots.Count != 0) break; // it gets a transaction of its own
                 _due.Reader.TryRead(out _);
                 slots.Add(number);
                 if (isLarge) break;
-                if (slot is null || SlotSnapshots.Write(slot, store.Options, store.Slots.Databases, store.Clock.NowMs, out SlotPosition upTo) is not { } pieces) continue;
+                if (slot is null
+                    || SlotSnapshots.Write(slot, store.Options, store.Slots.Databases, store.Clock.NowMs, out SlotPosition upTo) is not { } pieces)
+                    continue;
                 snapshots.Add(new(new(number, slot.Epoch), upTo, pieces.ToAsyncEnumerable()));
                 sizes.Add(pieces.Sum(piece => (long)piece.Length));
                 bytes += sizes[^1];
@@ -116,7 +122,7 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
         foreach (int slot in slots)
         {
             Volatile.Write(ref _queued[slot], 0);
-            Look(slot, Volatile.Read(ref _logBytes[slot])); // it may have grown as much again meanwhile
+            Look(slot, Volatile.Read(ref _logBytes[slot])); // the log may have outgrown the snapshot again meanwhile
         }
     }
 
@@ -136,10 +142,14 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
             store.SiloGate.ExitShared(stripe);
         }
         if (large is null) return;
-        using (large) await StoreAsync([new(new(number, epoch), large.UpTo, large.ReadAsync(_stop.Token))], _ => large.Length).ConfigureAwait(false);
+        using (large)
+            await StoreAsync([new(new(number, epoch), large.UpTo, large.ReadAsync(_stop.Token))], _ => large.Length).ConfigureAwait(false);
     }
 
-    /// <summary>Enters the silo gate shared, unless the data is being loaded: what is seen of it then (DEBUG RELOAD empties the slots first) must not be taken for what they hold.</summary>
+    /// <summary>
+    /// Enters the silo gate shared. Throws while the data is being loaded: what the slots show then (DEBUG RELOAD
+    /// empties them first) must not be taken for what they hold.
+    /// </summary>
     private async Task<int> EnterAsync()
     {
         int stripe = await store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
@@ -152,7 +162,8 @@ internal sealed class SlotCompaction(Store store, ISlotStorage storage, SlotJour
     {
         if (snapshots.Count == 0) return;
         await journal.FlushAsync(_stop.Token).ConfigureAwait(false);
-        // By now all that is in the snapshots is stored, unless it was lost, together with its slot: then that is someone else's to look after.
+        // By now everything in the snapshots is stored. The exception is a slot that was lost meanwhile: its snapshot
+        // is no longer ours to store.
         bool[] stays = [.. snapshots.Select(snapshot => store.Slots[snapshot.Claim.Slot]?.Epoch == snapshot.Claim.Epoch)];
         long[] logBytes = [.. snapshots.Select(snapshot => Volatile.Read(ref _logBytes[snapshot.Claim.Slot]))];
         SlotSnapshot[] stored = [.. snapshots.Where((_, i) => stays[i])];

@@ -4,27 +4,30 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// Appends what this silo's slots do to a shared store. A loop in the background reads what has gathered in the
-/// <see cref="ReplicationLog"/>, and appends it, one transaction after the other and never a part of a unit, so the store
-/// holds what slots did in its order, and all or nothing of what concerns several. Positions are the log's. Effects that
-/// belong to no slot (PUBLISH, FUNCTION FLUSH) are passed over, since no slot's history has them: their positions count as
-/// committed once everything before them is.
+/// Appends what this silo's slots do to a shared store. A background loop reads what has gathered in the
+/// <see cref="ReplicationLog"/> and appends it, one transaction after another, and never a part of a unit. So the store
+/// holds what slots did in the order in which they did it, and for a unit that concerns several slots, all of it or
+/// nothing. Positions are the log's. Effects that belong to no slot (PUBLISH, FUNCTION FLUSH) are skipped, since they
+/// are part of no slot's history; their positions count as committed once everything before them is.
 /// <para>
-/// <b>When.</b> With appendfsync always as soon as the transaction before has ended: everything that came meanwhile goes into the next one, and replies wait for it. Otherwise
-/// <see cref="Linger"/> after the first unit, so that less than a second's work is at risk.
+/// <b>When.</b> With appendfsync always, as soon as the previous transaction has ended: everything that came meanwhile
+/// goes into the next one, and replies wait for it. Otherwise <see cref="Linger"/> after the first unit, so that less
+/// than a second's work is at risk.
 /// </para>
 /// <para>
-/// <b>If the store fails</b>, the same transaction is tried again until it succeeds; meanwhile commands that write are refused. With appendfsync always, replies to what had been
-/// done before wait as long as that takes, while commands that change nothing are answered, from data that may not be stored yet.
+/// <b>If the store fails</b>, the same transaction is retried until it succeeds; meanwhile commands that write are
+/// refused. With appendfsync always, replies to what had been done before wait as long as that takes, while commands
+/// that change nothing are answered, from data that may not be stored yet.
 /// </para>
 /// <para>
-/// <b>If the store refuses</b> because slots are someone else's by now, they are withdrawn at once, and what they did and is not stored is dropped; with appendfsync always nobody has
-/// had a reply to it, and those who wait for one are disconnected.
+/// <b>If the store refuses</b> because another silo has claimed slots, those are withdrawn at once, and what they did
+/// that is not stored is dropped. With appendfsync always no client has had a reply to it, and the clients that wait
+/// for one are disconnected.
 /// </para>
 /// </summary>
 public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
 {
-    /// <summary>If more than this waits, commands that write wait too.</summary>
+    /// <summary>If more bytes than this are pending, commands that write have to wait.</summary>
     private const long MostPending = 256L << 20;
 
     private static readonly TimeSpan s_noAnswer = TimeSpan.FromSeconds(5);
@@ -32,9 +35,9 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
 
     private readonly Store _store;
     private readonly ISlotStorage _storage;
-    private readonly Lock _lock = new();                 // guards what follows, down to the blank line
+    private readonly Lock _lock = new();                 // guards the fields from here to the blank line
     private readonly List<(long From, long To)> _losses = [];
-    private bool _hurry;                                 // someone waits for what is there to be committed
+    private bool _hurry;                                 // a caller waits for what is pending to be committed
     private volatile bool _lingers;                      // the loop waits for more to come; written under the lock
     private TaskCompletionSource? _changed;              // completed when more is committed, or something goes wrong
     private TaskCompletionSource? _room;
@@ -44,7 +47,7 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     private readonly HashSet<SlotClaim> _lost = [];      // the loop's own
     private readonly List<long> _left = [];              // the loop's own
     private readonly JournalBatch _batch = new();        // the loop's own
-    private long _since;                                 // the loop's own: no unit that is pending came before, in Stopwatch ticks; 0 if none is
+    private long _since;                                 // the loop's own: start of Linger (Stopwatch); 0: none pending
     private readonly CancellationTokenSource _abandoned = new();
     private long _exposed;                               // Committed
     private Task _loop = Task.CompletedTask;
@@ -66,25 +69,30 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     /// <inheritdoc/>
     public long Appended => Log.Appended;
 
-    /// <summary>Once something was refused, this stays where it is, and everyone asks <see cref="WhenCommitted"/>, which knows what was.</summary>
+    /// <summary>
+    /// Once the store has refused something, this stays where it is, and every caller asks <see cref="WhenCommitted"/>,
+    /// which knows what was refused.
+    /// </summary>
     public long Committed => Volatile.Read(ref _exposed);
 
     /// <inheritdoc/>
     public string? WriteError => Volatile.Read(ref _error) is { } error ? $"MISCONF Errors writing to the shared storage: {error}" : null;
 
-    /// <summary>Transactions made, effects and bytes appended by them, and retries, since the start.</summary>
+    /// <summary>Transactions made, records and bytes appended by them, and retries, since the start.</summary>
     public JournalCounts Counts { get; private set; }
 
     /// <inheritdoc/>
     public IEnumerable<(string Name, string Value)> Statistics => Describe?.Invoke() ?? [];
 
-    /// <summary>Says what there is to say for INFO.</summary>
+    /// <summary>Produces the fields for INFO.</summary>
     internal Func<IEnumerable<(string Name, string Value)>>? Describe { get; set; }
 
-    /// <summary>Hears of every record that was stored; called by the loop.</summary>
+    /// <summary>Called by the loop with every record that was stored.</summary>
     internal Action<SlotRecord>? Stored { get; set; }
 
-    /// <summary>Begins to listen and to append. The caller makes sure that no slot has been published yet.</summary>
+    /// <summary>
+    /// Begins to read the log and to append. The caller makes sure that no slot has been published yet.
+    /// </summary>
     public void Start()
     {
         _store.Durability = this;
@@ -93,7 +101,8 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public Task WhenCommitted(long since, long position) => Committed >= position ? Task.CompletedTask : WhenCommittedAsync(since, position);
+    public Task WhenCommitted(long since, long position) =>
+        Committed >= position ? Task.CompletedTask : WhenCommittedAsync(since, position);
 
     /// <inheritdoc/>
     public Task WhenRoom()
@@ -101,7 +110,10 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
         lock (_lock) return _room?.Task ?? Task.CompletedTask;
     }
 
-    /// <summary>Completes when everything appended so far is committed, or was dropped because its slot is someone else's.</summary>
+    /// <summary>
+    /// Completes when everything appended so far is committed, or was dropped because another silo has claimed its
+    /// slot.
+    /// </summary>
     public async Task FlushAsync(CancellationToken cancellation)
     {
         long position = Appended;
@@ -134,7 +146,8 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
     }
 
     /// <summary>
-    /// Appends what is there, and stops. If the store does not take it within the time given, what is not acknowledged yet is lost, and the operator is told.
+    /// Appends what is pending, and stops. If the store does not accept it before <paramref name="cancellation"/>, what
+    /// is not acknowledged by then is lost, and the operator is told.
     /// </summary>
     public async Task StopAsync(CancellationToken cancellation)
     {
@@ -145,7 +158,8 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            _store.Log.Warning($"{PendingBytes} bytes of changes are lost, as they could not be stored before the end: {Volatile.Read(ref _error) ?? "the storage does not answer"}");
+            _store.Log.Warning(
+                $"{PendingBytes} bytes of changes are lost, as they could not be stored before the end: {Volatile.Read(ref _error) ?? "the storage does not answer"}");
         }
         _stopping = true;
         await _abandoned.CancelAsync().ConfigureAwait(false);
@@ -191,7 +205,7 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
                     if (from <= position && since < to) throw new IOException("The slot is served by someone else by now.");
                 }
                 if (Done >= position) return;
-                // Whoever has changed nothing need not wait for the store to come back.
+                // A client that has changed nothing need not wait for the store to come back.
                 if (_error is not null && since == position) return;
                 changed = Changed();
                 Hurry();
@@ -200,10 +214,10 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
         }
     }
 
-    /// <summary>With the lock held.</summary>
+    /// <summary>To be called with the lock held.</summary>
     private Task Changed() => (_changed ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
 
-    /// <summary>With the lock held.</summary>
+    /// <summary>To be called with the lock held.</summary>
     private void Hurry()
     {
         _hurry = true;
@@ -229,7 +243,7 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until something is due; false when it is time to stop.</summary>
+    /// <summary>Waits until something is due. False when it is time to stop.</summary>
     private async Task<bool> NextAsync()
     {
         while (true)
@@ -301,25 +315,29 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
         }
     }
 
-    /// <summary>A store that does not answer has failed too, for as long as it does not.</summary>
+    /// <summary>Awaits an append. A store that does not answer counts as failing until it does.</summary>
     private async Task WatchedAsync(Task append)
     {
         if (!append.IsCompleted)
         {
             using var answered = new CancellationTokenSource();
-            if (await Task.WhenAny(append, Task.Delay(s_noAnswer, answered.Token)).ConfigureAwait(false) != append) Failed("it does not answer");
+            if (await Task.WhenAny(append, Task.Delay(s_noAnswer, answered.Token)).ConfigureAwait(false) != append)
+                Failed("it does not answer");
             await answered.CancelAsync().ConfigureAwait(false);
         }
         await append.ConfigureAwait(false);
     }
 
-    /// <summary>Slots that have been lost together with units that cannot be stored are withdrawn, and who waits for those units learns of it.</summary>
+    /// <summary>
+    /// If units cannot be stored, withdraws the slots that were lost with them, and lets those who wait for these units
+    /// know.
+    /// </summary>
     private void Drop()
     {
         if (_left.Count == 0) return;
         WithdrawLost();
-        // Whatever was done before this moment may have been done in a lost slot, or have seen what was; what is done after
-        // it was not. So the moment needs a position of its own.
+        // Whatever was done before this moment may have been done in a lost slot, or may have seen what was done there.
+        // What is done after it was not and has not. So the moment needs a position of its own.
         long last = Log.Appended, now = Math.Max(Log.AppendPing(), last + 1);
         lock (_lock)
         {
@@ -341,12 +359,14 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
         }
         if (withdrawn.Count == 0) return;
         string more = withdrawn.Count == 1 ? "" : $" and {withdrawn.Count - 1} others";
-        _store.Log.Warning($"Someone else has claimed slot {withdrawn[0].Slot}{more}, beyond epoch {withdrawn[0].Epoch}: what was done here since is not stored, and they are not served here any more.");
+        _store.Log.Warning(
+            $"Someone else has claimed slot {withdrawn[0].Slot}{more}, beyond epoch {withdrawn[0].Epoch}: what was done here since is not stored, and they are not served here any more.");
     }
 
     private void Failed(string reason)
     {
-        if (Volatile.Read(ref _error) is null) _store.Log.Warning($"Error writing to the {_storage.Name} storage: {reason.TrimEnd('.')}. Writes are refused until it works again; what is not stored is kept and tried again.");
+        if (Volatile.Read(ref _error) is null)
+            _store.Log.Warning($"Error writing to the {_storage.Name} storage: {reason.TrimEnd('.')}. Writes are refused until it works again; what is not stored is kept and tried again.");
         lock (_lock)
         {
             Volatile.Write(ref _error, reason);
@@ -382,7 +402,7 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
         }
     }
 
-    /// <summary>With the lock held.</summary>
+    /// <summary>To be called with the lock held.</summary>
     private void Notify()
     {
         _changed?.TrySetResult();
@@ -391,10 +411,10 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
 }
 
 /// <summary>What a <see cref="SlotJournal"/> has done.</summary>
-/// <param name="Transactions">How many times it has appended.</param>
-/// <param name="Records">How many records those held.</param>
-/// <param name="Bytes">How many bytes.</param>
-/// <param name="Retries">How many attempts have failed.</param>
+/// <param name="Transactions">Number of transactions that have appended.</param>
+/// <param name="Records">Number of records in them.</param>
+/// <param name="Bytes">Bytes of those records.</param>
+/// <param name="Retries">Number of failed attempts.</param>
 public readonly record struct JournalCounts(long Transactions, long Records, long Bytes, long Retries)
 {
     internal JournalCounts After(List<SlotRecord> records)

@@ -4,25 +4,28 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Grains.Storage;
 
 /// <summary>
-/// Claims slots and brings them to where their stored state says they were: in groups, so that opening all slots of a silo takes some
-/// tens of statements, not tens of thousands.
+/// Claims slots and brings them to their stored state. It works in groups, so that opening all slots of a silo takes
+/// dozens of statements rather than tens of thousands.
 /// </summary>
 internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTable commands)
 {
-    /// <summary>So many slots are claimed and read together.</summary>
+    /// <summary>Number of slots claimed and read together.</summary>
     private const int GroupLength = 1024;
 
-    /// <summary>So long a store that cannot be reached is tried again before those who ask are told.</summary>
+    /// <summary>
+    /// How long to retry while the store cannot be reached, before the callers are told; and the pause between
+    /// attempts.
+    /// </summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10), s_retry = TimeSpan.FromMilliseconds(250);
 
     private static readonly int s_mostWorkers = Math.Clamp(Environment.ProcessorCount, 2, 8);
 
     private readonly Lock _lock = new();
 
-    /// <summary>Hears of every slot recovered, with the bytes that its snapshot and its log have.</summary>
+    /// <summary>Called with every slot recovered, and the sizes of its snapshot and its log in bytes.</summary>
     public Action<SlotClaim, long, long>? Recovered { get; set; }
 
-    /// <summary>How many slots, and bytes of snapshots and logs, have been recovered since the start.</summary>
+    /// <summary>Slots, bytes of snapshots and logs, and effects recovered since the start.</summary>
     public (int Slots, long SnapshotBytes, long LogBytes, long Effects) Counts
     {
         get
@@ -32,7 +35,9 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
         private set;
     }
 
-    /// <summary>Claims slots and reads everything that is stored of them, in groups; see <see cref="StoredSlots.OpenAsync"/>.</summary>
+    /// <summary>
+    /// Claims slots and reads everything that is stored for them, in groups; see <see cref="StoredSlots.OpenAsync"/>.
+    /// </summary>
     public Task OpenAsync(IReadOnlyList<int> numbers, Action<Slot> opened, Action<int, Exception> failed, CancellationToken cancellation)
     {
         var workers = new ParallelOptions { MaxDegreeOfParallelism = s_mostWorkers, CancellationToken = cancellation };
@@ -56,7 +61,8 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
             catch (Exception failure)
             {
                 foreach (Recovering slot in group) slot.Abandon(store);
-                // Someone else may have claimed a slot meanwhile; it is claimed again then, as it is this silo's by the slot map.
+                // Another silo may have claimed a slot meanwhile. It is then claimed again, since by the slot map it is
+                // this silo's.
                 bool mayPass = failure is SlotStorageException or StaleEpochException;
                 if (!mayPass || Stopwatch.GetElapsedTime(started) > s_patience)
                 {
@@ -75,7 +81,8 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
 
     private async Task ReadAsync(List<Recovering> group, SlotReplay replay)
     {
-        IReadOnlyList<SlotClaim> claims = await storage.ClaimAsync([.. group.Select(slot => slot.Number)], CancellationToken.None).ConfigureAwait(false);
+        IReadOnlyList<SlotClaim> claims =
+            await storage.ClaimAsync([.. group.Select(slot => slot.Number)], CancellationToken.None).ConfigureAwait(false);
         var byNumber = new Dictionary<int, Recovering>(group.Count);
         for (int i = 0; i < claims.Count; i++)
         {
@@ -108,15 +115,18 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
             recovering.LogBytes += piece.Bytes.Length;
             if (piece.UpTo <= recovering.At) return;
             long applied = recovering.At.Epoch == piece.UpTo.Epoch ? recovering.At.Sequence : 0;
-            if (piece.First > applied + 1) throw new InvalidDataException($"effects {applied + 1} to {piece.First - 1} of epoch {piece.UpTo.Epoch} are missing");
+            if (piece.First > applied + 1)
+                throw new InvalidDataException($"effects {applied + 1} to {piece.First - 1} of epoch {piece.UpTo.Epoch} are missing");
             long effects = replay.Run(slot, piece.Bytes.Span, leaveOut: applied + 1 - piece.First);
-            if (effects != piece.UpTo.Sequence - piece.First + 1) throw new InvalidDataException($"the record up to {piece.UpTo} holds {effects} effects");
+            if (effects != piece.UpTo.Sequence - piece.First + 1)
+                throw new InvalidDataException($"the record up to {piece.UpTo} holds {effects} effects");
             recovering.Effects += effects;
             recovering.At = piece.UpTo;
         }
         catch (Exception damage) when (damage is not OutOfMemoryException)
         {
-            recovering.Failure = new InvalidDataException($"Slot {slot.Number} cannot be recovered from the {storage.Name} storage; after {recovering.At}: {damage.Message}", damage);
+            recovering.Failure = new InvalidDataException(
+                $"Slot {slot.Number} cannot be recovered from the {storage.Name} storage; after {recovering.At}: {damage.Message}", damage);
             store.Log.Warning(recovering.Failure.Message);
         }
     }
@@ -125,7 +135,9 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
     {
         Slot slot = recovering.Slot!;
         SlotReplay.Finish(slot);
-        lock (_lock) Counts = (Counts.Slots + 1, Counts.SnapshotBytes + recovering.SnapshotBytes, Counts.LogBytes + recovering.LogBytes, Counts.Effects + recovering.Effects);
+        lock (_lock)
+            Counts = (Counts.Slots + 1, Counts.SnapshotBytes + recovering.SnapshotBytes, Counts.LogBytes + recovering.LogBytes,
+                Counts.Effects + recovering.Effects);
         Recovered?.Invoke(new(slot.Number, slot.Epoch), recovering.SnapshotBytes, recovering.LogBytes);
         return slot;
     }
@@ -146,7 +158,7 @@ internal sealed class SlotRecovery(Store store, ISlotStorage storage, CommandTab
 
         public Exception? Failure { get; set; }
 
-        /// <summary>Begins anew, or gives up.</summary>
+        /// <summary>Drops what has been recovered so far, to start over or to give up.</summary>
         public void Abandon(Store store, bool keepFailure = false)
         {
             if (Slot is not null) SlotReplay.Abandon(store, Slot);

@@ -4,14 +4,18 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Grains.Storage;
 
-/// <summary>This silo's slots and the store that they come from and go to: opens slots for their host, and logs what they do.</summary>
+/// <summary>
+/// This silo's slots together with the store behind them: opens slots for their host, and logs what they do.
+/// </summary>
 public sealed class StoredSlots : IAsyncDisposable
 {
-    /// <summary>So long a store that cannot be reached at the start is tried again.</summary>
+    /// <summary>
+    /// How long to retry at the start while the store cannot be reached; and the pause between attempts.
+    /// </summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30), s_retry = TimeSpan.FromSeconds(1);
 
     private readonly Store _store;
-    private readonly SlotRecovery? _recovery;     // these three if slots are stored one by one
+    private readonly SlotRecovery? _recovery;     // these three are null unless slots are stored one by one
     private readonly SlotJournal? _journal;
     private readonly SlotCompaction? _compaction;
 
@@ -37,16 +41,16 @@ public sealed class StoredSlots : IAsyncDisposable
     /// <summary>Logs what the slots do; null if the silo's own files do that for all of them together.</summary>
     public SlotJournal? Journal => _journal;
 
-    /// <summary>How many snapshots of slots have been replaced since the start.</summary>
+    /// <summary>Number of snapshots of slots replaced since the start.</summary>
     public long Compactions => _compaction?.Replaced ?? 0;
 
-    /// <summary>Bytes of the logs of all slots here, and of their snapshots.</summary>
+    /// <summary>Total bytes of the logs of all slots here, and of their snapshots.</summary>
     public (long Log, long Snapshots) StoredBytes => _compaction?.Sizes ?? default;
 
     /// <summary>What has been recovered since the start.</summary>
     public (int Slots, long SnapshotBytes, long LogBytes, long Effects) Recovered => _recovery?.Counts ?? default;
 
-    /// <summary>Makes the store ready, and begins to listen to what slots do. Before any slot is opened.</summary>
+    /// <summary>Prepares the store, and begins to log what slots do. To be called before any slot is opened.</summary>
     public async Task StartAsync(CancellationToken cancellation)
     {
         for (long started = Stopwatch.GetTimestamp(); ;)
@@ -73,11 +77,14 @@ public sealed class StoredSlots : IAsyncDisposable
         if (_journal is not null) await _journal.StopAsync(cancellation).ConfigureAwait(false);
     }
 
-    /// <summary>Claims slots and recovers them; to be published by the caller. A slot that fails does not keep the others from being opened.</summary>
+    /// <summary>
+    /// Claims slots and recovers them; the caller publishes them. A slot that fails does not keep the others from being
+    /// opened.
+    /// </summary>
     /// <param name="numbers">The slots, each once.</param>
-    /// <param name="opened">Gets each slot that is open, from any thread.</param>
-    /// <param name="failed">Gets each slot that could not be opened, and why, from any thread.</param>
-    /// <param name="cancellation">Stops before the next group of slots; those left get neither answer.</param>
+    /// <param name="opened">Called with each slot that is open, from any thread.</param>
+    /// <param name="failed">Called with each slot that could not be opened, and why, from any thread.</param>
+    /// <param name="cancellation">Stops before the next group of slots; the rest get neither answer.</param>
     public async Task OpenAsync(IReadOnlyList<int> numbers, Action<Slot> opened, Action<int, Exception> failed, CancellationToken cancellation)
     {
         if (_recovery is not null)
@@ -86,7 +93,8 @@ public sealed class StoredSlots : IAsyncDisposable
             return;
         }
         // The silo loads its files into all slots together, later.
-        foreach (SlotClaim claim in await Storage.ClaimAsync(numbers, cancellation).ConfigureAwait(false)) opened(_store.Slots.Create(claim.Slot, claim.Epoch));
+        foreach (SlotClaim claim in await Storage.ClaimAsync(numbers, cancellation).ConfigureAwait(false))
+            opened(_store.Slots.Create(claim.Slot, claim.Epoch));
     }
 
     /// <summary>Completes when everything that slots have done so far is stored, or is lost.</summary>
@@ -100,7 +108,8 @@ public sealed class StoredSlots : IAsyncDisposable
         yield return ("orleans_storage_last_write_status", _journal.WriteError is null ? "ok" : "err");
         foreach ((string name, long value) in ((string, long)[])
         [
-            ("pending_bytes", _journal.PendingBytes), ("transactions", counts.Transactions), ("records", counts.Records), ("bytes", counts.Bytes), ("retries", counts.Retries),
+            ("pending_bytes", _journal.PendingBytes), ("transactions", counts.Transactions), ("records", counts.Records),
+            ("bytes", counts.Bytes), ("retries", counts.Retries),
             ("snapshot_bytes", snapshots), ("log_bytes", log), ("compactions", Compactions),
         ])
         {

@@ -1,7 +1,7 @@
 using System.Text;
 using OrleansRedis.Engine;
 
-// orleansredis-check-aof [--fix | --truncate-to-timestamp timestamp] file: the output and the exit codes of redis-check-aof.
+// orleansredis-check-aof [--fix | --truncate-to-timestamp timestamp] file: has redis-check-aof's output and exit codes.
 if (args is ["-v" or "--version"])
 {
     Console.WriteLine($"orleansredis-check-aof {ServerVersion.Own} (Redis {ServerVersion.Redis})");

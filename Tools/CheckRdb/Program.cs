@@ -1,7 +1,7 @@
 using System.Text;
 using OrleansRedis.Engine;
 
-// orleansredis-check-rdb <rdb-file-name>: the output and the exit codes of redis-check-rdb.
+// orleansredis-check-rdb <rdb-file-name>: has redis-check-rdb's output and exit codes.
 if (args.Length != 1)
 {
     Console.Error.WriteLine("Usage: orleansredis-check-rdb <rdb-file-name>");
