@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Clients;
 
-/// <summary>StackExchange.Redis with the options that it has by default, as a .NET application would use it.</summary>
+/// <summary>StackExchange.Redis with its default options, as a .NET application would use it.</summary>
 public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper output) : SharedServerTest(server, output)
 {
     [Fact]
@@ -274,7 +274,8 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
         options.ClientName = "orleansredis-tests";
         options.AllowAdmin = true;
         options.Protocol = protocol;
-        // Its own 5 s are a user's patience; a loaded machine wants more. But an attempt to reconnect that long would be too patient.
+        // The default of 5 s suits a user's patience; on a loaded machine the tests need more. An attempt to reconnect
+        // must not take that long, though, so the connect timeout keeps its default.
         options.AsyncTimeout = options.SyncTimeout = (int)Eventually.Deadline.TotalMilliseconds;
         options.ConnectRetry = 20;
         return ConnectionMultiplexer.ConnectAsync(options);

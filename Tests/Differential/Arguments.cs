@@ -3,7 +3,10 @@ using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Tests.Differential;
 
-/// <summary>Fills the holes of a <see cref="CommandPattern"/>: few names, so that commands meet each other's keys, and many edges.</summary>
+/// <summary>
+/// Fills the holes of a <see cref="CommandPattern"/>. It uses few names, so that commands meet each other's keys, and
+/// many edge cases.
+/// </summary>
 internal sealed class Arguments(Random random, DateTimeOffset now)
 {
     private static readonly string[] keys = ["k1", "k2", "k3", "{t}a", "{t}b", "k\xff\x01\r\n"];
@@ -14,7 +17,7 @@ internal sealed class Arguments(Random random, DateTimeOffset now)
         "9223372036854775808", "18446744073709551616", "\0", "\xff\xfe\xfd", "a\r\nb", "ohmytext", "mynewtext", "127", "128", "32768", "8388608", "2147483648",
     ];
 
-    /// <summary>Numbers where every size of integer ends, and texts that are none.</summary>
+    /// <summary>Numbers at the limits of every integer size, and texts that are not numbers.</summary>
     private static readonly string[] edges =
     [
         "0", "-0", "-1", "+1", "abc", "", " 1", "1.0", "1e2", "nan", "9223372036854775807", "-9223372036854775808", "9223372036854775808", "-9223372036854775809",
@@ -57,9 +60,10 @@ internal sealed class Arguments(Random random, DateTimeOffset now)
         "lex" => Pick(lexBounds),
         "index" => random.Next(8) == 0 ? Pick(edges) : Number(random.Next(-12, 13)),
         "count" => random.Next(8) == 0 ? Pick(edges) : Number(random.Next(0, 6)),
-        "few" => random.Next(6) == 0 ? Pick("0", "-0", "abc", "", "1.0", "9223372036854775808", "-9223372036854775808") : Number(random.Next(-6, 7)), // not a negative enormity: that many would be returned
+        // No large negative number: that many elements would be returned.
+        "few" => random.Next(6) == 0 ? Pick("0", "-0", "abc", "", "1.0", "9223372036854775808", "-9223372036854775808") : Number(random.Next(-6, 7)),
         "numkeys" => random.Next(8) == 0 ? Pick(edges) : Number(random.Next(1, 4)),
-        // Redis would reply with as many members as a negative number says, however many.
+        // For a negative number Redis replies with that many members, however many they are.
         "draw" => random.Next(8) == 0 ? Pick("0", "-0", "+1", "abc", "9223372036854775807", "-9223372036854775808", "4294967296") : Number(random.Next(-12, 13)),
         "offset" => random.Next(8) switch { 0 => Pick(edges), 1 => "536870912", 2 => Number(random.Next(5000)), _ => Number(random.Next(80)) },
         "bit" => random.Next(8) switch { 0 => Pick(edges), 1 => "4294967295000", 2 => Number(random.Next(50_000)), _ => Number(random.Next(64)) },
@@ -75,7 +79,7 @@ internal sealed class Arguments(Random random, DateTimeOffset now)
         "lat" => random.Next(10) == 0 ? Pick(floats) : Number(random.Next(-850, 851) / 10.0),
         "radius" => random.Next(10) == 0 ? Pick(floats) : Number(random.Next(1, 5000)),
         "unit" => Pick("m", "km", "ft", "mi", "KM", "parsec"),
-        // Times are in the past or far off, so that both servers agree on what has expired.
+        // Times are in the past or far in the future, so that both servers agree on what has expired.
         "ttl" => random.Next(5) == 0 ? Past() : Number(1000 + random.Next(1_000_000)),
         "ttlms" => random.Next(5) == 0 ? Past() : Number(1_000_000 + random.Next(1_000_000_000)),
         "at" => random.Next(5) == 0 ? Past() : Number(now.ToUnixTimeSeconds() + 1000 + random.Next(1_000_000)),
@@ -83,7 +87,10 @@ internal sealed class Arguments(Random random, DateTimeOffset now)
         _ => throw new ArgumentException($"no hole is called '{hole}'"),
     };
 
-    /// <summary>Spoils a command in one of the ways in which clients do: an argument lost, doubled, exchanged, of the wrong kind, in other letters.</summary>
+    /// <summary>
+    /// Spoils a command in one of the ways in which clients do: an argument lost, doubled, swapped, of the wrong kind,
+    /// or with the case of its letters changed.
+    /// </summary>
     public void Spoil(List<RespArgument> command, bool expires)
     {
         int at = random.Next(command.Count);

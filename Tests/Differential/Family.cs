@@ -1,6 +1,9 @@
 namespace OrleansRedis.Tests.Differential;
 
-/// <summary>The commands of one family, as patterns. <see cref="Enabled"/> is the one place that says which families this server claims to have.</summary>
+/// <summary>
+/// The commands of one family, as patterns. <see cref="Enabled"/> is the one place that says which families this server
+/// claims to support.
+/// </summary>
 internal sealed class Family(string name, params string[] patterns)
 {
     /// <summary>The families that are compared. All others are reported as skipped.</summary>
@@ -40,7 +43,8 @@ internal sealed class Family(string name, params string[] patterns)
             "6 SADD key member+", "2 SREM key member+", "SISMEMBER key member", "SMISMEMBER key member+", "SCARD key", "~ SMEMBERS key", "2 ~ SINTER key+", "2 ~ SUNION key+", "2 ~ SDIFF key+",
             "SINTERSTORE dst key+", "SUNIONSTORE dst key+", "SDIFFSTORE dst key+", "2 SINTERCARD numkeys key key [LIMIT count]", "SMOVE key dst member", "~ SPOP key 1000", "? ! SRANDMEMBER key [draw]",
             "~ SSCAN key 0 [MATCH pattern] COUNT 10000", "OBJECT ENCODING missing", "DEL key"),
-        // What a range by BYLEX is over members of different scores nobody says, and Redis's skiplist leaves to chance: LEX has one score.
+        // What BYLEX gives over members of different scores is not defined, and Redis's skiplist leaves it to chance.
+        // So all members of the key LEX have the same score.
         new("sortedsets",
             "6 ZADD key [NX|XX] [GT|LT] [CH] {score member}+", "ZADD key [NX|XX] INCR score member", "2 ZINCRBY key score member", "2 ZREM key member+", "ZSCORE key member", "ZMSCORE key member+", "ZCARD key",
             "2 ZRANK key member", "ZREVRANK key member", "4 ZRANGE key index index [REV] [WITHSCORES]", "2 ZRANGE key min max BYSCORE [REV] [LIMIT index count] [WITHSCORES]", "3 ! ZADD LEX {0 member}+", "ZRANGE LEX lex lex BYLEX [REV] [LIMIT index count]",
@@ -66,7 +70,7 @@ internal sealed class Family(string name, params string[] patterns)
             "4 SORT key [LIMIT index count] [GET #|GET w_*|GET h_*->a] [ASC|DESC] ALPHA", "2 SORT key [BY w_*|BY h_*->a] [ASC|DESC]", "? SORT key {BY w_*|BY h_*->a|BY NOSORT} ALPHA", "SORT key [LIMIT index count] [ASC|DESC] [ALPHA]", "SORT key ALPHA STORE dst", "SORT_RO key ALPHA [DESC]", "DEL key"),
     ];
 
-    /// <summary>Keys of other types come and go in every family, as far as the server has those types.</summary>
+    /// <summary>Keys of other types come and go in every family, if the server has those types.</summary>
     private static readonly string[] strangers = ["SET key value", "LPUSH key value", "SADD key member", "HSET key field value", "ZADD key score member", "XADD key 1-* field value"];
 
     private readonly CommandPattern[] own = Weighted(patterns);
@@ -74,7 +78,7 @@ internal sealed class Family(string name, params string[] patterns)
 
     public string Name => name;
 
-    /// <summary>Says which commands the server has, so that the strangers can be chosen.</summary>
+    /// <summary>Tells which commands the server has, so that the strangers can be chosen.</summary>
     public void Meet(Func<string, bool> serverKnows) => foreign = Weighted([.. strangers.Where(pattern => serverKnows(pattern[..pattern.IndexOf(' ')]))]);
 
     public CommandPattern Pick(Random random) =>

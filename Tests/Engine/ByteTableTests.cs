@@ -8,7 +8,9 @@ namespace OrleansRedis.Tests;
 
 public class ByteTableTests
 {
-    /// <summary>How keys are hashed in a test: evenly, or so that long runs of neighbours arise, or only at the table's end.</summary>
+    /// <summary>
+    /// How keys are hashed in a test: evenly, in long runs of neighbours, or only to the end of the table.
+    /// </summary>
     public enum Hashing
     {
         Even,
@@ -57,7 +59,7 @@ public class ByteTableTests
         var table = new ByteTable<Bytes>();
         var model = new Dictionary<int, byte[]>();
         var random = TestSeed.Random();
-        const int Keys = 150_000; // several times what is resized at once
+        const int Keys = 150_000; // several times what one step of resizing moves
         for (int i = 0; i < Keys; i++)
         {
             Add(table, model, i, Hashing.Even);
@@ -202,7 +204,7 @@ public class ByteTableTests
     {
         Hashing.Even => (uint)key * 2654435769u,
         Hashing.Clustered => (uint)(key / 16) * 2654435769u,
-        _ => uint.MaxValue - (uint)(key * 1000), // homes are the last few cells
+        _ => uint.MaxValue - (uint)(key * 1000), // the home cells are the last few
     };
 
     private readonly struct Bytes : IKeyOf

@@ -77,7 +77,7 @@ public class TransactionTests
             redis.Run("GET", "a");
             Assert.Equal(change ? "(nil)" : "[2]", redis.Show("EXEC"));
         }
-        // One's own change counts too; UNWATCH forgets it.
+        // A client's own change counts too; UNWATCH forgets it.
         redis.Run("WATCH", "a");
         redis.Run("SET", "a", "3");
         redis.Run("MULTI");

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>With appendfsync always no client hears of anything that could still be lost.</summary>
+/// <summary>With appendfsync always no client learns of anything that could still be lost.</summary>
 public sealed class AofRepliesTests : IDisposable
 {
     private static readonly TimeSpan s_notYet = TimeSpan.FromMilliseconds(150);
@@ -150,7 +150,7 @@ public sealed class AofRepliesTests : IDisposable
         int early = 0;
         for (int i = 0; i < 50; i++)
         {
-            await Task.Delay(5); // what it is about is quiet, and that is time
+            await Task.Delay(5); // a real delay: the test is about a server that is quiet for some time
             await redis.CallAsync("SET", "a", "1");
             if (server.Files.Aof.UnwrittenLength == 0) early++;
         }
@@ -163,18 +163,24 @@ public sealed class AofRepliesTests : IDisposable
         _file?.Dispose();
     }
 
-    /// <summary>From here on the server knows that a sync takes its time, and waits for none on the thread that serves the clients.</summary>
+    /// <summary>
+    /// From here on the server knows that a sync takes long, so it waits for none on the thread that serves the
+    /// clients.
+    /// </summary>
     private async Task SlowDiskAsync(RespConnection redis)
     {
         _gate.Reset();
         Task<RespValue> write = redis.CallAsync("SET", "a", "0");
         await Eventually.TrueAsync(() => _file!.WaitingSyncs == 1, () => "nothing is being synced");
-        await WaitsAsync(write); // so long has the sync taken then
+        await WaitsAsync(write); // this is how long the sync has taken
         _gate.Set();
         await write;
     }
 
-    /// <summary>By the clock, as nothing tells that something is not going to happen: on a machine that is too busy this finds less, but never too much.</summary>
+    /// <summary>
+    /// Waits by the clock, since no event tells that something is not going to happen. On a machine that is too busy
+    /// this finds less, but never reports a false failure.
+    /// </summary>
     private static async Task WaitsAsync(Task reply)
     {
         await Task.WhenAny(reply, Task.Delay(s_notYet));

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>What only a whole process shows of its configuration.</summary>
+/// <summary>What only a whole process can show about its configuration.</summary>
 public sealed class ConfigurationProcessTests
 {
     [Fact]

@@ -5,7 +5,9 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>One I/O thread serves all connections here, so whoever keeps it busy keeps everybody waiting.</summary>
+/// <summary>
+/// One I/O thread serves all connections here, so a command that keeps it busy keeps every client waiting.
+/// </summary>
 public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAsyncLifetime
 {
     private const int Elements = 1_000_000, InOneRequest = 2_000;
@@ -45,7 +47,7 @@ public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAs
         Assert.Equal("[]", await Meanwhile("KEYS", "*:no[a-z]*such*key*at*all"));
     }
 
-    /// <summary>Runs a command on one connection and talks on the other until it is answered.</summary>
+    /// <summary>Runs a command on one connection and uses the other until the command is answered.</summary>
     private async Task<string> Meanwhile(params RespArgument[] command)
     {
         Stopwatch clock = Stopwatch.StartNew();
@@ -64,7 +66,7 @@ public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAs
         }
 
         output.WriteLine($"{command[0]}: {clock.ElapsedMilliseconds} ms, in which {answered} times two commands were answered, after {longest.TotalMilliseconds:F1} ms at most");
-        // Had they had to wait for its end, that would be once.
+        // If they had to wait for its end, there would be only one answer.
         Assert.True(answered >= 5, $"only {answered} answers within {clock.ElapsedMilliseconds} ms");
         return (await reply).ToString();
     }

@@ -89,12 +89,14 @@ public sealed class SlotClusterTests
         RedisDatabase redis = cluster.Client.GetRedisDatabase();
         await redis.StringSetAsync(Key, "before");
         SlotCluster.Node zombie = cluster[cluster.Silo(1)], owner = cluster[cluster.Silo(0)];
-        // The other one takes the slot, and the map does not say so yet: what the zombie is asked now is not stored, and not acknowledged.
+        // The other one takes the slot, and the map does not say so yet: what the zombie is asked now is not stored,
+        // and not acknowledged.
         await owner.Host.TakeAsync([SlotOfKey], default);
         await Assert.ThrowsAnyAsync<Exception>(() => redis.StringSetAsync(Key, "by the zombie"));
         Assert.Null(zombie.Store.Slots[SlotOfKey]);
         cluster.Map[SlotOfKey] = cluster.Silo(0).SiloAddress;
-        // The zombie's grain is active still, and callers have its address. It takes the slot back as long as it is its own ...
+        // The zombie's grain is active still, and callers have its address. It takes the slot back as long as it is its
+        // own ...
         Assert.True(zombie.Host.Owns(SlotOfKey));
         // ... and is deactivated, as by whoever changes the map, so that callers look again.
         await cluster.Orleans.DeactivateAsync(cluster.Client.GetGrain<IHashSlotGrain>(SlotOfKey));

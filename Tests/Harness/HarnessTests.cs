@@ -2,7 +2,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Harness;
 
-/// <summary>The harness itself, against a real redis-server: what it reports about ours can then be believed.</summary>
+/// <summary>
+/// Tests the harness itself against a real redis-server, so that what it reports about ours can be believed.
+/// </summary>
 public sealed class HarnessTests
 {
     [Fact]

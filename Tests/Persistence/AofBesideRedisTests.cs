@@ -4,7 +4,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Logs of Debian's redis-server are loaded here, and ours there; and a log on a disk that is really full.</summary>
+/// <summary>
+/// Logs of Debian's redis-server are loaded here, and ours there; and a log is written to a disk that is really full.
+/// </summary>
 [Trait("Needs", "servers")]
 public sealed class AofBesideRedisTests : IDisposable
 {
@@ -28,7 +30,7 @@ public sealed class AofBesideRedisTests : IDisposable
         (int exitCode, string output) = RedisCheckRdb.RunProgram("redis-check-aof", Path.Combine(_directory.FullName, "appendonlydir", "appendonly.aof.manifest"));
         Assert.True(exitCode == 0, output);
         Assert.Equal(digest, await DigestAsync(ServerKind.Redis, preamble));
-        // And back again, with what it has written there.
+        // And back again, with what redis-server has written.
         Assert.Equal(digest, await DigestAsync(ServerKind.OrleansRedis, preamble));
     }
 
@@ -36,7 +38,7 @@ public sealed class AofBesideRedisTests : IDisposable
     public async Task Its_log_of_one_file_holds_the_same_here()
     {
         string digest = await WriteAsync(ServerKind.Redis, "yes");
-        // As Redis before version 7 had it: snapshot and commands in one file.
+        // As Redis had it before version 7: snapshot and commands in one file.
         string log = Path.Combine(_directory.FullName, "appendonlydir");
         byte[] snapshot = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.base.rdb")), commands = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.incr.aof"));
         await File.WriteAllBytesAsync(Path.Combine(_directory.FullName, "appendonly.aof"), [.. snapshot, .. commands]);
@@ -65,7 +67,8 @@ public sealed class AofBesideRedisTests : IDisposable
                 for (int i = 0; i < 1000; i++)
                 {
                     last = redis.CallAsync("SET", $"key:{i}", value);
-                    if (policy == "always" && await Task.WhenAny(last, full) != last) break; // the one that did not fit waits
+                    // The reply to the one that did not fit waits.
+                    if (policy == "always" && await Task.WhenAny(last, full) != last) break;
                     RespValue reply = await last;
                     if (reply.IsError)
                     {
@@ -108,7 +111,7 @@ public sealed class AofBesideRedisTests : IDisposable
         return process.ExitCode;
     }
 
-    /// <summary>Everything is written, half of it before a rewrite and half of it after; returns the digest.</summary>
+    /// <summary>Writes everything, half of it before a rewrite and half after, and returns the digest.</summary>
     private async Task<string> WriteAsync(ServerKind kind, string preamble)
     {
         Requires.That(File.Exists("/usr/bin/redis-server"), "redis-server is not installed");
@@ -132,7 +135,7 @@ public sealed class AofBesideRedisTests : IDisposable
         await redis.CallAsync("SWAPDB", "9", "3");
         await redis.CallAsync("INCRBYFLOAT", "float", "0.1");
         await redis.CallAsync("CONFIG", "SET", "appendfsync", "always");
-        await redis.CallAsync("INCRBYFLOAT", "float", "0"); // its reply says that all is on the disk
+        await redis.CallAsync("INCRBYFLOAT", "float", "0"); // its reply says that everything is on the disk
         return (await redis.CallAsync("DEBUG", "DIGEST")).Text;
     }
 

@@ -7,7 +7,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>orleansredis-check-aof beside redis-check-aof: the same lines, the same exit code, the same files afterwards.</summary>
+/// <summary>
+/// Compares orleansredis-check-aof with redis-check-aof: the same lines, the same exit code, the same files afterwards.
+/// </summary>
 [Trait("Needs", "servers")]
 public sealed class AofCheckTests : IDisposable
 {
@@ -125,7 +127,7 @@ public sealed class AofCheckTests : IDisposable
         File.WriteAllText(Path.Combine(_directory.FullName, "m"), manifest);
         (int code, string text) = Run(_directory.FullName, ["m"]);
         Assert.Contains(message, text, StringComparison.Ordinal);
-        Assert.Equal(manifest.Length == 0 ? 0 : 1, code); // one that is empty is taken for a log
+        Assert.Equal(manifest.Length == 0 ? 0 : 1, code); // an empty one is taken for a log
     }
 
     public void Dispose() => _directory.Delete(recursive: true);
@@ -133,7 +135,9 @@ public sealed class AofCheckTests : IDisposable
     private static string Command(params string[] words) =>
         $"*{words.Length}\r\n" + string.Concat(words.Select(word => string.Create(CultureInfo.InvariantCulture, $"${word.Length}\r\n{word}\r\n")));
 
-    /// <summary>Ours, told the paths as the other is, which is run in the directory.</summary>
+    /// <summary>
+    /// Runs ours. Like redis-check-aof below it gets full paths; in the output the directory is replaced by "./".
+    /// </summary>
     private static (int Code, string Text) Run(string directory, string[] arguments)
     {
         using var output = new StringWriter();
@@ -155,7 +159,7 @@ public sealed class AofCheckTests : IDisposable
         }
         catch (IOException)
         {
-            // It has not asked, and is gone.
+            // It has ended without asking.
         }
         string text = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Disks that are full, or broken.</summary>
+/// <summary>Disks that are full or broken.</summary>
 public sealed class AofFaultTests
 {
     [Theory]
@@ -18,7 +18,7 @@ public sealed class AofFaultTests
         for (int i = 0; i < 100; i++) redis.Run("SET", $"key:{i}", "value");
         redis.Log.Flush();
         file!.Capacity = file.Length + 1010; // in the middle of a command
-        // Until the writer has met the disk's end.
+        // Writes until the writer has reached the end of the disk.
         int taken = Enumerable.Range(100, 100).Count(i => redis.Run("SET", $"key:{i}", "value") is "OK");
         long position = redis.Log.Appended;
         Task committed = redis.Log.WhenCommitted(0, position);
@@ -28,12 +28,12 @@ public sealed class AofFaultTests
         Assert.Null(Refusal(redis, "GET", "a"));
         Assert.True(redis.Store.KeepsExpired);
         Assert.False(redis.Log.LastWriteSucceeded);
-        AofHarness.Parse(redis.Read("appendonly.aof.1.incr.aof")); // ends with a whole command
+        AofHarness.Parse(redis.Read("appendonly.aof.1.incr.aof")); // it ends with a whole command
         if (policy == AppendFsync.Always) Assert.False(committed.IsCompleted);
 
         redis.Engine.Time.Advance(1000);
         redis.Log.Tick();
-        Assert.NotEqual(Restrictions.None, redis.Store.Restrictions); // still no room
+        Assert.NotEqual(Restrictions.None, redis.Store.Restrictions); // there is still no room
         file.Capacity = long.MaxValue;
         redis.Engine.Time.Advance(1000);
         redis.Log.Tick();

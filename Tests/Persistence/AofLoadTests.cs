@@ -5,7 +5,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Loading logs: whole ones, torn ones, damaged ones, and those of old.</summary>
+/// <summary>Loading logs: whole ones, torn ones, damaged ones, and those of old versions.</summary>
 [Trait("Needs", "time")]
 public sealed class AofLoadTests : IDisposable
 {
@@ -18,7 +18,7 @@ public sealed class AofLoadTests : IDisposable
     [Fact]
     public void A_log_cut_off_anywhere_loads_without_what_is_not_whole_and_goes_on_from_there()
     {
-        // Offsets at which something is whole, and how many keys there are then.
+        // A log cut off after any of these steps is whole, and then holds this many keys.
         string[] steps =
         [
             Command("SELECT", "0"), Command("SET", "a", "1"), Command("RPUSH", "list", "x", "", "\r\n*1\r\n"), "#TS:1628217470\r\n",
@@ -77,7 +77,7 @@ public sealed class AofLoadTests : IDisposable
                 try
                 {
                     AofLoadEnd end = redis.Log.Load(CancellationToken.None);
-                    // A key or value may be another now, which nothing tells; or a command, and then the log of the server does.
+                    // A changed key or value goes unnoticed. A changed command does not: the server's log reports it.
                     Assert.Equal(AofLoadEnd.Loaded, end);
                     Assert.True((long)redis.Run("DBSIZE")! >= 11 || redis.Lines.Any(line => line.Contains("could not be applied", StringComparison.Ordinal)), $"byte {at} ^ {flip}");
                 }
@@ -223,7 +223,7 @@ public sealed class AofLoadTests : IDisposable
             Assert.Equal(1L, redis.Run("DBSIZE"));
             Assert.True(File.Exists(old));
         }
-        // Neither is.
+        // Neither is there.
         Directory.Delete(LogPath, recursive: true);
         File.Delete(old);
         Write((Manifest, "file appendonly.aof seq 1 type b\n"));

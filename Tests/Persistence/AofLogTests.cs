@@ -5,7 +5,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>What is in the log, and when it is on the disk.</summary>
+/// <summary>What the log contains, and when it is on the disk.</summary>
 public sealed class AofLogTests
 {
     [Fact]
@@ -159,7 +159,7 @@ public sealed class AofLogTests
             var random = TestSeed.Random((seed * 100) + writer);
             for (int i = 0; i < Rounds; i++)
             {
-                // Every writer appends to lists that all of them share, now and then several at once.
+                // Every writer appends to lists that all of them share, now and then to several at once.
                 string entry = $"{writer}:{i}";
                 switch (random.Next(3))
                 {
@@ -250,7 +250,7 @@ public sealed class AofLogTests
         redis.Log.Tick();
         await Eventually.TrueAsync(() => file.OnDisk.Length == redis.Log.Appended, () => "not synced");
         redis.Engine.Time.Advance(1100);
-        redis.Log.Tick(); // nothing new
+        redis.Log.Tick(); // nothing is new
         Assert.Equal(1, file.Syncs);
     }
 

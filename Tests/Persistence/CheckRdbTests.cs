@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>orleansredis-check-rdb beside redis-check-rdb.</summary>
+/// <summary>Compares orleansredis-check-rdb with redis-check-rdb.</summary>
 [Trait("Needs", "servers")]
 public sealed class CheckRdbTests : IDisposable
 {

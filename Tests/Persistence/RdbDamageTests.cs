@@ -4,7 +4,10 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Files that are damaged, cut short, or hold what cannot be loaded: always an error that says so, never a wrong data set.</summary>
+/// <summary>
+/// Files that are damaged, cut short, or contain what cannot be loaded always give an error that says so, never a wrong
+/// data set.
+/// </summary>
 [Trait("Needs", "time")]
 public sealed class RdbDamageTests
 {
@@ -63,7 +66,7 @@ public sealed class RdbDamageTests
             }
             catch (InvalidOperationException e) when (e.Message.Contains("bytes of", StringComparison.Ordinal))
             {
-                // A byte became the opcode of the end.
+                // A byte has become the end-of-file opcode.
             }
             KeyspaceDigest.OfAll(redis.Store.Slots);
             RdbFiles.Save(redis.Store);
@@ -138,7 +141,8 @@ public sealed class RdbDamageTests
         foreach (RdbType type in (RdbType[])[RdbType.String, RdbType.Set, RdbType.Hash, RdbType.ZSet2, RdbType.List, RdbType.HashMetadata, RdbType.StreamListpacks2])
             Assert.Throws<RdbFileException>(() => Load(new RdbFileBuilder(12).Key(type, "k").Add(0x81, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff).Build()));
         Assert.Throws<RdbFileException>(() => Load(new RdbFileBuilder(12).Opcode(RdbOpcode.ResizeDb).Add(0x81, 0, 0x7f, 0, 0, 0, 0, 0, 0).Length(0).Key(RdbType.String, "k").Text("v").Key(RdbType.String, "k").Text("v").Build()));
-        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 200 << 20); // the harnesses and the buffers are most of it
+        // Mostly the harnesses and the buffers.
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 200 << 20);
     }
 
     private static EngineHarness Small(Action<ServerOptions>? configure = null)

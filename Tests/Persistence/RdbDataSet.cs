@@ -5,8 +5,8 @@ using OrleansRedis.Tests.Harness;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>
-/// Commands that make a data set with every type, every encoding, expiries and all 16 databases; the same on every server, as long as none of
-/// redis-server 7.0's commands is missing there. Words are Latin-1.
+/// Commands that make a data set with every type, every encoding, expiries and all 16 databases. It is the same on
+/// every server that has all commands of redis-server 7.0. Words are Latin-1.
 /// </summary>
 internal static class RdbDataSet
 {

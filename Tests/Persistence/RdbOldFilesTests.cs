@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Files as servers wrote them from 2009 on, made by hand.</summary>
+/// <summary>Files as servers have written them since 2009, made by hand.</summary>
 public sealed class RdbOldFilesTests
 {
     private static readonly string s_long = new('x', 300);

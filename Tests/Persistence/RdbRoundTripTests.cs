@@ -23,7 +23,7 @@ public sealed class RdbRoundTripTests
             foreach ((int database, string[] command) in commands)
             {
                 from.Client.Session.Database = database;
-                from.Run(command); // some are wrong for the key's type, and change nothing
+                from.Run(command); // some have the wrong type for the key, and change nothing
             }
             long keys = RdbFiles.Load(to, RdbFiles.Save(from.Store)).KeysLoaded;
             Assert.Equal(KeyspaceDigest.OfAll(from.Store.Slots), KeyspaceDigest.OfAll(to.Store.Slots));
@@ -32,7 +32,7 @@ public sealed class RdbRoundTripTests
                 from.Client.Session.Database = to.Client.Session.Database = database;
                 foreach (string[] question in (string[][])[["TYPE", key], ["PEXPIRETIME", key], ["OBJECT", "ENCODING", key]])
                 {
-                    // A string that was changed in place is no longer raw.
+                    // A string that was changed in place is no longer raw after loading.
                     if (question[0] == "OBJECT" && from.Run(question) is "raw") continue;
                     if (question[0] == "OBJECT" && IsShrunkList(from, database, key)) Assert.Equal("listpack", to.Run(question));
                     else Assert.Equal(from.Raw(question), to.Raw(question));
@@ -43,8 +43,8 @@ public sealed class RdbRoundTripTests
     }
 
     /// <summary>
-    /// A list that shrinks to one node becomes a listpack at half of list-max-listpack-size; one that is loaded does at all of it
-    /// (Redis 7.4: rdbLoadObject has listTypeTryConversion decide with LIST_CONV_AUTO).
+    /// A list that shrinks to one node becomes a listpack at half of list-max-listpack-size. A list that is loaded
+    /// becomes one at the full size (in Redis 7.4, rdbLoadObject calls listTypeTryConversion with LIST_CONV_AUTO).
     /// </summary>
     [Fact]
     public void A_list_that_shrank_to_one_full_node_is_a_listpack_afterwards()
@@ -79,7 +79,7 @@ public sealed class RdbRoundTripTests
                 Assert.Equal(value, StringEntry.Read(entry, new byte[StringEntry.ScratchLength]).ToArray());
                 Assert.Equal(7, KeyEntry.ExpiresAtMs(entry));
                 Assert.Equal(writer.Written.Length, reader.Position);
-                if (reader.AtEnd) continue; // in memory
+                if (reader.AtEnd) continue; // the reader in memory has no checksum
                 Assert.Equal(Crc64.Append(0, writer.Written), reader.Checksum);
             }
         }).Check();
@@ -187,7 +187,7 @@ public sealed class RdbRoundTripTests
         Assert.NotEqual(GCLatencyMode.NoGCRegion, GCSettings.LatencyMode);
     }
 
-    /// <summary>Whether a key is a quicklist of one node that a new listpack would hold.</summary>
+    /// <summary>Whether a key is a quicklist of one node that a new listpack could hold.</summary>
     private static bool IsShrunkList(EngineHarness redis, int database, string key)
     {
         byte[] name = Encoding.Latin1.GetBytes(key);

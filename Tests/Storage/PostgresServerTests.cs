@@ -7,7 +7,9 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Storage;
 
-/// <summary>Servers that store their slots in PostgreSQL, and what becomes of the data when the one or the other goes away.</summary>
+/// <summary>
+/// Servers that store their slots in PostgreSQL, and what becomes of the data when a server or the database goes away.
+/// </summary>
 [Collection(PostgresServer.Collection)]
 public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelper output)
 {
@@ -126,14 +128,14 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         await postgres.CrashAsync();
         try
         {
-            await waiting.SendAsync("SET", "meanwhile", "1"); // done, but not stored: no reply
+            await waiting.SendAsync("SET", "meanwhile", "1"); // done, but not stored, so there is no reply
             await server.WaitForLogAsync("Error writing to the postgres storage");
             RespValue refused = await redis.CallAsync("SET", "refused", "1");
             Assert.StartsWith("MISCONF Errors writing to the shared storage: ", refused.Text);
             Assert.Equal("1", (await redis.CallAsync("GET", "before")).Text);
             Assert.True(await waiting.IsSilentAsync(TimeSpan.FromMilliseconds(300)));
             Assert.Contains("orleans_storage_last_write_status:err", (await redis.CallAsync("INFO", "persistence")).Text);
-            // Nor does it end as long as something is not stored, unless it is told to regardless.
+            // The server does not end either while something is not stored, unless it is told to end regardless.
             Assert.StartsWith("ERR Errors trying to SHUTDOWN", (await redis.CallAsync("SHUTDOWN")).Text);
             await server.WaitForLogAsync("bytes of changes are not in the postgres storage yet");
         }
@@ -161,7 +163,7 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         await using RespConnection owner = await second.ConnectAsync();
         Assert.Equal("1", (await owner.CallAsync("GET", "key")).Text);
         Assert.Equal("OK", (await owner.CallAsync("SET", "key", "2")).Text);
-        // The first does not know yet; what it does is not stored, and so is not acknowledged.
+        // The first server does not know yet. What it does is not stored, and so is not acknowledged.
         await old.SendAsync("SET", "key", "zombie");
         Assert.True(await old.IsClosedByServerAsync());
         await first.WaitForLogAsync("Someone else has claimed slot");
@@ -212,7 +214,10 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         return await postgres.CreateDatabaseAsync();
     }
 
-    /// <summary>Increments for a while, and tries again what was refused; every reply must be the number after the one before.</summary>
+    /// <summary>
+    /// Increments a counter for a while, repeating what was refused. Every reply must be the number after the previous
+    /// one.
+    /// </summary>
     private static async Task<long> CountAsync(RedisProcess server, string key, TimeSpan time)
     {
         await using RespConnection redis = await server.ConnectAsync();

@@ -148,7 +148,7 @@ public sealed class SlotJournalTests
         await Assert.ThrowsAsync<IOException>(() => zombie.RunStoredAsync("SET", A, "zombie"));
         Assert.Null(zombie.Store.Slots[SlotOfA]);
         Assert.NotNull(zombie.Store.Slots[SlotOfB]);
-        // Others are not concerned, and go on.
+        // Other slots are not affected, and go on.
         Assert.Equal(2L, await zombie.RunStoredAsync("INCR", B));
         Assert.Equal("2", await owner.RunStoredAsync("GET", A));
         Assert.Equal(Restrictions.None, zombie.Store.Restrictions);
@@ -290,7 +290,7 @@ public sealed class SlotJournalTests
         var random = new Random(1);
         for (int i = 0; silo.Slots.Compactions < 4 && i < 2_000_000; i++)
         {
-            // In two keys always the same, so that a snapshot of two instants would show.
+            // The two keys always get the same value, so a snapshot of two different instants would show.
             silo.Run("MSET", $"{{{A}}}{random.Next(Keys)}", $"{i}", $"{{{A}}}last", $"{i}");
             if (i % 5000 == 0) silo.Run("DEL", $"{{{A}}}{random.Next(Keys)}");
             if (i % 100 == 0) await Task.Yield();

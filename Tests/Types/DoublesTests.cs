@@ -10,7 +10,7 @@ namespace OrleansRedis.Tests.Types;
 public class DoublesTests
 {
     [Theory]
-    // What redis-server 7.4's d2string gives.
+    // The output of redis-server 7.4's d2string.
     [InlineData(0.0, "0")]
     [InlineData(-0.0, "-0")]
     [InlineData(3.0, "3")]

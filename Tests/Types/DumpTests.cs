@@ -6,10 +6,10 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>DUMP and RESTORE, among themselves and across to redis-server and back.</summary>
+/// <summary>DUMP and RESTORE, within this engine, and to redis-server and back.</summary>
 public class DumpTests
 {
-    /// <summary>Keys of every type and encoding: name and the commands that make it.</summary>
+    /// <summary>Keys of every type and encoding: the name, and the commands that make it.</summary>
     private static readonly Dictionary<string, string[][]> s_keys = new()
     {
         ["text"] = [["SET", "text", "hello"]],
@@ -54,7 +54,7 @@ public class DumpTests
         if (name == "bigset") Assert.Equal(Sorted(redis, "SMEMBERS", name), Sorted(redis, "SMEMBERS", "copy"));
         else if (name == "bighash") Assert.Equal(Sorted(redis, "HGETALL", name), Sorted(redis, "HGETALL", "copy"));
         else Assert.Equal(payload, Dump(redis, "copy"));
-        // Redis too keeps a computed string as raw only until it is loaded again.
+        // Redis too keeps a computed string raw only until it is loaded again.
         if (name != "raw") Assert.Equal(encoding, redis.Run("OBJECT", "ENCODING", "copy"));
     }
 
@@ -74,7 +74,7 @@ public class DumpTests
             Assert.Equal("OK", both.Ours.Run("RESTORE", "fromtheirs", "0", theirs, "REPLACE"));
             Assert.Equal("+OK\r\n", both.Theirs("RESTORE", "fromours", "0", ours, "REPLACE"));
             Assert.Equal(both.Theirs("DEBUG", "DIGEST-VALUE", name), both.Theirs("DEBUG", "DIGEST-VALUE", "fromours"));
-            // And back: what we made of theirs is theirs again.
+            // And back: redis-server restores what we made of its value.
             Assert.Equal("+OK\r\n", both.Theirs("RESTORE", "fromours", "0", Dump(both.Ours, "fromtheirs"), "REPLACE"));
             Assert.Equal(both.Theirs("DEBUG", "DIGEST-VALUE", name), both.Theirs("DEBUG", "DIGEST-VALUE", "fromours"));
         }
@@ -208,7 +208,10 @@ public class DumpTests
         public override int Read(byte[] buffer, int offset, int count) => base.Read(buffer, offset, Math.Min(count, 7));
     }
 
-    /// <summary>Bytes are flipped, added and dropped at random, the checksum being right: the answer is OK or an error, and nothing breaks afterwards.</summary>
+    /// <summary>
+    /// Bytes are flipped, added and dropped at random, with the checksum correct. The answer is OK or an error, and
+    /// nothing fails afterwards.
+    /// </summary>
     [Theory]
     [InlineData(1)]
     [InlineData(2)]

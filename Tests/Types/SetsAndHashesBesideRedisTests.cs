@@ -5,7 +5,10 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Types;
 
-/// <summary>Random commands on sets and hashes to this engine and to Debian's redis-server at once: the same replies, up to order, from both.</summary>
+/// <summary>
+/// Random commands on sets and hashes to this engine and to Debian's redis-server at once. Both must give the same
+/// replies, up to order.
+/// </summary>
 [Trait("Needs", "servers")]
 public sealed class SetsAndHashesBesideRedisTests
 {
@@ -20,7 +23,7 @@ public sealed class SetsAndHashesBesideRedisTests
     private static async Task RunAsync(Func<Random, string[]> make, int seed)
     {
         string[] directives = ["--set-max-intset-entries", "20", "--hash-max-listpack-entries", "12", "--hash-max-listpack-value", "20"];
-        // Redis 7.0 knows no listpacks of members; without them the representations are the same.
+        // Redis 7.0 has no listpacks for sets; without them the representations are the same.
         await using SideBySide both = await SideBySide.StartAsync(
             options => (options.SetMaxIntsetEntries, options.SetMaxListpackEntries, options.HashMaxListpackEntries, options.HashMaxListpackValue) = (20, 0, 12, 20), directives);
         var random = TestSeed.Random(seed);

@@ -13,7 +13,7 @@ public class SortBesideRedisTests
     {
         await using SideBySide both = await SideBySide.StartAsync();
         var random = TestSeed.Random(seed);
-        // A set's own order is nobody's business, so what depends on it is not asked for.
+        // A set's own order is not defined, so nothing that depends on it is asked for.
         foreach (string key in (string[])["list", "zset", "set"])
         {
             string[] members = [.. Enumerable.Range(0, 60).Select(_ => Element(random)).Distinct()];
@@ -35,7 +35,7 @@ public class SortBesideRedisTests
                 string by = bys[random.Next(5)];
                 words.AddRange(["BY", by]);
                 unordered = by == "nosort" && key == "set" && !stores;
-                // Text that is equal leaves the order to the algorithm.
+                // With equal texts the order depends on the algorithm.
                 if (by == "h_*->name") words.AddRange(["GET", by]);
             }
             if (random.Next(2) == 0) words.Add("ALPHA");

@@ -20,7 +20,7 @@ public class StringsBesideRedisTests
         {
             string[] command = BitCommand(random);
             both.Same(command);
-            // What was written shows here, and not in the reply.
+            // The reply does not show what was written; GET does.
             both.Same("GET", command[0] == "BITOP" ? command[2] : command[1]);
         }
         for (int i = 0; i < 4; i++) both.Same("GET", $"b{i}");

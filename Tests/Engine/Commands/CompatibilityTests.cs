@@ -6,8 +6,8 @@ using Xunit;
 namespace OrleansRedis.Tests;
 
 /// <summary>
-/// docs/compatibility.md says of every command of Redis 7.4 whether it is there. It is made from the command table;
-/// run this test with UPDATE_COMPATIBILITY=1 to make it anew.
+/// docs/compatibility.md says for every command of Redis 7.4 whether it is supported. It is generated from the command
+/// table; run this test with UPDATE_COMPATIBILITY=1 to write it again.
 /// </summary>
 public sealed class CompatibilityTests
 {

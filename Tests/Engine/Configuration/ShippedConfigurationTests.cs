@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>deploy/redis.conf is the operators' reference, so it must say what is true.</summary>
+/// <summary>deploy/redis.conf is the operators' reference, so what it says must be true.</summary>
 public sealed class ShippedConfigurationTests
 {
     private static readonly string s_path = Path.Combine(RedisProcess.RepositoryRoot, "deploy", "redis.conf");

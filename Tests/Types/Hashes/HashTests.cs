@@ -206,7 +206,9 @@ public class HashTests
         Assert.Equal("*0\r\n", redis.Raw("HRANDFIELD", "h", "5"));
     }
 
-    /// <summary>Any order of commands leaves the fields, values, times of expiry and counted bytes that a dictionary would have.</summary>
+    /// <summary>
+    /// Any sequence of commands leaves the fields, values, expiry times and byte counts that a dictionary would have.
+    /// </summary>
     [Theory, InlineData(512), InlineData(8)]
     public void Random_changes_agree_with_a_dictionary(int maxListpackEntries)
     {
@@ -256,7 +258,7 @@ public class HashTests
                 }
                 Same(redis, model);
             }
-            redis.Show("HLEN h"); // what is due by now goes, and the effects tell
+            redis.Show("HLEN h"); // fields that are due by now are removed, and the effects show it
             redis.ReplayInto(replayed);
             Same(replayed, model);
         }).Check();

@@ -28,7 +28,8 @@ public class SetRandomTests
                     draws++;
                 }
             }
-            // Chi-square with so many degrees of freedom: six standard deviations above its mean.
+            // Chi-square, with about as many degrees of freedom as members: at most six standard deviations above its
+            // mean.
             double expected = (double)draws / members.Length, chi = times.Values.Sum(n => (n - expected) * (n - expected) / expected);
             Assert.InRange(chi, 0, members.Length + (6 * Math.Sqrt(2 * members.Length)));
         }

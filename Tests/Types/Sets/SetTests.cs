@@ -50,7 +50,7 @@ public class SetTests
         redis.Show("SADD wide a");
         Assert.Equal("hashtable", Encoding(redis, "wide"));
         Assert.Equal("[1, 1]", redis.Show("SMISMEMBER wide 1234567 a"));
-        // A table stays one, however small it gets.
+        // A table remains a table, however small the set becomes.
         redis.Show("SREM many 1 2 3 4");
         Assert.Equal("hashtable", Encoding(redis, "many"));
     }

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Types.SortedSets;
 
-/// <summary>Random geo commands against this engine and a real redis-server at once; see <see cref="SortedSetDifferentialTests"/>.</summary>
+/// <summary>
+/// Random geo commands to this engine and a real redis-server at once; see <see cref="SortedSetDifferentialTests"/>.
+/// </summary>
 [Trait("Needs", "servers")]
 public class GeoDifferentialTests
 {
@@ -70,7 +72,8 @@ public class GeoDifferentialTests
                 if (random.Next(6) == 0) words.Add("CH");
                 for (int i = random.Next(1, 4); i > 0; i--)
                 {
-                    // Never two special ones: places as far away as each other (180 and -180 at a pole are one) are sorted as Redis's qsort happens to.
+                    // Never two special values at once. Places at the same distance (180 and -180 are one place at a
+                    // pole) come in the order in which Redis's qsort happens to leave them.
                     string longitude = Longitude(), latitude = longitude is "180" or "-180" ? Text((random.NextDouble() * 170) - 85) : Latitude();
                     words.AddRange([longitude, latitude, Member(key)]);
                 }

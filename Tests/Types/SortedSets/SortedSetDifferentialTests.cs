@@ -6,9 +6,9 @@ using Xunit.Abstractions;
 namespace OrleansRedis.Tests.Types.SortedSets;
 
 /// <summary>
-/// Random commands against this engine and a real redis-server at once: every reply must be the same, byte for byte, and so must the
-/// sets' contents and encodings in the end. A failure names its seed. Scores are fractions that a double holds exactly, because
-/// Redis 7.0 spells others with 17 digits and 7.4, as we do, with as few as will do.
+/// Random commands to this engine and a real redis-server at once. Every reply must be the same, byte for byte, and so
+/// must the sets' contents and encodings in the end. A failure reports its seed. Scores are fractions that a double
+/// holds exactly, because Redis 7.0 writes others with 17 digits, while 7.4, as we do, writes as few as possible.
 /// </summary>
 [Trait("Needs", "servers")]
 public class SortedSetDifferentialTests(ITestOutputHelper output)
@@ -51,7 +51,10 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
         foreach (string key in s_keys) Assert.Equal(ours.Raw("ZRANGE", key, "0", "-1", "WITHSCORES"), replayed.Raw("ZRANGE", key, "0", "-1", "WITHSCORES"));
     }
 
-    /// <summary>A listpack does not know -0, so it depends on when a stored range outgrows it, which of two -0 stays one.</summary>
+    /// <summary>
+    /// A listpack has no -0. So which of several -0 survive in a stored range depends on when the range outgrows the
+    /// listpack.
+    /// </summary>
     [Theory]
     [InlineData("-inf", "+inf", "BYSCORE")]
     [InlineData("+inf", "-inf", "BYSCORE", "REV")]
@@ -66,7 +69,7 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
         (string Key, string[] Members)[] sets = [("long", ["a member that is longer than the twenty", "b"]), ("later", ["a", "b member that is longer than the twenty", "c"]), ("many", [.. "abcdef".Select(letter => $"{letter}")])];
         foreach ((string key, string[] members) in sets)
         {
-            // Redis 7.4, as we do, makes a set large at once if a ZADD has many members; 7.0 does not.
+            // With many members in one ZADD, Redis 7.4, as we do, makes a set large at once; 7.0 does not.
             foreach (string member in members) Compare(redis, client, ["ZADD", key, "-0", member], "");
             Compare(redis, client, ["ZRANGESTORE", "stored", key, .. range], "");
             Compare(redis, client, ["ZRANGE", "stored", "0", "-1", "WITHSCORES"], key);
@@ -177,7 +180,7 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
                 Add(random.Next(10) switch { 0 => "mid", < 5 => "MIN", _ => "max" });
                 Maybe(2, "COUNT", random.Next(-1, 6).ToString(CultureInfo.InvariantCulture));
                 break;
-            // Lexicographical ranges need one score for all; these keys have it.
+            // Lexicographical ranges need one score for all members; the members of these keys have one.
             case 26 or 27: Add("ZADD", "lex", "0", Member(), "0", Member()); break;
             case 28:
                 Add(random.Next(3) switch { 0 => "ZRANGEBYLEX", 1 => "ZREVRANGEBYLEX", _ => "ZLEXCOUNT" }, "lex", Lex(), Lex());

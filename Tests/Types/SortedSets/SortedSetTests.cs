@@ -3,7 +3,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Types.SortedSets;
 
-/// <summary>Sorted sets in the engine: what a comparison with Redis 7.0's replies does not show.</summary>
+/// <summary>Sorted sets in the engine: what comparing replies with Redis 7.0 does not show.</summary>
 public class SortedSetTests
 {
     [Fact]

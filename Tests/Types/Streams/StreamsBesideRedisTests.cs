@@ -22,7 +22,7 @@ public class StreamsBesideRedisTests
             string[] command = Command(random);
             if (command is ["XGROUP", "CREATECONSUMER", ..])
             {
-                // Since 7.2 a read that finds nothing makes the consumer too.
+                // Since 7.2 a read that finds nothing creates the consumer too.
                 both.Theirs(command);
                 both.Ours.Run(command);
                 continue;
@@ -36,7 +36,8 @@ public class StreamsBesideRedisTests
             both.Same("XRANGE", $"s{i}", "-", "+");
             both.Same("XREVRANGE", $"s{i}", "+", "-");
             both.Same("XPENDING", $"s{i}", "g0");
-            // Groups remember by their clocks when somebody asked; without them all bytes must be the same.
+            // Groups store the times at which consumers were seen, by each server's clock. Without the groups all bytes
+            // must be the same.
             both.Same("XGROUP", "DESTROY", $"s{i}", "g0");
             both.Same("XGROUP", "DESTROY", $"s{i}", "g1");
             both.Same("DUMP", $"s{i}");
@@ -81,7 +82,7 @@ public class StreamsBesideRedisTests
                 "XINFO CONSUMERS none g", "XINFO CONSUMERS s none", "XINFO CONSUMERS str g",
             ])
         {
-            // 7.4 says it in other words.
+            // 7.4 words these errors differently.
             if (line is "XREAD COUNT 1 STREAMS s" or "XREADGROUP COUNT 1 NOACK STREAMS s x >" or "XREADGROUP GROUP g c STREAMS s s >") Assert.StartsWith("-ERR Unbalanced", both.Ours.Raw(line.Split(' ')), StringComparison.Ordinal);
             else both.Same(line);
         }
@@ -132,7 +133,8 @@ public class StreamsBesideRedisTests
             case 17: return ["XCLAIM", key, group, consumer, "0", StrictId(random), StrictId(random), random.Next(2) == 0 ? "FORCE" : "JUSTID"];
             case 18: return ["XAUTOCLAIM", key, group, consumer, "0", random.Next(2) == 0 ? "-" : StrictId(random), "COUNT", $"{random.Next(1, 5)}"];
             case 19: return ["XPENDING", key, group];
-            case 20 when random.Next(6) == 0: return ["DEL", key]; // IDs only rise, so streams begin anew now and then
+            // IDs only rise, so now and then a stream starts from nothing again.
+            case 20 when random.Next(6) == 0: return ["DEL", key];
             case 20: return random.Next(4) != 0 ? ["XLEN", key] : ["XGROUP", random.Next(2) == 0 ? "DESTROY" : "SETID", key, group, .. random.Next(2) == 0 ? [] : (string[])["$"]];
             default: return random.Next(2) == 0 ? ["XGROUP", "DELCONSUMER", key, group, consumer] : ["XGROUP", "CREATECONSUMER", key, group, consumer];
         }
