@@ -123,7 +123,8 @@ public sealed class RedisCliTests(SharedServer server, ITestOutputHelper output)
     {
         await Redis.CallAsync("CONFIG", "RESETSTAT");
         // redis-cli shows hints only on a terminal; script(1) gives it one.
-        await using ClientProgram cli = ClientProgram.Start("script", "-qec", $"stty cols 150 rows 40; exec redis-cli {string.Join(' ', Address)}", "/dev/null");
+        await using ClientProgram cli =
+            ClientProgram.Start("script", "-qec", $"stty cols 150 rows 40; exec redis-cli {string.Join(' ', Address)}", "/dev/null");
         await cli.ExpectAsync($"127.0.0.1:{Server.Port}> ");
         await cli.WriteAsync("SET ");
         await cli.ExpectAsync("key value [");
@@ -149,5 +150,6 @@ public sealed class RedisCliTests(SharedServer server, ITestOutputHelper output)
     private Task<string> CliAsync(params string[] arguments) => ClientProgram.RunAsync("redis-cli", [.. Address, .. arguments]);
 
     private async Task FillAsync(string prefix, int count) =>
-        Assert.All(await Redis.PipelineAsync([.. Enumerable.Range(0, count).Select(i => new RespArgument[] { "SET", $"{prefix}{i}", i })]), reply => Assert.Equal("+OK", reply.ToString()));
+        Assert.All(await Redis.PipelineAsync([.. Enumerable.Range(0, count).Select(i => new RespArgument[] { "SET", $"{prefix}{i}", i })]),
+            reply => Assert.Equal("+OK", reply.ToString()));
 }

@@ -26,7 +26,8 @@ internal static class Comparison
         if (name == "XINFO")
             (redis, ours) = (WithoutNewerCounts(redis), WithoutNewerCounts(ours));
         // Redis, being C, cuts what it quotes in an error at a zero byte; that is not worth imitating.
-        if (redis.IsError && ours.IsError && command.Any(argument => argument.Bytes.Contains((byte)0)) && redis.Text[..Math.Min(10, redis.Text.Length)] == ours.Text[..Math.Min(10, ours.Text.Length)])
+        if (redis.IsError && ours.IsError && command.Any(argument => argument.Bytes.Contains((byte)0))
+            && redis.Text[..Math.Min(10, redis.Text.Length)] == ours.Text[..Math.Min(10, ours.Text.Length)])
             return true;
         if (redis.IsError || ours.IsError)
             return redis.Equals(ours) || IsRankWithScore(redis, ours) || IsOddCursor(redis, ours);
@@ -47,7 +48,9 @@ internal static class Comparison
     private static bool IsNewerBehaviour(string name, RespArgument[] command, RespValue redis, RespValue ours) => name switch
     {
         // 7.2 names the command that it complains about, and 7.4 takes "+" for the last entry, though not in a group.
-        "XREAD" or "XREADGROUP" => redis.IsError && ((redis.Text.StartsWith("ERR Unbalanced XREAD list", StringComparison.Ordinal) && ours.Text.StartsWith($"ERR Unbalanced '{name.ToLowerInvariant()}' list", StringComparison.Ordinal))
+        "XREAD" or "XREADGROUP" => redis.IsError
+            && ((redis.Text.StartsWith("ERR Unbalanced XREAD list", StringComparison.Ordinal)
+                && ours.Text.StartsWith($"ERR Unbalanced '{name.ToLowerInvariant()}' list", StringComparison.Ordinal))
             || (redis.Text.StartsWith("ERR Invalid stream ID", StringComparison.Ordinal) && command.Any(argument => argument.Bytes is [(byte)'+']))),
         // 7.2 checks the largest deleted ID first.
         "XSETID" => redis.IsError && ours.IsError && ours.Text == SmallerThanDeleted,
@@ -110,7 +113,8 @@ internal static class Comparison
     /// ZRANK and ZREVRANK take WITHSCORE since 7.2, so a third argument that is wrong gives another error.
     /// </summary>
     private static bool IsRankWithScore(RespValue redis, RespValue ours) =>
-        ours is { IsError: true, Text: "ERR syntax error" } && redis.IsError && redis.Text.StartsWith("ERR wrong number of arguments for 'z", StringComparison.Ordinal)
+        ours is { IsError: true, Text: "ERR syntax error" } && redis.IsError
+        && redis.Text.StartsWith("ERR wrong number of arguments for 'z", StringComparison.Ordinal)
         && redis.Text.EndsWith("rank' command", StringComparison.Ordinal);
 
     /// <summary>
@@ -138,7 +142,9 @@ internal static class Comparison
     {
         if (reply.Kind == RespKind.Map)
             return Pairs(reply);
-        return reply.IsAggregate ? RespValue.Aggregate(reply.Kind, [.. reply.Items.Select(Sorted).OrderBy(item => item.ToString(), StringComparer.Ordinal)]) : reply;
+        return reply.IsAggregate
+            ? RespValue.Aggregate(reply.Kind, [.. reply.Items.Select(Sorted).OrderBy(item => item.ToString(), StringComparer.Ordinal)])
+            : reply;
     }
 
     private static RespValue Pairs(RespValue reply)
@@ -192,7 +198,8 @@ internal static class Comparison
         if (!dumps || encoding == "hashtable")
             return text;
         RespValue dump = await server.CallAsync("DUMP", key);
-        return string.Create(CultureInfo.InvariantCulture, $"{text}; DUMP {(dump.Bytes.Length > 10 ? Convert.ToHexString(dump.Bytes[..^10]) : dump.ToString())}");
+        return string.Create(CultureInfo.InvariantCulture,
+            $"{text}; DUMP {(dump.Bytes.Length > 10 ? Convert.ToHexString(dump.Bytes[..^10]) : dump.ToString())}");
     }
 
     private static bool HoldsZero(RespValue reply) => reply.IsAggregate ? reply.Items.Any(HoldsZero) : reply.Bytes.Contains((byte)0);
@@ -201,5 +208,7 @@ internal static class Comparison
     /// The scores of a ZRANGE WITHSCORES: every second element, or in RESP3 the second of every pair.
     /// </summary>
     private static IEnumerable<string> Scores(RespValue content) =>
-        content.Items.Count > 0 && content[0].IsAggregate ? content.Items.Select(pair => pair[1].Text) : content.Items.Where((_, i) => i % 2 == 1).Select(score => score.Text);
+        content.Items.Count > 0 && content[0].IsAggregate
+            ? content.Items.Select(pair => pair[1].Text)
+            : content.Items.Where((_, i) => i % 2 == 1).Select(score => score.Text);
 }

@@ -64,7 +64,8 @@ internal sealed class DifferentialRun : IAsyncDisposable
         }
 
         StringBuilder report = new();
-        report.Append(CultureInfo.InvariantCulture, $"{family.Name}: a difference in the episode with TEST_SEED={seed}, RESP{protocol}. The commands that it takes:\n");
+        report.Append(CultureInfo.InvariantCulture,
+            $"{family.Name}: a difference in the episode with TEST_SEED={seed}, RESP{protocol}. The commands that it takes:\n");
         foreach (Step step in steps)
             report.Append("  ").AppendJoin(' ', step.Command.Select(argument => argument.ToString())).Append('\n');
         return report.Append("redis: ").Append(difference.Redis).Append("\nours:  ").Append(difference.Ours).ToString();
@@ -123,7 +124,10 @@ internal sealed class DifferentialRun : IAsyncDisposable
         }
 
         int by = Array.LastIndexOf(words, "BY");
-        return words[0].StartsWith("SORT", StringComparison.Ordinal) && by > 0 && by + 1 < words.Length && !words[by + 1].Contains('*', StringComparison.Ordinal) ? Leeway.Shape : Leeway.None;
+        return words[0].StartsWith("SORT", StringComparison.Ordinal)
+            && by > 0 && by + 1 < words.Length && !words[by + 1].Contains('*', StringComparison.Ordinal)
+            ? Leeway.Shape
+            : Leeway.None;
     }
 
     private async Task<Difference?> TryAsync(List<Step> steps, int protocol)
@@ -181,7 +185,8 @@ internal sealed class DifferentialRun : IAsyncDisposable
             foreach (string key in keys)
             {
                 string type = (await redis.CallAsync("TYPE", key)).Text, otherType = (await ours.CallAsync("TYPE", key)).Text;
-                string encoding = (await redis.CallAsync("OBJECT", "ENCODING", key)).Text, otherEncoding = (await ours.CallAsync("OBJECT", "ENCODING", key)).Text;
+                string encoding = (await redis.CallAsync("OBJECT", "ENCODING", key)).Text,
+                    otherEncoding = (await ours.CallAsync("OBJECT", "ENCODING", key)).Text;
                 // In Redis SORT turns every sorted set that it reads into a skiplist; we do not.
                 bool sortedByRedis = family.Name == "sort" && type == "zset";
                 if (type != otherType || (!sortedByRedis && !Comparison.SameEncoding(type, encoding, otherEncoding)))
@@ -191,7 +196,8 @@ internal sealed class DifferentialRun : IAsyncDisposable
                     return new Difference(-1, $"{key}: PTTL {ttl}", $"PTTL {otherTtl}");
                 // A list that 7.2 calls a listpack is dumped as what it was before, a quicklist of one node.
                 bool comparable = dumps && (type == "list" ? comparesNodes : encoding == otherEncoding);
-                string content = await Comparison.ReadOutAsync(redis, key, type, encoding, comparable), otherContent = await Comparison.ReadOutAsync(ours, key, type, encoding, comparable);
+                string content = await Comparison.ReadOutAsync(redis, key, type, encoding, comparable),
+                    otherContent = await Comparison.ReadOutAsync(ours, key, type, encoding, comparable);
                 if (content != otherContent)
                     return new Difference(-1, $"{key}: {type}, {encoding}: {content}", Tail(content, otherContent));
             }
@@ -204,10 +210,13 @@ internal sealed class DifferentialRun : IAsyncDisposable
     private static string Tail(string one, string other)
     {
         int shared = one.Zip(other).TakeWhile(pair => pair.First == pair.Second).Count();
-        return shared < 100 ? other : string.Create(CultureInfo.InvariantCulture, $"the same for {shared} characters, then {other[shared..]} instead of {one[shared..]}");
+        return shared < 100
+            ? other
+            : string.Create(CultureInfo.InvariantCulture, $"the same for {shared} characters, then {other[shared..]} instead of {one[shared..]}");
     }
 
-    private static async Task<string[]> KeysAsync(RespConnection server) => [.. (await server.CallAsync("KEYS", "*")).Items.Select(key => key.Text).Order(StringComparer.Ordinal)];
+    private static async Task<string[]> KeysAsync(RespConnection server) =>
+        [.. (await server.CallAsync("KEYS", "*")).Items.Select(key => key.Text).Order(StringComparer.Ordinal)];
 
     private async Task ReconnectAsync()
     {

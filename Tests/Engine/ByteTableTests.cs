@@ -31,10 +31,15 @@ public class ByteTableTests
     public void Behaves_as_a_dictionary_does()
     {
         Gen<(What, int)> change =
-            from what in Gen.Frequency((6, Gen.Constant(What.Add)), (4, Gen.Constant(What.Remove)), (2, Gen.Constant(What.Find)), (1, Gen.Constant(What.AddMany)), (1, Gen.Constant(What.RemoveMany)))
+            from what in Gen.Frequency(
+                (6, Gen.Constant(What.Add)), (4, Gen.Constant(What.Remove)), (2, Gen.Constant(What.Find)),
+                (1, Gen.Constant(What.AddMany)), (1, Gen.Constant(What.RemoveMany)))
             from key in Gen.Choose(0, 400)
             select (what, key);
-        Gen<(Hashing, List<(What, int)>)> run = from hashing in Gen.Elements(Enum.GetValues<Hashing>()) from changes in change.ListOf().Resize(400) select (hashing, changes);
+        Gen<(Hashing, List<(What, int)>)> run =
+            from hashing in Gen.Elements(Enum.GetValues<Hashing>())
+            from changes in change.ListOf().Resize(400)
+            select (hashing, changes);
         Prop.ForAll(run.ToArbitrary(), it =>
         {
             var table = new ByteTable<Bytes>();
@@ -45,7 +50,8 @@ public class ByteTableTests
                 for (int i = key; i < key + count; i++)
                 {
                     if (what is What.Add or What.AddMany) Add(table, model, i, it.Item1);
-                    else if (what is What.Remove or What.RemoveMany) Assert.Same(model.Remove(i, out byte[]? removed) ? removed : null, table.Remove(KeyOf(i), HashOf(i, it.Item1)));
+                    else if (what is What.Remove or What.RemoveMany)
+                        Assert.Same(model.Remove(i, out byte[]? removed) ? removed : null, table.Remove(KeyOf(i), HashOf(i, it.Item1)));
                     else Assert.Same(model.GetValueOrDefault(i), Get(table, i, it.Item1));
                 }
             }

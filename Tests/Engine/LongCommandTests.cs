@@ -33,7 +33,8 @@ public class LongCommandTests
         Assert.Equal(reply, redis.Show(line).TrimStart(':'));
         using EngineHarness copy = redis.Replay();
         foreach (string key in (string[])["dst", "{big}dst"])
-            Assert.Equal(KeyspaceDigest.OfKey(redis.Store.Slots, System.Text.Encoding.ASCII.GetBytes(key), 0), KeyspaceDigest.OfKey(copy.Store.Slots, System.Text.Encoding.ASCII.GetBytes(key), 0));
+            Assert.Equal(KeyspaceDigest.OfKey(redis.Store.Slots, System.Text.Encoding.ASCII.GetBytes(key), 0),
+                KeyspaceDigest.OfKey(copy.Store.Slots, System.Text.Encoding.ASCII.GetBytes(key), 0));
     }
 
     [Theory]

@@ -36,7 +36,14 @@ internal ref struct Replies(ReadOnlySpan<byte> bytes)
             case '+': return line;
             case '-': return new RespError(line);
             case ':': return long.Parse(line, CultureInfo.InvariantCulture);
-            case ',': return line switch { "inf" => double.PositiveInfinity, "-inf" => double.NegativeInfinity, "nan" => double.NaN, _ => double.Parse(line, CultureInfo.InvariantCulture) };
+            case ',':
+                return line switch
+                {
+                    "inf" => double.PositiveInfinity,
+                    "-inf" => double.NegativeInfinity,
+                    "nan" => double.NaN,
+                    _ => double.Parse(line, CultureInfo.InvariantCulture)
+                };
             case '(': return line;
             case '#': return line == "t";
             case '_': return null;

@@ -36,7 +36,8 @@ public sealed class AofRepliesTests : IDisposable
     public async Task So_do_transactions_exclusive_commands_and_clients_served_by_another_one()
     {
         await using InProcessServer server = await StartAsync();
-        await using RespConnection writer = await server.ConnectAsync(), blocked = await server.ConnectAsync(), flusher = await server.ConnectAsync(), transaction = await server.ConnectAsync();
+        await using RespConnection writer = await server.ConnectAsync(), blocked = await server.ConnectAsync(), flusher = await server.ConnectAsync(),
+            transaction = await server.ConnectAsync();
         Task<RespValue> pop = blocked.CallAsync("BLPOP", "list", "0");
         await server.BlockedAsync(1);
         await SlowDiskAsync(writer);
@@ -131,8 +132,10 @@ public sealed class AofRepliesTests : IDisposable
         _file!.Capacity = _file.Length;
         Task<RespValue> write = writer.CallAsync("SET", "a", "1");
         await Eventually.TrueAsync(() => server.Store.Restrictions != Restrictions.None, () => "no failure");
-        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device", (await other.CallAsync("SET", "b", "1").WaitAsync(Eventually.Deadline)).ToString());
-        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device", (await other.CallAsync("PING").WaitAsync(Eventually.Deadline)).ToString());
+        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device",
+            (await other.CallAsync("SET", "b", "1").WaitAsync(Eventually.Deadline)).ToString());
+        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device",
+            (await other.CallAsync("PING").WaitAsync(Eventually.Deadline)).ToString());
         await WaitsAsync(write);
         await other.CallAsync("MULTI");
         Assert.True((await other.CallAsync("SET", "b", "1").WaitAsync(Eventually.Deadline)).IsError);

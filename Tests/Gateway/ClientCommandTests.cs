@@ -52,8 +52,11 @@ public sealed partial class ClientCommandTests : GatewayTest
         string[] lines = (await Redis.LineAsync("CLIENT LIST")).Text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(2, lines.Length);
         // The line that Redis's own tests expect.
-        Assert.Matches(@"^id=\d+ addr=\S+:0 laddr=\S+:0 fd=\d+ name=first age=\d+ idle=\d+ flags=U db=0 sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=26 qbuf-free=\d+ "
-            + @"argv-mem=10 multi-mem=0 rbs=\d+ rbp=\d+ obl=0 oll=0 omem=0 tot-mem=\d+ events=r cmd=client\|list user=default redir=-1 resp=2 lib-name=lib lib-ver=1.2$", lines[0]);
+        Assert.Matches(
+            @"^id=\d+ addr=\S+:0 laddr=\S+:0 fd=\d+ name=first age=\d+ idle=\d+ flags=U db=0 sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=26 qbuf-free=\d+ "
+            + @"argv-mem=10 multi-mem=0 rbs=\d+ rbp=\d+ obl=0 oll=0 omem=0 tot-mem=\d+ events=r "
+            + @"cmd=client\|list user=default redir=-1 resp=2 lib-name=lib lib-ver=1.2$",
+            lines[0]);
         Assert.Contains(" name= ", lines[1]);
         Assert.Contains(" db=3 ", lines[1]);
         Assert.Contains(" cmd=select ", lines[1]);
@@ -90,7 +93,8 @@ public sealed partial class ClientCommandTests : GatewayTest
     [Fact]
     public async Task Reply_off_on_and_skip()
     {
-        await Redis.SendRawAsync("CLIENT REPLY OFF\r\nPING a\r\nNOSUCH\r\nCLIENT REPLY SKIP\r\nPING b\r\nCLIENT REPLY ON\r\nPING c\r\nCLIENT REPLY SKIP\r\nPING d\r\nPING e\r\n");
+        await Redis.SendRawAsync(
+            "CLIENT REPLY OFF\r\nPING a\r\nNOSUCH\r\nCLIENT REPLY SKIP\r\nPING b\r\nCLIENT REPLY ON\r\nPING c\r\nCLIENT REPLY SKIP\r\nPING d\r\nPING e\r\n");
         Assert.Equal("+OK", (await Redis.ReadAsync()).ToString());
         Assert.Equal("\"c\"", (await Redis.ReadAsync()).ToString());
         Assert.Equal("\"e\"", (await Redis.ReadAsync()).ToString());
@@ -186,7 +190,8 @@ public sealed partial class ClientCommandTests : GatewayTest
         Assert.Equal("xdUeT", await FlagsAsync(id));
         await other.LineAsync("RESET");
         Assert.Equal("U", await FlagsAsync(id));
-        foreach ((ClientClass client, string flags) in ((ClientClass, string)[])[(ClientClass.Replica, "SU"), (ClientClass.Master, "MU"), (ClientClass.PubSub, "PU"), (ClientClass.Normal, "U")])
+        foreach ((ClientClass client, string flags) in ((ClientClass, string)[])[(ClientClass.Replica, "SU"), (ClientClass.Master, "MU"),
+            (ClientClass.PubSub, "PU"), (ClientClass.Normal, "U")])
         {
             connection.Class = client;
             Assert.Equal(flags, await FlagsAsync(id));
@@ -245,7 +250,8 @@ public sealed partial class ClientCommandTests : GatewayTest
         long id = (await other.LineAsync("CLIENT ID")).Integer;
         ClientConnection connection = Server.Server.Clients.Find(id)!;
         connection.Class = which;
-        Assert.StartsWith($"id={id} ", Assert.Single((await Redis.LineAsync($"CLIENT LIST TYPE {name}")).Text.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
+        Assert.StartsWith($"id={id} ",
+            Assert.Single((await Redis.LineAsync($"CLIENT LIST TYPE {name}")).Text.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
         foreach (string another in (string[])["normal", "master", "replica", "pubsub"])
         {
             if (another == (name == "slave" ? "replica" : name)) continue;

@@ -62,7 +62,8 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
         Assert.StartsWith("-OOM", replies[1].ToString(), StringComparison.Ordinal);
         Assert.StartsWith("-EXECABORT", replies[2].ToString(), StringComparison.Ordinal);
         Assert.Contains("errorstat_OOM:count=2", (await redis.CallAsync("INFO", "errorstats")).Text, StringComparison.Ordinal);
-        Assert.Contains("cmdstat_append:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1", (await redis.CallAsync("INFO", "commandstats")).Text, StringComparison.Ordinal);
+        Assert.Contains("cmdstat_append:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1", (await redis.CallAsync("INFO", "commandstats")).Text,
+            StringComparison.Ordinal);
         Assert.Equal(":1", (await redis.CallAsync("DEL", "k")).ToString());
     }
 
@@ -87,7 +88,8 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
         await redis.CallAsync("FLUSHALL");
         (long used, long heap) after = await MeasureAsync();
         double ratio = (double)(used - after.used) / (heap - after.heap);
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kind}: {used - after.used:N0} counted, {heap - after.heap:N0} in the heap: {ratio:F3}"));
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{kind}: {used - after.used:N0} counted, {heap - after.heap:N0} in the heap: {ratio:F3}"));
         Assert.InRange(ratio, 0.9, 1.1);
     }
 

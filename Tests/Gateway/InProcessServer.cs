@@ -47,7 +47,8 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
     public Task<RespConnection> ConnectAsync() => RespConnection.ConnectAsync(new UnixDomainSocketEndPoint(Store.Options.UnixSocket));
 
     /// <summary>Waits until this many clients are blocked.</summary>
-    public Task BlockedAsync(int count) => Eventually.TrueAsync(() => Store.BlockedCount == count, () => $"{Store.BlockedCount} clients are blocked, not {count}");
+    public Task BlockedAsync(int count) =>
+        Eventually.TrueAsync(() => Store.BlockedCount == count, () => $"{Store.BlockedCount} clients are blocked, not {count}");
 
     /// <summary>Whether no key of any slot is watched or waited for.</summary>
     public bool NobodyWatches => Enumerable.Range(0, KeySlot.Count).All(number => Store.Slots[number]!.Watchers?.IsEmpty != false);

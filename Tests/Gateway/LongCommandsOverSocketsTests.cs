@@ -22,7 +22,8 @@ public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAs
         other = await server.ConnectAsync();
         // Two sets that share half of their members.
         await busy.PipelineAsync([.. Enumerable.Range(0, 2 * Elements / InOneRequest).Select(batch => (RespArgument[])
-            ["SADD", batch % 2 == 0 ? "one" : "two", .. Enumerable.Range(batch / 2 * InOneRequest + (batch % 2 * Elements / 2), InOneRequest).Select(i => (RespArgument)$"member:{i}")])]);
+            ["SADD", batch % 2 == 0 ? "one" : "two",
+                .. Enumerable.Range(batch / 2 * InOneRequest + (batch % 2 * Elements / 2), InOneRequest).Select(i => (RespArgument)$"member:{i}")])]);
     }
 
     public async Task DisposeAsync()
@@ -65,7 +66,9 @@ public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAs
             if (took > longest) longest = took;
         }
 
-        output.WriteLine($"{command[0]}: {clock.ElapsedMilliseconds} ms, in which {answered} times two commands were answered, after {longest.TotalMilliseconds:F1} ms at most");
+        output.WriteLine(
+            $"{command[0]}: {clock.ElapsedMilliseconds} ms, in which {answered} times two commands were answered, "
+                + $"after {longest.TotalMilliseconds:F1} ms at most");
         // If they had to wait for its end, there would be only one answer.
         Assert.True(answered >= 5, $"only {answered} answers within {clock.ElapsedMilliseconds} ms");
         return (await reply).ToString();

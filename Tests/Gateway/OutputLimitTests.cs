@@ -108,7 +108,8 @@ public sealed class OutputLimitTests : GatewayTest
         await Server.BlockedAsync(0);
     }
 
-    private async Task SetAsync(string which, string limit) => Assert.Equal("+OK", await Call("CONFIG", "SET", "client-output-buffer-limit", $"{which} {limit}"));
+    private async Task SetAsync(string which, string limit) =>
+        Assert.Equal("+OK", await Call("CONFIG", "SET", "client-output-buffer-limit", $"{which} {limit}"));
 
     /// <summary>A client that has asked for this many bytes and does not read them.</summary>
     private async Task<(RespConnection Client, ClientConnection Connection)> StuckAsync(int bytes)

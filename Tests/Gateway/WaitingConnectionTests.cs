@@ -104,7 +104,8 @@ public sealed class WaitingConnectionTests : GatewayTest
     {
         const int Members = 60_000, Rounds = 12; // enough for SINTER to run on a pool thread
         foreach (string key in (string[])["one", "two"])
-            await Redis.PipelineAsync([.. Enumerable.Range(0, Members / 1000).Select(batch => (RespArgument[])["SADD", key, .. Enumerable.Range(batch * 1000, 1000).Select(i => (RespArgument)$"member:{i}")])]);
+            await Redis.PipelineAsync([.. Enumerable.Range(0, Members / 1000)
+                .Select(batch => (RespArgument[])["SADD", key, .. Enumerable.Range(batch * 1000, 1000).Select(i => (RespArgument)$"member:{i}")])]);
         await using RespConnection client = await Resp3Async();
         ClientConnection connection = await ServerSideAsync(client);
         using var stop = new CancellationTokenSource();

@@ -30,7 +30,8 @@ public sealed class SlotClusterTests
         await using SlotCluster cluster = await SlotCluster.StartAsync(3);
         IGrainFactory[] callers =
         [
-            cluster.Client, .. cluster.Orleans.Silos.Select(silo => (IGrainFactory)cluster.Orleans.GetSiloServiceProvider(silo.SiloAddress).GetService(typeof(IGrainFactory))!),
+            cluster.Client,
+            .. cluster.Orleans.Silos.Select(silo => (IGrainFactory)cluster.Orleans.GetSiloServiceProvider(silo.SiloAddress).GetService(typeof(IGrainFactory))!),
         ];
         int[] slots = [.. Enumerable.Range(0, 60).Select(i => i * (HashSlot.Count / 60))];
         SlotLocation[] found = await Task.WhenAll(slots.SelectMany(slot => callers.Select(caller => caller.GetGrain<IHashSlotGrain>(slot).LocateAsync())));
@@ -141,7 +142,8 @@ public sealed class SlotClusterTests
         cluster.Map[SlotOfKey] = null;
         Assert.Equal(SlotPlace.Nowhere, first.Locate(SlotOfKey).Place);
         // A command that needs what is elsewhere is refused until there is a way to send it there.
-        Assert.Equal("-CLUSTERDOWN Hash slot not served\r\n"u8.ToArray(), await cluster[cluster.Silo(0)].Runner.RunAsync(0, ["GET"u8.ToArray(), "foo"u8.ToArray()]));
+        Assert.Equal("-CLUSTERDOWN Hash slot not served\r\n"u8.ToArray(),
+            await cluster[cluster.Silo(0)].Runner.RunAsync(0, ["GET"u8.ToArray(), "foo"u8.ToArray()]));
     }
 
     [Fact]

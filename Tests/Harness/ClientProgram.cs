@@ -66,7 +66,9 @@ public sealed class ClientProgram : IAsyncDisposable
         await using ClientProgram client = Start(program, arguments);
         client.CloseInput();
         int code = await client.WaitForExitAsync();
-        return code == 0 ? client.Output.TrimEnd('\n') : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} exited with {code}:\n{client.Output}");
+        return code == 0
+            ? client.Output.TrimEnd('\n')
+            : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} exited with {code}:\n{client.Output}");
     }
 
     public async Task WriteAsync(string latin1)
@@ -79,7 +81,8 @@ public sealed class ClientProgram : IAsyncDisposable
 
     /// <summary>Waits until the output contains the text.</summary>
     public Task ExpectAsync(string text, TimeSpan? timeout = null) => Eventually.TrueAsync(
-        () => Output.Contains(text, StringComparison.Ordinal) || (process.HasExited ? throw new InvalidOperationException($"it ended without \"{text}\":\n{Output}") : false),
+        () => Output.Contains(text, StringComparison.Ordinal)
+            || (process.HasExited ? throw new InvalidOperationException($"it ended without \"{text}\":\n{Output}") : false),
         () => $"no \"{text}\" in:\n{Output}",
         timeout ?? Eventually.Deadline);
 

@@ -68,7 +68,8 @@ public sealed class PostgresServer : IAsyncLifetime
     /// were.
     /// </summary>
     public static async Task<long> TerminateBackendsAsync(string database) =>
-        (long)(await ExecuteAsync(database, "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"))!;
+        (long)(await ExecuteAsync(database,
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"))!;
 
     /// <summary>Stops the whole cluster, as a crash would, without a checkpoint.</summary>
     public Task CrashAsync() => Task.Run(() => Succeed("pg_ctl", "-D", Data, "-w", "-m", "immediate", "stop"));
@@ -100,14 +101,16 @@ public sealed class PostgresServer : IAsyncLifetime
     // No fsync, for speed: what a power failure would lose is PostgreSQL's business, not ours, and a crash of its
     // processes loses nothing.
     private void Start() => Succeed("pg_ctl", "-D", Data, "-w", "-l", Path.Combine(directory, "log"),
-        "-o", string.Create(CultureInfo.InvariantCulture, $"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"), "start");
+        "-o", string.Create(CultureInfo.InvariantCulture, $"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"),
+        "start");
 
     private void Succeed(string program, params string[] arguments)
     {
         (int code, string output) = Run(program, arguments);
         string log = Path.Combine(directory, "log");
         if (code != 0)
-            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} exited with {code}:\n{output}\n{(File.Exists(log) ? File.ReadAllText(log) : "")}");
+            throw new InvalidOperationException(
+                $"{program} {string.Join(' ', arguments)} exited with {code}:\n{output}\n{(File.Exists(log) ? File.ReadAllText(log) : "")}");
     }
 
     private (int Code, string Output) Run(string program, params string[] arguments)

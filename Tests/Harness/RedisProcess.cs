@@ -298,7 +298,8 @@ public sealed partial class RedisProcess : IAsyncDisposable
 
     private void Launch()
     {
-        if (Environment.GetEnvironmentVariable("TEST_QUICK") == "1") throw new InvalidOperationException("this starts a server, so it cannot be part of ./test --quick: mark it [Trait(\"Needs\", \"servers\")]");
+        if (Environment.GetEnvironmentVariable("TEST_QUICK") == "1")
+            throw new InvalidOperationException("this starts a server, so it cannot be part of ./test --quick: mark it [Trait(\"Needs\", \"servers\")]");
         process.Start();
         running.TryAdd(this, 0);
         process.StandardInput.Close();

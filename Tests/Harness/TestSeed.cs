@@ -45,7 +45,9 @@ public static class TestSeed
     {
         string? text = Environment.GetEnvironmentVariable("TEST_SEED");
         if (string.IsNullOrEmpty(text)) return null;
-        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int seed) ? seed : throw new FormatException($"TEST_SEED is '{text}'; it must be a number from 0 to {int.MaxValue}.");
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int seed)
+            ? seed
+            : throw new FormatException($"TEST_SEED is '{text}'; it must be a number from 0 to {int.MaxValue}.");
     }
 
     /// <summary>
@@ -62,11 +64,14 @@ public static class TestSeed
 /// <summary>xUnit's own way to run tests, except that the message of every failure ends with the seed.</summary>
 public sealed class SeededTestFramework(IMessageSink diagnostics) : XunitTestFramework(diagnostics)
 {
-    protected override ITestFrameworkExecutor CreateExecutor(AssemblyName assemblyName) => new Executor(assemblyName, SourceInformationProvider, DiagnosticMessageSink);
+    protected override ITestFrameworkExecutor CreateExecutor(AssemblyName assemblyName) =>
+        new Executor(assemblyName, SourceInformationProvider, DiagnosticMessageSink);
 
-    private sealed class Executor(AssemblyName assembly, ISourceInformationProvider source, IMessageSink diagnostics) : XunitTestFrameworkExecutor(assembly, source, diagnostics)
+    private sealed class Executor(AssemblyName assembly, ISourceInformationProvider source, IMessageSink diagnostics)
+        : XunitTestFrameworkExecutor(assembly, source, diagnostics)
     {
-        protected override void RunTestCases(IEnumerable<IXunitTestCase> testCases, IMessageSink executionMessageSink, ITestFrameworkExecutionOptions executionOptions) =>
+        protected override void RunTestCases(IEnumerable<IXunitTestCase> testCases, IMessageSink executionMessageSink,
+            ITestFrameworkExecutionOptions executionOptions) =>
             base.RunTestCases(testCases, new SeedTeller(executionMessageSink), executionOptions);
     }
 
@@ -78,7 +83,8 @@ public sealed class SeededTestFramework(IMessageSink diagnostics) : XunitTestFra
         {
             string[] messages = [.. failed.Messages];
             if (messages.Length > 0) messages[0] += string.Create(CultureInfo.InvariantCulture, $"\nTEST_SEED={TestSeed.Value}");
-            return new TestFailed(failed.Test, failed.ExecutionTime, failed.Output, failed.ExceptionTypes, messages, failed.StackTraces, failed.ExceptionParentIndices);
+            return new TestFailed(failed.Test, failed.ExecutionTime, failed.Output, failed.ExceptionTypes, messages, failed.StackTraces,
+                failed.ExceptionParentIndices);
         }
     }
 }

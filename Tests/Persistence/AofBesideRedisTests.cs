@@ -27,7 +27,8 @@ public sealed class AofBesideRedisTests : IDisposable
     public async Task Our_log_holds_the_same_there(string preamble)
     {
         string digest = await WriteAsync(ServerKind.OrleansRedis, preamble);
-        (int exitCode, string output) = RedisCheckRdb.RunProgram("redis-check-aof", Path.Combine(_directory.FullName, "appendonlydir", "appendonly.aof.manifest"));
+        (int exitCode, string output) =
+            RedisCheckRdb.RunProgram("redis-check-aof", Path.Combine(_directory.FullName, "appendonlydir", "appendonly.aof.manifest"));
         Assert.True(exitCode == 0, output);
         Assert.Equal(digest, await DigestAsync(ServerKind.Redis, preamble));
         // And back again, with what redis-server has written.
@@ -40,7 +41,8 @@ public sealed class AofBesideRedisTests : IDisposable
         string digest = await WriteAsync(ServerKind.Redis, "yes");
         // As Redis had it before version 7: snapshot and commands in one file.
         string log = Path.Combine(_directory.FullName, "appendonlydir");
-        byte[] snapshot = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.base.rdb")), commands = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.incr.aof"));
+        byte[] snapshot = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.base.rdb")),
+            commands = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.incr.aof"));
         await File.WriteAllBytesAsync(Path.Combine(_directory.FullName, "appendonly.aof"), [.. snapshot, .. commands]);
         Directory.Delete(log, recursive: true);
         Assert.Equal(digest, await DigestAsync(ServerKind.OrleansRedis, "yes"));
@@ -52,12 +54,14 @@ public sealed class AofBesideRedisTests : IDisposable
     [InlineData("always")]
     public async Task On_a_disk_that_is_full_nothing_acknowledged_is_lost_and_writing_goes_on_once_there_is_room(string policy)
     {
-        Skip.IfNot(OperatingSystem.IsLinux() && Environment.UserName == "root" && Run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", _directory.FullName) == 0, "a tmpfs cannot be mounted");
+        Skip.IfNot(OperatingSystem.IsLinux() && Environment.UserName == "root"
+            && Run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", _directory.FullName) == 0, "a tmpfs cannot be mounted");
         try
         {
             int acknowledged = 0;
             string filler = Path.Combine(_directory.FullName, "filler");
-            await using (RedisProcess server = await RedisProcess.StartAsync(ServerKind.OrleansRedis, _directory.FullName, 0, "--appendonly", "yes", "--appendfsync", policy, "--auto-aof-rewrite-percentage", "0"))
+            await using (RedisProcess server = await RedisProcess.StartAsync(ServerKind.OrleansRedis, _directory.FullName, 0,
+                "--appendonly", "yes", "--appendfsync", policy, "--auto-aof-rewrite-percentage", "0"))
             {
                 await using RespConnection redis = await server.ConnectAsync(), other = await server.ConnectAsync();
                 await File.WriteAllBytesAsync(filler, new byte[1_000_000]);
@@ -78,14 +82,20 @@ public sealed class AofBesideRedisTests : IDisposable
                     acknowledged++;
                 }
                 Assert.InRange(acknowledged, 20, 200);
-                Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device", (await other.CallAsync("SET", "a", "1").WaitAsync(Eventually.Deadline)).ToString());
-                Assert.Contains("aof_last_write_status:err", (await other.CallAsync("INFO", "persistence").WaitAsync(Eventually.Deadline)).Text, StringComparison.Ordinal);
+                Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device",
+                    (await other.CallAsync("SET", "a", "1").WaitAsync(Eventually.Deadline)).ToString());
+                Assert.Contains("aof_last_write_status:err", (await other.CallAsync("INFO", "persistence").WaitAsync(Eventually.Deadline)).Text,
+                    StringComparison.Ordinal);
 
                 File.Delete(filler);
                 await Eventually.TrueAsync(async () => (await other.CallAsync("SET", "a", "1")).ToString() == "+OK");
                 await last!.WaitAsync(Eventually.Deadline);
-                await Eventually.TrueAsync(() => server.Log.Any(line => line.Contains("AOF write error looks solved, Redis can write again.", StringComparison.Ordinal)), () => string.Join('\n', server.Log));
-                await Eventually.TrueAsync(async () => (await other.CallAsync("INFO", "persistence")).Text.Contains("aof_buffer_length:0\r\n", StringComparison.Ordinal), server.Describe);
+                await Eventually.TrueAsync(
+                    () => server.Log.Any(line => line.Contains("AOF write error looks solved, Redis can write again.", StringComparison.Ordinal)),
+                    () => string.Join('\n', server.Log));
+                await Eventually.TrueAsync(
+                    async () => (await other.CallAsync("INFO", "persistence")).Text.Contains("aof_buffer_length:0\r\n", StringComparison.Ordinal),
+                    server.Describe);
                 await server.KillAsync();
             }
             await using RedisProcess again = await RedisProcess.StartAsync(ServerKind.OrleansRedis, _directory.FullName, 0, "--appendonly", "yes");
@@ -115,7 +125,8 @@ public sealed class AofBesideRedisTests : IDisposable
     private async Task<string> WriteAsync(ServerKind kind, string preamble)
     {
         Requires.That(File.Exists("/usr/bin/redis-server"), "redis-server is not installed");
-        await using RedisProcess server = await RedisProcess.StartAsync(kind, _directory.FullName, 0, "--appendonly", "yes", "--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes");
+        await using RedisProcess server = await RedisProcess.StartAsync(kind, _directory.FullName, 0,
+            "--appendonly", "yes", "--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes");
         await using RespConnection redis = await server.ConnectAsync();
         string[][] commands = [.. RdbDataSet.Commands()];
         for (int i = 0; i < commands.Length; i++)
@@ -124,7 +135,8 @@ public sealed class AofBesideRedisTests : IDisposable
             Assert.False(reply.IsError, $"{string.Join(' ', commands[i].Take(3))}: {reply}");
             if (i != commands.Length / 2) continue;
             await redis.CallAsync("BGREWRITEAOF");
-            await Eventually.TrueAsync(async () => (await redis.CallAsync("INFO", "persistence")).Text.Contains("aof_rewrite_in_progress:0", StringComparison.Ordinal));
+            await Eventually.TrueAsync(async () =>
+                (await redis.CallAsync("INFO", "persistence")).Text.Contains("aof_rewrite_in_progress:0", StringComparison.Ordinal));
         }
         await redis.CallAsync("SELECT", "9");
         await redis.CallAsync("MULTI");
@@ -141,7 +153,8 @@ public sealed class AofBesideRedisTests : IDisposable
 
     private async Task<string> DigestAsync(ServerKind kind, string preamble)
     {
-        await using RedisProcess server = await RedisProcess.StartAsync(kind, _directory.FullName, 0, "--appendonly", "yes", "--aof-use-rdb-preamble", preamble);
+        await using RedisProcess server = await RedisProcess.StartAsync(kind, _directory.FullName, 0,
+            "--appendonly", "yes", "--aof-use-rdb-preamble", preamble);
         await using RespConnection redis = await server.ConnectAsync();
         return (await redis.CallAsync("DEBUG", "DIGEST")).Text;
     }

@@ -52,7 +52,9 @@ public sealed class AofFaultTests
     public async Task Annotated_times_keep_their_places_when_a_file_is_cut_or_written_again()
     {
         FaultyFile? file = null;
-        using var redis = new AofHarness(options => (options.AppendFsync, options.AofTimestampEnabled) = (AppendFsync.Always, true), wrap: (_, inner) => file = new FaultyFile(inner));
+        using var redis = new AofHarness(
+            options => (options.AppendFsync, options.AofTimestampEnabled) = (AppendFsync.Always, true),
+            wrap: (_, inner) => file = new FaultyFile(inner));
         var expected = new List<string>();
         void Set(string key)
         {
@@ -170,7 +172,9 @@ public sealed class AofFaultTests
     {
         FaultyFile? file = null;
         using var gate = new ManualResetEventSlim(initialState: false);
-        using var redis = new AofHarness(options => options.AppendFsync = AppendFsync.Always, wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
+        using var redis = new AofHarness(
+            options => options.AppendFsync = AppendFsync.Always,
+            wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
         string value = new('x', 1 << 20);
         for (int i = 0; (redis.Store.Restrictions & Restrictions.LogIsFull) == 0; i++)
         {

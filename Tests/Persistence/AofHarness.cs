@@ -88,7 +88,8 @@ internal sealed class AofHarness : IDisposable
         {
             arguments.Clear();
             AofFrame frame = AofFrameReader.Read(bytes, 0, ref arguments, out long length);
-            if (frame is not (AofFrame.Command or AofFrame.Annotation)) throw new InvalidDataException($"{frame} in the log: {Encoding.Latin1.GetString(bytes[..Math.Min(100, bytes.Length)])}");
+            if (frame is not (AofFrame.Command or AofFrame.Annotation))
+                throw new InvalidDataException($"{frame} in the log: {Encoding.Latin1.GetString(bytes[..Math.Min(100, bytes.Length)])}");
             var words = new List<string>();
             foreach (ArgumentRange range in arguments.Slice(0, arguments.Count)) words.Add(Encoding.Latin1.GetString(bytes.Slice(range.Start, range.Length)));
             lines.Add(frame == AofFrame.Command ? string.Join(' ', words) : Encoding.Latin1.GetString(bytes[..(int)length]).Trim());

@@ -133,7 +133,8 @@ public sealed class AofLogTests
     {
         using var redis = new AofHarness();
         byte[] frame = System.Text.Encoding.ASCII.GetBytes(text);
-        ArgumentRange[] arguments = [new(text.IndexOf("SET", StringComparison.Ordinal), 3), new(text.IndexOf('a', StringComparison.Ordinal), 1), new(text.LastIndexOf('1'), 1)];
+        ArgumentRange[] arguments =
+            [new(text.IndexOf("SET", StringComparison.Ordinal), 3), new(text.IndexOf('a', StringComparison.Ordinal), 1), new(text.LastIndexOf('1'), 1)];
         var reply = new RespWriter();
         var call = new CommandContext(redis.Store, new Session(), reply)
         {
@@ -200,7 +201,9 @@ public sealed class AofLogTests
     {
         FaultyFile? file = null;
         using var gate = new ManualResetEventSlim(initialState: true);
-        using var redis = new AofHarness(options => options.AppendFsync = AppendFsync.Always, wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
+        using var redis = new AofHarness(
+            options => options.AppendFsync = AppendFsync.Always,
+            wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
         Assert.True(redis.Log.RepliesWait);
         redis.Run("SET", "a", "1");
         await redis.Log.WhenCommitted(0, redis.Log.Appended).WaitAsync(Eventually.Deadline);
@@ -225,7 +228,9 @@ public sealed class AofLogTests
     {
         FaultyFile? file = null;
         using var gate = new ManualResetEventSlim(initialState: false);
-        using var redis = new AofHarness(options => options.AppendFsync = AppendFsync.Always, wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
+        using var redis = new AofHarness(
+            options => options.AppendFsync = AppendFsync.Always,
+            wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
         var waits = new List<Task>();
         for (int i = 0; i < 50; i++)
         {

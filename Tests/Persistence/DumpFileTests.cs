@@ -90,7 +90,10 @@ public sealed class DumpFileTests : IDisposable
         await SavedAsync(redis, 1);
         Assert.Contains("5 changes in 10 seconds. Saving...", _log);
         Assert.Contains("Background saving terminated with success", _log);
-        Assert.Contains(_log, line => line.StartsWith($"dump.rdb: {new FileInfo(DumpPath).Length} bytes, SHA-256 {Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(DumpPath)))}", StringComparison.Ordinal));
+        Assert.Contains(_log, line => line.StartsWith(
+            $"dump.rdb: {new FileInfo(DumpPath).Length} bytes, "
+                + $"SHA-256 {Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(DumpPath)))}",
+            StringComparison.Ordinal));
 
         redis.Time.Advance(200_000); // nothing has changed since
         Assert.Equal(1, redis.Files.Dump.Saves);
@@ -255,7 +258,8 @@ public sealed class DumpFileTests : IDisposable
     [Fact]
     public void What_killed_processes_have_left_is_deleted()
     {
-        foreach (string name in (string[])["temp-999999999.rdb", "temp-999999999-3.rdb", "temp-mine.rdb", "temp-1.rdb"]) File.WriteAllText(Path.Combine(_directory, name), "");
+        foreach (string name in (string[])["temp-999999999.rdb", "temp-999999999-3.rdb", "temp-mine.rdb", "temp-1.rdb"])
+            File.WriteAllText(Path.Combine(_directory, name), "");
         NewEngine().Files.Load(CancellationToken.None);
         Assert.Equal(["temp-1.rdb", "temp-mine.rdb"], Directory.GetFiles(_directory).Select(Path.GetFileName).Order());
     }

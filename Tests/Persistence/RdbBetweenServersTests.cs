@@ -69,7 +69,11 @@ public sealed class RdbBetweenServersTests
 
     private static async Task<string> SuiteAsync()
     {
-        ProcessStartInfo start = new(Path.Combine(RedisProcess.RepositoryRoot, "Tests", "Conformance", "source")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = new(Path.Combine(RedisProcess.RepositoryRoot, "Tests", "Conformance", "source"))
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        };
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string directory = (await process.StandardOutput.ReadToEndAsync()).Trim();

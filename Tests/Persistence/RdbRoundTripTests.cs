@@ -65,13 +65,19 @@ public sealed class RdbRoundTripTests
     {
         Gen<byte[]> bytes = Gen.OneOf(
             Gen.Choose(0, 255).Select(value => (byte)value).ListOf().Select(list => list.ToArray()),
-            from letter in Gen.Choose(0, 255) from length in Gen.Elements(0, 1, 20, 21, 63, 64, 16383, 16384, 32767, 32768, 65535, 65536, 70000, 2_100_000) select Enumerable.Repeat((byte)letter, length).ToArray(),
-            from bits in Gen.Choose(0, 63) from off in Gen.Choose(-1, 1) from sign in Gen.Elements(1L, -1L) select Encoding.ASCII.GetBytes((((1L << bits) + off) * sign).ToString(CultureInfo.InvariantCulture)));
+            from letter in Gen.Choose(0, 255)
+            from length in Gen.Elements(0, 1, 20, 21, 63, 64, 16383, 16384, 32767, 32768, 65535, 65536, 70000, 2_100_000)
+            select Enumerable.Repeat((byte)letter, length).ToArray(),
+            from bits in Gen.Choose(0, 63)
+            from off in Gen.Choose(-1, 1)
+            from sign in Gen.Elements(1L, -1L)
+            select Encoding.ASCII.GetBytes((((1L << bits) + off) * sign).ToString(CultureInfo.InvariantCulture)));
         Prop.ForAll(bytes.ToArbitrary(), Gen.Elements(true, false).ToArbitrary(), (value, compress) =>
         {
             var writer = new RdbWriter(compress);
             for (int i = 0; i < 3; i++) writer.String(value);
-            foreach (RdbReader reader in (RdbReader[])[new(writer.Written), new(new MemoryStream(writer.Written.ToArray()), checksums: true), new(new Trickle(writer.Written.ToArray()), checksums: true)])
+            foreach (RdbReader reader in (RdbReader[])[new(writer.Written), new(new MemoryStream(writer.Written.ToArray()), checksums: true),
+                new(new Trickle(writer.Written.ToArray()), checksums: true)])
             {
                 Assert.Equal(value, reader.String());
                 Assert.Equal(value, reader.StringSpan().ToArray());
@@ -113,7 +119,8 @@ public sealed class RdbRoundTripTests
         Assert.Equal("REDIS0012", Encoding.ASCII.GetString(file.AsSpan(0, 9)));
         RdbFiles.Load(to, file);
         Assert.Equal(KeyspaceDigest.OfAll(from.Store.Slots), KeyspaceDigest.OfAll(to.Store.Slots));
-        foreach (string question in (string[])["HPEXPIRETIME small FIELDS 3 f g h", "HPEXPIRETIME large FIELDS 5 a b c d e", "HGETALL small", "OBJECT ENCODING small", "OBJECT ENCODING large"])
+        foreach (string question in (string[])["HPEXPIRETIME small FIELDS 3 f g h", "HPEXPIRETIME large FIELDS 5 a b c d e", "HGETALL small",
+            "OBJECT ENCODING small", "OBJECT ENCODING large"])
             Assert.Equal(from.Show(question), to.Show(question));
         Assert.Equal("listpack", to.Run("OBJECT", "ENCODING", "no longer"));
 
@@ -192,7 +199,8 @@ public sealed class RdbRoundTripTests
     {
         byte[] name = Encoding.Latin1.GetBytes(key);
         Entry entry = redis.Store.Slots[KeySlot.Of(name)]!.Keyspace(database).Find(name);
-        return !entry.IsMissing && entry.Object is ListValue { Elements: { NodeCount: 1, Head.IsPlain: false } only } && only.Count <= redis.Store.Options.ListMaxListpackSize;
+        return !entry.IsMissing && entry.Object is ListValue { Elements: { NodeCount: 1, Head.IsPlain: false } only }
+            && only.Count <= redis.Store.Options.ListMaxListpackSize;
     }
 
     private static void Small(ServerOptions options)

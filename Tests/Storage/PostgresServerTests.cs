@@ -110,7 +110,8 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         output.WriteLine($"{cut} connections cut, {counts.Sum()} increments");
         await using RespConnection redis = await server.ConnectAsync();
         string digest = (await redis.CallAsync("DEBUG", "DIGEST")).Text;
-        for (int i = 0; i < counts.Length; i++) Assert.Equal(counts[i], long.Parse((await redis.CallAsync("GET", $"counter{i}")).Text, CultureInfo.InvariantCulture));
+        for (int i = 0; i < counts.Length; i++)
+            Assert.Equal(counts[i], long.Parse((await redis.CallAsync("GET", $"counter{i}")).Text, CultureInfo.InvariantCulture));
         await server.KillAsync();
         await using RedisProcess again = await StartAsync(database);
         await using RespConnection end = await again.ConnectAsync();
@@ -149,7 +150,8 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         await server.KillAsync();
         await using RedisProcess again = await StartAsync(database);
         await using RespConnection end = await again.ConnectAsync();
-        Assert.Equal(["1", "1", "", "1"], (await end.CallAsync("MGET", "before", "meanwhile", "refused", "after")).Items.Select(item => item.IsNull ? "" : item.Text));
+        Assert.Equal(["1", "1", "", "1"],
+            (await end.CallAsync("MGET", "before", "meanwhile", "refused", "after")).Items.Select(item => item.IsNull ? "" : item.Text));
     }
 
     [SkippableFact]
@@ -181,7 +183,8 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         (int code, string said) = await RedisProcess.RunToExitAsync("--orleans-storage", "postgres");
         Assert.NotEqual(0, code);
         Assert.Contains("orleans-storage-connection-string", said);
-        (code, said) = await RedisProcess.RunToExitAsync("--orleans-storage", "postgres", "--orleans-storage-connection-string", database, "--appendonly", "yes");
+        (code, said) = await RedisProcess.RunToExitAsync(
+            "--orleans-storage", "postgres", "--orleans-storage-connection-string", database, "--appendonly", "yes");
         Assert.NotEqual(0, code);
         Assert.Contains("appendonly yes is for orleans-storage file", said);
         await using RedisProcess server = await StartAsync(database);
@@ -205,7 +208,8 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
     }
 
     private static Task<RedisProcess> StartAsync(string database, params string[] directives) =>
-        RedisProcess.StartAsync(ServerKind.OrleansRedis, ["--orleans-storage", "postgres", "--orleans-storage-connection-string", database, "--appendfsync", "always", .. directives]);
+        RedisProcess.StartAsync(ServerKind.OrleansRedis,
+            ["--orleans-storage", "postgres", "--orleans-storage-connection-string", database, "--appendfsync", "always", .. directives]);
 
     private async Task<string> DatabaseAsync()
     {

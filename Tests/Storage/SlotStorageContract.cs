@@ -42,7 +42,8 @@ public abstract class SlotStorageContract
         StaleEpochException refused = await Assert.ThrowsAsync<StaleEpochException>(
             () => zombie.AppendAsync([Record(1, 1, 1, 1, "a"), Record(4, 1, 1, 1, "b"), Record(3, 1, 1, 1, "c"), Record(2, 1, 1, 1, "d")], default));
         Assert.Equal([2, 4], refused.Slots);
-        Assert.Equal([2], (await Assert.ThrowsAsync<StaleEpochException>(() => zombie.ReplaceAsync([Snapshot(2, 1, 1, "s"), Snapshot(3, 1, 1, "s")], default))).Slots);
+        Assert.Equal([2],
+            (await Assert.ThrowsAsync<StaleEpochException>(() => zombie.ReplaceAsync([Snapshot(2, 1, 1, "s"), Snapshot(3, 1, 1, "s")], default))).Slots);
         Assert.Equal([4], (await Assert.ThrowsAsync<StaleEpochException>(() => zombie.TrimAsync([new(new(4, 1), new(1, 1))], default))).Slots);
         await Assert.ThrowsAsync<StaleEpochException>(async () => await owner.ReadAsync([new(2, 1)], default).ToListAsync());
         await Assert.ThrowsAsync<StaleEpochException>(() => owner.AppendAsync([Record(2, 3, 1, 1, "from the future")], default));
@@ -178,5 +179,6 @@ public abstract class SlotStorageContract
     private static string Show(StoredPiece piece) =>
         $"{piece.Slot} {piece.UpTo} {(piece.Kind == StoredKind.Snapshot ? "snapshot" : piece.First)} {Encoding.UTF8.GetString(piece.Bytes.Span)}";
 
-    private static IAsyncEnumerable<ReadOnlyMemory<byte>> Pieces(params byte[][] pieces) => pieces.Select(piece => (ReadOnlyMemory<byte>)piece).ToAsyncEnumerable();
+    private static IAsyncEnumerable<ReadOnlyMemory<byte>> Pieces(params byte[][] pieces) =>
+        pieces.Select(piece => (ReadOnlyMemory<byte>)piece).ToAsyncEnumerable();
 }

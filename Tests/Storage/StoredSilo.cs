@@ -56,7 +56,12 @@ internal sealed class StoredSilo : IAsyncDisposable
     {
         OwnedRequest request = OwnedRequest.Of([.. words.Select(word => (ReadOnlyMemory<byte>)System.Text.Encoding.Latin1.GetBytes(word))]);
         _reply.Clear();
-        var call = new CommandContext(Store, _session, _reply) { Command = EngineHarness.Commands.Resolve(request.Request)!, Request = request.Request, NowMs = Store.Clock.NowMs };
+        var call = new CommandContext(Store, _session, _reply)
+        {
+            Command = EngineHarness.Commands.Resolve(request.Request)!,
+            Request = request.Request,
+            NowMs = Store.Clock.NowMs
+        };
         if (_runner.Admission.Admit(call.Command, call.Request, _session, _reply, out _) != Verdict.Admitted) return new Replies(_reply.Written).Next();
         Attempt attempt = Store.Execute(ref call);
         if (attempt.Outcome == Outcome.NeedsExclusive) Store.ExecuteExclusively(ref call);

@@ -40,7 +40,8 @@ public class DoublesTests
     [Fact]
     public void What_is_written_reads_back_as_the_same_double() =>
         Prop.ForAll(ArbMap.Default.ArbFor<double>().Filter(value => !double.IsNaN(value)), value =>
-            Numbers.TryParseDouble(Encoding.ASCII.GetBytes(Format(value)), out double read) && BitConverter.DoubleToInt64Bits(read) == BitConverter.DoubleToInt64Bits(value)).Check();
+            Numbers.TryParseDouble(Encoding.ASCII.GetBytes(Format(value)), out double read)
+                && BitConverter.DoubleToInt64Bits(read) == BitConverter.DoubleToInt64Bits(value)).Check();
 
     [Theory]
     [InlineData("1", 1.0)]

@@ -76,7 +76,8 @@ internal sealed class SideBySide : IAsyncDisposable
         await _process.DisposeAsync();
     }
 
-    public static string Quote(params string[] words) => string.Join(' ', words.Select(word => word.Length == 0 || word.Any(c => c is <= ' ' or > '~') ? $"\"{Escape(word)}\"" : word));
+    public static string Quote(params string[] words) =>
+        string.Join(' ', words.Select(word => word.Length == 0 || word.Any(c => c is <= ' ' or > '~') ? $"\"{Escape(word)}\"" : word));
 
     private static string Escape(string text)
     {

@@ -25,7 +25,8 @@ public sealed class CommandTableAgainstRedisTests
         "config|rewrite tips: request_policy:all_nodes response_policy:all_succeeded",
         "randomkey tips: nondeterministic_output request_policy:all_shards response_policy:special",
         "scan tips: nondeterministic_output request_policy:special response_policy:special",
-        "sinterstore keys: OW update [type, index, spec, [index, 1]] [type, range, spec, [lastkey, 0, keystep, 1, limit, 0]]; RO access [type, index, spec, [index, 2]] [type, range, spec, [lastkey, -1, keystep, 1, limit, 0]]",
+        "sinterstore keys: OW update [type, index, spec, [index, 1]] [type, range, spec, [lastkey, 0, keystep, 1, limit, 0]]; "
+            + "RO access [type, index, spec, [index, 2]] [type, range, spec, [lastkey, -1, keystep, 1, limit, 0]]",
         "zrank arity: -3", // WITHSCORE
         "zrevrank arity: -3",
         "zrank arity: -3", // WITHSCORE
@@ -65,7 +66,8 @@ public sealed class CommandTableAgainstRedisTests
             if (command.Declaration is not { } declaration) continue;
             IReadOnlyList<ArgumentSyntax> arguments = ArgumentSyntax.Parse(declaration.Syntax, command.Keys);
             int least = declaration.Name.Count(c => c == '|') + 1 + arguments.Count(argument => !argument.IsOptional);
-            Assert.True(least <= Math.Abs(command.Arity), $"{declaration.Name} has arity {command.Arity}, but its syntax '{declaration.Syntax}' needs {least} words.");
+            Assert.True(least <= Math.Abs(command.Arity),
+                $"{declaration.Name} has arity {command.Arity}, but its syntax '{declaration.Syntax}' needs {least} words.");
             if (command.Keys.Count > 0) Assert.True(HasKey(arguments), $"{declaration.Name} has keys, but its syntax '{declaration.Syntax}' names none.");
         }
 

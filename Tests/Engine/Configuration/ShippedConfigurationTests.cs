@@ -16,6 +16,7 @@ public sealed class ShippedConfigurationTests
         Assert.Equal(Directive.All.Where(directive => !directive.Declaration.Hidden).Select(directive => directive.Name).Order(), named.Order());
 
         ServerOptions options = ServerConfiguration.Load([s_path]).Options;
-        Assert.All(Directive.All, directive => Assert.True(directive.IsDefault(options), $"{directive.Name} is {directive.Kind.Format(directive.Get(options))}"));
+        Assert.All(Directive.All,
+            directive => Assert.True(directive.IsDefault(options), $"{directive.Name} is {directive.Kind.Format(directive.Get(options))}"));
     }
 }

@@ -317,7 +317,8 @@ public class EpollTransportTests
         await using TransportServer server = TransportServer.Start(async connection =>
         {
             // Sometimes aborted from another thread, at the very moment that the code ends or the client leaves.
-            if (TestSeed.Random(Interlocked.Increment(ref served)).Next(3) == 0) _ = Task.Run(() => connection.Abort(new ConnectionAbortedException("at random")));
+            if (TestSeed.Random(Interlocked.Increment(ref served)).Next(3) == 0)
+                _ = Task.Run(() => connection.Abort(new ConnectionAbortedException("at random")));
             await EchoAsync(connection);
         }, threads: 2);
         Task[] clients = [.. Enumerable.Range(0, 8).Select(worker => Task.Run(async () =>

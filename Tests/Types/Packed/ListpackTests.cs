@@ -47,7 +47,11 @@ public class ListpackTests
 
     private static Gen<string> Texts() => Gen.Frequency(
         (4, Gen.Choose(-200, 200).Select(number => number.ToString())),
-        (3, from bits in Gen.Choose(1, 63) from sign in Gen.Choose(0, 1) from off in Gen.Choose(-1, 1) select (((sign == 0 ? 1 : -1) * (1L << bits)) + off).ToString()),
+        (3,
+            from bits in Gen.Choose(1, 63)
+            from sign in Gen.Choose(0, 1)
+            from off in Gen.Choose(-1, 1)
+            select (((sign == 0 ? 1 : -1) * (1L << bits)) + off).ToString()),
         (1, Gen.Elements("", "-0", "00", "01", "+1", "-", long.MinValue.ToString(), long.MaxValue.ToString(), "9223372036854775808", "1.5")),
         (3, Gen.Choose(0, 300).Select(length => new string('x', length))),
         (1, Gen.Elements(62, 63, 64, 124, 125, 126, 127, 4094, 4095, 4096, 16370, 16378, 16379, 16380, 70000).Select(length => new string('y', length))));

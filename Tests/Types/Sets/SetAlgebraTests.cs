@@ -12,7 +12,13 @@ public class SetAlgebraTests
         from kind in Gen.Choose(0, 3)
         from size in Gen.Frequency((3, Gen.Choose(0, 10)), (2, Gen.Choose(0, 140)), (1, Gen.Choose(100, 700)))
         from numbers in Gen.Choose(0, size * 2).ArrayOf(size)
-        select numbers.Select(number => kind switch { 0 => number.ToString(), 1 => $"m{number}", 2 => number % 2 == 0 ? number.ToString() : $"m{number}", _ => (number * 100_000L).ToString() }).ToArray();
+        select numbers.Select(number => kind switch
+        {
+            0 => number.ToString(),
+            1 => $"m{number}",
+            2 => number % 2 == 0 ? number.ToString() : $"m{number}",
+            _ => (number * 100_000L).ToString()
+        }).ToArray();
 
     [Fact]
     public void Agrees_with_sets_of_the_language()

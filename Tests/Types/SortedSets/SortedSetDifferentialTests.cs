@@ -14,7 +14,10 @@ namespace OrleansRedis.Tests.Types.SortedSets;
 public class SortedSetDifferentialTests(ITestOutputHelper output)
 {
     private static readonly string[] s_keys = ["za", "zb", "zc", "missing"];
-    private static readonly string[] s_odd = ["inf", "-inf", "+inf", "nan", "abc", "", " 1", "1 ", "0x10", "1e3", "1e400", "1e-400", "-0", "(1", "1.", ".5", "+2", "infinity", "0x", "1e", "--1"];
+    private static readonly string[] s_odd =
+    [
+        "inf", "-inf", "+inf", "nan", "abc", "", " 1", "1 ", "0x10", "1e3", "1e400", "1e-400", "-0", "(1", "1.", ".5", "+2", "infinity", "0x", "1e", "--1"
+    ];
 
     [Theory]
     [InlineData(1, 2)]
@@ -66,7 +69,12 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
         await using ReferenceRedis redis = await ReferenceRedis.StartAsync("--zset-max-listpack-entries", "4", "--zset-max-listpack-value", "20");
         using var ours = new EngineHarness(options => (options.ZsetMaxListpackEntries, options.ZsetMaxListpackValue) = (4, 20));
         EngineClient client = ours.NewClient();
-        (string Key, string[] Members)[] sets = [("long", ["a member that is longer than the twenty", "b"]), ("later", ["a", "b member that is longer than the twenty", "c"]), ("many", [.. "abcdef".Select(letter => $"{letter}")])];
+        (string Key, string[] Members)[] sets =
+        [
+            ("long", ["a member that is longer than the twenty", "b"]),
+            ("later", ["a", "b member that is longer than the twenty", "c"]),
+            ("many", [.. "abcdef".Select(letter => $"{letter}")])
+        ];
         foreach ((string key, string[] members) in sets)
         {
             // With many members in one ZADD, Redis 7.4, as we do, makes a set large at once; 7.0 does not.
@@ -87,7 +95,10 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
     {
         var words = new List<string>();
         string Key() => random.Next(40) == 0 ? "string" : s_keys[random.Next(s_keys.Length)];
-        string Member() => random.Next(60) == 0 ? new string('m', random.Next(15, 30)) : random.Next(4) == 0 ? random.Next(-20, 40).ToString(CultureInfo.InvariantCulture) : "m" + random.Next(30);
+        string Member() =>
+            random.Next(60) == 0 ? new string('m', random.Next(15, 30))
+            : random.Next(4) == 0 ? random.Next(-20, 40).ToString(CultureInfo.InvariantCulture)
+            : "m" + random.Next(30);
         string Score() => random.Next(40) == 0 ? s_odd[random.Next(s_odd.Length)] : (random.Next(-24, 25) / 4.0).ToString(CultureInfo.InvariantCulture);
         string Border() => random.Next(8) switch { 0 => "-inf", 1 => "+inf", 2 => "(" + Score(), _ => Score() };
         string Lex() => random.Next(10) switch { 0 => "-", 1 => "+", 2 => "(" + Member(), 3 => s_odd[random.Next(s_odd.Length)], _ => "[" + Member() };
