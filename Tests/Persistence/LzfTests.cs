@@ -42,7 +42,7 @@ public class LzfTests
 
     [Theory]
     [InlineData("02414141", 3, true)]   // three literals
-    [InlineData("0041e0f700", 257, true)] // one literal and a copy of nearly the greatest length (seven less)
+    [InlineData("0041e0f700", 257, true)] // one literal and a copy of 256 bytes
     [InlineData("204000", 3, false)]    // a copy from before the start
     [InlineData("0541", 6, false)]      // literals that are missing
     [InlineData("0041", 2, false)]      // too short
