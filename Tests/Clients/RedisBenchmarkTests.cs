@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Clients;
 
-/// <summary>redis-benchmark ends without an error; how fast is for Benchmarks/compare to say.</summary>
+/// <summary>redis-benchmark ends without an error. How fast it is, Benchmarks/compare tells.</summary>
 public sealed class RedisBenchmarkTests(SharedServer server, ITestOutputHelper output) : SharedServerTest(server, output)
 {
     /// <summary>The default tests of redis-benchmark, with the commands that each one needs.</summary>

@@ -122,8 +122,9 @@ public sealed class RedisCliTests(SharedServer server, ITestOutputHelper output)
     public async Task An_interactive_session_shows_hints_help_and_the_database()
     {
         await Redis.CallAsync("CONFIG", "RESETSTAT");
-        // script(1) gives redis-cli the terminal that it wants before it hints.
-        await using ClientProgram cli = ClientProgram.Start("script", "-qec", $"stty cols 150 rows 40; exec redis-cli {string.Join(' ', Address)}", "/dev/null");
+        // redis-cli shows hints only on a terminal; script(1) gives it one.
+        await using ClientProgram cli =
+            ClientProgram.Start("script", "-qec", $"stty cols 150 rows 40; exec redis-cli {string.Join(' ', Address)}", "/dev/null");
         await cli.ExpectAsync($"127.0.0.1:{Server.Port}> ");
         await cli.WriteAsync("SET ");
         await cli.ExpectAsync("key value [");
@@ -140,7 +141,8 @@ public sealed class RedisCliTests(SharedServer server, ITestOutputHelper output)
         await cli.ExpectAsync($"127.0.0.1:{Server.Port}[3]> ");
         await cli.WriteAsync("quit\r");
         Assert.Equal(0, await cli.WaitForExitAsync());
-        // redis-cli knows old syntax by heart; that it needed not is seen in the statistics.
+        // redis-cli has an older table of the syntax built in. The statistics show that it did not have to fall back on
+        // it.
         string statistics = (await Redis.CallAsync("INFO", "commandstats")).Text;
         Assert.Matches(@"cmdstat_command\|docs:calls=1,.*rejected_calls=0,failed_calls=0", statistics);
     }
@@ -148,5 +150,6 @@ public sealed class RedisCliTests(SharedServer server, ITestOutputHelper output)
     private Task<string> CliAsync(params string[] arguments) => ClientProgram.RunAsync("redis-cli", [.. Address, .. arguments]);
 
     private async Task FillAsync(string prefix, int count) =>
-        Assert.All(await Redis.PipelineAsync([.. Enumerable.Range(0, count).Select(i => new RespArgument[] { "SET", $"{prefix}{i}", i })]), reply => Assert.Equal("+OK", reply.ToString()));
+        Assert.All(await Redis.PipelineAsync([.. Enumerable.Range(0, count).Select(i => new RespArgument[] { "SET", $"{prefix}{i}", i })]),
+            reply => Assert.Equal("+OK", reply.ToString()));
 }

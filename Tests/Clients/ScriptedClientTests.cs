@@ -5,7 +5,10 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Clients;
 
-/// <summary>ioredis, node-redis, BullMQ and redis-py. The sessions themselves are in <c>node/</c> and <c>python/</c>, in their own languages.</summary>
+/// <summary>
+/// ioredis, node-redis, BullMQ and redis-py. The sessions themselves are in <c>node/</c> and <c>python/</c>, each in
+/// its client's language.
+/// </summary>
 public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper output) : SharedServerTest(server, output)
 {
     private static readonly string here = Path.Combine(RedisProcess.RepositoryRoot, "Tests", "Clients");
@@ -70,7 +73,9 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
         Assert.True(await session.WaitForExitAsync() == 0, session.Output);
     }
 
-    /// <summary>Debian's python3-redis belongs to Debian's interpreter, whatever other python3 stands first in PATH.</summary>
+    /// <summary>
+    /// Debian's python3-redis belongs to Debian's interpreter, whichever python3 comes first in PATH.
+    /// </summary>
     private static ClientProgram Start(string client, string scenario, int port)
     {
         string at = port.ToString(CultureInfo.InvariantCulture);

@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Clients;
 
-/// <summary>StackExchange.Redis with the options that it has by default, as a .NET application would use it.</summary>
+/// <summary>StackExchange.Redis with its default options, as a .NET application would use it.</summary>
 public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper output) : SharedServerTest(server, output)
 {
     [Fact]
@@ -96,8 +96,10 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
         await db.StreamAddAsync("stream", "f", "v");
         Condition[] all =
         [
-            Condition.KeyNotExists("none"), Condition.HashEqual("hash", "field", "1"), Condition.HashNotExists("hash", "other"), Condition.ListIndexEqual("list", 1, "b"),
-            Condition.ListLengthEqual("list", 2), Condition.SetContains("set", "y"), Condition.SetLengthGreaterThan("set", 2), Condition.SortedSetEqual("zset", "member", 1.5),
+            Condition.KeyNotExists("none"), Condition.HashEqual("hash", "field", "1"), Condition.HashNotExists("hash", "other"),
+            Condition.ListIndexEqual("list", 1, "b"),
+            Condition.ListLengthEqual("list", 2), Condition.SetContains("set", "y"), Condition.SetLengthGreaterThan("set", 2),
+            Condition.SortedSetEqual("zset", "member", 1.5),
             Condition.StreamLengthEqual("stream", 1),
         ];
         ITransaction held = db.CreateTransaction();
@@ -159,7 +161,8 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
         Assert.Equal("milk", (string?)Assert.Single(await db.StreamReadAsync("orders", first)).Values[0].Value);
 
         Assert.True(await db.StreamCreateConsumerGroupAsync("orders", "packers", StreamPosition.Beginning));
-        StreamEntry[] mine = await db.StreamReadGroupAsync("orders", "packers", "ann", count: 1), theirs = await db.StreamReadGroupAsync("orders", "packers", "bob");
+        StreamEntry[] mine = await db.StreamReadGroupAsync("orders", "packers", "ann", count: 1),
+            theirs = await db.StreamReadGroupAsync("orders", "packers", "bob");
         Assert.Equal(first, Assert.Single(mine).Id);
         Assert.Single(theirs);
         Assert.Equal(1, await db.StreamAcknowledgeAsync("orders", "packers", mine[0].Id));
@@ -183,7 +186,8 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
         IDatabase db = redis.GetDatabase();
         Assert.Equal(1000, await db.SetAddAsync("small", [.. Enumerable.Range(0, 1000).Select(i => (RedisValue)i)]));
         Assert.Equal(1000, await db.SetAddAsync("even", [.. Enumerable.Range(0, 1000).Select(i => (RedisValue)(2 * i))]));
-        Assert.Equal(Enumerable.Range(0, 500).Select(i => 2 * i), (await db.SetCombineAsync(SetOperation.Intersect, "small", "even")).Select(value => (int)value).Order());
+        Assert.Equal(Enumerable.Range(0, 500).Select(i => 2 * i),
+            (await db.SetCombineAsync(SetOperation.Intersect, "small", "even")).Select(value => (int)value).Order());
         Assert.Equal(500, await db.SetIntersectionLengthAsync(["small", "even"]));
         Assert.Equal(1500, await db.SetCombineAndStoreAsync(SetOperation.Union, "all", "small", "even"));
         bool[] contained = await db.SetContainsAsync("small", [7, 1000]);
@@ -203,7 +207,8 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
         IDatabase db = redis.GetDatabase();
         await db.SortedSetAddAsync("board", [new("ann", 10), new("bob", 20), new("cat", double.PositiveInfinity)]);
         Assert.False(await db.SortedSetUpdateAsync("board", "ann", 5, SortedSetWhen.GreaterThan));
-        Assert.Equal([("cat", double.PositiveInfinity), ("bob", 20)], (await db.SortedSetRangeByRankWithScoresAsync("board", 0, 1, Order.Descending)).Select(entry => ((string?)entry.Element, entry.Score)));
+        Assert.Equal([("cat", double.PositiveInfinity), ("bob", 20)],
+            (await db.SortedSetRangeByRankWithScoresAsync("board", 0, 1, Order.Descending)).Select(entry => ((string?)entry.Element, entry.Score)));
         Assert.Equal(new SortedSetEntry("ann", 10), await db.SortedSetPopAsync("board"));
         Assert.Equal(0, await db.SortedSetRankAsync("board", "bob"));
 
@@ -274,7 +279,8 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
         options.ClientName = "orleansredis-tests";
         options.AllowAdmin = true;
         options.Protocol = protocol;
-        // Its own 5 s are a user's patience; a loaded machine wants more. But an attempt to reconnect that long would be too patient.
+        // The default of 5 s suits a user's patience; on a loaded machine the tests need more. An attempt to reconnect
+        // must not take that long, though, so the connect timeout keeps its default.
         options.AsyncTimeout = options.SyncTimeout = (int)Eventually.Deadline.TotalMilliseconds;
         options.ConnectRetry = 20;
         return ConnectionMultiplexer.ConnectAsync(options);

@@ -4,11 +4,14 @@ using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Tests.Differential;
 
-/// <summary>Whether two replies are the same reply, within the leeway of the command, and with the differences between Redis 7.0 and 7.4 that are known and meant.</summary>
+/// <summary>
+/// Whether two replies are the same, within the leeway of the command and apart from the known and intended differences
+/// between Redis 7.0 and 7.4.
+/// </summary>
 internal static class Comparison
 {
     private const string SmallerThanDeleted = "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id";
-    private const int ShortestWithExponent = 7; // digits after the point, with which 7.2 may write an exponent
+    private const int ShortestWithExponent = 7; // digits after the point, from which on 7.2 may write an exponent
     private const long ClockToleranceMs = 5000, ClockToleranceSeconds = 5;
 
     public static bool Same(RespArgument[] command, RespValue redis, RespValue ours, Leeway leeway)
@@ -16,13 +19,15 @@ internal static class Comparison
         string name = Encoding.Latin1.GetString(command[0].Bytes).ToUpperInvariant();
         if (IsNewerBehaviour(name, command, redis, ours))
             return true;
-        // Text that is equal up to a zero byte, where C's ends, comes in any order out of Redis's SORT.
+        // Redis's SORT compares texts up to a zero byte, where a C string ends. Texts that are equal up to there come
+        // in any order.
         if (name is "SORT" or "SORT_RO" && (HoldsZero(redis) || HoldsZero(ours)))
             leeway |= Leeway.Shape;
         if (name == "XINFO")
             (redis, ours) = (WithoutNewerCounts(redis), WithoutNewerCounts(ours));
-        // Redis cuts what it quotes in an error at a zero byte, as C does; that is not worth imitating.
-        if (redis.IsError && ours.IsError && command.Any(argument => argument.Bytes.Contains((byte)0)) && redis.Text[..Math.Min(10, redis.Text.Length)] == ours.Text[..Math.Min(10, ours.Text.Length)])
+        // Redis, being C, cuts what it quotes in an error at a zero byte; that is not worth imitating.
+        if (redis.IsError && ours.IsError && command.Any(argument => argument.Bytes.Contains((byte)0))
+            && redis.Text[..Math.Min(10, redis.Text.Length)] == ours.Text[..Math.Min(10, ours.Text.Length)])
             return true;
         if (redis.IsError || ours.IsError)
             return redis.Equals(ours) || IsRankWithScore(redis, ours) || IsOddCursor(redis, ours);
@@ -37,36 +42,40 @@ internal static class Comparison
         return leeway.HasFlag(Leeway.Unordered) ? Sorted(redis).Equals(Sorted(ours)) : redis.Equals(ours);
     }
 
-    /// <summary>What Redis 7.4, whose behaviour is ours, answers otherwise than the 7.0 that we are compared with.</summary>
+    /// <summary>
+    /// Replies of Redis 7.4, whose behaviour we follow, that differ from those of the 7.0 that we are compared with.
+    /// </summary>
     private static bool IsNewerBehaviour(string name, RespArgument[] command, RespValue redis, RespValue ours) => name switch
     {
-        // 7.2 names the command that it complains of, and 7.4 takes "+" for the last entry, though not of a group.
-        "XREAD" or "XREADGROUP" => redis.IsError && ((redis.Text.StartsWith("ERR Unbalanced XREAD list", StringComparison.Ordinal) && ours.Text.StartsWith($"ERR Unbalanced '{name.ToLowerInvariant()}' list", StringComparison.Ordinal))
+        // 7.2 names the command that it complains about, and 7.4 takes "+" for the last entry, though not in a group.
+        "XREAD" or "XREADGROUP" => redis.IsError
+            && ((redis.Text.StartsWith("ERR Unbalanced XREAD list", StringComparison.Ordinal)
+                && ours.Text.StartsWith($"ERR Unbalanced '{name.ToLowerInvariant()}' list", StringComparison.Ordinal))
             || (redis.Text.StartsWith("ERR Invalid stream ID", StringComparison.Ordinal) && command.Any(argument => argument.Bytes is [(byte)'+']))),
-        // 7.2 looks at the largest deleted ID first.
+        // 7.2 checks the largest deleted ID first.
         "XSETID" => redis.IsError && ours.IsError && ours.Text == SmallerThanDeleted,
-        // Since 7.2 a consumer is made by claiming even if there is nothing to claim.
+        // Since 7.2 claiming creates the consumer even if there is nothing to claim.
         "XGROUP" => redis is { Kind: RespKind.Integer, Integer: 1 } && ours is { Kind: RespKind.Integer, Integer: 0 } && command.Length == 5,
-        // Since 7.2 the arguments are looked at before the key.
+        // Since 7.2 the arguments are checked before the key.
         "BITCOUNT" or "BITPOS" => ours.IsError && (redis.Kind == RespKind.Integer || redis.Text.StartsWith("WRONGTYPE", StringComparison.Ordinal)),
-        // -2^63 has no opposite, so 7.2 and later refuse it as a rank.
+        // -2^63 cannot be negated, so 7.2 and later refuse it as a rank.
         "LPOS" => ours.IsError && ours.Text.StartsWith("ERR value is out of range, value must between -9223372036854775807", StringComparison.Ordinal),
         "OBJECT" => ours.Text == "listpack" && redis.Text is ("quicklist" or "hashtable"),
         _ => false,
     };
 
     /// <summary>
-    /// Whether the two servers' data may differ from here on, for a reason that is known and meant. What follows says nothing then, so the
-    /// command is to be left out.
+    /// Whether the two servers' data may differ from here on, for a reason that is known and intended. Whatever follows
+    /// would prove nothing, so the command is to be left out.
     /// </summary>
     public static bool Diverges(RespArgument[] command, RespValue redis, RespValue ours) =>
-        // Since 7.2 the last ID cannot be set below the largest that was deleted.
+        // Since 7.2 the last ID cannot be set below the largest deleted one.
         Encoding.Latin1.GetString(command[0].Bytes).Equals("XSETID", StringComparison.OrdinalIgnoreCase) && !redis.IsError
         && ours is { IsError: true, Text: SmallerThanDeleted };
 
     /// <summary>
-    /// XINFO's reply without three counts: of consumers, since 7.2 makes one for whoever claims, even nothing; and the entries read and the lag, which
-    /// 7.4 knows of more groups, and better, where entries were deleted.
+    /// XINFO's reply without three counts. Consumers: 7.2 creates one for every claim, even of nothing. Entries read
+    /// and the lag: 7.4 knows them for more groups, and more exactly, where entries were deleted.
     /// </summary>
     private static RespValue WithoutNewerCounts(RespValue reply)
     {
@@ -82,27 +91,36 @@ internal static class Comparison
         return RespValue.Aggregate(reply.Kind, items);
     }
 
-    /// <summary>OBJECT ENCODING of a key. Redis 7.2 keeps small lists and small sets as listpacks; 7.0 did not.</summary>
+    /// <summary>
+    /// OBJECT ENCODING of a key. Redis 7.2 keeps small lists and small sets as listpacks; 7.0 did not.
+    /// </summary>
     public static bool SameEncoding(string type, string redis, string ours) =>
         redis == ours || (ours == "listpack" && ((type, redis) is ("list", "quicklist") or ("set", "hashtable")));
 
-    /// <summary>Times to live, in ms or in s; -1 and -2 are answers of their own.</summary>
+    /// <summary>Times to live, in ms or in s. -1 and -2 have meanings of their own and must be equal.</summary>
     public static bool SameTime(long redis, long ours) =>
         redis < 0 || ours < 0 ? redis == ours : Math.Abs(redis - ours) <= (Math.Max(redis, ours) >= 100_000 ? ClockToleranceMs : ClockToleranceSeconds);
 
-    /// <summary>Redis 7.2 and later refuse a negative cursor, which 7.0 took for an enormous one, and take one after a blank, which 7.0 refused.</summary>
+    /// <summary>
+    /// Redis 7.2 and later refuse a negative cursor, which 7.0 took for a huge positive one, and accept one after a
+    /// blank, which 7.0 refused.
+    /// </summary>
     private static bool IsOddCursor(RespValue redis, RespValue ours) =>
         (redis is { IsError: true, Text: "ERR invalid cursor" } && (ours.IsError || (ours.Kind == RespKind.Array && ours.Items.Count == 2)))
         || ours is { IsError: true, Text: "ERR invalid cursor" } && (redis.IsError || (redis.Kind == RespKind.Array && redis.Items.Count == 2));
 
-    /// <summary>ZRANK and ZREVRANK take a WITHSCORE since 7.2, so a third argument is wrong in another way.</summary>
+    /// <summary>
+    /// ZRANK and ZREVRANK take WITHSCORE since 7.2, so a third argument that is wrong gives another error.
+    /// </summary>
     private static bool IsRankWithScore(RespValue redis, RespValue ours) =>
-        ours is { IsError: true, Text: "ERR syntax error" } && redis.IsError && redis.Text.StartsWith("ERR wrong number of arguments for 'z", StringComparison.Ordinal)
+        ours is { IsError: true, Text: "ERR syntax error" } && redis.IsError
+        && redis.Text.StartsWith("ERR wrong number of arguments for 'z", StringComparison.Ordinal)
         && redis.Text.EndsWith("rank' command", StringComparison.Ordinal);
 
     /// <summary>
-    /// The reply with doubles as Redis 7.2 and later spell them: with as few digits as will do, where 7.0 writes 17, and with its own
-    /// idea of when to use an exponent. Only what cannot but be a double is touched: many digits or an exponent.
+    /// The reply with doubles as Redis 7.2 and later write them: with as few digits as possible, where 7.0 writes 17,
+    /// and with a rule of its own for when to use an exponent. Only what must be a double is changed: text with many
+    /// digits or with an exponent.
     /// </summary>
     public static RespValue WithShortDoubles(RespValue reply)
     {
@@ -119,26 +137,30 @@ internal static class Comparison
         return RespValue.Scalar(reply.Kind, spelled[..Engine.Numbers.FormatDouble(value, spelled)]);
     }
 
-    /// <summary>The reply with the elements of its aggregates in the order of their rendering.</summary>
+    /// <summary>The reply with the elements of its aggregates sorted by their rendering.</summary>
     private static RespValue Sorted(RespValue reply)
     {
         if (reply.Kind == RespKind.Map)
             return Pairs(reply);
-        return reply.IsAggregate ? RespValue.Aggregate(reply.Kind, [.. reply.Items.Select(Sorted).OrderBy(item => item.ToString(), StringComparer.Ordinal)]) : reply;
+        return reply.IsAggregate
+            ? RespValue.Aggregate(reply.Kind, [.. reply.Items.Select(Sorted).OrderBy(item => item.ToString(), StringComparer.Ordinal)])
+            : reply;
     }
 
     private static RespValue Pairs(RespValue reply)
     {
         if (!reply.IsAggregate || reply.Items.Count % 2 != 0)
             return reply;
-        if (reply.Kind == RespKind.Array && reply.Items.Count == 2 && reply[1].IsAggregate) // HSCAN and ZSCAN: a cursor, then the pairs
+        // HSCAN and ZSCAN: a cursor, then the pairs.
+        if (reply.Kind == RespKind.Array && reply.Items.Count == 2 && reply[1].IsAggregate)
             return RespValue.Aggregate(reply.Kind, [reply[0], Pairs(reply[1])]);
         return RespValue.Aggregate(reply.Kind, [.. reply.Items.Chunk(2).OrderBy(pair => pair[0].ToString(), StringComparer.Ordinal).SelectMany(pair => pair)]);
     }
 
     /// <summary>
-    /// What is in a key, comparable: its elements, its DEBUG DIGEST-VALUE and, unless what it is encoded as has no order that two servers must
-    /// share, its DUMP, without the last ten bytes of that: the RDB version, and a checksum over it.
+    /// What a key holds, in a comparable form: its elements, its DEBUG DIGEST-VALUE and, unless its encoding has an
+    /// order that two servers need not share, its DUMP without the last ten bytes, which are the RDB version and a
+    /// checksum over it.
     /// </summary>
     public static async Task<string> ReadOutAsync(RespConnection server, RespArgument key, string type, string encoding, bool dumps)
     {
@@ -164,10 +186,11 @@ internal static class Comparison
             text += $"; {groups}; {await server.CallAsync("XINFO", "STREAM", key)}";
             foreach (RespValue group in groups.Items)
                 text += $"; {await server.CallAsync("XPENDING", key, group["name"].Bytes)}";
-            dumps &= groups.Items.Count == 0; // consumers carry the times at which they were seen
+            dumps &= groups.Items.Count == 0; // consumers hold the times at which they were seen
         }
 
-        // A listpack and a digest hold a score as it is spelled, and the two spell those that are not small whole numbers differently.
+        // Listpacks and digests hold a score as it is written, and the two servers write scores that are not small
+        // whole numbers differently.
         bool fractions = type == "zset" && Scores(content).Any(score => score.Length > 15 || score.AsSpan().ContainsAny(".e"));
         if (fractions)
             return text;
@@ -175,12 +198,17 @@ internal static class Comparison
         if (!dumps || encoding == "hashtable")
             return text;
         RespValue dump = await server.CallAsync("DUMP", key);
-        return string.Create(CultureInfo.InvariantCulture, $"{text}; DUMP {(dump.Bytes.Length > 10 ? Convert.ToHexString(dump.Bytes[..^10]) : dump.ToString())}");
+        return string.Create(CultureInfo.InvariantCulture,
+            $"{text}; DUMP {(dump.Bytes.Length > 10 ? Convert.ToHexString(dump.Bytes[..^10]) : dump.ToString())}");
     }
 
     private static bool HoldsZero(RespValue reply) => reply.IsAggregate ? reply.Items.Any(HoldsZero) : reply.Bytes.Contains((byte)0);
 
-    /// <summary>The scores of a ZRANGE WITHSCORES: every second element, or in RESP3 the second of every pair.</summary>
+    /// <summary>
+    /// The scores of a ZRANGE WITHSCORES: every second element, or in RESP3 the second of every pair.
+    /// </summary>
     private static IEnumerable<string> Scores(RespValue content) =>
-        content.Items.Count > 0 && content[0].IsAggregate ? content.Items.Select(pair => pair[1].Text) : content.Items.Where((_, i) => i % 2 == 1).Select(score => score.Text);
+        content.Items.Count > 0 && content[0].IsAggregate
+            ? content.Items.Select(pair => pair[1].Text)
+            : content.Items.Where((_, i) => i % 2 == 1).Select(score => score.Text);
 }

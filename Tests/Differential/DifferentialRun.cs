@@ -5,8 +5,9 @@ using OrleansRedis.Tests.Harness;
 namespace OrleansRedis.Tests.Differential;
 
 /// <summary>
-/// Sends the same random commands to Redis and to the server under test, in episodes that begin with nothing and end with a look at every key.
-/// An episode is determined by its seed. One that differs is shrunk to the few commands that it takes.
+/// Sends the same random commands to Redis and to the server under test, in episodes that start with an empty database
+/// and end with a look at every key. A seed determines an episode. An episode with a difference is shrunk to the few
+/// commands needed to show it.
 /// </summary>
 internal sealed class DifferentialRun : IAsyncDisposable
 {
@@ -63,7 +64,8 @@ internal sealed class DifferentialRun : IAsyncDisposable
         }
 
         StringBuilder report = new();
-        report.Append(CultureInfo.InvariantCulture, $"{family.Name}: a difference in the episode with TEST_SEED={seed}, RESP{protocol}. The commands that it takes:\n");
+        report.Append(CultureInfo.InvariantCulture,
+            $"{family.Name}: a difference in the episode with TEST_SEED={seed}, RESP{protocol}. The commands that it takes:\n");
         foreach (Step step in steps)
             report.Append("  ").AppendJoin(' ', step.Command.Select(argument => argument.ToString())).Append('\n');
         return report.Append("redis: ").Append(difference.Redis).Append("\nours:  ").Append(difference.Ours).ToString();
@@ -83,16 +85,17 @@ internal sealed class DifferentialRun : IAsyncDisposable
         {
             CommandPattern pattern = family.Pick(random);
             List<RespArgument> command = pattern.Generate(arguments);
-            // A count that is lost, or an enormous one of random elements, would not end in a comparison.
+            // A lost count, or a huge one of random elements, would leave nothing to compare.
             bool picksAtRandom = Encoding.Latin1.GetString(command[0].Bytes) is "SPOP" or "SRANDMEMBER" or "HRANDFIELD" or "ZRANDMEMBER";
-            // Ranges by member are only defined among members of one score; the key LEX keeps to that as long as nobody spoils it.
+            // Ranges by member are only defined among members of one score. The members of the key LEX have only one,
+            // as long as its commands are not spoiled.
             bool isLex = command.Any(argument => argument.Bytes.AsSpan().SequenceEqual("LEX"u8));
             Leeway leeway = pattern.Leeway;
             if (!picksAtRandom && !isLex && random.Next(100) < SpoiledPerCent)
             {
                 arguments.Spoil(command, pattern.Expires);
                 if (Encoding.Latin1.GetString(command[0].Bytes).EndsWith("SCAN", StringComparison.OrdinalIgnoreCase))
-                    leeway |= Leeway.Shape; // what an invented cursor finds is nobody's business
+                    leeway |= Leeway.Shape; // what an invented cursor finds is not defined
             }
 
             if (family.Name == "sort")
@@ -104,8 +107,9 @@ internal sealed class DifferentialRun : IAsyncDisposable
     }
 
     /// <summary>
-    /// Redis's SORT makes a skiplist of a sorted set, in which a negative zero is kept as such; it takes a score read from less than
-    /// the least normal double, whoever read it, for an error of its own; and a set that is not sorted comes in no order.
+    /// Redis's SORT has three oddities. It turns a sorted set into a skiplist, which keeps a negative zero. It reports
+    /// an error for any score whose text is a number below the smallest normal double. And it returns a set that is not
+    /// sorted in no particular order.
     /// </summary>
     private static Leeway KeepToWhatSortDefines(List<RespArgument> command)
     {
@@ -120,7 +124,10 @@ internal sealed class DifferentialRun : IAsyncDisposable
         }
 
         int by = Array.LastIndexOf(words, "BY");
-        return words[0].StartsWith("SORT", StringComparison.Ordinal) && by > 0 && by + 1 < words.Length && !words[by + 1].Contains('*', StringComparison.Ordinal) ? Leeway.Shape : Leeway.None;
+        return words[0].StartsWith("SORT", StringComparison.Ordinal)
+            && by > 0 && by + 1 < words.Length && !words[by + 1].Contains('*', StringComparison.Ordinal)
+            ? Leeway.Shape
+            : Leeway.None;
     }
 
     private async Task<Difference?> TryAsync(List<Step> steps, int protocol)
@@ -165,7 +172,8 @@ internal sealed class DifferentialRun : IAsyncDisposable
 
     private async Task<Difference?> CompareKeysAsync(List<Step> steps)
     {
-        // Since 7.4 an element larger than a node may be is not packed into one, which parts its neighbours too; so such a list's nodes differ.
+        // Since 7.4 an element larger than a node may be gets a node of its own, which separates its neighbours too. So
+        // the nodes of such a list differ.
         bool comparesNodes = !steps.Any(step => step.Command.Any(argument => argument.Bytes.Length > 8000));
         for (int database = 0; database < 3; database++)
         {
@@ -177,17 +185,19 @@ internal sealed class DifferentialRun : IAsyncDisposable
             foreach (string key in keys)
             {
                 string type = (await redis.CallAsync("TYPE", key)).Text, otherType = (await ours.CallAsync("TYPE", key)).Text;
-                string encoding = (await redis.CallAsync("OBJECT", "ENCODING", key)).Text, otherEncoding = (await ours.CallAsync("OBJECT", "ENCODING", key)).Text;
-                // SORT makes a skiplist of every sorted set that it reads, in Redis; that is its own affair.
+                string encoding = (await redis.CallAsync("OBJECT", "ENCODING", key)).Text,
+                    otherEncoding = (await ours.CallAsync("OBJECT", "ENCODING", key)).Text;
+                // In Redis SORT turns every sorted set that it reads into a skiplist; we do not.
                 bool sortedByRedis = family.Name == "sort" && type == "zset";
                 if (type != otherType || (!sortedByRedis && !Comparison.SameEncoding(type, encoding, otherEncoding)))
                     return new Difference(-1, $"{key}: {type}, {encoding}", $"{otherType}, {otherEncoding}");
                 RespValue ttl = await redis.CallAsync("PTTL", key), otherTtl = await ours.CallAsync("PTTL", key);
                 if (!Comparison.SameTime(ttl.Integer, otherTtl.Integer))
                     return new Difference(-1, $"{key}: PTTL {ttl}", $"PTTL {otherTtl}");
-                // A list that 7.2 calls a listpack is dumped as the quicklist of one node that it was before.
+                // A list that 7.2 calls a listpack is dumped as what it was before, a quicklist of one node.
                 bool comparable = dumps && (type == "list" ? comparesNodes : encoding == otherEncoding);
-                string content = await Comparison.ReadOutAsync(redis, key, type, encoding, comparable), otherContent = await Comparison.ReadOutAsync(ours, key, type, encoding, comparable);
+                string content = await Comparison.ReadOutAsync(redis, key, type, encoding, comparable),
+                    otherContent = await Comparison.ReadOutAsync(ours, key, type, encoding, comparable);
                 if (content != otherContent)
                     return new Difference(-1, $"{key}: {type}, {encoding}: {content}", Tail(content, otherContent));
             }
@@ -196,14 +206,17 @@ internal sealed class DifferentialRun : IAsyncDisposable
         return null;
     }
 
-    /// <summary>The other of two texts, without most of the beginning that they share.</summary>
+    /// <summary>The second of two texts, without most of the beginning that they share.</summary>
     private static string Tail(string one, string other)
     {
         int shared = one.Zip(other).TakeWhile(pair => pair.First == pair.Second).Count();
-        return shared < 100 ? other : string.Create(CultureInfo.InvariantCulture, $"the same for {shared} characters, then {other[shared..]} instead of {one[shared..]}");
+        return shared < 100
+            ? other
+            : string.Create(CultureInfo.InvariantCulture, $"the same for {shared} characters, then {other[shared..]} instead of {one[shared..]}");
     }
 
-    private static async Task<string[]> KeysAsync(RespConnection server) => [.. (await server.CallAsync("KEYS", "*")).Items.Select(key => key.Text).Order(StringComparer.Ordinal)];
+    private static async Task<string[]> KeysAsync(RespConnection server) =>
+        [.. (await server.CallAsync("KEYS", "*")).Items.Select(key => key.Text).Order(StringComparer.Ordinal)];
 
     private async Task ReconnectAsync()
     {
@@ -214,7 +227,7 @@ internal sealed class DifferentialRun : IAsyncDisposable
 
     private sealed record Step(RespArgument[] Command, Leeway Leeway);
 
-    /// <param name="Step">The command whose replies differ; -1: the keys that are left.</param>
+    /// <param name="Step">The command whose replies differ; -1 if the remaining keys differ.</param>
     /// <param name="Redis">What Redis says.</param>
     /// <param name="Ours">What the server under test says.</param>
     private sealed record Difference(int Step, string Redis, string Ours);

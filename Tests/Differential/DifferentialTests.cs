@@ -5,9 +5,10 @@ using Xunit;
 namespace OrleansRedis.Tests.Differential;
 
 /// <summary>
-/// The server under test against Debian's redis-server, by random commands.
-/// <c>TEST_SEED</c> is the first episode's seed, as a report names it. <c>DIFFERENTIAL_COMMANDS</c>: how many per family (20,000, a second);
-/// <c>DIFFERENTIAL_REPORTS</c>: how many differences to collect before giving up (1); <c>DIFFERENTIAL_FAMILIES</c>: which (all), "sets,lists".
+/// Compares the server under test with Debian's redis-server, by random commands. <c>TEST_SEED</c> is the first
+/// episode's seed, as a report gives it. <c>DIFFERENTIAL_COMMANDS</c>: how many commands per family (20,000, which take
+/// a second); <c>DIFFERENTIAL_REPORTS</c>: how many differences to collect before giving up (1);
+/// <c>DIFFERENTIAL_FAMILIES</c>: which families, such as "sets,lists" (all).
 /// </summary>
 public sealed class DifferentialTests
 {
@@ -26,7 +27,7 @@ public sealed class DifferentialTests
     {
         Requires.That(Family.Enabled.Contains(name), $"family '{name}' is not among Family.Enabled yet");
         int commands = Setting("DIFFERENTIAL_COMMANDS", 20_000), seed = TestSeed.Value, wanted = Setting("DIFFERENTIAL_REPORTS", 1);
-        string[] directives = ["--rdbcompression", "no"]; // there is more than one right way to compress a DUMP
+        string[] directives = ["--rdbcompression", "no"]; // a DUMP can be compressed correctly in more than one way
         await using RedisProcess redis = await RedisProcess.StartAsync(ServerKind.Redis, directives);
         await using RedisProcess ours = await RedisProcess.StartAsync(directives);
         await using DifferentialRun run = await DifferentialRun.StartAsync(redis, ours, Family.All.Single(family => family.Name == name));

@@ -9,16 +9,18 @@ internal enum Leeway
 {
     None = 0,
 
-    /// <summary>The elements come in no order.</summary>
+    /// <summary>The elements come in no particular order.</summary>
     Unordered = 1,
 
-    /// <summary>The elements are pairs, and the pairs come in no order (HGETALL in RESP2).</summary>
+    /// <summary>The elements are pairs, and the pairs come in no particular order (HGETALL in RESP2).</summary>
     UnorderedPairs = 2,
 
-    /// <summary>Integers are times: they may be apart by what passes between two servers' clocks.</summary>
+    /// <summary>Integers are times. They may differ by the time that passes between the two servers' replies.</summary>
     Time = 4,
 
-    /// <summary>Only the kind of the reply and, of an array, its length: what is in it is random.</summary>
+    /// <summary>
+    /// Only the kind of the reply must agree and, if it is an array, its length; the content is random.
+    /// </summary>
     Shape = 8,
 }
 
@@ -27,9 +29,10 @@ internal enum Leeway
 /// <code>
 /// 3 ~ SET key value [NX|XX] [GET] [EX ttl|PX ttlms|KEEPTTL]
 /// </code>
-/// Words of small letters only are holes (see <see cref="Arguments"/>), all others stand for themselves; <c>[a|b]</c> is one of these or nothing,
-/// <c>{a|b}</c> one of these, <c>x+</c> one to four of x. Before the command: its weight (1), and signs for the leeway of its reply:
-/// <c>~</c> unordered, <c>%</c> unordered pairs, <c>@</c> times, <c>?</c> random; and <c>!</c> if it must not be spoiled.
+/// Words of small letters only are holes (see <see cref="Arguments"/>); all others stand for themselves.
+/// <c>[a|b]</c> is one of these or nothing, <c>{a|b}</c> one of these, <c>x+</c> one to four of x. Before the command
+/// may stand its weight (1) and signs for the leeway of its reply: <c>~</c> unordered, <c>%</c> unordered pairs,
+/// <c>@</c> times, <c>?</c> random; and <c>!</c> if it must not be spoiled.
 /// </summary>
 internal sealed class CommandPattern
 {
@@ -61,10 +64,13 @@ internal sealed class CommandPattern
 
     public int Weight { get; } = 1;
 
-    /// <summary>Whether its arguments are to stay as they are, because later commands lean on them.</summary>
+    /// <summary>Whether its arguments stay as they are, because later commands rely on them.</summary>
     public bool StaysWhole { get; }
 
-    /// <summary>Whether a number in the wrong place would be a moment in the near future, at which two servers would not agree.</summary>
+    /// <summary>
+    /// Whether a number in the wrong place could be a moment in the near future, about which two servers would not
+    /// agree.
+    /// </summary>
     public bool Expires { get; }
 
     public List<RespArgument> Generate(Arguments arguments)

@@ -120,7 +120,8 @@ public sealed class ActiveExpiryTests : IDisposable
         for (int i = 0; i < 20_000; i++) keyspace.Add(StringEntry.Create(BitConverter.GetBytes(i), "x"u8, clock.NowMs + (i % 2 == 0 ? 5 : 1_000_000)));
         clock.NowMs += 10;
 
-        // Whenever it looks at the clock a ms has passed: every visit is one chunk, and a cycle as many as its budget has ms.
+        // A millisecond passes whenever the clock is read. So every visit to a slot is one chunk, and a cycle makes as
+        // many visits as its budget has milliseconds.
         int cycles = 0;
         long noted = clock.NowMs + 500;
         while (store.Slots.EarliestExpiryMs(0) <= clock.NowMs)
@@ -165,7 +166,9 @@ public sealed class ActiveExpiryTests : IDisposable
         await Expiry.DisposeAsync();
     }
 
-    /// <summary>The timestamp moves on by a ms whenever it is read; the time of day only by hand.</summary>
+    /// <summary>
+    /// The timestamp moves on by a millisecond whenever it is read; the time of day only when the test sets it.
+    /// </summary>
     private sealed class StepClock : TimeProvider
     {
         private long _timestamp;

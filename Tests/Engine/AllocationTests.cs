@@ -26,7 +26,8 @@ public class AllocationTests
         Run("SET number 1", 1);
         Run(line, 1000);
         long inPreparing = Allocated(0), least = long.MaxValue;
-        // The runtime allocates a little of its own while it compiles the code anew; a command that allocates does so every time.
+        // The runtime allocates a little itself when it recompiles the code. A command that allocates does so every
+        // time.
         for (int round = 0; round < 10 && least > inPreparing; round++) least = Math.Min(least, Allocated(10_000));
         Assert.Equal(inPreparing, least);
 

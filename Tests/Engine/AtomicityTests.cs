@@ -29,7 +29,7 @@ public sealed class AtomicityTests : IDisposable
             EngineClient client = _redis.NewClient();
             while (!Volatile.Read(ref over)) Assert.Single(((object?[])client.Run(["MGET", .. keys])!).Distinct());
         }))];
-        // Single keys, whole databases and walks through all slots meanwhile.
+        // Meanwhile commands on single keys, on whole databases, and walks through all slots.
         Task others = Task.Run(() =>
         {
             EngineClient client = _redis.NewClient();
@@ -80,7 +80,7 @@ public sealed class AtomicityTests : IDisposable
             EngineClient client = _redis.NewClient();
             for (int i = 0; i < Rounds; i++)
             {
-                // All weights are the same at every instant, so the tie is broken by the elements themselves.
+                // All weights are equal at every instant, so the elements themselves break the tie.
                 client.Run("SORT", "list", "BY", "w_*", "STORE", $"sorted:{number}");
                 Assert.Equal("0,1,10,11,2,3,4,5,6,7,8,9", string.Join(',', (object?[])client.Run("LRANGE", $"sorted:{number}", "0", "-1")!));
             }

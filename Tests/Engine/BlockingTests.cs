@@ -4,7 +4,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>Blocking commands in the engine: who is served what, in which order, and what is logged of it.</summary>
+/// <summary>
+/// Blocking commands in the engine: which client is served what, in which order, and what the log says about it.
+/// </summary>
 public class BlockingTests
 {
     private static Task<object?> Begin(EngineHarness redis, params string[] command)
@@ -222,7 +224,7 @@ public class BlockingTests
         gone.Session.Blocked!.TryEnd(BlockedEnd.Disconnected);
         redis.Run("RPUSH", "k", "1");
         Assert.Equal("[k, 1]", await Show(next));
-        await Assert.ThrowsAnyAsync<Exception>(() => left); // no reply to parse
+        await Assert.ThrowsAnyAsync<Exception>(() => left); // there is no reply to parse
     }
 
     [Fact]
@@ -324,7 +326,8 @@ public class BlockingTests
         const int Items = 3000, Keys = 5;
         int left = Items;
         var got = new System.Collections.Concurrent.ConcurrentBag<string>();
-        // Poppers of one key, of several, and movers to a key of another slot; clients that give up at random; pushers.
+        // Clients that pop from one key or from several, and clients that move to a key of another slot; they give up
+        // at random. Others push.
         Task[] poppers = [.. Enumerable.Range(0, 8).Select(worker => Task.Run(async () =>
         {
             var random = TestSeed.Random(worker);
@@ -339,7 +342,8 @@ public class BlockingTests
                     2 => client.RunAsync("BLMPOP", "0", "2", one, two, "LEFT", "COUNT", "3"),
                     _ => client.RunAsync("BLMOVE", one, "done", "LEFT", "RIGHT", "0"),
                 };
-                // A random moment later it gives up; if it is not blocked yet, since slots that it needs are busy, as soon as it is.
+                // It gives up at a random moment. If it is not blocked by then, since slots that it needs are busy, it
+                // gives up as soon as it is.
                 for (int turns = random.Next(3) == 0 ? 1 : random.Next(100); turns > 0 && !waiting.IsCompleted; turns--) await Task.Yield();
                 await Eventually.TrueAsync(() => waiting.IsCompleted || client.Session.Blocked?.TryEnd(BlockedEnd.TimedOut) == true);
                 switch (await waiting)

@@ -8,7 +8,9 @@ namespace OrleansRedis.Tests;
 
 public class ByteTableTests
 {
-    /// <summary>How keys are hashed in a test: evenly, or so that long runs of neighbours arise, or only at the table's end.</summary>
+    /// <summary>
+    /// How keys are hashed in a test: evenly, in long runs of neighbours, or only to the end of the table.
+    /// </summary>
     public enum Hashing
     {
         Even,
@@ -29,10 +31,15 @@ public class ByteTableTests
     public void Behaves_as_a_dictionary_does()
     {
         Gen<(What, int)> change =
-            from what in Gen.Frequency((6, Gen.Constant(What.Add)), (4, Gen.Constant(What.Remove)), (2, Gen.Constant(What.Find)), (1, Gen.Constant(What.AddMany)), (1, Gen.Constant(What.RemoveMany)))
+            from what in Gen.Frequency(
+                (6, Gen.Constant(What.Add)), (4, Gen.Constant(What.Remove)), (2, Gen.Constant(What.Find)),
+                (1, Gen.Constant(What.AddMany)), (1, Gen.Constant(What.RemoveMany)))
             from key in Gen.Choose(0, 400)
             select (what, key);
-        Gen<(Hashing, List<(What, int)>)> run = from hashing in Gen.Elements(Enum.GetValues<Hashing>()) from changes in change.ListOf().Resize(400) select (hashing, changes);
+        Gen<(Hashing, List<(What, int)>)> run =
+            from hashing in Gen.Elements(Enum.GetValues<Hashing>())
+            from changes in change.ListOf().Resize(400)
+            select (hashing, changes);
         Prop.ForAll(run.ToArbitrary(), it =>
         {
             var table = new ByteTable<Bytes>();
@@ -43,7 +50,8 @@ public class ByteTableTests
                 for (int i = key; i < key + count; i++)
                 {
                     if (what is What.Add or What.AddMany) Add(table, model, i, it.Item1);
-                    else if (what is What.Remove or What.RemoveMany) Assert.Same(model.Remove(i, out byte[]? removed) ? removed : null, table.Remove(KeyOf(i), HashOf(i, it.Item1)));
+                    else if (what is What.Remove or What.RemoveMany)
+                        Assert.Same(model.Remove(i, out byte[]? removed) ? removed : null, table.Remove(KeyOf(i), HashOf(i, it.Item1)));
                     else Assert.Same(model.GetValueOrDefault(i), Get(table, i, it.Item1));
                 }
             }
@@ -57,7 +65,7 @@ public class ByteTableTests
         var table = new ByteTable<Bytes>();
         var model = new Dictionary<int, byte[]>();
         var random = TestSeed.Random();
-        const int Keys = 150_000; // several times what is resized at once
+        const int Keys = 150_000; // several times what one step of resizing moves
         for (int i = 0; i < Keys; i++)
         {
             Add(table, model, i, Hashing.Even);
@@ -202,7 +210,7 @@ public class ByteTableTests
     {
         Hashing.Even => (uint)key * 2654435769u,
         Hashing.Clustered => (uint)(key / 16) * 2654435769u,
-        _ => uint.MaxValue - (uint)(key * 1000), // homes are the last few cells
+        _ => uint.MaxValue - (uint)(key * 1000), // the home cells are the last few
     };
 
     private readonly struct Bytes : IKeyOf

@@ -5,7 +5,8 @@ using Xunit;
 namespace OrleansRedis.Tests;
 
 /// <summary>
-/// What is the same for whoever wants a command run: what may stop it, how it is tried, and that it is counted.
+/// What is the same for every caller that runs a command: what may stop the command, how it is tried, and that it is
+/// counted.
 /// </summary>
 public sealed class CommandRunnerTests : IDisposable
 {
@@ -32,7 +33,7 @@ public sealed class CommandRunnerTests : IDisposable
         Assert.Equal(exec.Flags | Command("SET").Flags | Command("GET").Flags, session.FlagsOf(exec));
         Assert.False(session.HasThroughout(exec, CommandFlags.Loading));
 
-        // Nothing else takes part in it.
+        // The queue matters to no other command and to no other session.
         Assert.Equal(Command("DISCARD").Flags, session.FlagsOf(Command("DISCARD")));
         Assert.Equal(Command("GET").Flags, session.FlagsOf(Command("GET")));
         Assert.Equal(exec.Flags, new Session().FlagsOf(exec));
@@ -145,7 +146,7 @@ public sealed class CommandRunnerTests : IDisposable
         Assert.Equal("-CLUSTERDOWN Hash slot not served\r\n", _redis.Raw(words));
         Assert.Equal("old", _redis.Run("GET", "sorted"));
         Assert.Empty(_redis.TakeEffects());
-        // The gates are free again, the roaming one too.
+        // All gates are free again, including the one that roaming commands take.
         Assert.Equal(3L, _redis.Run("LLEN", "list"));
         _redis.Router.Bring = Publish;
         Assert.IsNotType<RespError>(_redis.Run(words));
@@ -165,7 +166,7 @@ public sealed class CommandRunnerTests : IDisposable
 
     [Theory]
     [InlineData("GET b")]
-    [InlineData("KEYS *")]  // the transaction runs alone then
+    [InlineData("KEYS *")]  // then the transaction runs alone
     public void A_transaction_whose_slot_is_not_here_has_done_nothing_and_is_over(string queued)
     {
         _redis.Run("MULTI");
@@ -206,7 +207,7 @@ public sealed class CommandRunnerTests : IDisposable
 
     private static CommandInfo Command(string name) => EngineHarness.Commands.Find(Encoding.ASCII.GetBytes(name))!;
 
-    /// <summary>A command as a grain's caller sends it.</summary>
+    /// <summary>A command as a grain call sends it.</summary>
     private async Task<string> CallOnce(string line) => Encoding.ASCII.GetString(
         await _redis.Runner.RunAsync(0, [.. line.Split(' ').Select(word => (ReadOnlyMemory<byte>)Encoding.ASCII.GetBytes(word))]));
 

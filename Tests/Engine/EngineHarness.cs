@@ -6,8 +6,8 @@ using Store = OrleansRedis.Engine.Store;
 namespace OrleansRedis.Tests;
 
 /// <summary>
-/// The engine without sockets or grains: every slot published, a clock that the test turns, and what writes do recorded.
-/// Text goes in and out as Latin-1, so that any byte can be written as "\xff".
+/// The engine without sockets or grains. Every slot is published, the test advances the clock, and the effects of
+/// writes are recorded. Text goes in and out as Latin-1, so that any byte can be written, such as "\xff".
 /// <code>
 /// using var redis = new EngineHarness();
 /// Assert.Equal("OK", redis.Run("SET", "k", "v"));
@@ -46,7 +46,7 @@ internal sealed class EngineHarness : IDisposable
     /// <summary>Runs the commands of all clients.</summary>
     public CommandRunner Runner { get; }
 
-    /// <summary>What is asked about slots that a test has withdrawn.</summary>
+    /// <summary>Asked about slots that a test has withdrawn.</summary>
     public HarnessRouter Router { get; } = new();
 
     public long NowMs => Time.NowMs;
@@ -63,22 +63,28 @@ internal sealed class EngineHarness : IDisposable
     /// <summary>Runs a command and returns its parsed reply; see <see cref="Replies"/>.</summary>
     public object? Run(params string[] arguments) => _default.Run(arguments);
 
-    /// <summary>Runs a command written as one line of words without blanks in them, and shows its reply as <see cref="Replies.Show"/> does.</summary>
+    /// <summary>
+    /// Runs a command written as one line, its words separated by blanks, and shows its reply as
+    /// <see cref="Replies.Show"/> does.
+    /// </summary>
     public string Show(string line) => _default.Show(line);
 
     /// <summary>Runs a command and returns the bytes of its reply.</summary>
     public string Raw(params string[] arguments) => _default.Raw(arguments);
 
-    /// <summary>The effects so far, "NAME key argument…", without their slot; forgets them.</summary>
+    /// <summary>The effects so far, as "NAME key argument…" without their slot; forgets them.</summary>
     public string[] TakeEffects() => [.. _recorder.TakeEffects().Select(effect => effect.ToString())];
 
-    /// <summary>Forgets the effects so far, unread: for tests that make very many.</summary>
+    /// <summary>Forgets the effects so far without reading them: for tests that make very many.</summary>
     public void ForgetEffects() => _recorder.ForgetEffects();
 
-    /// <summary>The events so far, "name key" (with " @db" behind it for other databases than 0); forgets them.</summary>
+    /// <summary>The events so far, as "name key", followed by " @db" in databases other than 0; forgets them.</summary>
     public string[] TakeEvents() => _recorder.TakeEvents();
 
-    /// <summary>Another engine, at the same time, to which all effects recorded so far have been applied. They must apply without an error.</summary>
+    /// <summary>
+    /// Another engine, set to the same time, to which all effects recorded so far have been applied. They must apply
+    /// without an error.
+    /// </summary>
     public EngineHarness Replay()
     {
         var copy = new EngineHarness();
@@ -86,14 +92,17 @@ internal sealed class EngineHarness : IDisposable
         return copy;
     }
 
-    /// <summary>Applies all effects recorded so far to another engine, and moves its clock to this one's time. They must apply without an error.</summary>
+    /// <summary>
+    /// Applies all effects recorded so far to another engine, and moves its clock to this one's time. They must apply
+    /// without an error.
+    /// </summary>
     public void ReplayInto(EngineHarness copy)
     {
         copy.Time.Advance(NowMs - copy.NowMs);
-        copy.Store.IgnoresExpiry = true; // what expires is said by the effects
+        copy.Store.IgnoresExpiry = true; // the effects say what expires
         foreach (RecordedEffect effect in _recorder.Effects)
         {
-            if (effect.IsShare) continue; // together the shares are the command
+            if (effect.IsShare) continue; // together the shares are the whole command
             copy._default.Session.Database = effect.Database;
             object? reply = copy._default.Run(effect.Words);
             if (reply is RespError) throw new InvalidOperationException($"The effect '{effect}' replied {reply}.");
@@ -139,7 +148,7 @@ internal sealed class EngineHarness : IDisposable
 
         public void OnKeyEvent(KeyEvents kind, ReadOnlySpan<byte> name, ReadOnlySpan<byte> key, int database)
         {
-            // "new" and "keymiss" are off unless asked for by letter; most tests do not care.
+            // "new" and "keymiss" are off unless asked for by letter, and most tests are not about them.
             if (kind is KeyEvents.New or KeyEvents.KeyMiss) return;
             string text = $"{Encoding.Latin1.GetString(name)} {Encoding.Latin1.GetString(key)}";
             lock (_lock) _events.Add(database == 0 ? text : $"{text} @{database.ToString(CultureInfo.InvariantCulture)}");
@@ -198,7 +207,7 @@ internal sealed class EngineHarness : IDisposable
     }
 }
 
-/// <summary>One effect as a reader of the log saw it; those of one unit have the same number.</summary>
+/// <summary>One effect as a reader of the log saw it. Effects of one unit have the same unit number.</summary>
 internal sealed record RecordedEffect(long Unit, int Slot, long Epoch, long Sequence, int Database, string[] Words, bool IsShare = false)
 {
     public override string ToString() => string.Join(' ', Words);
@@ -211,7 +220,7 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
 
     public Session Session { get; } = new();
 
-    /// <summary>How a first attempt to run a command ends.</summary>
+    /// <summary>Tries to run a command once, and returns how the attempt ended.</summary>
     public Outcome Try(params string[] arguments)
     {
         _reply.Clear();
@@ -261,10 +270,12 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
         OwnedRequest.Of([.. arguments.Select(argument => (ReadOnlyMemory<byte>)Encoding.Latin1.GetBytes(argument))]);
 }
 
-/// <summary>Says where slots are that a test has withdrawn: nowhere, unless the test brings them.</summary>
+/// <summary>Says where the slots are that a test has withdrawn: nowhere, unless the test brings them back.</summary>
 internal sealed class HarnessRouter : ISlotRouter
 {
-    /// <summary>Called with the slot's number when a command has met it; true if it is here then.</summary>
+    /// <summary>
+    /// Called with the slot's number when a command needs it; returns whether the slot is here afterwards.
+    /// </summary>
     public Func<int, bool> Bring { get; set; } = _ => false;
 
     public SlotRoute Locate(int slot) => default;

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>maxmemory: what is evicted, what is refused, and who hears of it.</summary>
+/// <summary>maxmemory: what is evicted, what is refused, and who is told.</summary>
 public sealed class EvictionTests : IDisposable
 {
     private const string Refusal = "-OOM command not allowed when used memory > 'maxmemory'.";
@@ -24,7 +24,7 @@ public sealed class EvictionTests : IDisposable
         Assert.True(full - empty >= 20_000 * 40);
         Assert.Equal(Recounted(), full);
         _redis.Client.Session.Database = 3;
-        Fill("{one}", 5000); // one slot's table grows
+        Fill("{one}", 5000); // the table of one slot grows
         _redis.Run("HSET", "h", "f", new string('x', 100_000));
         _redis.Client.Session.Database = 0;
         Assert.Equal(Recounted(), _redis.Store.UsedMemory);
@@ -32,7 +32,8 @@ public sealed class EvictionTests : IDisposable
         Assert.Equal(Recounted(), _redis.Store.UsedMemory);
         _redis.Run("FLUSHALL");
         Assert.Equal(Recounted(), _redis.Store.UsedMemory);
-        Assert.InRange(_redis.Store.UsedMemory - empty, 0, 16384 * 160); // the empty tables of another database
+        // The other database keeps its tables, which are empty.
+        Assert.InRange(_redis.Store.UsedMemory - empty, 0, 16384 * 160);
     }
 
     [Fact]
@@ -178,7 +179,7 @@ public sealed class EvictionTests : IDisposable
     {
         Fill("{one}keep", 800);
         Fill("{one}go", 3, expires: true);
-        Limit("volatile-random", -1000); // more than they take
+        Limit("volatile-random", -1000); // more than the three volatile keys take
         Assert.Equal(Refusal, _redis.Show("SET a b"));
         Assert.Equal(3, _redis.Store.Statistics.EvictedKeys);
         Assert.Equal(800, Present("{one}keep", 800));
@@ -272,16 +273,16 @@ public sealed class EvictionTests : IDisposable
         return present;
     }
 
-    /// <summary>Sets maxmemory so far above what is used, and the policy.</summary>
+    /// <summary>Sets the policy, and maxmemory to this much above what is used.</summary>
     private long Limit(string policy, long above, EngineClient? client = null)
     {
-        // Directly: CONFIG SET would begin to evict in the background.
+        // Not by CONFIG SET, which would begin to evict in the background.
         client ??= _redis.Client;
         client.Run("CONFIG", "SET", "maxmemory-policy", policy);
         return _redis.Store.Options.MaxMemory = _redis.Store.UsedMemory + above;
     }
 
-    /// <summary>Lowers the limit step by step until so many keys are gone, and lifts it.</summary>
+    /// <summary>Lowers the limit step by step until this many keys are evicted, then removes it.</summary>
     private void EvictKeys(string policy, int count)
     {
         long target = _redis.Store.Statistics.EvictedKeys + count;

@@ -1,6 +1,9 @@
 namespace OrleansRedis.Tests;
 
-/// <summary>A clock that stands still until a test advances it; its timers fire while it does, on the advancing thread, in order of their time.</summary>
+/// <summary>
+/// A clock that stands still until a test advances it. Its timers then fire on the advancing thread, in the order of
+/// their times.
+/// </summary>
 internal sealed class FakeTime : TimeProvider
 {
     private readonly Lock _lock = new();

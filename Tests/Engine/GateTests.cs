@@ -18,7 +18,7 @@ public class GateTests
             {
                 while (true)
                 {
-                    // A third of them wait as connections do, with the thread free for others.
+                    // A third of the threads wait as connections do, leaving the thread free for others.
                     if (thread % 3 == 0)
                     {
                         if (slot.Gate.TryEnter()) break;

@@ -8,7 +8,7 @@ public class GlobPatternTests
 {
     [Theory]
     [InlineData("*", "a", true)]
-    [InlineData("*", "", false)] // KEYS and SCAN take "*" for everything before they come here
+    [InlineData("*", "", false)] // KEYS and SCAN handle "*", which matches everything, before they get here
     [InlineData("", "", true)]
     [InlineData("", "a", false)]
     [InlineData("a*", "a", true)]

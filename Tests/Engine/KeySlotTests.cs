@@ -7,7 +7,7 @@ namespace OrleansRedis.Tests;
 
 public class KeySlotTests
 {
-    /// <summary>As redis-server's CLUSTER KEYSLOT says.</summary>
+    /// <summary>The slots that redis-server's CLUSTER KEYSLOT gives.</summary>
     [Theory]
     [InlineData("123456789", 12739)]
     [InlineData("foo", 12182)]

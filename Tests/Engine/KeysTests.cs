@@ -62,7 +62,8 @@ public sealed class KeysTests : IDisposable
         _redis.TakeEffects();
         Assert.Equal("OK", _redis.Run("RENAME", "a", "b"));
         long at = _redis.NowMs + 5000;
-        Assert.Equal([(KeySlot.Of("b"u8), $"SET b 1 PXAT {at}"), (KeySlot.Of("a"u8), "DEL a")], _redis.Effects.Select(effect => (effect.Slot, effect.ToString())));
+        Assert.Equal([(KeySlot.Of("b"u8), $"SET b 1 PXAT {at}"), (KeySlot.Of("a"u8), "DEL a")],
+            _redis.Effects.Select(effect => (effect.Slot, effect.ToString())));
         Assert.Equal(1L, _redis.Run("DBSIZE"));
         Assert.Equal("-ERR no such key", _redis.Show("RENAME a b"));
         Assert.Equal("OK", _redis.Run("RENAME", "b", "b"));

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>What stands on what: the projects, and the folders of Engine, from the lowest to the highest.</summary>
+/// <summary>What may depend on what: the projects, and the folders of Engine from the lowest to the highest.</summary>
 public sealed partial class LayeringTests
 {
     private static readonly string[] s_layers = ["Text", "Configuration", "Keyspace", "Types", "Persistence", "Execution", "Commands"];
@@ -58,21 +58,23 @@ public sealed partial class LayeringTests
     [GeneratedRegex(@"^ +(?:(?:public|internal|private|protected) [^=;({\n]*? )?(\w+)(?: *[({;,]| =|$)", RegexOptions.Multiline)]
     private static partial Regex DeclaredMember();
 
-    /// <summary>A name that may be a type's; the second group says that another name follows, as it does behind a type.</summary>
+    /// <summary>
+    /// A name that may be that of a type. The second group matches if another name follows, as it does after a type.
+    /// </summary>
     [GeneratedRegex(@"(?<![.\w])(?<!\b(?:string|bool|int|long|object) )([A-Za-z_]\w*)(?=(\??(?:\[\])? (?!is\b|and\b|or\b|in\b)[A-Za-z_])?)")]
     private static partial Regex TypeName();
 
     private sealed record Source(string Name, int Layer, string Text)
     {
-        /// <summary>The types declared here, but for those within others.</summary>
+        /// <summary>The types declared here, except nested ones.</summary>
         public IEnumerable<string> Types =>
             from type in DeclaredType().Matches(Text)
             where type.Groups[1].Length == 0
             select type.Groups[2].Value;
 
         /// <summary>
-        /// The types used here, as far as can be told from names. A member may be called what a type above is called, so its name counts only where
-        /// it stands as a type does.
+        /// The types used here, as far as names can tell. A member may have the same name as a type in a higher folder,
+        /// so such a name counts only where a type would stand.
         /// </summary>
         public IEnumerable<string> References
         {

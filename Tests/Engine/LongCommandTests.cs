@@ -4,7 +4,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>Commands on very many elements hold the slots of their keys, and nobody and nothing else.</summary>
+/// <summary>
+/// Commands on very many elements hold the slots of their keys and nothing else, and hold up no other client.
+/// </summary>
 public class LongCommandTests
 {
     private const int Many = Store.MostElementsOnTheSpot + 1;
@@ -31,7 +33,8 @@ public class LongCommandTests
         Assert.Equal(reply, redis.Show(line).TrimStart(':'));
         using EngineHarness copy = redis.Replay();
         foreach (string key in (string[])["dst", "{big}dst"])
-            Assert.Equal(KeyspaceDigest.OfKey(redis.Store.Slots, System.Text.Encoding.ASCII.GetBytes(key), 0), KeyspaceDigest.OfKey(copy.Store.Slots, System.Text.Encoding.ASCII.GetBytes(key), 0));
+            Assert.Equal(KeyspaceDigest.OfKey(redis.Store.Slots, System.Text.Encoding.ASCII.GetBytes(key), 0),
+                KeyspaceDigest.OfKey(copy.Store.Slots, System.Text.Encoding.ASCII.GetBytes(key), 0));
     }
 
     [Theory]
@@ -102,11 +105,12 @@ public class LongCommandTests
         await pausing.Entered.Task.WaitAsync(Eventually.Deadline);
 
         EngineClient other = redis.NewClient();
-        Assert.Equal("OK", other.Run("MSET", "elsewhere", "2", "x", "3")); // several slots, though somebody holds several
+        // It takes several slots, although another command holds several too.
+        Assert.Equal("OK", other.Run("MSET", "elsewhere", "2", "x", "3"));
         Assert.Equal(Outcome.Busy, other.Try("GET", "dst"));
         Assert.Equal(Outcome.Busy, other.Try("GET", "{b}missing"));
         Assert.Equal(Outcome.Busy, other.Try("SCAN", "0", "COUNT", "100000"));
-        // What needs everything waits, and lets the others go on.
+        // A command that needs all slots waits, and lets the others go on.
         Task<object?> flush = Task.Run(() => redis.NewClient().RunAsync("FLUSHALL"));
         for (int i = 0; i < 1000; i++) Assert.Equal("2", other.Run("GET", "elsewhere"));
         Assert.False(flush.IsCompleted);
@@ -123,7 +127,7 @@ public class LongCommandTests
             redis.Run(["SADD", key, .. Enumerable.Range(begin, Math.Min(10_000, first + count - begin)).Select(i => $"{i}")]);
     }
 
-    /// <summary>Keeps the command that changes a key inside its gates.</summary>
+    /// <summary>Keeps a command that changes a key inside its gates.</summary>
     private sealed class PausingConsumer : IKeyEventConsumer
     {
         public TaskCompletionSource Entered { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -6,7 +6,7 @@ using Store = OrleansRedis.Engine.Store;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>The log of effects in memory: what is in it, its positions, and how long it is kept.</summary>
+/// <summary>The log of effects in memory: what it contains, its positions, and how long it is kept.</summary>
 public sealed class ReplicationLogTests
 {
     [Fact]
@@ -41,7 +41,8 @@ public sealed class ReplicationLogTests
         Run(store, "SET", "a", "2");
         Assert.False(store.Effects.HasConsumers);
         Assert.Equal(reader.End, store.Effects.Log.Appended);
-        Assert.Equal(["SELECT 0", "SET a 1"], AofHarness.Parse(Read(reader, 0))); // it may still read what is before its end
+        // A stopped reader may still read what comes before its end.
+        Assert.Equal(["SELECT 0", "SET a 1"], AofHarness.Parse(Read(reader, 0)));
     }
 
     [Fact]
@@ -52,7 +53,7 @@ public sealed class ReplicationLogTests
         long start = reader.Follow();
         for (int i = 0; i < 3; i++) redis.Run("SET", $"{i}", "v");
         redis.Client.Run("SELECT", "2");
-        redis.Run("SET", "x", new string('x', ReplicationLog.ChunkBytes)); // over the end of a chunk
+        redis.Run("SET", "x", new string('x', ReplicationLog.ChunkBytes)); // crosses the end of a chunk
         redis.Run("MSET", "a", "1", "b", "2");
         redis.Run("FLUSHALL");
         redis.Run("FUNCTION", "FLUSH");
@@ -117,9 +118,9 @@ public sealed class ReplicationLogTests
         Assert.Equal(log.Appended - start, Read(patient, start).Length);
         redis.TakeEffects();
         patient.Release(log.Appended);
-        Assert.True(Read(patient, start).Length < ReplicationLog.ChunkBytes); // the rest is gone
+        Assert.True(Read(patient, start).Length < ReplicationLog.ChunkBytes); // the rest has been freed
         limited.Detach();
-        limited.Follow(); // anew
+        limited.Follow(); // a second time
         Assert.False(limited.IsDropped);
     }
 
@@ -139,7 +140,8 @@ public sealed class ReplicationLogTests
         redis.TakeEffects();
         var replica = new LogReader(log);
         Assert.True(replica.TryFollow(first));
-        Assert.Equal(100, AofHarness.Parse(Read(replica, first)).Length); // without a SELECT: the stream goes on for it
+        // Without a SELECT: for the replica the stream goes on.
+        Assert.Equal(100, AofHarness.Parse(Read(replica, first)).Length);
         byte[] some = new byte[40];
         Assert.True(log.TryReadAt(first, some, out int count));
         Assert.Equal(some.Length, count);
@@ -195,7 +197,7 @@ public sealed class ReplicationLogTests
         long start = reader.Follow();
         redis.Run("SET", "a", "1");
         long part = redis.Store.Effects.Log.BeginPart();
-        redis.Run("FUNCTION", "FLUSH"); // means the same in every database
+        redis.Run("FUNCTION", "FLUSH"); // it means the same in every database
         redis.Run("SET", "b", "1");
         Assert.Equal(["FUNCTION FLUSH", "SELECT 0", "SET b 1"], AofHarness.Parse(Read(reader, part)));
         Assert.Equal(["SELECT 0", "SET a 1"], AofHarness.Parse(Read(reader, start).AsSpan(0, (int)(part - start))));

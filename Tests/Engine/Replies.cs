@@ -36,7 +36,14 @@ internal ref struct Replies(ReadOnlySpan<byte> bytes)
             case '+': return line;
             case '-': return new RespError(line);
             case ':': return long.Parse(line, CultureInfo.InvariantCulture);
-            case ',': return line switch { "inf" => double.PositiveInfinity, "-inf" => double.NegativeInfinity, "nan" => double.NaN, _ => double.Parse(line, CultureInfo.InvariantCulture) };
+            case ',':
+                return line switch
+                {
+                    "inf" => double.PositiveInfinity,
+                    "-inf" => double.NegativeInfinity,
+                    "nan" => double.NaN,
+                    _ => double.Parse(line, CultureInfo.InvariantCulture)
+                };
             case '(': return line;
             case '#': return line == "t";
             case '_': return null;
@@ -59,7 +66,10 @@ internal ref struct Replies(ReadOnlySpan<byte> bytes)
         }
     }
 
-    /// <summary>A reply as short text: a "quoted" string is not told from a simple one; (nil), [a, b], {k: v}, -ERR ….</summary>
+    /// <summary>
+    /// A reply as short text: nil as (nil), arrays as [a, b], maps as {k: v}, errors as -ERR …. A bulk string looks
+    /// like a simple one.
+    /// </summary>
     public static string Show(object? reply) => reply switch
     {
         null => "(nil)",

@@ -116,7 +116,8 @@ public sealed class StringsTests : IDisposable
     public void Set_get_on_another_type_is_refused_and_plain_set_is_not()
     {
         AddStream("k");
-        foreach (string line in new[] { "SET k v GET", "GET k", "GETSET k v", "GETDEL k", "GETEX k", "APPEND k v", "STRLEN k", "SETRANGE k 0 v", "GETRANGE k 0 1", "INCR k", "INCRBYFLOAT k 1" })
+        foreach (string line in new[] { "SET k v GET", "GET k", "GETSET k v", "GETDEL k", "GETEX k", "APPEND k v", "STRLEN k", "SETRANGE k 0 v",
+            "GETRANGE k 0 1", "INCR k", "INCRBYFLOAT k 1" })
             Assert.Equal("-WRONGTYPE Operation against a key holding the wrong kind of value", _redis.Show(line));
         Assert.Equal("-ERR The specified keys must contain string values", _redis.Show("LCS k other"));
         Assert.Equal("[(nil)]", _redis.Show("MGET k"));

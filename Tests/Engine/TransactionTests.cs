@@ -17,7 +17,8 @@ public class TransactionTests
         Assert.Equal("QUEUED", redis.Show("INCR a"));
         Assert.Equal("0", redis.NewClient().Show("LLEN a"));
         Assert.Equal(
-            "[3, [1, 2, 3], -ERR value is not an integer or out of range, -WRONGTYPE Operation against a key holding the wrong kind of value]", redis.Show("EXEC"));
+            "[3, [1, 2, 3], -ERR value is not an integer or out of range, -WRONGTYPE Operation against a key holding the wrong kind of value]",
+            redis.Show("EXEC"));
         Assert.Equal("-ERR EXEC without MULTI", redis.Show("EXEC"));
         redis.Run("MULTI");
         Assert.Equal("[]", redis.Show("EXEC"));
@@ -77,7 +78,7 @@ public class TransactionTests
             redis.Run("GET", "a");
             Assert.Equal(change ? "(nil)" : "[2]", redis.Show("EXEC"));
         }
-        // One's own change counts too; UNWATCH forgets it.
+        // A client's own change counts too; UNWATCH forgets it.
         redis.Run("WATCH", "a");
         redis.Run("SET", "a", "3");
         redis.Run("MULTI");

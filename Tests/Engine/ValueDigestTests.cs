@@ -9,7 +9,7 @@ public sealed class ValueDigestTests : IDisposable
 
     public void Dispose() => _redis.Dispose();
 
-    /// <summary>As redis-server's DEBUG DIGEST-VALUE says.</summary>
+    /// <summary>The digests that redis-server's DEBUG DIGEST-VALUE gives.</summary>
     [Theory]
     [InlineData("SET k abc", "21ffcd2d36aebffca02995acb412bcb827d4c1db")]
     [InlineData("SET k 123", "89f7f51b707418f666d5b45e053bd5bbbf82ac2b")]

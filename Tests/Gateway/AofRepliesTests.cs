@@ -6,7 +6,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>With appendfsync always no client hears of anything that could still be lost.</summary>
+/// <summary>With appendfsync always no client learns of anything that could still be lost.</summary>
 public sealed class AofRepliesTests : IDisposable
 {
     private static readonly TimeSpan s_notYet = TimeSpan.FromMilliseconds(150);
@@ -36,7 +36,8 @@ public sealed class AofRepliesTests : IDisposable
     public async Task So_do_transactions_exclusive_commands_and_clients_served_by_another_one()
     {
         await using InProcessServer server = await StartAsync();
-        await using RespConnection writer = await server.ConnectAsync(), blocked = await server.ConnectAsync(), flusher = await server.ConnectAsync(), transaction = await server.ConnectAsync();
+        await using RespConnection writer = await server.ConnectAsync(), blocked = await server.ConnectAsync(), flusher = await server.ConnectAsync(),
+            transaction = await server.ConnectAsync();
         Task<RespValue> pop = blocked.CallAsync("BLPOP", "list", "0");
         await server.BlockedAsync(1);
         await SlowDiskAsync(writer);
@@ -131,8 +132,10 @@ public sealed class AofRepliesTests : IDisposable
         _file!.Capacity = _file.Length;
         Task<RespValue> write = writer.CallAsync("SET", "a", "1");
         await Eventually.TrueAsync(() => server.Store.Restrictions != Restrictions.None, () => "no failure");
-        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device", (await other.CallAsync("SET", "b", "1").WaitAsync(Eventually.Deadline)).ToString());
-        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device", (await other.CallAsync("PING").WaitAsync(Eventually.Deadline)).ToString());
+        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device",
+            (await other.CallAsync("SET", "b", "1").WaitAsync(Eventually.Deadline)).ToString());
+        Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device",
+            (await other.CallAsync("PING").WaitAsync(Eventually.Deadline)).ToString());
         await WaitsAsync(write);
         await other.CallAsync("MULTI");
         Assert.True((await other.CallAsync("SET", "b", "1").WaitAsync(Eventually.Deadline)).IsError);
@@ -150,7 +153,7 @@ public sealed class AofRepliesTests : IDisposable
         int early = 0;
         for (int i = 0; i < 50; i++)
         {
-            await Task.Delay(5); // what it is about is quiet, and that is time
+            await Task.Delay(5); // a real delay: the test is about a server that is quiet for some time
             await redis.CallAsync("SET", "a", "1");
             if (server.Files.Aof.UnwrittenLength == 0) early++;
         }
@@ -163,18 +166,24 @@ public sealed class AofRepliesTests : IDisposable
         _file?.Dispose();
     }
 
-    /// <summary>From here on the server knows that a sync takes its time, and waits for none on the thread that serves the clients.</summary>
+    /// <summary>
+    /// From here on the server knows that a sync takes long, so it waits for none on the thread that serves the
+    /// clients.
+    /// </summary>
     private async Task SlowDiskAsync(RespConnection redis)
     {
         _gate.Reset();
         Task<RespValue> write = redis.CallAsync("SET", "a", "0");
         await Eventually.TrueAsync(() => _file!.WaitingSyncs == 1, () => "nothing is being synced");
-        await WaitsAsync(write); // so long has the sync taken then
+        await WaitsAsync(write); // this is how long the sync has taken
         _gate.Set();
         await write;
     }
 
-    /// <summary>By the clock, as nothing tells that something is not going to happen: on a machine that is too busy this finds less, but never too much.</summary>
+    /// <summary>
+    /// Waits by the clock, since no event tells that something is not going to happen. On a machine that is too busy
+    /// this finds less, but never reports a false failure.
+    /// </summary>
     private static async Task WaitsAsync(Task reply)
     {
         await Task.WhenAny(reply, Task.Delay(s_notYet));

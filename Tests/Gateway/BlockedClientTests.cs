@@ -111,7 +111,8 @@ public class BlockedClientTests
         await using InProcessServer redis = await InProcessServer.StartAsync();
         const int Items = 600;
         using var stop = new CancellationTokenSource();
-        // Movers wait for one of three keys and move to lists of other slots; most vanish at a random moment, by a reset or a farewell.
+        // Movers wait for one of three keys and move to lists of other slots. Most vanish at a random moment, with a
+        // reset or an orderly close.
         Task[] movers = [.. Enumerable.Range(0, 6).Select(worker => Task.Run(async () =>
         {
             var random = TestSeed.Random(worker);
@@ -119,7 +120,7 @@ public class BlockedClientTests
             {
                 RespConnection client = await redis.ConnectAsync();
                 await client.SendAsync("BLMOVE", $"source{random.Next(3)}", $"target{random.Next(5)}", "LEFT", "RIGHT", "0.5");
-                if (random.Next(3) > 0) await Task.Delay(random.Next(5)); // by the clock: a random moment is what is wanted
+                if (random.Next(3) > 0) await Task.Delay(random.Next(5)); // a real delay, as the moment is to be random
                 if (random.Next(3) == 0) await client.ReadAsync();
                 if (random.Next(2) == 0) client.Abort();
                 else await client.DisposeAsync();

@@ -44,16 +44,19 @@ public sealed partial class ClientCommandTests : GatewayTest
     [Fact]
     public async Task List_and_info_show_who_is_connected()
     {
-        await Line("CLIENT SETNAME first"); // before there is another, so that its id is the lower one
+        await Line("CLIENT SETNAME first"); // before the other connection exists, so that this one has the lower id
         await using RespConnection other = await Server.ConnectAsync();
         await Line("CLIENT SETINFO LIB-NAME lib");
         await Line("CLIENT SETINFO LIB-VER 1.2");
         await other.LineAsync("SELECT 3");
         string[] lines = (await Redis.LineAsync("CLIENT LIST")).Text.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.Equal(2, lines.Length);
-        // The line that Redis's own tests look for.
-        Assert.Matches(@"^id=\d+ addr=\S+:0 laddr=\S+:0 fd=\d+ name=first age=\d+ idle=\d+ flags=U db=0 sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=26 qbuf-free=\d+ "
-            + @"argv-mem=10 multi-mem=0 rbs=\d+ rbp=\d+ obl=0 oll=0 omem=0 tot-mem=\d+ events=r cmd=client\|list user=default redir=-1 resp=2 lib-name=lib lib-ver=1.2$", lines[0]);
+        // The line that Redis's own tests expect.
+        Assert.Matches(
+            @"^id=\d+ addr=\S+:0 laddr=\S+:0 fd=\d+ name=first age=\d+ idle=\d+ flags=U db=0 sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=26 qbuf-free=\d+ "
+            + @"argv-mem=10 multi-mem=0 rbs=\d+ rbp=\d+ obl=0 oll=0 omem=0 tot-mem=\d+ events=r "
+            + @"cmd=client\|list user=default redir=-1 resp=2 lib-name=lib lib-ver=1.2$",
+            lines[0]);
         Assert.Contains(" name= ", lines[1]);
         Assert.Contains(" db=3 ", lines[1]);
         Assert.Contains(" cmd=select ", lines[1]);
@@ -74,7 +77,8 @@ public sealed partial class ClientCommandTests : GatewayTest
         Assert.Equal(":1", await Call("CLIENT", "KILL", "ID", id, "USER", "default", "TYPE", "normal"));
         Assert.True(await other.IsClosedByServerAsync());
         Assert.Equal("+PONG", await Line("PING"));
-        Assert.Equal(":1", await Call("CLIENT", "KILL", "ID", mine, "SKIPME", "no")); // who kills itself still gets its reply
+        // A client that kills itself still gets its reply.
+        Assert.Equal(":1", await Call("CLIENT", "KILL", "ID", mine, "SKIPME", "no"));
         Assert.True(await Redis.IsClosedByServerAsync());
     }
 
@@ -89,7 +93,8 @@ public sealed partial class ClientCommandTests : GatewayTest
     [Fact]
     public async Task Reply_off_on_and_skip()
     {
-        await Redis.SendRawAsync("CLIENT REPLY OFF\r\nPING a\r\nNOSUCH\r\nCLIENT REPLY SKIP\r\nPING b\r\nCLIENT REPLY ON\r\nPING c\r\nCLIENT REPLY SKIP\r\nPING d\r\nPING e\r\n");
+        await Redis.SendRawAsync(
+            "CLIENT REPLY OFF\r\nPING a\r\nNOSUCH\r\nCLIENT REPLY SKIP\r\nPING b\r\nCLIENT REPLY ON\r\nPING c\r\nCLIENT REPLY SKIP\r\nPING d\r\nPING e\r\n");
         Assert.Equal("+OK", (await Redis.ReadAsync()).ToString());
         Assert.Equal("\"c\"", (await Redis.ReadAsync()).ToString());
         Assert.Equal("\"e\"", (await Redis.ReadAsync()).ToString());
@@ -185,7 +190,8 @@ public sealed partial class ClientCommandTests : GatewayTest
         Assert.Equal("xdUeT", await FlagsAsync(id));
         await other.LineAsync("RESET");
         Assert.Equal("U", await FlagsAsync(id));
-        foreach ((ClientClass client, string flags) in ((ClientClass, string)[])[(ClientClass.Replica, "SU"), (ClientClass.Master, "MU"), (ClientClass.PubSub, "PU"), (ClientClass.Normal, "U")])
+        foreach ((ClientClass client, string flags) in ((ClientClass, string)[])[(ClientClass.Replica, "SU"), (ClientClass.Master, "MU"),
+            (ClientClass.PubSub, "PU"), (ClientClass.Normal, "U")])
         {
             connection.Class = client;
             Assert.Equal(flags, await FlagsAsync(id));
@@ -208,7 +214,8 @@ public sealed partial class ClientCommandTests : GatewayTest
         await Server.BlockedAsync(1);
         Assert.Equal("bU", await FlagsAsync(id));
         await Line("RPUSH list a");
-        await Eventually.TrueAsync(async () => await FlagsAsync(id) == "uU"); // it goes on when its earlier replies are out
+        // It goes on once its earlier replies are sent.
+        await Eventually.TrueAsync(async () => await FlagsAsync(id) == "uU");
         for (int i = 0; i < 2; i++) await other.ReadAsync();
         await Eventually.TrueAsync(async () => await FlagsAsync(id) == "cU");
         Assert.Equal("""["list", "a"]""", (await other.ReadAsync()).ToString());
@@ -237,13 +244,14 @@ public sealed partial class ClientCommandTests : GatewayTest
     [InlineData(ClientClass.PubSub, "pubsub")]
     public async Task List_and_kill_go_by_the_class_of_a_client(ClientClass which, string name)
     {
-        // The one that asks is of another class.
+        // The client that asks is of another class.
         (await ServerSideAsync(Redis)).Class = which == ClientClass.Normal ? ClientClass.PubSub : ClientClass.Normal;
         await using RespConnection other = await Server.ConnectAsync();
         long id = (await other.LineAsync("CLIENT ID")).Integer;
         ClientConnection connection = Server.Server.Clients.Find(id)!;
         connection.Class = which;
-        Assert.StartsWith($"id={id} ", Assert.Single((await Redis.LineAsync($"CLIENT LIST TYPE {name}")).Text.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
+        Assert.StartsWith($"id={id} ",
+            Assert.Single((await Redis.LineAsync($"CLIENT LIST TYPE {name}")).Text.Split('\n', StringSplitOptions.RemoveEmptyEntries)));
         foreach (string another in (string[])["normal", "master", "replica", "pubsub"])
         {
             if (another == (name == "slave" ? "replica" : name)) continue;

@@ -3,7 +3,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>What only a whole process shows of its configuration.</summary>
+/// <summary>What only a whole process can show about its configuration.</summary>
 public sealed class ConfigurationProcessTests
 {
     [Fact]
@@ -56,7 +56,8 @@ public sealed class ConfigurationProcessTests
         await using RespConnection redis = await server.ConnectAsync();
         int most = int.Parse((await redis.LineAsync("CONFIG GET maxclients"))[1].Text, System.Globalization.CultureInfo.InvariantCulture);
         Assert.InRange(most, 50, 272);
-        Assert.StartsWith("-ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle the specified number of clients, try with ",
+        Assert.StartsWith("-ERR CONFIG SET failed (possibly related to argument 'maxclients') - "
+            + "The operating system is not able to handle the specified number of clients, try with ",
             (await redis.LineAsync("CONFIG SET maxclients 500")).ToString());
         List<RespConnection> clients = [];
         for (int i = 1; i < 600; i++)

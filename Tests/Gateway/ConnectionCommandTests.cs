@@ -61,7 +61,7 @@ public sealed class ConnectionCommandTests : GatewayTest
     public async Task With_requirepass_only_authenticated_clients_run_commands()
     {
         Assert.Equal("+OK", await Call("CONFIG", "SET", "requirepass", "s\u00e9cret"));
-        Assert.Equal("+PONG", await Line("PING")); // who was in stays in
+        Assert.Equal("+PONG", await Line("PING")); // a client that was connected before stays authenticated
         await using RespConnection stranger = await Server.ConnectAsync();
         Assert.Equal("-NOAUTH Authentication required.", (await stranger.LineAsync("PING")).ToString());
         Assert.StartsWith("-NOAUTH HELLO must be called with the client already authenticated", (await stranger.LineAsync("HELLO 3")).ToString());

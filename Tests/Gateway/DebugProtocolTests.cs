@@ -5,7 +5,7 @@ namespace OrleansRedis.Tests.Gateway;
 
 public sealed class DebugProtocolTests
 {
-    /// <summary>Byte for byte, in both protocols; ours is one server, Redis the other.</summary>
+    /// <summary>Byte for byte, in both protocols, comparing our server with Redis.</summary>
     [Fact]
     public async Task Every_type_is_written_as_redis_writes_it()
     {

@@ -6,7 +6,7 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>maxmemory as clients meet it, and whether the server knows how much memory it takes.</summary>
+/// <summary>maxmemory as clients see it, and whether the server knows how much memory it uses.</summary>
 public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncLifetime
 {
     private const int Mebibyte = 1 << 20;
@@ -41,7 +41,7 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
             RespValue[] replies = await redis.PipelineAsync([.. Enumerable.Range(batch * 1000, 1000)
                 .Select(i => (RespArgument[])["SET", $"key:{i}", new string('v', 200), .. options.Select(option => (RespArgument)option)])]);
             Assert.All(replies, reply => Assert.Equal("+OK", reply.ToString()));
-            // The last command may have gone beyond it.
+            // The last command may have exceeded it.
             Assert.InRange(await InfoAsync("used_memory"), 0, limit + 1024);
         }
 
@@ -62,7 +62,8 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
         Assert.StartsWith("-OOM", replies[1].ToString(), StringComparison.Ordinal);
         Assert.StartsWith("-EXECABORT", replies[2].ToString(), StringComparison.Ordinal);
         Assert.Contains("errorstat_OOM:count=2", (await redis.CallAsync("INFO", "errorstats")).Text, StringComparison.Ordinal);
-        Assert.Contains("cmdstat_append:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1", (await redis.CallAsync("INFO", "commandstats")).Text, StringComparison.Ordinal);
+        Assert.Contains("cmdstat_append:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1", (await redis.CallAsync("INFO", "commandstats")).Text,
+            StringComparison.Ordinal);
         Assert.Equal(":1", (await redis.CallAsync("DEL", "k")).ToString());
     }
 
@@ -80,13 +81,15 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
             Assert.DoesNotContain(replies, reply => reply.IsError);
         }
 
-        // What the data take is what goes with them. Before they came would be the wrong moment to compare with: what the server made to start, and no longer
-        // needs, is still in the heap then, the longer the busier the machine.
+        // What the data takes is what becomes free when it is deleted. A measurement before the data came would not do
+        // to compare with: then the heap still holds what the server made to start and no longer needs, and the busier
+        // the machine, the longer it stays.
         (long used, long heap) = await MeasureAsync();
         await redis.CallAsync("FLUSHALL");
         (long used, long heap) after = await MeasureAsync();
         double ratio = (double)(used - after.used) / (heap - after.heap);
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{kind}: {used - after.used:N0} counted, {heap - after.heap:N0} in the heap: {ratio:F3}"));
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{kind}: {used - after.used:N0} counted, {heap - after.heap:N0} in the heap: {ratio:F3}"));
         Assert.InRange(ratio, 0.9, 1.1);
     }
 
@@ -103,7 +106,7 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
         _ => ["XADD", "stream", "*", "sensor", i % 100, "temperature", 19.8],
     };
 
-    /// <summary>What the server says it uses, and what the collector finds alive, once that does not change any more.</summary>
+    /// <summary>What the server says it uses, and what the collector finds alive once that no longer changes.</summary>
     private async Task<(long Used, long Heap)> MeasureAsync()
     {
         long heap = 0;

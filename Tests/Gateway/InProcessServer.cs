@@ -6,7 +6,10 @@ using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>The gateway with all slots in this process, behind a Unix domain socket: real sockets, and a store that a test can look into.</summary>
+/// <summary>
+/// The gateway with all slots in this process, behind a Unix domain socket: real sockets, and a store that a test can
+/// look into.
+/// </summary>
 internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("orleansredis");
@@ -43,8 +46,9 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
 
     public Task<RespConnection> ConnectAsync() => RespConnection.ConnectAsync(new UnixDomainSocketEndPoint(Store.Options.UnixSocket));
 
-    /// <summary>Waits until so many clients are blocked.</summary>
-    public Task BlockedAsync(int count) => Eventually.TrueAsync(() => Store.BlockedCount == count, () => $"{Store.BlockedCount} clients are blocked, not {count}");
+    /// <summary>Waits until this many clients are blocked.</summary>
+    public Task BlockedAsync(int count) =>
+        Eventually.TrueAsync(() => Store.BlockedCount == count, () => $"{Store.BlockedCount} clients are blocked, not {count}");
 
     /// <summary>Whether no key of any slot is watched or waited for.</summary>
     public bool NobodyWatches => Enumerable.Range(0, KeySlot.Count).All(number => Store.Slots[number]!.Watchers?.IsEmpty != false);

@@ -5,7 +5,9 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>One I/O thread serves all connections here, so whoever keeps it busy keeps everybody waiting.</summary>
+/// <summary>
+/// One I/O thread serves all connections here, so a command that keeps it busy keeps every client waiting.
+/// </summary>
 public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAsyncLifetime
 {
     private const int Elements = 1_000_000, InOneRequest = 2_000;
@@ -20,7 +22,8 @@ public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAs
         other = await server.ConnectAsync();
         // Two sets that share half of their members.
         await busy.PipelineAsync([.. Enumerable.Range(0, 2 * Elements / InOneRequest).Select(batch => (RespArgument[])
-            ["SADD", batch % 2 == 0 ? "one" : "two", .. Enumerable.Range(batch / 2 * InOneRequest + (batch % 2 * Elements / 2), InOneRequest).Select(i => (RespArgument)$"member:{i}")])]);
+            ["SADD", batch % 2 == 0 ? "one" : "two",
+                .. Enumerable.Range(batch / 2 * InOneRequest + (batch % 2 * Elements / 2), InOneRequest).Select(i => (RespArgument)$"member:{i}")])]);
     }
 
     public async Task DisposeAsync()
@@ -45,7 +48,7 @@ public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAs
         Assert.Equal("[]", await Meanwhile("KEYS", "*:no[a-z]*such*key*at*all"));
     }
 
-    /// <summary>Runs a command on one connection and talks on the other until it is answered.</summary>
+    /// <summary>Runs a command on one connection and uses the other until the command is answered.</summary>
     private async Task<string> Meanwhile(params RespArgument[] command)
     {
         Stopwatch clock = Stopwatch.StartNew();
@@ -63,8 +66,10 @@ public sealed class LongCommandsOverSocketsTests(ITestOutputHelper output) : IAs
             if (took > longest) longest = took;
         }
 
-        output.WriteLine($"{command[0]}: {clock.ElapsedMilliseconds} ms, in which {answered} times two commands were answered, after {longest.TotalMilliseconds:F1} ms at most");
-        // Had they had to wait for its end, that would be once.
+        output.WriteLine(
+            $"{command[0]}: {clock.ElapsedMilliseconds} ms, in which {answered} times two commands were answered, "
+                + $"after {longest.TotalMilliseconds:F1} ms at most");
+        // If they had to wait for its end, there would be only one answer.
         Assert.True(answered >= 5, $"only {answered} answers within {clock.ElapsedMilliseconds} ms");
         return (await reply).ToString();
     }

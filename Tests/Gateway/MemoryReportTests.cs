@@ -15,5 +15,6 @@ public sealed class MemoryReportTests
     [InlineData(100, 0, 110, 300, 0, "has 300 MB, but its heap only 110 MB")]
     [InlineData(100, 0, 110, 200, 50, "10 clients hold 50 MB")]
     public void Every_issue_is_told_when_there_is_one(long used, long limit, long managed, long resident, long buffers, string told) =>
-        Assert.Contains(told, MemoryReport.Of(used * Mebibyte, limit * Mebibyte, managed * Mebibyte, resident * Mebibyte, 10, buffers * Mebibyte), StringComparison.Ordinal);
+        Assert.Contains(told, MemoryReport.Of(used * Mebibyte, limit * Mebibyte, managed * Mebibyte, resident * Mebibyte, 10, buffers * Mebibyte),
+            StringComparison.Ordinal);
 }

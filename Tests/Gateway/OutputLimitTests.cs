@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>client-output-buffer-limit: clients that do not take what is sent to them.</summary>
+/// <summary>client-output-buffer-limit: clients that do not read what is sent to them.</summary>
 public sealed class OutputLimitTests : GatewayTest
 {
     private const int Megabyte = 1024 * 1024;
@@ -23,7 +23,7 @@ public sealed class OutputLimitTests : GatewayTest
         await SetAsync("normal", "0 1mb 100");
         (RespConnection client, ClientConnection connection) = await StuckAsync(4 * Megabyte);
         await using RespConnection closing = client;
-        long nowMs = Server.Store.Clock.NowMs + 1_000_000; // the limit's memory is of this clock
+        long nowMs = Server.Store.Clock.NowMs + 1_000_000; // the limit remembers times of this clock
         connection.EnforceOutputLimit(nowMs);
         Assert.Equal(4 * Megabyte, (await client.ReadAsync()).Text.Length);
         await Eventually.TrueAsync(() => connection.PendingOutputBytes == 0);
@@ -92,7 +92,7 @@ public sealed class OutputLimitTests : GatewayTest
         using CancellationTokenRegistration going = connection.Disconnected.Register(gone.SetResult);
         byte[] message = new byte[64 * 1024];
         int posted = 0;
-        // Not read by the client, so at some point it is over the limit; before that nothing happens to it.
+        // The client does not read, so at some point it is over the limit; before that nothing happens to it.
         while (!gone.Task.IsCompleted && posted < 1000)
         {
             var served = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -108,9 +108,10 @@ public sealed class OutputLimitTests : GatewayTest
         await Server.BlockedAsync(0);
     }
 
-    private async Task SetAsync(string which, string limit) => Assert.Equal("+OK", await Call("CONFIG", "SET", "client-output-buffer-limit", $"{which} {limit}"));
+    private async Task SetAsync(string which, string limit) =>
+        Assert.Equal("+OK", await Call("CONFIG", "SET", "client-output-buffer-limit", $"{which} {limit}"));
 
-    /// <summary>A client that has asked for so many bytes and does not read them.</summary>
+    /// <summary>A client that has asked for this many bytes and does not read them.</summary>
     private async Task<(RespConnection Client, ClientConnection Connection)> StuckAsync(int bytes)
     {
         Assert.Equal("+OK", await Call("SET", "large", new string('x', bytes)));

@@ -46,7 +46,8 @@ public sealed class ServerCommandTests : GatewayTest
     public async Task Info_shows_the_sections_asked_for()
     {
         string text = (await Redis.LineAsync("INFO")).Text;
-        Assert.Equal(["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules", "Errorstats", "Cluster", "Keyspace"], Sections(text));
+        Assert.Equal(["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules", "Errorstats", "Cluster", "Keyspace"],
+            Sections(text));
         Assert.StartsWith("# Server\r\nredis_version:7.4.0\r\n", text);
         Assert.Equal(["Clients", "Keyspace"], Sections((await Redis.LineAsync("INFO keyspace CLIENTS nosuch")).Text));
         Assert.Equal("", (await Redis.LineAsync("INFO nosuch")).Text);
@@ -130,7 +131,8 @@ public sealed class ServerCommandTests : GatewayTest
     [InlineData("DEBUG LOG hello", "+OK")]
     [InlineData("DEBUG OBJECT missing", "-ERR no such key")]
     [InlineData("DEBUG SET-ACTIVE-EXPIRE 0", "+OK")]
-    [InlineData("DEBUG PROTOCOL strange", "-ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false")]
+    [InlineData("DEBUG PROTOCOL strange",
+        "-ERR Wrong protocol type name. Please use one of the following: string|integer|double|bignum|null|array|set|map|attrib|push|verbatim|true|false")]
     public async Task Debug_replies_as_redis_does(string line, string reply)
     {
         Options.EnableDebugCommand = LocalAccess.Yes;
@@ -154,7 +156,8 @@ public sealed class ServerCommandTests : GatewayTest
     {
         Options.EnableDebugCommand = LocalAccess.Yes;
         await Line("MULTI");
-        foreach (string queued in (string[])["CONFIG SET timeout 3", "CONFIG REWRITE", "DEBUG SLEEP 0.01", "MEMORY PURGE", "PING"]) Assert.Equal("+QUEUED", await Line(queued));
+        foreach (string queued in (string[])["CONFIG SET timeout 3", "CONFIG REWRITE", "DEBUG SLEEP 0.01", "MEMORY PURGE", "PING"])
+            Assert.Equal("+QUEUED", await Line(queued));
         Assert.Equal("[+OK, -ERR The server is running without a config file, +OK, +OK, +PONG]", await Line("EXEC"));
     }
 

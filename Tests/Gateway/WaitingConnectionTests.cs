@@ -4,10 +4,13 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>A connection hears while it waits: letters are served, and what they write arrives whole and in order, whatever the client is at.</summary>
+/// <summary>
+/// A connection listens while it waits. Letters are served, and what they write arrives whole and in order, whatever
+/// the client is doing.
+/// </summary>
 public sealed class WaitingConnectionTests : GatewayTest
 {
-    private const int Large = 10 * 1024 * 1024; // far more than sockets hold
+    private const int Large = 10 * 1024 * 1024; // far more than sockets can hold
 
     [Fact]
     public async Task A_push_reaches_a_client_that_is_blocked()
@@ -85,7 +88,7 @@ public sealed class WaitingConnectionTests : GatewayTest
         await client.SendRawAsync("GET large\r\nGET large\r\nBLPOP list 0\r\nGET large\r\n");
         await Server.BlockedAsync(1);
         await Push(connection, 0).WaitAsync(TimeSpan.FromSeconds(10));
-        // Being served does not depend on whether it reads.
+        // Whether it is served does not depend on whether it reads.
         Assert.Equal(":1", await Line("RPUSH list a"));
         await Server.BlockedAsync(0);
         await Push(connection, 1).WaitAsync(TimeSpan.FromSeconds(10));
@@ -99,9 +102,10 @@ public sealed class WaitingConnectionTests : GatewayTest
     [Fact]
     public async Task Letters_never_land_inside_the_reply_of_a_command_that_runs_elsewhere()
     {
-        const int Members = 60_000, Rounds = 12; // so many that SINTER runs on a thread of the pool
+        const int Members = 60_000, Rounds = 12; // enough for SINTER to run on a pool thread
         foreach (string key in (string[])["one", "two"])
-            await Redis.PipelineAsync([.. Enumerable.Range(0, Members / 1000).Select(batch => (RespArgument[])["SADD", key, .. Enumerable.Range(batch * 1000, 1000).Select(i => (RespArgument)$"member:{i}")])]);
+            await Redis.PipelineAsync([.. Enumerable.Range(0, Members / 1000)
+                .Select(batch => (RespArgument[])["SADD", key, .. Enumerable.Range(batch * 1000, 1000).Select(i => (RespArgument)$"member:{i}")])]);
         await using RespConnection client = await Resp3Async();
         ClientConnection connection = await ServerSideAsync(client);
         using var stop = new CancellationTokenSource();

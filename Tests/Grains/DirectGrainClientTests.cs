@@ -113,11 +113,13 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
     public async Task Grain_calls_make_room_for_what_they_write_and_are_refused_when_there_is_none()
     {
         await _resp.CallAsync("SET", "old", new string('v', 100_000));
-        string used = (await _resp.CallAsync("INFO", "memory")).Text.Split("\r\n").Single(line => line.StartsWith("used_memory:", StringComparison.Ordinal))["used_memory:".Length..];
+        string used = (await _resp.CallAsync("INFO", "memory")).Text.Split("\r\n")
+            .Single(line => line.StartsWith("used_memory:", StringComparison.Ordinal))["used_memory:".Length..];
         try
         {
             await _resp.CallAsync("CONFIG", "SET", "maxmemory", long.Parse(used, CultureInfo.InvariantCulture) - 1);
-            Assert.StartsWith("OOM ", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.StringSetAsync("new", "value"))).Message, StringComparison.Ordinal);
+            Assert.StartsWith("OOM ", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.StringSetAsync("new", "value"))).Message,
+                StringComparison.Ordinal);
             Assert.True(await _redis.ExistsAsync("old"));
             // Where something may go, there is room.
             await _resp.CallAsync("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");
@@ -139,7 +141,8 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
             Task<bool> set = _redis.StringSetAsync("key", "value");
             Assert.False(await _redis.ExistsAsync("key"));
             await Eventually.TrueAsync(
-                async () => (await _resp.CallAsync("INFO", "clients")).Text.Contains("blocked_clients:1\r\n", StringComparison.Ordinal), () => "the call is not held");
+                async () => (await _resp.CallAsync("INFO", "clients")).Text.Contains("blocked_clients:1\r\n", StringComparison.Ordinal),
+                () => "the call is not held");
             Assert.False(set.IsCompleted);
             await _resp.CallAsync("CLIENT", "UNPAUSE");
             Assert.True(await set);
@@ -169,7 +172,8 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
     public async Task A_command_of_the_gateway_that_is_about_no_connection_can_be_called()
     {
         Assert.Equal(2, (await _redis.ExecuteAsync("TIME")).Items.Count);
-        Assert.Contains("needs a connection", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("INFO"))).Message, StringComparison.Ordinal);
+        Assert.Contains("needs a connection", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("INFO"))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -197,9 +201,12 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
     public async Task Errors_are_Rediss_own()
     {
         await _redis.StringSetAsync("text", "no number");
-        Assert.Equal("ERR value is not an integer or out of range", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.IncrementAsync("text"))).Message);
-        Assert.StartsWith("ERR unknown command", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("NOSUCH", "key"))).Message, StringComparison.Ordinal);
-        Assert.Contains("needs a connection", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("SELECT", "1"))).Message, StringComparison.Ordinal);
+        Assert.Equal("ERR value is not an integer or out of range",
+            (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.IncrementAsync("text"))).Message);
+        Assert.StartsWith("ERR unknown command", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("NOSUCH", "key"))).Message,
+            StringComparison.Ordinal);
+        Assert.Contains("needs a connection", (await Assert.ThrowsAsync<RedisErrorException>(() => _redis.ExecuteAsync("SELECT", "1"))).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -234,7 +241,8 @@ public sealed class DirectGrainClientTests(GrainClientFixture fixture) : IClassF
         string sample = source[(source.IndexOf("// <readme>", StringComparison.Ordinal) + 12)..source.IndexOf("// </readme>", StringComparison.Ordinal)];
         string[] lines = [.. sample.TrimEnd().Split('\n').Select(line => line.StartsWith("        ", StringComparison.Ordinal) ? line[8..] : line)];
         string readme = await File.ReadAllTextAsync(Path.Combine(RedisProcess.RepositoryRoot, "README.md"));
-        string expected = string.Join('\n', lines).Replace("gatewayPort, ", "gatewayPort: 30000, ", StringComparison.Ordinal).Replace("console.", "Console.", StringComparison.Ordinal);
+        string expected = string.Join('\n', lines).Replace("gatewayPort, ", "gatewayPort: 30000, ", StringComparison.Ordinal)
+            .Replace("console.", "Console.", StringComparison.Ordinal);
         Assert.Contains(expected, readme, StringComparison.Ordinal);
     }
 

@@ -39,7 +39,8 @@ public sealed class OrleansInTroubleTests
     public async Task A_start_that_gets_next_to_no_processor_time_ends_in_a_working_silo()
     {
         int gatewayPort = RedisProcess.FreePort();
-        await using RedisProcess server = await RedisProcess.StartAsync(ServerKind.OrleansRedis, "--orleans-gateway-port", gatewayPort.ToString(CultureInfo.InvariantCulture));
+        await using RedisProcess server =
+            await RedisProcess.StartAsync(ServerKind.OrleansRedis, "--orleans-gateway-port", gatewayPort.ToString(CultureInfo.InvariantCulture));
         for (int i = 0; i < 20; i++)
         {
             server.Suspend();

@@ -4,7 +4,9 @@ using OrleansRedis.Grains;
 
 namespace OrleansRedis.Tests.Grains;
 
-/// <summary>The README's example of an Orleans application; what stands between the two marks is what stands there.</summary>
+/// <summary>
+/// The README's example of an Orleans application; what stands between the two marks is what stands there.
+/// </summary>
 internal static class ReadmeSample
 {
     public static async Task RunAsync(int gatewayPort, TextWriter console)

@@ -9,8 +9,8 @@ using Store = OrleansRedis.Engine.Store;
 namespace OrleansRedis.Tests.Grains;
 
 /// <summary>
-/// Several silos in this process, on Orleans's own in-process test cluster, with a client; their slots are in one store in memory, and the
-/// test says which silo owns which.
+/// Several silos in this process, on Orleans's own in-process test cluster, with a client; their slots are in one store
+/// in memory, and the test says which silo owns which.
 /// </summary>
 internal sealed class SlotCluster : IAsyncDisposable
 {

@@ -30,7 +30,8 @@ public sealed class SlotClusterTests
         await using SlotCluster cluster = await SlotCluster.StartAsync(3);
         IGrainFactory[] callers =
         [
-            cluster.Client, .. cluster.Orleans.Silos.Select(silo => (IGrainFactory)cluster.Orleans.GetSiloServiceProvider(silo.SiloAddress).GetService(typeof(IGrainFactory))!),
+            cluster.Client,
+            .. cluster.Orleans.Silos.Select(silo => (IGrainFactory)cluster.Orleans.GetSiloServiceProvider(silo.SiloAddress).GetService(typeof(IGrainFactory))!),
         ];
         int[] slots = [.. Enumerable.Range(0, 60).Select(i => i * (HashSlot.Count / 60))];
         SlotLocation[] found = await Task.WhenAll(slots.SelectMany(slot => callers.Select(caller => caller.GetGrain<IHashSlotGrain>(slot).LocateAsync())));
@@ -89,12 +90,14 @@ public sealed class SlotClusterTests
         RedisDatabase redis = cluster.Client.GetRedisDatabase();
         await redis.StringSetAsync(Key, "before");
         SlotCluster.Node zombie = cluster[cluster.Silo(1)], owner = cluster[cluster.Silo(0)];
-        // The other one takes the slot, and the map does not say so yet: what the zombie is asked now is not stored, and not acknowledged.
+        // The other one takes the slot, and the map does not say so yet: what the zombie is asked now is not stored,
+        // and not acknowledged.
         await owner.Host.TakeAsync([SlotOfKey], default);
         await Assert.ThrowsAnyAsync<Exception>(() => redis.StringSetAsync(Key, "by the zombie"));
         Assert.Null(zombie.Store.Slots[SlotOfKey]);
         cluster.Map[SlotOfKey] = cluster.Silo(0).SiloAddress;
-        // The zombie's grain is active still, and callers have its address. It takes the slot back as long as it is its own ...
+        // The zombie's grain is active still, and callers have its address. It takes the slot back as long as it is its
+        // own ...
         Assert.True(zombie.Host.Owns(SlotOfKey));
         // ... and is deactivated, as by whoever changes the map, so that callers look again.
         await cluster.Orleans.DeactivateAsync(cluster.Client.GetGrain<IHashSlotGrain>(SlotOfKey));
@@ -139,7 +142,8 @@ public sealed class SlotClusterTests
         cluster.Map[SlotOfKey] = null;
         Assert.Equal(SlotPlace.Nowhere, first.Locate(SlotOfKey).Place);
         // A command that needs what is elsewhere is refused until there is a way to send it there.
-        Assert.Equal("-CLUSTERDOWN Hash slot not served\r\n"u8.ToArray(), await cluster[cluster.Silo(0)].Runner.RunAsync(0, ["GET"u8.ToArray(), "foo"u8.ToArray()]));
+        Assert.Equal("-CLUSTERDOWN Hash slot not served\r\n"u8.ToArray(),
+            await cluster[cluster.Silo(0)].Runner.RunAsync(0, ["GET"u8.ToArray(), "foo"u8.ToArray()]));
     }
 
     [Fact]

@@ -3,7 +3,10 @@ using System.Text;
 
 namespace OrleansRedis.Tests.Harness;
 
-/// <summary>A client program of somebody else's (redis-cli, node, python …), run with a deadline, its output kept; killed when disposed.</summary>
+/// <summary>
+/// A client program by others (redis-cli, node, python …), run with a deadline. Its output is kept, and it is killed
+/// when disposed.
+/// </summary>
 public sealed class ClientProgram : IAsyncDisposable
 {
     private readonly Process process;
@@ -54,13 +57,18 @@ public sealed class ClientProgram : IAsyncDisposable
         return client;
     }
 
-    /// <summary>Runs the program to its end, which must come with exit code 0 by <see cref="Eventually.Deadline"/>, and returns its output without the last newline.</summary>
+    /// <summary>
+    /// Runs the program to its end and returns its output without the last newline. It must exit with code 0 within
+    /// <see cref="Eventually.Deadline"/>.
+    /// </summary>
     public static async Task<string> RunAsync(string program, params string[] arguments)
     {
         await using ClientProgram client = Start(program, arguments);
         client.CloseInput();
         int code = await client.WaitForExitAsync();
-        return code == 0 ? client.Output.TrimEnd('\n') : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} exited with {code}:\n{client.Output}");
+        return code == 0
+            ? client.Output.TrimEnd('\n')
+            : throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} exited with {code}:\n{client.Output}");
     }
 
     public async Task WriteAsync(string latin1)
@@ -73,11 +81,12 @@ public sealed class ClientProgram : IAsyncDisposable
 
     /// <summary>Waits until the output contains the text.</summary>
     public Task ExpectAsync(string text, TimeSpan? timeout = null) => Eventually.TrueAsync(
-        () => Output.Contains(text, StringComparison.Ordinal) || (process.HasExited ? throw new InvalidOperationException($"it ended without \"{text}\":\n{Output}") : false),
+        () => Output.Contains(text, StringComparison.Ordinal)
+            || (process.HasExited ? throw new InvalidOperationException($"it ended without \"{text}\":\n{Output}") : false),
         () => $"no \"{text}\" in:\n{Output}",
         timeout ?? Eventually.Deadline);
 
-    /// <summary>Waits for the end of the program and of its output; returns its exit code.</summary>
+    /// <summary>Waits for the end of the program and of its output, and returns its exit code.</summary>
     public async Task<int> WaitForExitAsync(TimeSpan? timeout = null)
     {
         using CancellationTokenSource deadline = new(timeout ?? Eventually.Deadline);
@@ -117,7 +126,7 @@ public sealed class ClientProgram : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
-            // the program was killed
+            // The program was killed.
         }
 
         end.TrySetResult();

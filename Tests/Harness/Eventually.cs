@@ -3,13 +3,14 @@ using System.Diagnostics;
 namespace OrleansRedis.Tests.Harness;
 
 /// <summary>
-/// Polls for what another process will bring about, with a deadline. For what happens in this process, await an event instead, with the same deadline.
+/// Polls, with a deadline, for what another process will do. For what happens in this process, await an event instead,
+/// with the same deadline.
 /// </summary>
 public static class Eventually
 {
     /// <summary>
-    /// After so long what should happen never will. Long, since only a failure ever waits for it, and a server on a machine with much else to do
-    /// may take half a minute to start.
+    /// How long to wait before giving up. It is long because only a failing test ever waits that long, and a server on
+    /// a busy machine may take half a minute to start.
     /// </summary>
     public static readonly TimeSpan Deadline = TimeSpan.FromMinutes(2);
 
@@ -20,7 +21,7 @@ public static class Eventually
 
     /// <param name="condition">What must become true.</param>
     /// <param name="otherwise">The message if it does not.</param>
-    /// <param name="timeout">By when; <see cref="Deadline"/> if not said.</param>
+    /// <param name="timeout">How long to wait; <see cref="Deadline"/> if null.</param>
     public static async Task TrueAsync(Func<Task<bool>> condition, Func<string>? otherwise = null, TimeSpan? timeout = null)
     {
         TimeSpan limit = timeout ?? Deadline;

@@ -2,7 +2,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Harness;
 
-/// <summary>The harness itself, against a real redis-server: what it reports about ours can then be believed.</summary>
+/// <summary>
+/// Tests the harness itself against a real redis-server, so that what it reports about ours can be believed.
+/// </summary>
 public sealed class HarnessTests
 {
     [Fact]
@@ -32,7 +34,8 @@ public sealed class HarnessTests
         foreach ((string type, string shown) in new[]
         {
             ("string", "\"Hello World\""), ("integer", ":12345"), ("double", ",3.141"), ("null", "nil"), ("array", "[:0, :1, :2]"), ("set", "~[:0, :1, :2]"),
-            ("map", "{:0: #f, :1: #t, :2: #f}"), ("bignum", "(1234567999999999999999999999999999999"), ("true", "#t"), ("verbatim", "=txt:This is a verbatim\nstring"),
+            ("map", "{:0: #f, :1: #t, :2: #f}"), ("bignum", "(1234567999999999999999999999999999999"), ("true", "#t"),
+            ("verbatim", "=txt:This is a verbatim\nstring"),
         })
             Assert.Equal(shown, (await redis.CallAsync("DEBUG", "PROTOCOL", type)).ToString());
         await redis.CallAsync("CLIENT", "TRACKING", "ON", "BCAST");
@@ -52,7 +55,8 @@ public sealed class HarnessTests
     [Fact]
     public async Task A_failure_quotes_the_log_of_the_server()
     {
-        InvalidOperationException refusal = await Assert.ThrowsAsync<InvalidOperationException>(() => RedisProcess.StartAsync(ServerKind.Redis, "--no-such-directive", "1"));
+        InvalidOperationException refusal =
+            await Assert.ThrowsAsync<InvalidOperationException>(() => RedisProcess.StartAsync(ServerKind.Redis, "--no-such-directive", "1"));
         Assert.Contains("no-such-directive", refusal.Message, StringComparison.Ordinal);
 
         await using RedisProcess server = await RedisProcess.StartAsync(ServerKind.Redis);

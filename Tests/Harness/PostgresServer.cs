@@ -7,8 +7,8 @@ using Xunit;
 namespace OrleansRedis.Tests.Harness;
 
 /// <summary>
-/// A PostgreSQL cluster of the tests' own, made by initdb in a temporary directory, on a free port of this machine. PostgreSQL does not run as root; tests that do have it run by the
-/// user that Debian's package brings.
+/// A PostgreSQL cluster of the tests' own, made by initdb in a temporary directory, on a free port of this machine.
+/// PostgreSQL refuses to run as root; tests that run as root run it as the user that Debian's package creates.
 /// </summary>
 public sealed class PostgresServer : IAsyncLifetime
 {
@@ -33,7 +33,7 @@ public sealed class PostgresServer : IAsyncLifetime
 
     private string Data => Path.Combine(directory, "data");
 
-    /// <summary>Skips the test where there is no PostgreSQL.</summary>
+    /// <summary>Skips the test if PostgreSQL is not installed.</summary>
     public static void Require() => Requires.That(IsInstalled, "there is no PostgreSQL on this machine (apt-get install postgresql)");
 
     public Task InitializeAsync() => IsInstalled ? Task.Run(Initialize) : Task.CompletedTask;
@@ -63,9 +63,13 @@ public sealed class PostgresServer : IAsyncLifetime
         return await command.ExecuteScalarAsync();
     }
 
-    /// <summary>Ends all connections to a database but the caller's own, whatever they are doing; returns how many there were.</summary>
+    /// <summary>
+    /// Ends all connections to a database except the caller's own, whatever they are doing, and returns how many there
+    /// were.
+    /// </summary>
     public static async Task<long> TerminateBackendsAsync(string database) =>
-        (long)(await ExecuteAsync(database, "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"))!;
+        (long)(await ExecuteAsync(database,
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"))!;
 
     /// <summary>Stops the whole cluster, as a crash would, without a checkpoint.</summary>
     public Task CrashAsync() => Task.Run(() => Succeed("pg_ctl", "-D", Data, "-w", "-m", "immediate", "stop"));
@@ -94,16 +98,19 @@ public sealed class PostgresServer : IAsyncLifetime
         running.TryAdd(this, 0);
     }
 
-    // What is lost when the machine loses power is PostgreSQL's business, not ours: no fsync, for speed. Its processes' crashes lose nothing.
+    // No fsync, for speed: what a power failure would lose is PostgreSQL's business, not ours, and a crash of its
+    // processes loses nothing.
     private void Start() => Succeed("pg_ctl", "-D", Data, "-w", "-l", Path.Combine(directory, "log"),
-        "-o", string.Create(CultureInfo.InvariantCulture, $"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"), "start");
+        "-o", string.Create(CultureInfo.InvariantCulture, $"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"),
+        "start");
 
     private void Succeed(string program, params string[] arguments)
     {
         (int code, string output) = Run(program, arguments);
         string log = Path.Combine(directory, "log");
         if (code != 0)
-            throw new InvalidOperationException($"{program} {string.Join(' ', arguments)} exited with {code}:\n{output}\n{(File.Exists(log) ? File.ReadAllText(log) : "")}");
+            throw new InvalidOperationException(
+                $"{program} {string.Join(' ', arguments)} exited with {code}:\n{output}\n{(File.Exists(log) ? File.ReadAllText(log) : "")}");
     }
 
     private (int Code, string Output) Run(string program, params string[] arguments)
@@ -116,7 +123,7 @@ public sealed class PostgresServer : IAsyncLifetime
 
     private (int Code, string Output) RunProgram(string program, params string[] arguments)
     {
-        // Into a file: a server that pg_ctl leaves behind would keep a pipe open.
+        // Into a file: a server that pg_ctl leaves running would keep a pipe open.
         string output = Path.Combine(directory, "output");
         ProcessStartInfo start = new("/bin/sh") { WorkingDirectory = directory };
         foreach (string word in (string[])["-c", "exec \"$@\" >\"$0\" 2>&1 </dev/null", output, program, .. arguments])

@@ -8,10 +8,13 @@ using System.Text;
 
 namespace OrleansRedis.Tests.Harness;
 
-/// <summary>Which program plays the server.</summary>
+/// <summary>Which program is the server.</summary>
 public enum ServerKind
 {
-    /// <summary>What <c>TEST_SERVER</c> says: <c>redis</c>, or else ours. Tests of Redis's behaviour run against both, which proves the tests.</summary>
+    /// <summary>
+    /// What <c>TEST_SERVER</c> says: <c>redis</c>, or else ours. Tests of Redis's behaviour run against both, which
+    /// tests the tests.
+    /// </summary>
     UnderTest,
 
     /// <summary>orleansredis-server from the build output.</summary>
@@ -22,15 +25,15 @@ public enum ServerKind
 }
 
 /// <summary>
-/// A server process of a test's own, on a free port, with a directory of its own, ready when <see cref="StartAsync(string[])"/> returns.
-/// Disposing kills it. Its log is kept and quoted by whatever fails on it.
+/// A server process for one test, with a free port and a directory of its own, ready when
+/// <see cref="StartAsync(string[])"/> returns. Disposing it kills it. Its log is kept, and quoted when something fails.
 /// </summary>
 public sealed partial class RedisProcess : IAsyncDisposable
 {
     private const int SigInt = 2, SigKill = 9, SigTerm = 15, SigStop = 19, SigCont = 18;
     private static readonly ConcurrentDictionary<RedisProcess, byte> running = new();
     private static readonly bool redisIsUnderTest = Environment.GetEnvironmentVariable("TEST_SERVER") == "redis";
-    // Not by the seed: two runs beside each other that have the same one must not want the same ports.
+    // Not derived from the seed: two runs at the same time with the same seed must not use the same ports.
     private static int nextPort = Random.Shared.Next(FirstPort, LastPort);
     private const int FirstPort = 15000, LastPort = 32000; // below the range from which the kernel takes clients' ports
 
@@ -85,7 +88,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
     public int Port { get; }
     public string UnixSocket { get; }
 
-    /// <summary>The server's <c>dir</c>; deleted with the process unless the test brought it.</summary>
+    /// <summary>The server's <c>dir</c>; deleted with the process unless the test supplied it.</summary>
     public string Directory { get; }
 
     public int ProcessId => process.Id;
@@ -98,7 +101,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
     /// <summary>The root of the source tree: where OrleansRedis.sln is.</summary>
     public static string RepositoryRoot { get; } = FindRoot();
 
-    /// <summary>The path of orleansredis-server as built with the configuration that this test assembly was built with.</summary>
+    /// <summary>The path of orleansredis-server, built with the same configuration as this test assembly.</summary>
     public static string OurServer { get; } = Environment.GetEnvironmentVariable("ORLEANSREDIS_SERVER")
         ?? Path.Combine(RepositoryRoot, "Silo", "bin", new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name, "net10.0", "orleansredis-server");
 
@@ -112,14 +115,19 @@ public sealed partial class RedisProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Starts the server under test with directives in redis-server's command-line grammar: <c>StartAsync("--requirepass", "secret")</c>.</summary>
+    /// <summary>
+    /// Starts the server under test with directives in redis-server's command-line grammar:
+    /// <c>StartAsync("--requirepass", "secret")</c>.
+    /// </summary>
     public static Task<RedisProcess> StartAsync(params string[] directives) => StartAsync(ServerKind.UnderTest, directives);
 
     public static Task<RedisProcess> StartAsync(ServerKind kind, params string[] directives) => StartAsync(kind, null, 0, directives);
 
     /// <param name="kind">Which program.</param>
-    /// <param name="directory">An existing directory to run in, so that a second process can find what a first one left; null: a new one.</param>
-    /// <param name="port">A port, so that a second process can stand where a first one stood; 0: a free one.</param>
+    /// <param name="directory">
+    /// An existing directory to run in, so that a second process finds what the first one left; null: a new one.
+    /// </param>
+    /// <param name="port">A port, so that a second process can take the place of the first; 0: a free one.</param>
     /// <param name="directives">More directives; they come last and so override the harness's own.</param>
     public static async Task<RedisProcess> StartAsync(ServerKind kind, string? directory, int port, params string[] directives)
     {
@@ -137,16 +145,17 @@ public sealed partial class RedisProcess : IAsyncDisposable
             catch (Exception e)
             {
                 if (running.ContainsKey(server) && server.HasExited)
-                    await server.WaitForExitAsync(Eventually.Deadline); // its last words may still be on their way
+                    await server.WaitForExitAsync(Eventually.Deadline); // its last lines may still be on their way
                 string story = server.Describe();
                 await server.DisposeAsync();
-                if (port != 0 || attempt == 3 || !story.Contains("already in use", StringComparison.OrdinalIgnoreCase)) // someone else took the port meanwhile
+                // Another attempt makes sense only if another program took the port meanwhile.
+                if (port != 0 || attempt == 3 || !story.Contains("already in use", StringComparison.OrdinalIgnoreCase))
                     throw new InvalidOperationException($"{server.process.StartInfo.FileName} did not get ready: {e.Message}{story}", e);
             }
         }
     }
 
-    /// <summary>Runs the server for a start that must fail, and returns its exit code and everything it wrote.</summary>
+    /// <summary>Runs the server for a start that must fail, and returns its exit code and all its output.</summary>
     public static async Task<(int ExitCode, string Output)> RunToExitAsync(params string[] directives)
     {
         ServerKind kind = redisIsUnderTest ? ServerKind.Redis : ServerKind.OrleansRedis;
@@ -156,7 +165,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
         return (server.ExitCode, string.Join('\n', server.Log));
     }
 
-    /// <summary>Starts our server as a process that may have so many files open.</summary>
+    /// <summary>Starts our server with a limit on the number of open files.</summary>
     public static async Task<RedisProcess> StartWithOpenFilesAsync(int openFiles)
     {
         RedisProcess server = new(ServerKind.OrleansRedis, FreePort(), NewDirectory(), ownsDirectory: true, [], openFiles);
@@ -165,7 +174,9 @@ public sealed partial class RedisProcess : IAsyncDisposable
         return server;
     }
 
-    /// <summary>Starts our server in a directory and waits only until it can be connected to, which it can while it loads.</summary>
+    /// <summary>
+    /// Starts our server in a directory and waits only until it accepts connections, which it does while it loads.
+    /// </summary>
     public static async Task<RedisProcess> StartListeningAsync(string directory, params string[] directives)
     {
         RedisProcess server = new(ServerKind.OrleansRedis, FreePort(), directory, ownsDirectory: false, directives);
@@ -174,30 +185,30 @@ public sealed partial class RedisProcess : IAsyncDisposable
         return server;
     }
 
-    /// <summary>Starts the server in a directory and kills it a while later, wherever it has got to by then.</summary>
+    /// <summary>Starts the server in a directory and kills it after a while, however far it has got.</summary>
     public static async Task StartAndKillAsync(ServerKind kind, string directory, TimeSpan after, params string[] directives)
     {
         if (kind == ServerKind.UnderTest)
             kind = redisIsUnderTest ? ServerKind.Redis : ServerKind.OrleansRedis;
         await using RedisProcess server = new(kind, FreePort(), directory, ownsDirectory: false, directives);
         server.Launch();
-        await Task.Delay(after); // by the clock: any moment will do, and the caller has drawn this one
+        await Task.Delay(after); // a real delay: any moment will do, and the caller has drawn this one
     }
 
     public async Task<RespConnection> ConnectAsync() => await RespConnection.ConnectAsync(new IPEndPoint(IPAddress.Loopback, Port), this);
 
     public async Task<RespConnection> ConnectUnixAsync() => await RespConnection.ConnectAsync(new UnixDomainSocketEndPoint(UnixSocket), this);
 
-    /// <summary>Asks for an orderly end and waits for it.</summary>
+    /// <summary>Asks the process to end in an orderly way and waits until it has.</summary>
     public Task TerminateAsync() => EndAsync(SigTerm);
 
-    /// <summary>What Ctrl-C sends.</summary>
+    /// <summary>What Ctrl-C does.</summary>
     public Task InterruptAsync() => EndAsync(SigInt);
 
-    /// <summary>Ends it as a power cut would.</summary>
+    /// <summary>Ends the process as a power failure would.</summary>
     public Task KillAsync() => EndAsync(SigKill);
 
-    /// <summary>Freezes the process: its sockets stay open and nobody answers.</summary>
+    /// <summary>Freezes the process: its sockets stay open, but nothing answers.</summary>
     public void Suspend() => Signal(SigStop);
 
     public void Resume() => Signal(SigCont);
@@ -215,7 +226,9 @@ public sealed partial class RedisProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits for a line of the server's log that contains <paramref name="text"/>, from the beginning of the log on.</summary>
+    /// <summary>
+    /// Waits for a line of the server's log that contains <paramref name="text"/>, from the beginning of the log on.
+    /// </summary>
     public async Task<string> WaitForLogAsync(string text, TimeSpan? timeout = null)
     {
         string? found = null;
@@ -224,7 +237,9 @@ public sealed partial class RedisProcess : IAsyncDisposable
         return found!;
     }
 
-    /// <summary>Who this is and how it stands, with the last lines of its log, for the message of a failure.</summary>
+    /// <summary>
+    /// Which server this is and its state, with the last lines of its log, for the message of a failure.
+    /// </summary>
     public string Describe()
     {
         const int ShownLines = 40;
@@ -283,7 +298,8 @@ public sealed partial class RedisProcess : IAsyncDisposable
 
     private void Launch()
     {
-        if (Environment.GetEnvironmentVariable("TEST_QUICK") == "1") throw new InvalidOperationException("this starts a server, so it cannot be part of ./test --quick: mark it [Trait(\"Needs\", \"servers\")]");
+        if (Environment.GetEnvironmentVariable("TEST_QUICK") == "1")
+            throw new InvalidOperationException("this starts a server, so it cannot be part of ./test --quick: mark it [Trait(\"Needs\", \"servers\")]");
         process.Start();
         running.TryAdd(this, 0);
         process.StandardInput.Close();

@@ -3,8 +3,8 @@ using Xunit;
 namespace OrleansRedis.Tests.Harness;
 
 /// <summary>
-/// Skips a test, visibly, as long as the server lacks what the test is about: it switches itself on when that arrives.
-/// For tests marked <c>[SkippableFact]</c> or <c>[SkippableTheory]</c>.
+/// Skips a test, visibly, as long as the server lacks what it tests; once the server has it, the test runs. For tests
+/// marked <c>[SkippableFact]</c> or <c>[SkippableTheory]</c>.
 /// </summary>
 public static class Requires
 {

@@ -26,8 +26,8 @@ public readonly struct RespArgument
 }
 
 /// <summary>
-/// A plain RESP client that hides nothing: it sends what it is told to, byte by byte if need be, and shows what came back.
-/// Not for concurrent use. Every read has a deadline.
+/// A plain RESP client that hides nothing: it sends exactly what it is given, byte by byte if need be, and shows what
+/// came back. Not for concurrent use. Every read has a deadline.
 /// </summary>
 public sealed class RespConnection : IAsyncDisposable
 {
@@ -48,7 +48,7 @@ public sealed class RespConnection : IAsyncDisposable
     /// <summary>How long one read may wait for the server.</summary>
     public TimeSpan Timeout { get; set; } = Eventually.Deadline;
 
-    /// <summary>Out-of-band RESP3 pushes that arrived while a reply was awaited, oldest first.</summary>
+    /// <summary>Out-of-band RESP3 pushes that arrived while waiting for a reply, oldest first.</summary>
     public Queue<RespValue> Pushes { get; } = new();
 
     public Socket Socket => socket;
@@ -57,7 +57,7 @@ public sealed class RespConnection : IAsyncDisposable
         ConnectAsync(new DnsEndPoint(host, port), server);
 
     /// <param name="endPoint">A TCP or a unix-socket address.</param>
-    /// <param name="server">The server whose log an error shall quote.</param>
+    /// <param name="server">The server whose log an error should quote.</param>
     public static async Task<RespConnection> ConnectAsync(EndPoint endPoint, RedisProcess? server = null)
     {
         Socket socket = endPoint is UnixDomainSocketEndPoint
@@ -82,7 +82,9 @@ public sealed class RespConnection : IAsyncDisposable
         return await ReadAsync();
     }
 
-    /// <summary>Sends a command written as redis-cli would take it, split at spaces: for arguments that contain none.</summary>
+    /// <summary>
+    /// Sends a command written as for redis-cli and split at spaces; for arguments that contain none.
+    /// </summary>
     public Task<RespValue> LineAsync(string line) =>
         CallAsync([.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(word => (RespArgument)word)]);
 
@@ -92,7 +94,7 @@ public sealed class RespConnection : IAsyncDisposable
         using MemoryStream frames = new();
         foreach (RespArgument[] command in commands)
             frames.Write(Frame(command));
-        // A deep pipeline fills both sockets' buffers unless the replies are read while it is still being sent.
+        // In a deep pipeline both sockets' buffers fill up unless the replies are read while sending.
         Task sending = SendRawAsync(frames.ToArray());
         RespValue[] replies = new RespValue[commands.Count];
         for (int i = 0; i < replies.Length; i++)
@@ -135,7 +137,7 @@ public sealed class RespConnection : IAsyncDisposable
         return greeting.IsError ? throw Failure($"HELLO {protocol} was answered {greeting}", null) : greeting;
     }
 
-    /// <summary>The next reply; pushes that come before it go to <see cref="Pushes"/>.</summary>
+    /// <summary>The next reply; pushes that come before it are put into <see cref="Pushes"/>.</summary>
     public async Task<RespValue> ReadAsync()
     {
         using CancellationTokenSource deadline = new(Timeout);
@@ -148,7 +150,7 @@ public sealed class RespConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>The next push of a RESP3 connection, one already received first.</summary>
+    /// <summary>The next push of a RESP3 connection; those already received come first.</summary>
     public async Task<RespValue> ReadPushAsync()
     {
         if (Pushes.TryDequeue(out RespValue? push))
@@ -158,7 +160,7 @@ public sealed class RespConnection : IAsyncDisposable
         return value.Kind == RespKind.Push ? value : throw Failure($"expected a push, got {value}", null);
     }
 
-    /// <summary>The next <paramref name="count"/> bytes as they came, for tests of the wire itself.</summary>
+    /// <summary>The next <paramref name="count"/> bytes as they arrived, for tests of the protocol itself.</summary>
     public async Task<byte[]> ReadRawAsync(int count)
     {
         using CancellationTokenSource deadline = new(Timeout);
@@ -177,10 +179,12 @@ public sealed class RespConnection : IAsyncDisposable
         return Take(end - start);
     }
 
-    /// <summary>Whether the server closes the connection, with nothing more said, within <see cref="Timeout"/>.</summary>
+    /// <summary>
+    /// Whether the server closes the connection within <see cref="Timeout"/> without sending anything more.
+    /// </summary>
     public async Task<bool> IsClosedByServerAsync() => (await ReadToEndAsync()).Length == 0;
 
-    /// <summary>Whether the server stays silent for that long.</summary>
+    /// <summary>Whether the server sends nothing for that long.</summary>
     public async Task<bool> IsSilentAsync(TimeSpan duration)
     {
         using CancellationTokenSource deadline = new(duration);
@@ -188,7 +192,8 @@ public sealed class RespConnection : IAsyncDisposable
             return false;
         try
         {
-            _ = await socket.ReceiveAsync(Memory<byte>.Empty, deadline.Token); // returns when there is something to read, or the end
+            // Returns when there is something to read, or at the end.
+            _ = await socket.ReceiveAsync(Memory<byte>.Empty, deadline.Token);
             return false;
         }
         catch (OperationCanceledException)
@@ -197,7 +202,7 @@ public sealed class RespConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>Closes with a reset instead of a farewell, as a crashed client would.</summary>
+    /// <summary>Closes with a reset instead of an orderly close, as a crashed client would.</summary>
     public void Abort()
     {
         socket.LingerState = new LingerOption(true, 0);
@@ -244,7 +249,8 @@ public sealed class RespConnection : IAsyncDisposable
             case '>': return await ReadItemsAsync(RespKind.Push, Length(line), deadline);
             case '%': return await ReadItemsAsync(RespKind.Map, Length(line) * 2, deadline);
             case '|':
-                await ReadItemsAsync(RespKind.Map, Length(line) * 2, deadline); // attributes decorate the reply that follows
+                // Attributes belong to the reply that follows.
+                await ReadItemsAsync(RespKind.Map, Length(line) * 2, deadline);
                 return await ReadValueAsync(deadline);
             default: throw Failure($"no reply begins with \"{Encoding.Latin1.GetString(line)}\"", null);
         }
@@ -335,7 +341,7 @@ public sealed class RespConnection : IAsyncDisposable
         }
         catch (IOException)
         {
-            received = 0; // a reset is a close without manners
+            received = 0; // a reset is a close too
         }
 
         end += received;

@@ -22,8 +22,9 @@ public enum RespKind
 }
 
 /// <summary>
-/// One reply of a RESP2 or RESP3 server. Two values are equal when a client could not tell them apart;
-/// the RESP2 nulls (<c>$-1</c>, <c>*-1</c>) and RESP3's <c>_</c> are told apart by <see cref="Bytes"/>, which holds <c>"$"</c>, <c>"*"</c> or <c>"_"</c>.
+/// One reply of a RESP2 or RESP3 server. Two values are equal if a client cannot tell them apart. <see cref="Bytes"/>
+/// tells the RESP2 nulls (<c>$-1</c>, <c>*-1</c>) and RESP3's <c>_</c> apart: it holds <c>"$"</c>, <c>"*"</c> or
+/// <c>"_"</c>.
 /// </summary>
 public sealed class RespValue : IEquatable<RespValue>
 {
@@ -36,7 +37,10 @@ public sealed class RespValue : IEquatable<RespValue>
 
     public RespKind Kind { get; }
 
-    /// <summary>The payload of a scalar, exactly as it came (a number as its digits, a boolean as <c>t</c> or <c>f</c>); empty for an aggregate.</summary>
+    /// <summary>
+    /// The payload of a scalar, exactly as it came (a number as its digits, a boolean as <c>t</c> or <c>f</c>); empty
+    /// for an aggregate.
+    /// </summary>
     public byte[] Bytes { get; }
 
     /// <summary>The elements of an aggregate; of a map: key, value, key, value …</summary>
@@ -46,7 +50,7 @@ public sealed class RespValue : IEquatable<RespValue>
     public bool IsError => Kind == RespKind.Error;
     public bool IsAggregate => Kind is RespKind.Array or RespKind.Map or RespKind.Set or RespKind.Push;
 
-    /// <summary>The payload as text; Latin-1, so that no byte is lost and every byte is one character.</summary>
+    /// <summary>The payload as text, in Latin-1: every byte is one character and none is lost.</summary>
     public string Text => Encoding.Latin1.GetString(Bytes);
 
     /// <summary>The payload as a number, whether it came as an integer or as a string of digits.</summary>
@@ -54,7 +58,9 @@ public sealed class RespValue : IEquatable<RespValue>
 
     public RespValue this[int index] => Items[index];
 
-    /// <summary>The value beside <paramref name="key"/> in a map, or in the flat array that stands for one in RESP2.</summary>
+    /// <summary>
+    /// The value for <paramref name="key"/> in a map, or in the flat array that takes its place in RESP2.
+    /// </summary>
     public RespValue this[string key]
     {
         get
@@ -91,8 +97,9 @@ public sealed class RespValue : IEquatable<RespValue>
     }
 
     /// <summary>
-    /// A compact, unambiguous rendering for assertions and for people: <c>+OK</c>, <c>-ERR …</c>, <c>:1</c>, <c>"text"</c>, <c>nil</c>,
-    /// <c>[…]</c>, <c>{k: v}</c>, <c>~[set]</c>, <c>>[push]</c>, <c>,1.5</c>, <c>#t</c>, <c>(big</c>, <c>=txt:verbatim</c>.
+    /// A compact, unambiguous rendering for assertions and for people: <c>+OK</c>, <c>-ERR …</c>, <c>:1</c>,
+    /// <c>"text"</c>, <c>nil</c>, <c>[…]</c>, <c>{k: v}</c>, <c>~[set]</c>, <c>>[push]</c>, <c>,1.5</c>, <c>#t</c>,
+    /// <c>(big</c>, <c>=txt:verbatim</c>.
     /// </summary>
     public override string ToString()
     {
@@ -139,7 +146,7 @@ public sealed class RespValue : IEquatable<RespValue>
         }
     }
 
-    /// <summary>Quotes bytes as redis-cli does, cut after 200 of them.</summary>
+    /// <summary>Quotes bytes as redis-cli does, at most 200 of them.</summary>
     internal static void Quote(StringBuilder text, ReadOnlySpan<byte> bytes)
     {
         const int ShownBytes = 200;

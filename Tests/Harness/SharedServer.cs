@@ -3,7 +3,7 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Harness;
 
-/// <summary>One server with default directives for all tests that can share it. They run one after another.</summary>
+/// <summary>One server with default directives, for all tests that can share it. They run one after another.</summary>
 public sealed class SharedServer : IAsyncLifetime
 {
     public const string Collection = "shared server";
@@ -19,8 +19,8 @@ public sealed class SharedServer : IAsyncLifetime
 public sealed class SharedServerCollection : ICollectionFixture<SharedServer>;
 
 /// <summary>
-/// A test class on the shared server: every test begins with an empty keyspace and a connection of its own,
-/// and what the server logged meanwhile stands in the test's output.
+/// A test class on the shared server. Every test begins with an empty keyspace and a connection of its own, and its
+/// output includes what the server logged meanwhile.
 /// </summary>
 [Collection(SharedServer.Collection)]
 public abstract class SharedServerTest(SharedServer server, ITestOutputHelper output) : IAsyncLifetime

@@ -8,8 +8,9 @@ using Xunit;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>
-/// A client that writes as fast as it is answered and remembers what was acknowledged when, across restarts of its server. Each of its steps
-/// leaves marks that can only be there together, in one slot and in several, and in their order.
+/// A client that writes as fast as it is answered and remembers when each write was acknowledged, across restarts of
+/// its server. Each step writes marks, in one slot and in several, that must all be there or none, in the order of the
+/// steps.
 /// </summary>
 internal sealed class AckedWriter(int number)
 {
@@ -17,14 +18,14 @@ internal sealed class AckedWriter(int number)
 
     private readonly ConcurrentQueue<(long At, long Steps)> _acknowledged = new();
     private readonly string _name = $"{{w{number}}}";   // the keys of the list and the counter share a slot
-    private readonly string _far = $"far{number}";      // the others' slots differ
+    private readonly string _far = $"far{number}";      // the other keys are in other slots
     private long _sent;
     private long _acked;
 
-    /// <summary>How many steps the server said that it had done.</summary>
+    /// <summary>How many steps the server has acknowledged.</summary>
     public long Acknowledged => Volatile.Read(ref _acked);
 
-    /// <summary>Writes until the server is gone, or refuses.</summary>
+    /// <summary>Writes until the server is gone, or refuses to.</summary>
     public async Task RunAsync(RedisProcess server)
     {
         try
@@ -49,13 +50,14 @@ internal sealed class AckedWriter(int number)
         }
         catch (Exception gone) when (gone is IOException or SocketException)
         {
-            // Killed. What was sent and not answered may have happened or not.
+            // Killed. What was sent but not answered may or may not have happened.
         }
     }
 
     /// <summary>
-    /// Looks at what the server has after a restart: every step whole or not at all, none missing before another, all those acknowledged up to
-    /// <paramref name="mustHaveUntil"/> there, none that was never sent. Then goes on from there.
+    /// Checks what the server has after a restart: every step is there whole or not at all, none is missing before a
+    /// later one, all those acknowledged up to <paramref name="mustHaveUntil"/> are there, and none that was never
+    /// sent. Then continues from there.
     /// </summary>
     public async Task VerifyAsync(RespConnection redis, long mustHaveUntil)
     {
@@ -72,14 +74,15 @@ internal sealed class AckedWriter(int number)
             Assert.Equal(counter, (await redis.CallAsync("LINDEX", $"{_name}:list", -1)).Integer);
             Assert.Equal(counter, (await redis.CallAsync("HGET", $"{_name}:hash", counter % 50)).Integer);
         }
-        // The pair was written after the transaction of the same step, so it may be one behind; and its two keys lie in different slots.
+        // The pair was written after the transaction of the same step, so it may be one step behind. Its two keys are
+        // in different slots.
         long pair = await NumberAsync(redis, $"{_far}:a");
         Assert.Equal(pair, await NumberAsync(redis, $"{_far}:b"));
         Assert.InRange(pair, Math.Max(least, counter - 1), counter);
         RespValue set = await redis.CallAsync("SCARD", $"{_far}:set");
         Assert.InRange(set.Integer, pair - 1, pair);
 
-        // What is not there will be done again, as a client would.
+        // What is missing is done again, as a client would.
         _sent = _acked = pair;
         if (counter == pair + 1 || set.Integer == pair - 1)
         {

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Logs of Debian's redis-server are loaded here, and ours there; and a log on a disk that is really full.</summary>
+/// <summary>
+/// Logs of Debian's redis-server are loaded here, and ours there; and a log is written to a disk that is really full.
+/// </summary>
 [Trait("Needs", "servers")]
 public sealed class AofBesideRedisTests : IDisposable
 {
@@ -25,10 +27,11 @@ public sealed class AofBesideRedisTests : IDisposable
     public async Task Our_log_holds_the_same_there(string preamble)
     {
         string digest = await WriteAsync(ServerKind.OrleansRedis, preamble);
-        (int exitCode, string output) = RedisCheckRdb.RunProgram("redis-check-aof", Path.Combine(_directory.FullName, "appendonlydir", "appendonly.aof.manifest"));
+        (int exitCode, string output) =
+            RedisCheckRdb.RunProgram("redis-check-aof", Path.Combine(_directory.FullName, "appendonlydir", "appendonly.aof.manifest"));
         Assert.True(exitCode == 0, output);
         Assert.Equal(digest, await DigestAsync(ServerKind.Redis, preamble));
-        // And back again, with what it has written there.
+        // And back again, with what redis-server has written.
         Assert.Equal(digest, await DigestAsync(ServerKind.OrleansRedis, preamble));
     }
 
@@ -36,9 +39,10 @@ public sealed class AofBesideRedisTests : IDisposable
     public async Task Its_log_of_one_file_holds_the_same_here()
     {
         string digest = await WriteAsync(ServerKind.Redis, "yes");
-        // As Redis before version 7 had it: snapshot and commands in one file.
+        // As Redis had it before version 7: snapshot and commands in one file.
         string log = Path.Combine(_directory.FullName, "appendonlydir");
-        byte[] snapshot = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.base.rdb")), commands = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.incr.aof"));
+        byte[] snapshot = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.base.rdb")),
+            commands = await File.ReadAllBytesAsync(Path.Combine(log, "appendonly.aof.2.incr.aof"));
         await File.WriteAllBytesAsync(Path.Combine(_directory.FullName, "appendonly.aof"), [.. snapshot, .. commands]);
         Directory.Delete(log, recursive: true);
         Assert.Equal(digest, await DigestAsync(ServerKind.OrleansRedis, "yes"));
@@ -50,12 +54,14 @@ public sealed class AofBesideRedisTests : IDisposable
     [InlineData("always")]
     public async Task On_a_disk_that_is_full_nothing_acknowledged_is_lost_and_writing_goes_on_once_there_is_room(string policy)
     {
-        Skip.IfNot(OperatingSystem.IsLinux() && Environment.UserName == "root" && Run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", _directory.FullName) == 0, "a tmpfs cannot be mounted");
+        Skip.IfNot(OperatingSystem.IsLinux() && Environment.UserName == "root"
+            && Run("mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", _directory.FullName) == 0, "a tmpfs cannot be mounted");
         try
         {
             int acknowledged = 0;
             string filler = Path.Combine(_directory.FullName, "filler");
-            await using (RedisProcess server = await RedisProcess.StartAsync(ServerKind.OrleansRedis, _directory.FullName, 0, "--appendonly", "yes", "--appendfsync", policy, "--auto-aof-rewrite-percentage", "0"))
+            await using (RedisProcess server = await RedisProcess.StartAsync(ServerKind.OrleansRedis, _directory.FullName, 0,
+                "--appendonly", "yes", "--appendfsync", policy, "--auto-aof-rewrite-percentage", "0"))
             {
                 await using RespConnection redis = await server.ConnectAsync(), other = await server.ConnectAsync();
                 await File.WriteAllBytesAsync(filler, new byte[1_000_000]);
@@ -65,7 +71,8 @@ public sealed class AofBesideRedisTests : IDisposable
                 for (int i = 0; i < 1000; i++)
                 {
                     last = redis.CallAsync("SET", $"key:{i}", value);
-                    if (policy == "always" && await Task.WhenAny(last, full) != last) break; // the one that did not fit waits
+                    // The reply to the one that did not fit waits.
+                    if (policy == "always" && await Task.WhenAny(last, full) != last) break;
                     RespValue reply = await last;
                     if (reply.IsError)
                     {
@@ -75,14 +82,20 @@ public sealed class AofBesideRedisTests : IDisposable
                     acknowledged++;
                 }
                 Assert.InRange(acknowledged, 20, 200);
-                Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device", (await other.CallAsync("SET", "a", "1").WaitAsync(Eventually.Deadline)).ToString());
-                Assert.Contains("aof_last_write_status:err", (await other.CallAsync("INFO", "persistence").WaitAsync(Eventually.Deadline)).Text, StringComparison.Ordinal);
+                Assert.Equal("-MISCONF Errors writing to the AOF file: No space left on device",
+                    (await other.CallAsync("SET", "a", "1").WaitAsync(Eventually.Deadline)).ToString());
+                Assert.Contains("aof_last_write_status:err", (await other.CallAsync("INFO", "persistence").WaitAsync(Eventually.Deadline)).Text,
+                    StringComparison.Ordinal);
 
                 File.Delete(filler);
                 await Eventually.TrueAsync(async () => (await other.CallAsync("SET", "a", "1")).ToString() == "+OK");
                 await last!.WaitAsync(Eventually.Deadline);
-                await Eventually.TrueAsync(() => server.Log.Any(line => line.Contains("AOF write error looks solved, Redis can write again.", StringComparison.Ordinal)), () => string.Join('\n', server.Log));
-                await Eventually.TrueAsync(async () => (await other.CallAsync("INFO", "persistence")).Text.Contains("aof_buffer_length:0\r\n", StringComparison.Ordinal), server.Describe);
+                await Eventually.TrueAsync(
+                    () => server.Log.Any(line => line.Contains("AOF write error looks solved, Redis can write again.", StringComparison.Ordinal)),
+                    () => string.Join('\n', server.Log));
+                await Eventually.TrueAsync(
+                    async () => (await other.CallAsync("INFO", "persistence")).Text.Contains("aof_buffer_length:0\r\n", StringComparison.Ordinal),
+                    server.Describe);
                 await server.KillAsync();
             }
             await using RedisProcess again = await RedisProcess.StartAsync(ServerKind.OrleansRedis, _directory.FullName, 0, "--appendonly", "yes");
@@ -108,11 +121,12 @@ public sealed class AofBesideRedisTests : IDisposable
         return process.ExitCode;
     }
 
-    /// <summary>Everything is written, half of it before a rewrite and half of it after; returns the digest.</summary>
+    /// <summary>Writes everything, half of it before a rewrite and half after, and returns the digest.</summary>
     private async Task<string> WriteAsync(ServerKind kind, string preamble)
     {
         Requires.That(File.Exists("/usr/bin/redis-server"), "redis-server is not installed");
-        await using RedisProcess server = await RedisProcess.StartAsync(kind, _directory.FullName, 0, "--appendonly", "yes", "--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes");
+        await using RedisProcess server = await RedisProcess.StartAsync(kind, _directory.FullName, 0,
+            "--appendonly", "yes", "--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes");
         await using RespConnection redis = await server.ConnectAsync();
         string[][] commands = [.. RdbDataSet.Commands()];
         for (int i = 0; i < commands.Length; i++)
@@ -121,7 +135,8 @@ public sealed class AofBesideRedisTests : IDisposable
             Assert.False(reply.IsError, $"{string.Join(' ', commands[i].Take(3))}: {reply}");
             if (i != commands.Length / 2) continue;
             await redis.CallAsync("BGREWRITEAOF");
-            await Eventually.TrueAsync(async () => (await redis.CallAsync("INFO", "persistence")).Text.Contains("aof_rewrite_in_progress:0", StringComparison.Ordinal));
+            await Eventually.TrueAsync(async () =>
+                (await redis.CallAsync("INFO", "persistence")).Text.Contains("aof_rewrite_in_progress:0", StringComparison.Ordinal));
         }
         await redis.CallAsync("SELECT", "9");
         await redis.CallAsync("MULTI");
@@ -132,13 +147,14 @@ public sealed class AofBesideRedisTests : IDisposable
         await redis.CallAsync("SWAPDB", "9", "3");
         await redis.CallAsync("INCRBYFLOAT", "float", "0.1");
         await redis.CallAsync("CONFIG", "SET", "appendfsync", "always");
-        await redis.CallAsync("INCRBYFLOAT", "float", "0"); // its reply says that all is on the disk
+        await redis.CallAsync("INCRBYFLOAT", "float", "0"); // its reply says that everything is on the disk
         return (await redis.CallAsync("DEBUG", "DIGEST")).Text;
     }
 
     private async Task<string> DigestAsync(ServerKind kind, string preamble)
     {
-        await using RedisProcess server = await RedisProcess.StartAsync(kind, _directory.FullName, 0, "--appendonly", "yes", "--aof-use-rdb-preamble", preamble);
+        await using RedisProcess server = await RedisProcess.StartAsync(kind, _directory.FullName, 0,
+            "--appendonly", "yes", "--aof-use-rdb-preamble", preamble);
         await using RespConnection redis = await server.ConnectAsync();
         return (await redis.CallAsync("DEBUG", "DIGEST")).Text;
     }

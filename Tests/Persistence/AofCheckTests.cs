@@ -7,7 +7,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>orleansredis-check-aof beside redis-check-aof: the same lines, the same exit code, the same files afterwards.</summary>
+/// <summary>
+/// Compares orleansredis-check-aof with redis-check-aof: the same lines, the same exit code, the same files afterwards.
+/// </summary>
 [Trait("Needs", "servers")]
 public sealed class AofCheckTests : IDisposable
 {
@@ -54,11 +56,23 @@ public sealed class AofCheckTests : IDisposable
             { "to a time, with a bad annotation", ["a.aof", "#TS:12x\r\n" + foo], ["--truncate-to-timestamp", "1628217469", "a.aof"] },
             { "several files", whole, ["m.manifest"] },
             { "several files, one empty", [.. whole[..^1], ""], ["m.manifest"] },
-            { "several files, the base cut off", ["m.manifest", Manifest, "appendonly.aof.1.base.aof", foo + multi + bar, "appendonly.aof.1.incr.aof", foo], ["m.manifest"] },
-            { "several files, the base not mended", ["m.manifest", Manifest, "appendonly.aof.1.base.aof", foo + multi + bar, "appendonly.aof.1.incr.aof", foo], ["--fix", "m.manifest"] },
+            {
+                "several files, the base cut off",
+                ["m.manifest", Manifest, "appendonly.aof.1.base.aof", foo + multi + bar, "appendonly.aof.1.incr.aof", foo],
+                ["m.manifest"]
+            },
+            {
+                "several files, the base not mended",
+                ["m.manifest", Manifest, "appendonly.aof.1.base.aof", foo + multi + bar, "appendonly.aof.1.incr.aof", foo],
+                ["--fix", "m.manifest"]
+            },
             { "several files, the last mended", [.. whole[..^1], foo + bar[..9]], ["--fix", "m.manifest"] },
             { "several files, to a time in the last", [.. whole[..^1], timed], ["--truncate-to-timestamp", "1628217472", "m.manifest"] },
-            { "several files, to a time in the base", ["m.manifest", Manifest, "appendonly.aof.1.base.aof", timed, "appendonly.aof.1.incr.aof", foo], ["--truncate-to-timestamp", "1628217472", "m.manifest"] },
+            {
+                "several files, to a time in the base",
+                ["m.manifest", Manifest, "appendonly.aof.1.base.aof", timed, "appendonly.aof.1.incr.aof", foo],
+                ["--truncate-to-timestamp", "1628217472", "m.manifest"]
+            },
             { "a file is missing", whole[..^2], ["m.manifest"] },
             { "no such file", [], ["m.manifest"] },
             { "too many arguments", [], ["--fix", "a", "b"] },
@@ -97,7 +111,8 @@ public sealed class AofCheckTests : IDisposable
             await using RespConnection client = await redis.ConnectAsync();
             await client.CallAsync("SET", "key", "value");
             await client.CallAsync("BGREWRITEAOF");
-            await Eventually.TrueAsync(async () => (await client.CallAsync("INFO", "persistence")).Text.Contains("aof_rewrite_in_progress:0", StringComparison.Ordinal));
+            await Eventually.TrueAsync(async () =>
+                (await client.CallAsync("INFO", "persistence")).Text.Contains("aof_rewrite_in_progress:0", StringComparison.Ordinal));
             await client.CallAsync("SET", "other", "value");
         }
         string directory = Path.Combine(_directory.FullName, "appendonlydir");
@@ -107,7 +122,8 @@ public sealed class AofCheckTests : IDisposable
         Assert.Equal(0, code);
 
         // The same in one file, as Redis wrote it before version 7.
-        byte[] snapshot = await File.ReadAllBytesAsync(Path.Combine(directory, "appendonly.aof.2.base.rdb")), tail = await File.ReadAllBytesAsync(Path.Combine(directory, "appendonly.aof.2.incr.aof"));
+        byte[] snapshot = await File.ReadAllBytesAsync(Path.Combine(directory, "appendonly.aof.2.base.rdb")),
+            tail = await File.ReadAllBytesAsync(Path.Combine(directory, "appendonly.aof.2.incr.aof"));
         await File.WriteAllBytesAsync(Path.Combine(directory, "old.aof"), [.. snapshot, .. tail]);
         Assert.Equal(await RunRedisAsync(directory, ["old.aof"]), Run(directory, ["old.aof"]));
         snapshot[^1] ^= 1;
@@ -125,7 +141,7 @@ public sealed class AofCheckTests : IDisposable
         File.WriteAllText(Path.Combine(_directory.FullName, "m"), manifest);
         (int code, string text) = Run(_directory.FullName, ["m"]);
         Assert.Contains(message, text, StringComparison.Ordinal);
-        Assert.Equal(manifest.Length == 0 ? 0 : 1, code); // one that is empty is taken for a log
+        Assert.Equal(manifest.Length == 0 ? 0 : 1, code); // an empty one is taken for a log
     }
 
     public void Dispose() => _directory.Delete(recursive: true);
@@ -133,20 +149,30 @@ public sealed class AofCheckTests : IDisposable
     private static string Command(params string[] words) =>
         $"*{words.Length}\r\n" + string.Concat(words.Select(word => string.Create(CultureInfo.InvariantCulture, $"${word.Length}\r\n{word}\r\n")));
 
-    /// <summary>Ours, told the paths as the other is, which is run in the directory.</summary>
+    /// <summary>
+    /// Runs ours. Like redis-check-aof below it gets full paths; in the output the directory is replaced by "./".
+    /// </summary>
     private static (int Code, string Text) Run(string directory, string[] arguments)
     {
         using var output = new StringWriter();
         var check = new AofCheck(new StringReader("y\n"), output, DateTimeOffset.UtcNow.ToUnixTimeMilliseconds());
-        string[] full = [.. arguments.Select((argument, i) => i == arguments.Length - 1 && File.Exists(Path.Combine(directory, argument)) ? Path.Combine(directory, argument) : argument)];
+        string[] full = [.. arguments.Select((argument, i) =>
+            i == arguments.Length - 1 && File.Exists(Path.Combine(directory, argument)) ? Path.Combine(directory, argument) : argument)];
         int code = check.Run("orleansredis-check-aof", full);
         return (code, output.ToString().Replace(directory + "/", "./", StringComparison.Ordinal));
     }
 
     private static async Task<(int Code, string Text)> RunRedisAsync(string directory, string[] arguments)
     {
-        string[] full = [.. arguments.Select((argument, i) => i == arguments.Length - 1 && File.Exists(Path.Combine(directory, argument)) ? Path.Combine(directory, argument) : argument)];
-        var start = new ProcessStartInfo("redis-check-aof", full) { WorkingDirectory = directory, RedirectStandardOutput = true, RedirectStandardInput = true, StandardOutputEncoding = Encoding.Latin1 };
+        string[] full = [.. arguments.Select((argument, i) =>
+            i == arguments.Length - 1 && File.Exists(Path.Combine(directory, argument)) ? Path.Combine(directory, argument) : argument)];
+        var start = new ProcessStartInfo("redis-check-aof", full)
+        {
+            WorkingDirectory = directory,
+            RedirectStandardOutput = true,
+            RedirectStandardInput = true,
+            StandardOutputEncoding = Encoding.Latin1
+        };
         using Process process = Process.Start(start)!;
         try
         {
@@ -155,7 +181,7 @@ public sealed class AofCheckTests : IDisposable
         }
         catch (IOException)
         {
-            // It has not asked, and is gone.
+            // It has ended without asking.
         }
         string text = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();

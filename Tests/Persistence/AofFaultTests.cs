@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Disks that are full, or broken.</summary>
+/// <summary>Disks that are full or broken.</summary>
 public sealed class AofFaultTests
 {
     [Theory]
@@ -18,7 +18,7 @@ public sealed class AofFaultTests
         for (int i = 0; i < 100; i++) redis.Run("SET", $"key:{i}", "value");
         redis.Log.Flush();
         file!.Capacity = file.Length + 1010; // in the middle of a command
-        // Until the writer has met the disk's end.
+        // Writes until the writer has reached the end of the disk.
         int taken = Enumerable.Range(100, 100).Count(i => redis.Run("SET", $"key:{i}", "value") is "OK");
         long position = redis.Log.Appended;
         Task committed = redis.Log.WhenCommitted(0, position);
@@ -28,12 +28,12 @@ public sealed class AofFaultTests
         Assert.Null(Refusal(redis, "GET", "a"));
         Assert.True(redis.Store.KeepsExpired);
         Assert.False(redis.Log.LastWriteSucceeded);
-        AofHarness.Parse(redis.Read("appendonly.aof.1.incr.aof")); // ends with a whole command
+        AofHarness.Parse(redis.Read("appendonly.aof.1.incr.aof")); // it ends with a whole command
         if (policy == AppendFsync.Always) Assert.False(committed.IsCompleted);
 
         redis.Engine.Time.Advance(1000);
         redis.Log.Tick();
-        Assert.NotEqual(Restrictions.None, redis.Store.Restrictions); // still no room
+        Assert.NotEqual(Restrictions.None, redis.Store.Restrictions); // there is still no room
         file.Capacity = long.MaxValue;
         redis.Engine.Time.Advance(1000);
         redis.Log.Tick();
@@ -52,7 +52,9 @@ public sealed class AofFaultTests
     public async Task Annotated_times_keep_their_places_when_a_file_is_cut_or_written_again()
     {
         FaultyFile? file = null;
-        using var redis = new AofHarness(options => (options.AppendFsync, options.AofTimestampEnabled) = (AppendFsync.Always, true), wrap: (_, inner) => file = new FaultyFile(inner));
+        using var redis = new AofHarness(
+            options => (options.AppendFsync, options.AofTimestampEnabled) = (AppendFsync.Always, true),
+            wrap: (_, inner) => file = new FaultyFile(inner));
         var expected = new List<string>();
         void Set(string key)
         {
@@ -170,7 +172,9 @@ public sealed class AofFaultTests
     {
         FaultyFile? file = null;
         using var gate = new ManualResetEventSlim(initialState: false);
-        using var redis = new AofHarness(options => options.AppendFsync = AppendFsync.Always, wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
+        using var redis = new AofHarness(
+            options => options.AppendFsync = AppendFsync.Always,
+            wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
         string value = new('x', 1 << 20);
         for (int i = 0; (redis.Store.Restrictions & Restrictions.LogIsFull) == 0; i++)
         {

@@ -5,7 +5,10 @@ using Store = OrleansRedis.Engine.Store;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>An engine in process with an append log in a directory of its own, and lives of it one after the other in the same directory.</summary>
+/// <summary>
+/// An engine in this process with an append log in a directory of its own. It can be restarted any number of times in
+/// the same directory.
+/// </summary>
 internal sealed class AofHarness : IDisposable
 {
     private readonly bool _ownsDirectory;
@@ -40,12 +43,12 @@ internal sealed class AofHarness : IDisposable
 
     public string DirectoryPath { get; }
 
-    /// <summary>appendonlydir</summary>
+    /// <summary>The path of appendonlydir.</summary>
     public string LogPath => Path.Combine(DirectoryPath, "appendonlydir");
 
     public string Manifest => File.ReadAllText(Path.Combine(LogPath, "appendonly.aof.manifest"));
 
-    /// <summary>What the operator has been told.</summary>
+    /// <summary>The lines logged for the operator.</summary>
     public string[] Lines
     {
         get
@@ -54,7 +57,7 @@ internal sealed class AofHarness : IDisposable
         }
     }
 
-    /// <summary>How loading went.</summary>
+    /// <summary>How loading ended.</summary>
     public AofLoadEnd Loaded { get; private set; }
 
     public void Open()
@@ -66,7 +69,7 @@ internal sealed class AofHarness : IDisposable
 
     public object? Run(params string[] command) => Engine.Run(command);
 
-    /// <summary>The bytes of a file of the log.</summary>
+    /// <summary>The content of a file of the log.</summary>
     public byte[] Read(string name) => File.ReadAllBytes(Path.Combine(LogPath, name));
 
     /// <summary>The commands of the last increment, each as one line, once all are written.</summary>
@@ -76,7 +79,7 @@ internal sealed class AofHarness : IDisposable
         return Parse(Read(Manifest.TrimEnd().Split('\n')[^1].Split(' ')[1]));
     }
 
-    /// <summary>The commands, and annotations, in some bytes of a log.</summary>
+    /// <summary>The commands and annotations in some bytes of a log.</summary>
     public static string[] Parse(ReadOnlySpan<byte> bytes)
     {
         var lines = new List<string>();
@@ -85,7 +88,8 @@ internal sealed class AofHarness : IDisposable
         {
             arguments.Clear();
             AofFrame frame = AofFrameReader.Read(bytes, 0, ref arguments, out long length);
-            if (frame is not (AofFrame.Command or AofFrame.Annotation)) throw new InvalidDataException($"{frame} in the log: {Encoding.Latin1.GetString(bytes[..Math.Min(100, bytes.Length)])}");
+            if (frame is not (AofFrame.Command or AofFrame.Annotation))
+                throw new InvalidDataException($"{frame} in the log: {Encoding.Latin1.GetString(bytes[..Math.Min(100, bytes.Length)])}");
             var words = new List<string>();
             foreach (ArgumentRange range in arguments.Slice(0, arguments.Count)) words.Add(Encoding.Latin1.GetString(bytes.Slice(range.Start, range.Length)));
             lines.Add(frame == AofFrame.Command ? string.Join(' ', words) : Encoding.Latin1.GetString(bytes[..(int)length]).Trim());
@@ -97,10 +101,10 @@ internal sealed class AofHarness : IDisposable
     /// <summary>Ends as a shutdown does.</summary>
     public void Close() => Log.CloseAsync().GetAwaiter().GetResult();
 
-    /// <summary>The next life in the same directory, which this one no longer deletes.</summary>
+    /// <summary>A new engine in the same directory, which this one then no longer deletes.</summary>
     public AofHarness Restart(Action<ServerOptions>? configure = null) => new(configure, DirectoryPath);
 
-    /// <summary>Waits for the rewrite that is under way.</summary>
+    /// <summary>Waits for the rewrite that is in progress.</summary>
     public void AwaitRewrite() => Log.RewriteEnded.WaitAsync(Eventually.Deadline).GetAwaiter().GetResult();
 
     public void Dispose()
@@ -112,27 +116,28 @@ internal sealed class AofHarness : IDisposable
 }
 
 /// <summary>
-/// A file on a disk that misbehaves when told to. What is written is in the cache first; only a sync that succeeds brings it to the disk, and one that fails forgets it,
-/// as Linux does: the next one would say that all is well.
+/// A file on a disk that fails when told to. What is written is in the cache first, and only a sync that succeeds
+/// brings it to the disk. As in Linux, a sync that fails forgets what it had to write, and the next one reports
+/// success.
 /// </summary>
 internal sealed class FaultyFile(ILogFile file) : ILogFile
 {
     private readonly List<(long From, byte[] Bytes)> _dirty = [];
     private int _waitingSyncs;
 
-    /// <summary>What would be there after a power failure.</summary>
+    /// <summary>What would remain after a power failure.</summary>
     public byte[] OnDisk { get; private set; } = [];
 
-    /// <summary>No byte fits beyond.</summary>
+    /// <summary>The size beyond which no byte fits.</summary>
     public long Capacity { get; set; } = long.MaxValue;
 
-    /// <summary>So many syncs fail.</summary>
+    /// <summary>How many of the next syncs fail.</summary>
     public int FailingSyncs { get; set; }
 
-    /// <summary>Set to have syncs wait for it.</summary>
+    /// <summary>If set, syncs wait for it.</summary>
     public ManualResetEventSlim? SyncGate { get; set; }
 
-    /// <summary>How many syncs wait for <see cref="SyncGate"/>.</summary>
+    /// <summary>How many syncs are waiting for <see cref="SyncGate"/>.</summary>
     public int WaitingSyncs => Volatile.Read(ref _waitingSyncs);
 
     public int Syncs { get; private set; }
@@ -156,7 +161,7 @@ internal sealed class FaultyFile(ILogFile file) : ILogFile
     public void Sync()
     {
         Interlocked.Increment(ref _waitingSyncs);
-        SyncGate?.Wait(Eventually.Deadline); // a test that has failed opens it no more, and its server must end all the same
+        SyncGate?.Wait(Eventually.Deadline); // a failed test never opens the gate, and its server must end all the same
         Interlocked.Decrement(ref _waitingSyncs);
         lock (_dirty)
         {

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Loading logs: whole ones, torn ones, damaged ones, and those of old.</summary>
+/// <summary>Loading logs: whole ones, torn ones, damaged ones, and those of old versions.</summary>
 [Trait("Needs", "time")]
 public sealed class AofLoadTests : IDisposable
 {
@@ -18,11 +18,12 @@ public sealed class AofLoadTests : IDisposable
     [Fact]
     public void A_log_cut_off_anywhere_loads_without_what_is_not_whole_and_goes_on_from_there()
     {
-        // Offsets at which something is whole, and how many keys there are then.
+        // A log cut off after any of these steps is whole, and then holds this many keys.
         string[] steps =
         [
             Command("SELECT", "0"), Command("SET", "a", "1"), Command("RPUSH", "list", "x", "", "\r\n*1\r\n"), "#TS:1628217470\r\n",
-            Command("MULTI") + Command("SET", "b", "2") + Command("SET", "c", "3") + Command("EXEC"), Command("SET", "d", new string('v', 300)), Command("DEL", "a"),
+            Command("MULTI") + Command("SET", "b", "2") + Command("SET", "c", "3") + Command("EXEC"), Command("SET", "d", new string('v', 300)),
+            Command("DEL", "a"),
         ];
         long[] keys = [0, 1, 2, 2, 4, 5, 4];
         string log = string.Concat(steps);
@@ -77,9 +78,10 @@ public sealed class AofLoadTests : IDisposable
                 try
                 {
                     AofLoadEnd end = redis.Log.Load(CancellationToken.None);
-                    // A key or value may be another now, which nothing tells; or a command, and then the log of the server does.
+                    // A changed key or value goes unnoticed. A changed command does not: the server's log reports it.
                     Assert.Equal(AofLoadEnd.Loaded, end);
-                    Assert.True((long)redis.Run("DBSIZE")! >= 11 || redis.Lines.Any(line => line.Contains("could not be applied", StringComparison.Ordinal)), $"byte {at} ^ {flip}");
+                    Assert.True((long)redis.Run("DBSIZE")! >= 11 || redis.Lines.Any(line => line.Contains("could not be applied", StringComparison.Ordinal)),
+                        $"byte {at} ^ {flip}");
                 }
                 catch (LoadException failure)
                 {
@@ -100,7 +102,8 @@ public sealed class AofLoadTests : IDisposable
     {
         string cut = Command("SET", "a", "1") + Command("SET", "b", "1")[..^1];
         Write((Manifest, $"file {Base} seq 1 type b\nfile {Increment} seq 1 type i\n"), (Base, cut), (Increment, Command("SET", "c", "1")));
-        Assert.StartsWith("Fatal error: the truncated file is not the last file", Assert.Throws<LoadException>(() => Start()).Message, StringComparison.Ordinal);
+        Assert.StartsWith("Fatal error: the truncated file is not the last file", Assert.Throws<LoadException>(() => Start()).Message,
+            StringComparison.Ordinal);
         Assert.Equal(cut, File.ReadAllText(Path.Combine(LogPath, Base)));
     }
 
@@ -122,8 +125,10 @@ public sealed class AofLoadTests : IDisposable
     public void What_expired_meanwhile_is_still_there_for_the_commands_behind_it()
     {
         Write((Manifest, "file " + Increment + " seq 1 type i\n"),
-            (Increment, Command("RPUSH", "list", "foo") + Command("PEXPIREAT", "list", "1000") + Command("RPUSH", "list", "bar") + Command("SET", "s", "1", "PXAT", "1000") + Command("APPEND", "s", "2")
-                + Command("HSET", "h", "f", "1") + Command("HPEXPIREAT", "h", "1000", "FIELDS", "1", "f") + Command("HINCRBY", "h", "f", "1") + Command("PERSIST", "s")));
+            (Increment, Command("RPUSH", "list", "foo") + Command("PEXPIREAT", "list", "1000") + Command("RPUSH", "list", "bar")
+                + Command("SET", "s", "1", "PXAT", "1000") + Command("APPEND", "s", "2")
+                + Command("HSET", "h", "f", "1") + Command("HPEXPIREAT", "h", "1000", "FIELDS", "1", "f") + Command("HINCRBY", "h", "f", "1")
+                + Command("PERSIST", "s")));
         using AofHarness redis = Start();
         Assert.Equal(0L, redis.Run("LLEN", "list"));
         Assert.Equal("12", redis.Run("GET", "s"));
@@ -223,7 +228,7 @@ public sealed class AofLoadTests : IDisposable
             Assert.Equal(1L, redis.Run("DBSIZE"));
             Assert.True(File.Exists(old));
         }
-        // Neither is.
+        // Neither is there.
         Directory.Delete(LogPath, recursive: true);
         File.Delete(old);
         Write((Manifest, "file appendonly.aof seq 1 type b\n"));
@@ -233,8 +238,10 @@ public sealed class AofLoadTests : IDisposable
     [Fact]
     public void What_a_crash_left_half_done_is_cleared_away()
     {
-        Write(("temp-appendonly.aof.base", "x"), ("temp-appendonly.aof.incr", "x"), ("temp-appendonly.aof.manifest", "x"), ("temp-other.aof.base", "another server's"),
-            ("appendonly.aof.2.incr.aof", "an increment that no manifest names"), (Manifest, $"file {Base} seq 1 type b\nfile old.aof seq 1 type h\nfile {Increment} seq 1 type i\n"),
+        Write(("temp-appendonly.aof.base", "x"), ("temp-appendonly.aof.incr", "x"), ("temp-appendonly.aof.manifest", "x"),
+            ("temp-other.aof.base", "another server's"),
+            ("appendonly.aof.2.incr.aof", "an increment that no manifest names"),
+            (Manifest, $"file {Base} seq 1 type b\nfile old.aof seq 1 type h\nfile {Increment} seq 1 type i\n"),
             (Base, Command("SET", "a", "1")), (Increment, Command("SET", "b", "1")), ("old.aof", "history"));
         using (AofHarness redis = Start())
         {
@@ -244,7 +251,8 @@ public sealed class AofLoadTests : IDisposable
             redis.AwaitRewrite();
             redis.Run("SET", "c", "1");
         }
-        Assert.Equal(["appendonly.aof.2.base.rdb", "appendonly.aof.2.incr.aof", Manifest, "temp-other.aof.base"], Directory.GetFiles(LogPath).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal));
+        Assert.Equal(["appendonly.aof.2.base.rdb", "appendonly.aof.2.incr.aof", Manifest, "temp-other.aof.base"],
+            Directory.GetFiles(LogPath).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal));
         using AofHarness again = Start();
         Assert.Equal(3L, again.Run("DBSIZE"));
     }

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>What is in the log, and when it is on the disk.</summary>
+/// <summary>What the log contains, and when it is on the disk.</summary>
 public sealed class AofLogTests
 {
     [Fact]
@@ -133,7 +133,8 @@ public sealed class AofLogTests
     {
         using var redis = new AofHarness();
         byte[] frame = System.Text.Encoding.ASCII.GetBytes(text);
-        ArgumentRange[] arguments = [new(text.IndexOf("SET", StringComparison.Ordinal), 3), new(text.IndexOf('a', StringComparison.Ordinal), 1), new(text.LastIndexOf('1'), 1)];
+        ArgumentRange[] arguments =
+            [new(text.IndexOf("SET", StringComparison.Ordinal), 3), new(text.IndexOf('a', StringComparison.Ordinal), 1), new(text.LastIndexOf('1'), 1)];
         var reply = new RespWriter();
         var call = new CommandContext(redis.Store, new Session(), reply)
         {
@@ -159,7 +160,7 @@ public sealed class AofLogTests
             var random = TestSeed.Random((seed * 100) + writer);
             for (int i = 0; i < Rounds; i++)
             {
-                // Every writer appends to lists that all of them share, now and then several at once.
+                // Every writer appends to lists that all of them share, now and then to several at once.
                 string entry = $"{writer}:{i}";
                 switch (random.Next(3))
                 {
@@ -200,7 +201,9 @@ public sealed class AofLogTests
     {
         FaultyFile? file = null;
         using var gate = new ManualResetEventSlim(initialState: true);
-        using var redis = new AofHarness(options => options.AppendFsync = AppendFsync.Always, wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
+        using var redis = new AofHarness(
+            options => options.AppendFsync = AppendFsync.Always,
+            wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
         Assert.True(redis.Log.RepliesWait);
         redis.Run("SET", "a", "1");
         await redis.Log.WhenCommitted(0, redis.Log.Appended).WaitAsync(Eventually.Deadline);
@@ -225,7 +228,9 @@ public sealed class AofLogTests
     {
         FaultyFile? file = null;
         using var gate = new ManualResetEventSlim(initialState: false);
-        using var redis = new AofHarness(options => options.AppendFsync = AppendFsync.Always, wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
+        using var redis = new AofHarness(
+            options => options.AppendFsync = AppendFsync.Always,
+            wrap: (_, inner) => file = new FaultyFile(inner) { SyncGate = gate });
         var waits = new List<Task>();
         for (int i = 0; i < 50; i++)
         {
@@ -250,7 +255,7 @@ public sealed class AofLogTests
         redis.Log.Tick();
         await Eventually.TrueAsync(() => file.OnDisk.Length == redis.Log.Appended, () => "not synced");
         redis.Engine.Time.Advance(1100);
-        redis.Log.Tick(); // nothing new
+        redis.Log.Tick(); // nothing is new
         Assert.Equal(1, file.Syncs);
     }
 

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Rewriting the log, and switching it on and off.</summary>
+/// <summary>Rewriting the log, and turning it on and off.</summary>
 [Trait("Needs", "time")]
 public sealed class AofRewriteTests
 {
@@ -99,7 +99,8 @@ public sealed class AofRewriteTests
         redis.Run("SET", "lost", "1");
         using (AofHarness other = redis.Restart()) Assert.Equal(3L, other.Run("DBSIZE"));
 
-        // A rewrite of a log that is off leaves a base alone; switched on again, it goes on from there.
+        // If the log is off, a rewrite leaves nothing but a base. When the log is turned on again, it continues from
+        // there.
         redis.Run("BGREWRITEAOF");
         redis.AwaitRewrite();
         Assert.Equal("OK", redis.Run("CONFIG", "SET", "appendonly", "yes"));
@@ -143,11 +144,11 @@ public sealed class AofRewriteTests
         {
             redis.Run("SET", $"key:{i}", value);
             redis.Run("BGREWRITEAOF");
-            // The base's place is taken, by a directory that cannot be replaced.
+            // A directory that cannot be replaced stands where the base should go.
             Directory.CreateDirectory(Path.Combine(redis.LogPath, $"appendonly.aof.2.base.rdb", "not-empty"));
             redis.AwaitRewrite();
         }
-        if (redis.Log.ConsecutiveFailures < 3) return; // a rewrite was quicker than the test
+        if (redis.Log.ConsecutiveFailures < 3) return; // the rewrite was quicker than the test
         Assert.Equal(4, redis.Manifest.Split('\n').Count(line => line.EndsWith("type i", StringComparison.Ordinal)));
         redis.Engine.Time.Advance(1000);
         redis.Log.Tick();

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>orleansredis-check-rdb beside redis-check-rdb.</summary>
+/// <summary>Compares orleansredis-check-rdb with redis-check-rdb.</summary>
 [Trait("Needs", "servers")]
 public sealed class CheckRdbTests : IDisposable
 {
@@ -37,7 +37,8 @@ public sealed class CheckRdbTests : IDisposable
     [Fact]
     public void Modules_are_passed_over() => SameLines(new RdbFileBuilder(9)
         .Opcode(RdbOpcode.ModuleAux).Add(0x81, 1, 2, 3, 4, 5, 6, 7, 8).Length(2).Length(1).Length(5).Text("data").Length(0)
-        .Key(RdbType.Module2, "k").Add(0x81, 1, 2, 3, 4, 5, 6, 7, 8).Length(2).Length(9).Length(1).Length(3).Length(4).Double(1.5).Length(0).Build(), exitCode: 0);
+        .Key(RdbType.Module2, "k").Add(0x81, 1, 2, 3, 4, 5, 6, 7, 8).Length(2).Length(9).Length(1).Length(3).Length(4).Double(1.5).Length(0).Build(),
+        exitCode: 0);
 
     [Fact]
     public void Damage_is_told_with_the_same_exit_code_and_place()
@@ -70,7 +71,8 @@ public sealed class CheckRdbTests : IDisposable
     }
 
     private static string Program =>
-        Path.Combine(RedisProcess.RepositoryRoot, "Tools", "CheckRdb", "bin", new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name, "net10.0", "orleansredis-check-rdb");
+        Path.Combine(RedisProcess.RepositoryRoot, "Tools", "CheckRdb", "bin", new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name, "net10.0",
+            "orleansredis-check-rdb");
 
     private static (int ExitCode, string Output) Ours(string path) => RedisCheckRdb.RunProgram(Program, path);
 

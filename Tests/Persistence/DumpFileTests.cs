@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>dump.rdb: when it is written and loaded, what stands in it, and what happens when that fails.</summary>
+/// <summary>dump.rdb: when it is written and loaded, what it contains, and what happens on failure.</summary>
 [Trait("Needs", "servers")]
 public sealed class DumpFileTests : IDisposable
 {
@@ -90,7 +90,10 @@ public sealed class DumpFileTests : IDisposable
         await SavedAsync(redis, 1);
         Assert.Contains("5 changes in 10 seconds. Saving...", _log);
         Assert.Contains("Background saving terminated with success", _log);
-        Assert.Contains(_log, line => line.StartsWith($"dump.rdb: {new FileInfo(DumpPath).Length} bytes, SHA-256 {Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(DumpPath)))}", StringComparison.Ordinal));
+        Assert.Contains(_log, line => line.StartsWith(
+            $"dump.rdb: {new FileInfo(DumpPath).Length} bytes, "
+                + $"SHA-256 {Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(DumpPath)))}",
+            StringComparison.Ordinal));
 
         redis.Time.Advance(200_000); // nothing has changed since
         Assert.Equal(1, redis.Files.Dump.Saves);
@@ -115,7 +118,7 @@ public sealed class DumpFileTests : IDisposable
         Assert.Empty(Directory.GetFiles(_directory));
         Assert.Equal(Restrictions.SnapshotFails, redis.Store.Restrictions);
 
-        // Only with save points, and only if that is what the operator wants.
+        // Only if there are save points, and only if the operator wants it.
         await SetAsync(redis, "stop-writes-on-bgsave-error", "no");
         Assert.Equal(Restrictions.None, redis.Store.Restrictions);
         await SetAsync(redis, "stop-writes-on-bgsave-error", "yes");
@@ -124,7 +127,7 @@ public sealed class DumpFileTests : IDisposable
         Assert.Equal(Restrictions.None, redis.Store.Restrictions);
         await SetAsync(redis, "save", "10 1");
 
-        // Save points try again, but not before some seconds have passed.
+        // Save points try again, but only after some seconds.
         Directory.Delete(DumpPath);
         redis.Time.Advance(30_000);
         await SavedAsync(redis, 2);
@@ -149,7 +152,7 @@ public sealed class DumpFileTests : IDisposable
         await SavedAsync(redis, 1);
         Assert.Equal(default, redis.Files.SnapshotTurn.Status);
         Assert.True(redis.Files.Dump.LastCopiedBytes > 0);
-        Assert.Equal(30, redis.Files.Dump.Changes); // those made meanwhile are not in the file
+        Assert.Equal(30, redis.Files.Dump.Changes); // the changes made meanwhile are not in the file
     }
 
     [Fact]
@@ -255,7 +258,8 @@ public sealed class DumpFileTests : IDisposable
     [Fact]
     public void What_killed_processes_have_left_is_deleted()
     {
-        foreach (string name in (string[])["temp-999999999.rdb", "temp-999999999-3.rdb", "temp-mine.rdb", "temp-1.rdb"]) File.WriteAllText(Path.Combine(_directory, name), "");
+        foreach (string name in (string[])["temp-999999999.rdb", "temp-999999999-3.rdb", "temp-mine.rdb", "temp-1.rdb"])
+            File.WriteAllText(Path.Combine(_directory, name), "");
         NewEngine().Files.Load(CancellationToken.None);
         Assert.Equal(["temp-1.rdb", "temp-mine.rdb"], Directory.GetFiles(_directory).Select(Path.GetFileName).Order());
     }

@@ -8,9 +8,10 @@ using Xunit.Abstractions;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>
-/// The server is killed with SIGKILL at random moments, while it writes its log, rewrites it, takes snapshots, renames files or loads them,
-/// and must have afterwards what it had acknowledged. ORLEANSREDIS_KILLS says how often (5). The waits are by the clock, as it is
-/// random moments that are wanted; the seed decides over them, as far as the machine lets it.
+/// The server is killed with SIGKILL at random moments, while it writes its log, rewrites it, takes snapshots, renames
+/// files or loads them. Afterwards it must have what it had acknowledged. ORLEANSREDIS_KILLS says how often to kill it
+/// (5). The delays are real ones, since the moments are to be random; the seed determines them, as far as the machine
+/// allows.
 /// </summary>
 [Trait("Needs", "servers")]
 [Collection("kills")] // one after the other: each keeps the machine busy
@@ -48,7 +49,7 @@ public sealed class KillTests(ITestOutputHelper output)
                 if (round == kills) break;
                 Task[] writing = [.. writers.Select(writer => writer.RunAsync(server))];
                 Task disturbing = DisturbAsync(server, random.Next());
-                // Long enough now and then for what everysec promises to be more than nothing.
+                // Now and then long enough that everysec must have kept something.
                 await Task.Delay(random.Next(30, round % 2 == 0 ? 500 : 2500));
                 killedAt = Stopwatch.GetTimestamp();
                 await server.KillAsync();
@@ -105,7 +106,7 @@ public sealed class KillTests(ITestOutputHelper output)
         }
     }
 
-    /// <summary>Keys that nobody changes, so that loading and rewriting take their time.</summary>
+    /// <summary>Writes keys that no client changes, so that loading and rewriting take their time.</summary>
     private static async Task FillAsync(RespConnection redis, int keys)
     {
         for (int from = 0; from < keys; from += 1000)
@@ -114,7 +115,7 @@ public sealed class KillTests(ITestOutputHelper output)
         }
     }
 
-    /// <summary>Saves and rewrites all the time, so that a kill meets them at every stage.</summary>
+    /// <summary>Saves and rewrites all the time, so that a kill hits them at every stage.</summary>
     private static async Task DisturbAsync(RedisProcess server, int seed)
     {
         var random = TestSeed.Random(seed);
@@ -123,7 +124,7 @@ public sealed class KillTests(ITestOutputHelper output)
             await using RespConnection redis = await server.ConnectAsync();
             while (true)
             {
-                // Errors are to be expected: one of them is in progress already, as a rule.
+                // Errors are expected: usually one of the two is already in progress.
                 await redis.CallAsync(random.Next(3) == 0 ? "BGSAVE" : "BGREWRITEAOF");
                 await Task.Delay(random.Next(40));
             }
@@ -158,7 +159,7 @@ public sealed class KillTests(ITestOutputHelper output)
         }
     }
 
-    /// <summary>The one generation that all keys are of; 0 if there are none.</summary>
+    /// <summary>The generation that all keys belong to; 0 if there are no keys.</summary>
     private static async Task<int> GenerationAsync(RespConnection redis, int keys)
     {
         var found = new Dictionary<string, int>();

@@ -42,9 +42,9 @@ public class LzfTests
 
     [Theory]
     [InlineData("02414141", 3, true)]   // three literals
-    [InlineData("0041e0f700", 257, true)] // one literal and the longest copy but seven
+    [InlineData("0041e0f700", 257, true)] // one literal and a copy of 256 bytes
     [InlineData("204000", 3, false)]    // a copy from before the start
-    [InlineData("0541", 6, false)]      // literals that are not there
+    [InlineData("0541", 6, false)]      // literals that are missing
     [InlineData("0041", 2, false)]      // too short
     [InlineData("0041e0", 20, false)]   // cut off in a copy
     public void Damaged_input_is_refused(string hex, int length, bool valid) =>

@@ -5,7 +5,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>dump.rdb from one server to the other, as whole processes.</summary>
+/// <summary>dump.rdb from one server to the other, with whole processes.</summary>
 [Trait("Needs", "servers")]
 public sealed class RdbBetweenServersTests
 {
@@ -46,7 +46,7 @@ public sealed class RdbBetweenServersTests
         }
     }
 
-    /// <summary>The files in the official suite, which old versions of Redis wrote.</summary>
+    /// <summary>The official suite contains files that old versions of Redis wrote.</summary>
     [SkippableFact]
     public async Task Files_of_the_official_suite_hold_the_same_here_and_there()
     {
@@ -69,7 +69,11 @@ public sealed class RdbBetweenServersTests
 
     private static async Task<string> SuiteAsync()
     {
-        ProcessStartInfo start = new(Path.Combine(RedisProcess.RepositoryRoot, "Tests", "Conformance", "source")) { RedirectStandardOutput = true, RedirectStandardError = true };
+        ProcessStartInfo start = new(Path.Combine(RedisProcess.RepositoryRoot, "Tests", "Conformance", "source"))
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        };
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string directory = (await process.StandardOutput.ReadToEndAsync()).Trim();

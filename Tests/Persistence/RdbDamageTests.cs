@@ -4,7 +4,10 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Files that are damaged, cut short, or hold what cannot be loaded: always an error that says so, never a wrong data set.</summary>
+/// <summary>
+/// Files that are damaged, cut short, or contain what cannot be loaded always give an error that says so, never a wrong
+/// data set.
+/// </summary>
 [Trait("Needs", "time")]
 public sealed class RdbDamageTests
 {
@@ -63,7 +66,7 @@ public sealed class RdbDamageTests
             }
             catch (InvalidOperationException e) when (e.Message.Contains("bytes of", StringComparison.Ordinal))
             {
-                // A byte became the opcode of the end.
+                // A byte has become the end-of-file opcode.
             }
             KeyspaceDigest.OfAll(redis.Store.Slots);
             RdbFiles.Save(redis.Store);
@@ -93,8 +96,10 @@ public sealed class RdbDamageTests
             Message(new RdbFileBuilder(10).Opcode(RdbOpcode.SelectDb).Length(16)));
         Assert.Equal("Pre-release function format not supported.", Message(new RdbFileBuilder(10).Opcode(RdbOpcode.FunctionPreGa).Text("x")));
         Assert.Equal("Invalid object type: 8", Message(new RdbFileBuilder(10).Key((RdbType)8, "k")));
-        Assert.Equal("RDB has duplicated key 'k' in DB 0", Message(new RdbFileBuilder(10).Key(RdbType.String, "k").Text("v").Key(RdbType.String, "k").Text("w")));
-        Assert.Equal("Hash listpack integrity check failed.", Message(new RdbFileBuilder(10).Key(RdbType.HashListpack, "k").Text(RdbFileBuilder.Listpack("odd"))));
+        Assert.Equal("RDB has duplicated key 'k' in DB 0",
+            Message(new RdbFileBuilder(10).Key(RdbType.String, "k").Text("v").Key(RdbType.String, "k").Text("w")));
+        Assert.Equal("Hash listpack integrity check failed.",
+            Message(new RdbFileBuilder(10).Key(RdbType.HashListpack, "k").Text(RdbFileBuilder.Listpack("odd"))));
         Assert.Equal("Duplicate set members detected", Message(new RdbFileBuilder(10).Key(RdbType.Set, "k").Length(2).Text("a").Text("a")));
         Assert.Equal("Zset with NAN score detected", Message(new RdbFileBuilder(10).Key(RdbType.ZSet2, "k").Length(1).Text("a").Double(double.NaN)));
     }
@@ -126,7 +131,8 @@ public sealed class RdbDamageTests
         foreach (SanitizeDumpPayload sanitize in Enum.GetValues<SanitizeDumpPayload>())
         {
             using var redis = new EngineHarness(options => options.SanitizeDumpPayload = sanitize);
-            if (sanitize == SanitizeDumpPayload.Yes) Assert.Equal("Set listpack integrity check failed.", Assert.Throws<RdbFileException>(() => RdbFiles.Load(redis, file)).Message);
+            if (sanitize == SanitizeDumpPayload.Yes)
+                Assert.Equal("Set listpack integrity check failed.", Assert.Throws<RdbFileException>(() => RdbFiles.Load(redis, file)).Message);
             else Assert.Equal(1, RdbFiles.Load(redis, file).KeysLoaded);
         }
     }
@@ -135,10 +141,14 @@ public sealed class RdbDamageTests
     public void A_length_that_lies_allocates_nothing()
     {
         long before = GC.GetAllocatedBytesForCurrentThread();
-        foreach (RdbType type in (RdbType[])[RdbType.String, RdbType.Set, RdbType.Hash, RdbType.ZSet2, RdbType.List, RdbType.HashMetadata, RdbType.StreamListpacks2])
+        foreach (RdbType type in (RdbType[])[RdbType.String, RdbType.Set, RdbType.Hash, RdbType.ZSet2, RdbType.List, RdbType.HashMetadata,
+            RdbType.StreamListpacks2])
             Assert.Throws<RdbFileException>(() => Load(new RdbFileBuilder(12).Key(type, "k").Add(0x81, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff).Build()));
-        Assert.Throws<RdbFileException>(() => Load(new RdbFileBuilder(12).Opcode(RdbOpcode.ResizeDb).Add(0x81, 0, 0x7f, 0, 0, 0, 0, 0, 0).Length(0).Key(RdbType.String, "k").Text("v").Key(RdbType.String, "k").Text("v").Build()));
-        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 200 << 20); // the harnesses and the buffers are most of it
+        Assert.Throws<RdbFileException>(() => Load(new RdbFileBuilder(12)
+            .Opcode(RdbOpcode.ResizeDb).Add(0x81, 0, 0x7f, 0, 0, 0, 0, 0, 0).Length(0)
+            .Key(RdbType.String, "k").Text("v").Key(RdbType.String, "k").Text("v").Build()));
+        // Mostly the harnesses and the buffers.
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 200 << 20);
     }
 
     private static EngineHarness Small(Action<ServerOptions>? configure = null)

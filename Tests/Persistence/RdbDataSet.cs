@@ -5,8 +5,8 @@ using OrleansRedis.Tests.Harness;
 namespace OrleansRedis.Tests.Persistence;
 
 /// <summary>
-/// Commands that make a data set with every type, every encoding, expiries and all 16 databases; the same on every server, as long as none of
-/// redis-server 7.0's commands is missing there. Words are Latin-1.
+/// Commands that make a data set with every type, every encoding, expiries and all 16 databases. It is the same on
+/// every server that has all commands of redis-server 7.0. Words are Latin-1.
 /// </summary>
 internal static class RdbDataSet
 {
@@ -35,8 +35,10 @@ internal static class RdbDataSet
 
     private static IEnumerable<string[]> Strings()
     {
-        foreach (string value in (string[])["", "a", "embstr", s_long, "1", "-1", "127", "128", "-129", "32767", "-32769", "2147483647", "2147483648", "-9223372036854775808",
-            "9223372036854775807", "9223372036854775808", "007", "+1", "-0", "1e5", " 1", "12345678901", new string('x', 5000), new string('y', 40_000), Noise(70_000), "\0\r\n\xff\x80"])
+        foreach (string value in (string[])["", "a", "embstr", s_long, "1", "-1", "127", "128", "-129", "32767", "-32769", "2147483647", "2147483648",
+            "-9223372036854775808",
+            "9223372036854775807", "9223372036854775808", "007", "+1", "-0", "1e5", " 1", "12345678901", new string('x', 5000), new string('y', 40_000),
+            Noise(70_000), "\0\r\n\xff\x80"])
         {
             yield return ["SET", $"string:{value.Length}:{value[..Math.Min(20, value.Length)]}", value];
         }
@@ -79,7 +81,8 @@ internal static class RdbDataSet
 
     private static IEnumerable<string[]> SortedSets()
     {
-        yield return ["ZADD", "zset:small", "1", "one", "2.5", "two and a half", "-inf", "low", "inf", "high", "0.1", "0.1", "3", "3", "-0", "zero", "1e300", "e", "17179869184", "big"];
+        yield return ["ZADD", "zset:small", "1", "one", "2.5", "two and a half", "-inf", "low", "inf", "high", "0.1", "0.1", "3", "3", "-0", "zero", "1e300",
+            "e", "17179869184", "big"];
         yield return ["ZADD", "zset:long", "1", s_long, "2", "b"];
         yield return ["ZADD", "zset:same", .. Enumerable.Range(0, 100).SelectMany(i => (string[])["0", $"m{i}"])];
         yield return ["ZADD", "zset:many", .. Enumerable.Range(0, 1000).SelectMany(i => (string[])[Text(Math.Sqrt(i) * (i % 2 == 0 ? 1 : -1)), $"m{i}"])];

@@ -5,7 +5,7 @@ using OrleansRedis.Engine;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Makes RDB files by hand, of any version, with whatever one wants in them. Text is Latin-1.</summary>
+/// <summary>Builds RDB files by hand, of any version and with any content. Text is Latin-1.</summary>
 internal sealed class RdbFileBuilder
 {
     private readonly List<byte> _bytes = [];
@@ -32,7 +32,7 @@ internal sealed class RdbFileBuilder
 
     public RdbFileBuilder Text(byte[] bytes) => Length(bytes.Length).Add(bytes);
 
-    /// <summary>A key of this type, up to where its value begins.</summary>
+    /// <summary>The type and name of a key, up to where its value begins.</summary>
     public RdbFileBuilder Key(RdbType type, string key) => Add((byte)type).Text(key);
 
     public RdbFileBuilder Milliseconds(long value)
@@ -54,7 +54,7 @@ internal sealed class RdbFileBuilder
     /// <summary>A double as the oldest versions wrote it.</summary>
     public RdbFileBuilder TextDouble(string text) => Add((byte)text.Length).Add(Encoding.ASCII.GetBytes(text));
 
-    /// <summary>The whole file: with the end, and the CRC if the version has one.</summary>
+    /// <summary>The whole file, with its end and, if the version has one, the CRC.</summary>
     public byte[] Build(ulong? checksum = null)
     {
         Opcode(RdbOpcode.Eof);
@@ -65,7 +65,10 @@ internal sealed class RdbFileBuilder
         return bytes;
     }
 
-    /// <summary>A ziplist of these elements, each a string or an integer with the encoding given: "int8", "int16", "int24", "int32", "int64", "int4".</summary>
+    /// <summary>
+    /// A ziplist of these elements. Each is a string, or an integer with its encoding: "int8", "int16", "int24",
+    /// "int32", "int64", "int4".
+    /// </summary>
     public static byte[] Ziplist(params object[] elements)
     {
         var body = new List<byte>();
@@ -113,7 +116,7 @@ internal sealed class RdbFileBuilder
         return [.. Int(11 + body.Count), .. Int(last), (byte)elements.Length, (byte)(elements.Length >> 8), .. body, 0xff];
     }
 
-    /// <summary>A zipmap of fields and values, with so many bytes of free room behind each value.</summary>
+    /// <summary>A zipmap of fields and values, with this many free bytes after each value.</summary>
     public static byte[] Zipmap(int free, params string[] words)
     {
         var bytes = new List<byte> { (byte)Math.Min(254, words.Length / 2) };
@@ -128,11 +131,11 @@ internal sealed class RdbFileBuilder
         return [.. bytes, 0xff];
     }
 
-    /// <summary>An intset of integers of this width, which ascend.</summary>
+    /// <summary>An intset of integers of this width, given in ascending order.</summary>
     public static byte[] Intset(int width, params long[] values) =>
         [.. Int(width), .. Int(values.Length), .. values.SelectMany(value => BitConverter.GetBytes(value)[..width])];
 
-    /// <summary>A listpack.</summary>
+    /// <summary>A listpack of these elements.</summary>
     public static byte[] Listpack(params string[] elements)
     {
         Listpack listpack = Engine.Listpack.Create();

@@ -3,10 +3,10 @@ using Store = OrleansRedis.Engine.Store;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>RDB files in and out of an engine in process.</summary>
+/// <summary>Saves an engine in this process to RDB files and loads it from them.</summary>
 internal static class RdbFiles
 {
-    /// <summary>A file of everything in a store, one chunk for each slot and database.</summary>
+    /// <summary>A file of everything in a store, with one chunk for each slot and database.</summary>
     public static byte[] Save(Store store)
     {
         using var stream = new MemoryStream();
@@ -32,7 +32,7 @@ internal static class RdbFiles
         return stream.ToArray();
     }
 
-    /// <summary>Loads a file into an engine and returns what did it.</summary>
+    /// <summary>Loads a file into an engine and returns the loader.</summary>
     public static RdbLoader Load(EngineHarness engine, byte[] file)
     {
         RdbLoader loader = engine.Files.CreateLoader();

@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>Files as servers wrote them from 2009 on, made by hand.</summary>
+/// <summary>Files as servers have written them since 2009, made by hand.</summary>
 public sealed class RdbOldFilesTests
 {
     private static readonly string s_long = new('x', 300);
@@ -95,7 +95,8 @@ public sealed class RdbOldFilesTests
     {
         using var redis = new EngineHarness();
         Load(redis, new RdbFileBuilder(6)
-            .Key(RdbType.ListZiplist, "list").Text(RdbFileBuilder.Ziplist("a", ("int4", 12L), ("int8", -5L), ("int16", 300L), ("int24", -70000L), ("int32", 1L << 30), ("int64", 1L << 60), s_long, "z"))
+            .Key(RdbType.ListZiplist, "list").Text(RdbFileBuilder.Ziplist("a", ("int4", 12L), ("int8", -5L), ("int16", 300L), ("int24", -70000L),
+                ("int32", 1L << 30), ("int64", 1L << 60), s_long, "z"))
             .Key(RdbType.HashZiplist, "hash").Text(RdbFileBuilder.Ziplist("f", "v", "n", ("int8", 7L)))
             .Key(RdbType.ZSetZiplist, "zset").Text(RdbFileBuilder.Ziplist("low", "-1.5", ("int8", 50L), ("int4", 2L)))
             .Key(RdbType.HashZipmap, "zipmap").Text(RdbFileBuilder.Zipmap(2, "f", "v", "long", s_long))
@@ -186,7 +187,8 @@ public sealed class RdbOldFilesTests
             return file.Length(1).Add(id);
         }
 
-        Load(redis, Stream(Stream(Stream(new RdbFileBuilder(11), RdbType.StreamListpacks, "v1"), RdbType.StreamListpacks2, "v2"), RdbType.StreamListpacks3, "v3"));
+        Load(redis,
+            Stream(Stream(Stream(new RdbFileBuilder(11), RdbType.StreamListpacks, "v1"), RdbType.StreamListpacks2, "v2"), RdbType.StreamListpacks3, "v3"));
         foreach (string key in (string[])["v1", "v2", "v3"])
         {
             Assert.Equal("[[5-1, [f, v]]]", redis.Show($"XRANGE {key} - +"));
@@ -233,7 +235,8 @@ public sealed class RdbOldFilesTests
     private static RdbLoader Load(EngineHarness redis, RdbFileBuilder file, int? expectedVersion = null)
     {
         byte[] bytes = file.Build();
-        if (expectedVersion is { } version) Assert.Equal(version, int.Parse(Encoding.ASCII.GetString(bytes.AsSpan(5, 4)), System.Globalization.CultureInfo.InvariantCulture));
+        if (expectedVersion is { } version)
+            Assert.Equal(version, int.Parse(Encoding.ASCII.GetString(bytes.AsSpan(5, 4)), System.Globalization.CultureInfo.InvariantCulture));
         return RdbFiles.Load(redis, bytes);
     }
 }

@@ -23,7 +23,7 @@ public sealed class RdbRoundTripTests
             foreach ((int database, string[] command) in commands)
             {
                 from.Client.Session.Database = database;
-                from.Run(command); // some are wrong for the key's type, and change nothing
+                from.Run(command); // some have the wrong type for the key, and change nothing
             }
             long keys = RdbFiles.Load(to, RdbFiles.Save(from.Store)).KeysLoaded;
             Assert.Equal(KeyspaceDigest.OfAll(from.Store.Slots), KeyspaceDigest.OfAll(to.Store.Slots));
@@ -32,7 +32,7 @@ public sealed class RdbRoundTripTests
                 from.Client.Session.Database = to.Client.Session.Database = database;
                 foreach (string[] question in (string[][])[["TYPE", key], ["PEXPIRETIME", key], ["OBJECT", "ENCODING", key]])
                 {
-                    // A string that was changed in place is no longer raw.
+                    // A string that was changed in place is no longer raw after loading.
                     if (question[0] == "OBJECT" && from.Run(question) is "raw") continue;
                     if (question[0] == "OBJECT" && IsShrunkList(from, database, key)) Assert.Equal("listpack", to.Run(question));
                     else Assert.Equal(from.Raw(question), to.Raw(question));
@@ -43,8 +43,8 @@ public sealed class RdbRoundTripTests
     }
 
     /// <summary>
-    /// A list that shrinks to one node becomes a listpack at half of list-max-listpack-size; one that is loaded does at all of it
-    /// (Redis 7.4: rdbLoadObject has listTypeTryConversion decide with LIST_CONV_AUTO).
+    /// A list that shrinks to one node becomes a listpack at half of list-max-listpack-size. A list that is loaded
+    /// becomes one at the full size (in Redis 7.4, rdbLoadObject calls listTypeTryConversion with LIST_CONV_AUTO).
     /// </summary>
     [Fact]
     public void A_list_that_shrank_to_one_full_node_is_a_listpack_afterwards()
@@ -65,13 +65,19 @@ public sealed class RdbRoundTripTests
     {
         Gen<byte[]> bytes = Gen.OneOf(
             Gen.Choose(0, 255).Select(value => (byte)value).ListOf().Select(list => list.ToArray()),
-            from letter in Gen.Choose(0, 255) from length in Gen.Elements(0, 1, 20, 21, 63, 64, 16383, 16384, 32767, 32768, 65535, 65536, 70000, 2_100_000) select Enumerable.Repeat((byte)letter, length).ToArray(),
-            from bits in Gen.Choose(0, 63) from off in Gen.Choose(-1, 1) from sign in Gen.Elements(1L, -1L) select Encoding.ASCII.GetBytes((((1L << bits) + off) * sign).ToString(CultureInfo.InvariantCulture)));
+            from letter in Gen.Choose(0, 255)
+            from length in Gen.Elements(0, 1, 20, 21, 63, 64, 16383, 16384, 32767, 32768, 65535, 65536, 70000, 2_100_000)
+            select Enumerable.Repeat((byte)letter, length).ToArray(),
+            from bits in Gen.Choose(0, 63)
+            from off in Gen.Choose(-1, 1)
+            from sign in Gen.Elements(1L, -1L)
+            select Encoding.ASCII.GetBytes((((1L << bits) + off) * sign).ToString(CultureInfo.InvariantCulture)));
         Prop.ForAll(bytes.ToArbitrary(), Gen.Elements(true, false).ToArbitrary(), (value, compress) =>
         {
             var writer = new RdbWriter(compress);
             for (int i = 0; i < 3; i++) writer.String(value);
-            foreach (RdbReader reader in (RdbReader[])[new(writer.Written), new(new MemoryStream(writer.Written.ToArray()), checksums: true), new(new Trickle(writer.Written.ToArray()), checksums: true)])
+            foreach (RdbReader reader in (RdbReader[])[new(writer.Written), new(new MemoryStream(writer.Written.ToArray()), checksums: true),
+                new(new Trickle(writer.Written.ToArray()), checksums: true)])
             {
                 Assert.Equal(value, reader.String());
                 Assert.Equal(value, reader.StringSpan().ToArray());
@@ -79,7 +85,7 @@ public sealed class RdbRoundTripTests
                 Assert.Equal(value, StringEntry.Read(entry, new byte[StringEntry.ScratchLength]).ToArray());
                 Assert.Equal(7, KeyEntry.ExpiresAtMs(entry));
                 Assert.Equal(writer.Written.Length, reader.Position);
-                if (reader.AtEnd) continue; // in memory
+                if (reader.AtEnd) continue; // the reader in memory has no checksum
                 Assert.Equal(Crc64.Append(0, writer.Written), reader.Checksum);
             }
         }).Check();
@@ -113,7 +119,8 @@ public sealed class RdbRoundTripTests
         Assert.Equal("REDIS0012", Encoding.ASCII.GetString(file.AsSpan(0, 9)));
         RdbFiles.Load(to, file);
         Assert.Equal(KeyspaceDigest.OfAll(from.Store.Slots), KeyspaceDigest.OfAll(to.Store.Slots));
-        foreach (string question in (string[])["HPEXPIRETIME small FIELDS 3 f g h", "HPEXPIRETIME large FIELDS 5 a b c d e", "HGETALL small", "OBJECT ENCODING small", "OBJECT ENCODING large"])
+        foreach (string question in (string[])["HPEXPIRETIME small FIELDS 3 f g h", "HPEXPIRETIME large FIELDS 5 a b c d e", "HGETALL small",
+            "OBJECT ENCODING small", "OBJECT ENCODING large"])
             Assert.Equal(from.Show(question), to.Show(question));
         Assert.Equal("listpack", to.Run("OBJECT", "ENCODING", "no longer"));
 
@@ -187,12 +194,13 @@ public sealed class RdbRoundTripTests
         Assert.NotEqual(GCLatencyMode.NoGCRegion, GCSettings.LatencyMode);
     }
 
-    /// <summary>Whether a key is a quicklist of one node that a new listpack would hold.</summary>
+    /// <summary>Whether a key is a quicklist of one node that a new listpack could hold.</summary>
     private static bool IsShrunkList(EngineHarness redis, int database, string key)
     {
         byte[] name = Encoding.Latin1.GetBytes(key);
         Entry entry = redis.Store.Slots[KeySlot.Of(name)]!.Keyspace(database).Find(name);
-        return !entry.IsMissing && entry.Object is ListValue { Elements: { NodeCount: 1, Head.IsPlain: false } only } && only.Count <= redis.Store.Options.ListMaxListpackSize;
+        return !entry.IsMissing && entry.Object is ListValue { Elements: { NodeCount: 1, Head.IsPlain: false } only }
+            && only.Count <= redis.Store.Options.ListMaxListpackSize;
     }
 
     private static void Small(ServerOptions options)

@@ -5,10 +5,10 @@ namespace OrleansRedis.Tests.Persistence;
 /// <summary>Debian's redis-check-rdb.</summary>
 internal static class RedisCheckRdb
 {
-    /// <summary>Checks a file; its exit code, and what it printed.</summary>
+    /// <summary>Checks a file and returns the exit code and the output.</summary>
     public static (int ExitCode, string Output) Run(string path) => RunProgram("redis-check-rdb", path);
 
-    /// <summary>Runs a program.</summary>
+    /// <summary>Runs a program and returns the exit code and the output.</summary>
     public static (int ExitCode, string Output) RunProgram(string program, params string[] arguments)
     {
         using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;

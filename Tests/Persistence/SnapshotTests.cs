@@ -6,7 +6,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Persistence;
 
-/// <summary>A snapshot holds what was there at its instant, whatever happens meanwhile.</summary>
+/// <summary>A snapshot contains what was there at its instant, whatever happens meanwhile.</summary>
 [Trait("Needs", "time")]
 public sealed class SnapshotTests
 {
@@ -29,12 +29,12 @@ public sealed class SnapshotTests
             {
                 redis.Time.Advance(7);
                 await redis.Store.ActiveExpiry.RunCycleAsync();
-                await Task.Delay(1); // by the clock, so that the others get on
+                await Task.Delay(1); // a real delay, to let the others make progress
             }
         });
         try
         {
-            for (int i = 0; i < (tag.Length == 0 ? 8 : 20); i++) // a look at all slots takes its time
+            for (int i = 0; i < (tag.Length == 0 ? 8 : 20); i++) // comparing all slots takes time
             {
                 var target = new MemoryTarget { Hesitation = TestSeed.Random(i) };
                 await redis.Store.SiloGate.EnterExclusiveAsync();
@@ -50,7 +50,7 @@ public sealed class SnapshotTests
                 redis.TakeEffects();
                 foreach (Task writer in writers) Assert.False(writer.IsFaulted, writer.Exception?.ToString());
                 if (i % 5 == 0) Fill(redis, keys / 4, tag);
-                if (i % 3 == 0) await AbortOneAsync(redis, i / 3); // the next one gets its marks
+                if (i % 3 == 0) await AbortOneAsync(redis, i / 3); // the next snapshot meets its marks
             }
         }
         finally
@@ -173,7 +173,10 @@ public sealed class SnapshotTests
         AssertSame(expected, target.Contents());
     }
 
-    /// <summary>The saver comes to a slot's place some time after the instant; what it finds there may be a slot that was not there then.</summary>
+    /// <summary>
+    /// The saver comes to a slot's place some time after the instant. The slot that it finds there may not have been
+    /// there at the instant.
+    /// </summary>
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -199,7 +202,9 @@ public sealed class SnapshotTests
         AssertNoMarks(redis.Store);
     }
 
-    /// <summary>A keyspace that the saver has yet to come to may be put where it has been.</summary>
+    /// <summary>
+    /// A swap may put a keyspace that the saver has not reached yet into a place where the saver has already been.
+    /// </summary>
     [Fact]
     public async Task Holds_keys_that_are_swapped_to_where_the_saver_has_been()
     {
@@ -259,7 +264,8 @@ public sealed class SnapshotTests
         Snapshot snapshot = await BeginAsync(redis, target);
         for (int i = 0; i < 1500; i++) redis.Run("SET", $"{{huge}}{i}", "");
         Assert.InRange(snapshot.HeldBytes, Snapshot.MostQueuedBytes / 2, Snapshot.MostQueuedBytes);
-        Assert.InRange(snapshot.MostHeldBytes, Snapshot.MostQueuedBytes, Snapshot.MostQueuedBytes + target.LargestAppend); // and the region that went beyond
+        // Plus the region that exceeded it.
+        Assert.InRange(snapshot.MostHeldBytes, Snapshot.MostQueuedBytes, Snapshot.MostQueuedBytes + target.LargestAppend);
         snapshot.Run();
         AssertSame(expected, target.Contents());
     }
@@ -320,7 +326,7 @@ public sealed class SnapshotTests
         }
         catch (OperationCanceledException)
         {
-            // unless it was complete by then
+            // Unless it was complete by then.
         }
         AssertNoMarks(redis.Store);
     }
@@ -421,7 +427,9 @@ public sealed class SnapshotTests
         };
     }
 
-    /// <summary>Every key, "database key", with all that a file would say of it. The caller keeps others out.</summary>
+    /// <summary>
+    /// Every key, as "database key", with everything a file would say about it. The caller keeps other commands out.
+    /// </summary>
     private static Dictionary<string, string> Contents(OrleansRedis.Engine.Store store, Func<object, string>? describe = null)
     {
         describe ??= Describe;
@@ -442,7 +450,7 @@ public sealed class SnapshotTests
     private static string Describe(object entry) =>
         $"{KeyEntry.ExpiresAtMs(entry)} {KeyEntry.EncodingOf(entry)} {Convert.ToHexString(DumpPayload.Of(entry, s_options))}";
 
-    /// <summary>Content and expiry; encodings may be others after loading.</summary>
+    /// <summary>Content and expiry. Not the encoding, which may be another after loading.</summary>
     private static string DescribeValue(object entry)
     {
         var digest = new ValueDigest();
@@ -499,7 +507,7 @@ public sealed class SnapshotTests
             foreach (string line in Encoding.UTF8.GetString(chunk.Written).Split('\n', StringSplitOptions.RemoveEmptyEntries))
             {
                 string[] parts = line.Split('\t');
-                _contents.Add(parts[0], parts[1]); // throws if it comes twice
+                _contents.Add(parts[0], parts[1]); // throws if a key comes twice
             }
             Interlocked.Decrement(ref _inside);
         }

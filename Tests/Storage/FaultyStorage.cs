@@ -3,7 +3,7 @@ using OrleansRedis.Grains.Storage;
 
 namespace OrleansRedis.Tests.Storage;
 
-/// <summary>A store in memory that a test makes fail, wait, or forget to answer.</summary>
+/// <summary>A store in memory that a test can make fail, wait, or lose an answer.</summary>
 internal sealed class FaultyStorage : ISlotStorage
 {
     private readonly MemorySlotStorage _inner;
@@ -17,23 +17,23 @@ internal sealed class FaultyStorage : ISlotStorage
 
     public StorageScope Scope => StorageScope.Slot;
 
-    /// <summary>How many times an append was asked for.</summary>
+    /// <summary>How often an append was attempted.</summary>
     public int Appends;
 
     /// <summary>The batches that were appended.</summary>
     public List<IReadOnlyList<SlotRecord>> Appended { get; } = [];
 
-    /// <summary>While set, appends fail with it, and nothing of them happens.</summary>
+    /// <summary>While set, appends fail with this message, and nothing is stored.</summary>
     public string? Failure
     {
         get => _failure;
         set => _failure = value;
     }
 
-    /// <summary>So many of the next appends happen, but fail.</summary>
+    /// <summary>This many of the next appends are stored but reported as failed.</summary>
     public void LoseAnswers(int count) => _lostAnswers = count;
 
-    /// <summary>Appends wait until <see cref="Release"/>.</summary>
+    /// <summary>Makes appends wait until <see cref="Release"/>.</summary>
     public void Hold() => _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public void Release()

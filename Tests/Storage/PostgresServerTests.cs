@@ -7,7 +7,9 @@ using Xunit.Abstractions;
 
 namespace OrleansRedis.Tests.Storage;
 
-/// <summary>Servers that store their slots in PostgreSQL, and what becomes of the data when the one or the other goes away.</summary>
+/// <summary>
+/// Servers that store their slots in PostgreSQL, and what becomes of the data when a server or the database goes away.
+/// </summary>
 [Collection(PostgresServer.Collection)]
 public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelper output)
 {
@@ -108,7 +110,8 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         output.WriteLine($"{cut} connections cut, {counts.Sum()} increments");
         await using RespConnection redis = await server.ConnectAsync();
         string digest = (await redis.CallAsync("DEBUG", "DIGEST")).Text;
-        for (int i = 0; i < counts.Length; i++) Assert.Equal(counts[i], long.Parse((await redis.CallAsync("GET", $"counter{i}")).Text, CultureInfo.InvariantCulture));
+        for (int i = 0; i < counts.Length; i++)
+            Assert.Equal(counts[i], long.Parse((await redis.CallAsync("GET", $"counter{i}")).Text, CultureInfo.InvariantCulture));
         await server.KillAsync();
         await using RedisProcess again = await StartAsync(database);
         await using RespConnection end = await again.ConnectAsync();
@@ -126,14 +129,14 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         await postgres.CrashAsync();
         try
         {
-            await waiting.SendAsync("SET", "meanwhile", "1"); // done, but not stored: no reply
+            await waiting.SendAsync("SET", "meanwhile", "1"); // done, but not stored, so there is no reply
             await server.WaitForLogAsync("Error writing to the postgres storage");
             RespValue refused = await redis.CallAsync("SET", "refused", "1");
             Assert.StartsWith("MISCONF Errors writing to the shared storage: ", refused.Text);
             Assert.Equal("1", (await redis.CallAsync("GET", "before")).Text);
             Assert.True(await waiting.IsSilentAsync(TimeSpan.FromMilliseconds(300)));
             Assert.Contains("orleans_storage_last_write_status:err", (await redis.CallAsync("INFO", "persistence")).Text);
-            // Nor does it end as long as something is not stored, unless it is told to regardless.
+            // The server does not end either while something is not stored, unless it is told to end regardless.
             Assert.StartsWith("ERR Errors trying to SHUTDOWN", (await redis.CallAsync("SHUTDOWN")).Text);
             await server.WaitForLogAsync("bytes of changes are not in the postgres storage yet");
         }
@@ -147,7 +150,8 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         await server.KillAsync();
         await using RedisProcess again = await StartAsync(database);
         await using RespConnection end = await again.ConnectAsync();
-        Assert.Equal(["1", "1", "", "1"], (await end.CallAsync("MGET", "before", "meanwhile", "refused", "after")).Items.Select(item => item.IsNull ? "" : item.Text));
+        Assert.Equal(["1", "1", "", "1"],
+            (await end.CallAsync("MGET", "before", "meanwhile", "refused", "after")).Items.Select(item => item.IsNull ? "" : item.Text));
     }
 
     [SkippableFact]
@@ -161,7 +165,7 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         await using RespConnection owner = await second.ConnectAsync();
         Assert.Equal("1", (await owner.CallAsync("GET", "key")).Text);
         Assert.Equal("OK", (await owner.CallAsync("SET", "key", "2")).Text);
-        // The first does not know yet; what it does is not stored, and so is not acknowledged.
+        // The first server does not know yet. What it does is not stored, and so is not acknowledged.
         await old.SendAsync("SET", "key", "zombie");
         Assert.True(await old.IsClosedByServerAsync());
         await first.WaitForLogAsync("Someone else has claimed slot");
@@ -179,7 +183,8 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         (int code, string said) = await RedisProcess.RunToExitAsync("--orleans-storage", "postgres");
         Assert.NotEqual(0, code);
         Assert.Contains("orleans-storage-connection-string", said);
-        (code, said) = await RedisProcess.RunToExitAsync("--orleans-storage", "postgres", "--orleans-storage-connection-string", database, "--appendonly", "yes");
+        (code, said) = await RedisProcess.RunToExitAsync(
+            "--orleans-storage", "postgres", "--orleans-storage-connection-string", database, "--appendonly", "yes");
         Assert.NotEqual(0, code);
         Assert.Contains("appendonly yes is for orleans-storage file", said);
         await using RedisProcess server = await StartAsync(database);
@@ -203,7 +208,8 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
     }
 
     private static Task<RedisProcess> StartAsync(string database, params string[] directives) =>
-        RedisProcess.StartAsync(ServerKind.OrleansRedis, ["--orleans-storage", "postgres", "--orleans-storage-connection-string", database, "--appendfsync", "always", .. directives]);
+        RedisProcess.StartAsync(ServerKind.OrleansRedis,
+            ["--orleans-storage", "postgres", "--orleans-storage-connection-string", database, "--appendfsync", "always", .. directives]);
 
     private async Task<string> DatabaseAsync()
     {
@@ -212,7 +218,10 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
         return await postgres.CreateDatabaseAsync();
     }
 
-    /// <summary>Increments for a while, and tries again what was refused; every reply must be the number after the one before.</summary>
+    /// <summary>
+    /// Increments a counter for a while, repeating what was refused. Every reply must be the number after the previous
+    /// one.
+    /// </summary>
     private static async Task<long> CountAsync(RedisProcess server, string key, TimeSpan time)
     {
         await using RespConnection redis = await server.ConnectAsync();

@@ -56,9 +56,11 @@ public sealed class PostgresSlotStorageTests(PostgresServer server) : SlotStorag
         await using var connection = new NpgsqlConnection(_database);
         await connection.OpenAsync();
         await using NpgsqlTransaction append = await connection.BeginTransactionAsync();
-        await using (var command = new NpgsqlCommand("select orleansredis_append('{5}', '{1}', '{1}', '{1}', '{0}', '{x}')", connection)) Assert.Equal(Array.Empty<int>(), await command.ExecuteScalarAsync());
+        await using (var command = new NpgsqlCommand("select orleansredis_append('{5}', '{1}', '{1}', '{1}', '{0}', '{x}')", connection))
+            Assert.Equal(Array.Empty<int>(), await command.ExecuteScalarAsync());
         Task<List<string>> claiming = ReadAsync(storage, 5);
-        await Eventually.TrueAsync(async () => (long)(await PostgresServer.ExecuteAsync(_database, "select count(*) from pg_locks where locktype = 'advisory' and not granted"))! == 1);
+        await Eventually.TrueAsync(async () => (long)(await PostgresServer.ExecuteAsync(
+            _database, "select count(*) from pg_locks where locktype = 'advisory' and not granted"))! == 1);
         Assert.False(claiming.IsCompleted);
         await append.CommitAsync();
         Assert.Equal(["5 1/1 1 x"], await claiming);
@@ -73,9 +75,11 @@ public sealed class PostgresSlotStorageTests(PostgresServer server) : SlotStorag
         await using var connection = new NpgsqlConnection(_database);
         await connection.OpenAsync();
         await using NpgsqlTransaction claim = await connection.BeginTransactionAsync();
-        await using (var command = new NpgsqlCommand("select granted from orleansredis_claim('{5}')", connection)) Assert.Equal(2L, await command.ExecuteScalarAsync());
+        await using (var command = new NpgsqlCommand("select granted from orleansredis_claim('{5}')", connection))
+            Assert.Equal(2L, await command.ExecuteScalarAsync());
         Task appending = storage.AppendAsync([Record(5, 1, 1, 1, "x")], default);
-        await Eventually.TrueAsync(async () => (long)(await PostgresServer.ExecuteAsync(_database, "select count(*) from pg_locks where locktype = 'advisory' and not granted"))! == 1);
+        await Eventually.TrueAsync(async () => (long)(await PostgresServer.ExecuteAsync(
+            _database, "select count(*) from pg_locks where locktype = 'advisory' and not granted"))! == 1);
         Assert.False(appending.IsCompleted);
         await claim.CommitAsync();
         Assert.Equal([5], (await Assert.ThrowsAsync<StaleEpochException>(() => appending)).Slots);
@@ -87,7 +91,8 @@ public sealed class PostgresSlotStorageTests(PostgresServer server) : SlotStorag
         PostgresServer.Require();
         await using ISlotStorage storage = await OpenAsync();
         await storage.ClaimAsync([5], default);
-        await using var strict = new PostgresSlotStorage($"{_database};Options=-c default_transaction_isolation=repeatable\\ read -c synchronous_commit=off", "shop");
+        await using var strict =
+            new PostgresSlotStorage($"{_database};Options=-c default_transaction_isolation=repeatable\\ read -c synchronous_commit=off", "shop");
         SlotStorageException refused = await Assert.ThrowsAsync<SlotStorageException>(() => strict.AppendAsync([Record(5, 1, 1, 1, "x")], default));
         Assert.Contains("read committed", refused.Message);
         await using var connection = new NpgsqlConnection($"{_database};Options=-c synchronous_commit=off");

@@ -81,7 +81,12 @@ public sealed class SlotJournalTests
         {
             OwnedRequest request = OwnedRequest.Of([.. words.Select(word => (ReadOnlyMemory<byte>)System.Text.Encoding.Latin1.GetBytes(word))]);
             var reply = new RespWriter();
-            var call = new CommandContext(store, new Session(), reply) { Command = EngineHarness.Commands.Resolve(request.Request)!, Request = request.Request, NowMs = store.Clock.NowMs };
+            var call = new CommandContext(store, new Session(), reply)
+            {
+                Command = EngineHarness.Commands.Resolve(request.Request)!,
+                Request = request.Request,
+                NowMs = store.Clock.NowMs
+            };
             store.Execute(ref call);
             return new Replies(reply.Written).Next();
         }
@@ -101,7 +106,8 @@ public sealed class SlotJournalTests
         storage.Release();
         await Task.WhenAll([first, .. others]);
         Assert.Equal(2, storage.Appended.Count);
-        Assert.Equal([(SlotOfC, 1L, 25L), (SlotOfB, 1, 25)], storage.Appended[1].OrderBy(record => record.Slot).Select(record => (record.Slot, record.First, record.Last)));
+        Assert.Equal([(SlotOfC, 1L, 25L), (SlotOfB, 1, 25)],
+            storage.Appended[1].OrderBy(record => record.Slot).Select(record => (record.Slot, record.First, record.Last)));
     }
 
     [Fact]
@@ -148,7 +154,7 @@ public sealed class SlotJournalTests
         await Assert.ThrowsAsync<IOException>(() => zombie.RunStoredAsync("SET", A, "zombie"));
         Assert.Null(zombie.Store.Slots[SlotOfA]);
         Assert.NotNull(zombie.Store.Slots[SlotOfB]);
-        // Others are not concerned, and go on.
+        // Other slots are not affected, and go on.
         Assert.Equal(2L, await zombie.RunStoredAsync("INCR", B));
         Assert.Equal("2", await owner.RunStoredAsync("GET", A));
         Assert.Equal(Restrictions.None, zombie.Store.Restrictions);
@@ -269,7 +275,8 @@ public sealed class SlotJournalTests
             await silo.Journal.FlushAsync(default);
         }
         Assert.True(silo.Slots.Compactions > 3);
-        await Eventually.TrueAsync(() => silo.Slots.StoredBytes.Log < silo.Journal.Counts.Bytes / 3, () => $"{silo.Slots.StoredBytes} of {silo.Journal.Counts.Bytes}");
+        await Eventually.TrueAsync(() => silo.Slots.StoredBytes.Log < silo.Journal.Counts.Bytes / 3,
+            () => $"{silo.Slots.StoredBytes} of {silo.Journal.Counts.Bytes}");
         await using StoredSilo next = await StoredSilo.StartAsync(storage, s_slots);
         Assert.Equal(silo.Digest(), next.Digest());
         Assert.True(next.Slots.Recovered.SnapshotBytes > 0);
@@ -290,7 +297,7 @@ public sealed class SlotJournalTests
         var random = new Random(1);
         for (int i = 0; silo.Slots.Compactions < 4 && i < 2_000_000; i++)
         {
-            // In two keys always the same, so that a snapshot of two instants would show.
+            // The two keys always get the same value, so a snapshot of two different instants would show.
             silo.Run("MSET", $"{{{A}}}{random.Next(Keys)}", $"{i}", $"{{{A}}}last", $"{i}");
             if (i % 5000 == 0) silo.Run("DEL", $"{{{A}}}{random.Next(Keys)}");
             if (i % 100 == 0) await Task.Yield();

@@ -4,10 +4,10 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Storage;
 
-/// <summary>What every store of single slots keeps to, whatever it is made of.</summary>
+/// <summary>What every store of single slots guarantees, however it is implemented.</summary>
 public abstract class SlotStorageContract
 {
-    /// <summary>A connection to the store of this test; each call makes another.</summary>
+    /// <summary>Opens a connection to the store of this test; each call opens another.</summary>
     protected abstract Task<ISlotStorage> OpenAsync();
 
     [SkippableFact]
@@ -42,7 +42,8 @@ public abstract class SlotStorageContract
         StaleEpochException refused = await Assert.ThrowsAsync<StaleEpochException>(
             () => zombie.AppendAsync([Record(1, 1, 1, 1, "a"), Record(4, 1, 1, 1, "b"), Record(3, 1, 1, 1, "c"), Record(2, 1, 1, 1, "d")], default));
         Assert.Equal([2, 4], refused.Slots);
-        Assert.Equal([2], (await Assert.ThrowsAsync<StaleEpochException>(() => zombie.ReplaceAsync([Snapshot(2, 1, 1, "s"), Snapshot(3, 1, 1, "s")], default))).Slots);
+        Assert.Equal([2],
+            (await Assert.ThrowsAsync<StaleEpochException>(() => zombie.ReplaceAsync([Snapshot(2, 1, 1, "s"), Snapshot(3, 1, 1, "s")], default))).Slots);
         Assert.Equal([4], (await Assert.ThrowsAsync<StaleEpochException>(() => zombie.TrimAsync([new(new(4, 1), new(1, 1))], default))).Slots);
         await Assert.ThrowsAsync<StaleEpochException>(async () => await owner.ReadAsync([new(2, 1)], default).ToListAsync());
         await Assert.ThrowsAsync<StaleEpochException>(() => owner.AppendAsync([Record(2, 3, 1, 1, "from the future")], default));
@@ -71,11 +72,11 @@ public abstract class SlotStorageContract
         Assert.Equal(expected, await ReadAsync(storage, new SlotClaim(1, 1), new SlotClaim(2, 1)));
         for (int i = 0; i < 2; i++)
         {
-            // Beyond the snapshot nothing is dropped, whatever the caller says.
+            // Nothing beyond the snapshot is dropped, whatever the caller says.
             await storage.TrimAsync([new(new(1, 1), new(1, 5)), new(new(2, 1), new(1, 9))], default);
             Assert.Equal(expected, await ReadAsync(storage, new SlotClaim(1, 1), new SlotClaim(2, 1)));
         }
-        // The next epoch's beginning is beyond all of the one before.
+        // The start of the next epoch comes after everything of the previous one.
         await storage.ClaimAsync([1], default);
         await storage.ReplaceAsync([Snapshot(1, 2, 0, "three")], default);
         Assert.Equal(["1 2/0 snapshot three"], await ReadAsync(storage, new SlotClaim(1, 2)));
@@ -127,8 +128,8 @@ public abstract class SlotStorageContract
         await using ISlotStorage first = await OpenAsync();
         await using ISlotStorage second = await OpenAsync();
         await first.ClaimAsync(all, default);
-        // Each of the two claims everything, reads it, and appends units over two slots until it is refused; what each found is
-        // what had been acknowledged to the other, and of every unit both halves or none.
+        // Each of the two claims everything, reads it, and appends units over two slots until it is refused. What each
+        // finds must include what the other had been told was stored, and both halves of every unit or neither.
         int acknowledged = 0, claims = 0;
         await Task.WhenAll(ContendAsync(first), ContendAsync(second));
         List<string> end = await ReadAsync(first, all);
@@ -157,7 +158,7 @@ public abstract class SlotStorageContract
                 }
                 catch (StaleEpochException)
                 {
-                    // The other one has it now.
+                    // The other one has the slots now.
                 }
             }
         }
@@ -168,7 +169,7 @@ public abstract class SlotStorageContract
     protected static SlotSnapshot Snapshot(int slot, long epoch, long sequence, params string[] pieces) =>
         new(new(slot, epoch), new(epoch, sequence), Pieces([.. pieces.Select(Encoding.UTF8.GetBytes)]));
 
-    /// <summary>Claims slots, and shows what is stored of them.</summary>
+    /// <summary>Claims slots, and shows what is stored for them.</summary>
     protected static async Task<List<string>> ReadAsync(ISlotStorage storage, params int[] slots) =>
         await ReadAsync(storage, [.. await storage.ClaimAsync(slots, default)]);
 
@@ -178,5 +179,6 @@ public abstract class SlotStorageContract
     private static string Show(StoredPiece piece) =>
         $"{piece.Slot} {piece.UpTo} {(piece.Kind == StoredKind.Snapshot ? "snapshot" : piece.First)} {Encoding.UTF8.GetString(piece.Bytes.Span)}";
 
-    private static IAsyncEnumerable<ReadOnlyMemory<byte>> Pieces(params byte[][] pieces) => pieces.Select(piece => (ReadOnlyMemory<byte>)piece).ToAsyncEnumerable();
+    private static IAsyncEnumerable<ReadOnlyMemory<byte>> Pieces(params byte[][] pieces) =>
+        pieces.Select(piece => (ReadOnlyMemory<byte>)piece).ToAsyncEnumerable();
 }

@@ -5,7 +5,10 @@ using Store = OrleansRedis.Engine.Store;
 
 namespace OrleansRedis.Tests.Storage;
 
-/// <summary>A store of slots with a journal behind it, without grains and sockets: what a test runs is stored, and recovered by the next one.</summary>
+/// <summary>
+/// A store of slots with a journal behind it, without grains and sockets. What a test runs is stored, and the next silo
+/// recovers it.
+/// </summary>
 internal sealed class StoredSilo : IAsyncDisposable
 {
     private readonly RespWriter _reply = new();
@@ -39,7 +42,7 @@ internal sealed class StoredSilo : IAsyncDisposable
 
     public List<string> Log { get; } = [];
 
-    /// <summary>Begins, and opens and publishes slots; all if none is named.</summary>
+    /// <summary>Starts, then opens and publishes the slots; all slots if none is given.</summary>
     public static async Task<StoredSilo> StartAsync(ISlotStorage storage, int[]? slots = null, Action<ServerOptions>? configure = null)
     {
         var silo = new StoredSilo(storage, configure);
@@ -53,7 +56,12 @@ internal sealed class StoredSilo : IAsyncDisposable
     {
         OwnedRequest request = OwnedRequest.Of([.. words.Select(word => (ReadOnlyMemory<byte>)System.Text.Encoding.Latin1.GetBytes(word))]);
         _reply.Clear();
-        var call = new CommandContext(Store, _session, _reply) { Command = EngineHarness.Commands.Resolve(request.Request)!, Request = request.Request, NowMs = Store.Clock.NowMs };
+        var call = new CommandContext(Store, _session, _reply)
+        {
+            Command = EngineHarness.Commands.Resolve(request.Request)!,
+            Request = request.Request,
+            NowMs = Store.Clock.NowMs
+        };
         if (_runner.Admission.Admit(call.Command, call.Request, _session, _reply, out _) != Verdict.Admitted) return new Replies(_reply.Written).Next();
         Attempt attempt = Store.Execute(ref call);
         if (attempt.Outcome == Outcome.NeedsExclusive) Store.ExecuteExclusively(ref call);
@@ -61,7 +69,7 @@ internal sealed class StoredSilo : IAsyncDisposable
         return new Replies(_reply.Written).Next();
     }
 
-    /// <summary>Runs a command and waits until its reply could be sent.</summary>
+    /// <summary>Runs a command and waits until its reply may be sent.</summary>
     public async Task<object?> RunStoredAsync(params string[] words)
     {
         long since = Journal.Appended;
@@ -77,7 +85,7 @@ internal sealed class StoredSilo : IAsyncDisposable
         using var soon = new CancellationTokenSource(TimeSpan.FromMilliseconds(200));
         await Slots.StopAsync(soon.Token);
         Host.Dispose();
-        if (Slots.Journal is not null) await Slots.Journal.DisposeAsync(); // the storage is the test's
+        if (Slots.Journal is not null) await Slots.Journal.DisposeAsync(); // the storage belongs to the test
         Files.Dispose();
         Store.Dispose();
     }

@@ -10,7 +10,7 @@ namespace OrleansRedis.Tests.Types;
 public class DoublesTests
 {
     [Theory]
-    // What redis-server 7.4's d2string gives.
+    // The output of redis-server 7.4's d2string.
     [InlineData(0.0, "0")]
     [InlineData(-0.0, "-0")]
     [InlineData(3.0, "3")]
@@ -40,7 +40,8 @@ public class DoublesTests
     [Fact]
     public void What_is_written_reads_back_as_the_same_double() =>
         Prop.ForAll(ArbMap.Default.ArbFor<double>().Filter(value => !double.IsNaN(value)), value =>
-            Numbers.TryParseDouble(Encoding.ASCII.GetBytes(Format(value)), out double read) && BitConverter.DoubleToInt64Bits(read) == BitConverter.DoubleToInt64Bits(value)).Check();
+            Numbers.TryParseDouble(Encoding.ASCII.GetBytes(Format(value)), out double read)
+                && BitConverter.DoubleToInt64Bits(read) == BitConverter.DoubleToInt64Bits(value)).Check();
 
     [Theory]
     [InlineData("1", 1.0)]

@@ -6,10 +6,10 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>DUMP and RESTORE, among themselves and across to redis-server and back.</summary>
+/// <summary>DUMP and RESTORE, within this engine, and to redis-server and back.</summary>
 public class DumpTests
 {
-    /// <summary>Keys of every type and encoding: name and the commands that make it.</summary>
+    /// <summary>Keys of every type and encoding: the name, and the commands that make it.</summary>
     private static readonly Dictionary<string, string[][]> s_keys = new()
     {
         ["text"] = [["SET", "text", "hello"]],
@@ -32,7 +32,8 @@ public class DumpTests
         ["bighash"] = [["HSET", "bighash", .. Enumerable.Range(0, 700).SelectMany(i => (string[])[$"f{i}", $"v{i}"])]],
         ["stream"] =
         [
-            .. Enumerable.Range(1, 230).Select(i => (string[])["XADD", "stream", $"{i}-{i % 3}", "field", $"{i}", .. i % 5 == 0 ? (string[])["other", "x"] : []]),
+            .. Enumerable.Range(1, 230)
+                .Select(i => (string[])["XADD", "stream", $"{i}-{i % 3}", "field", $"{i}", .. i % 5 == 0 ? (string[])["other", "x"] : []]),
             ["XDEL", "stream", "7-1", "230-2"],
             ["XGROUP", "CREATE", "stream", "g", "5-2"],
             ["XGROUP", "CREATE", "stream", "empty", "$"],
@@ -54,7 +55,7 @@ public class DumpTests
         if (name == "bigset") Assert.Equal(Sorted(redis, "SMEMBERS", name), Sorted(redis, "SMEMBERS", "copy"));
         else if (name == "bighash") Assert.Equal(Sorted(redis, "HGETALL", name), Sorted(redis, "HGETALL", "copy"));
         else Assert.Equal(payload, Dump(redis, "copy"));
-        // Redis too keeps a computed string as raw only until it is loaded again.
+        // Redis too keeps a computed string raw only until it is loaded again.
         if (name != "raw") Assert.Equal(encoding, redis.Run("OBJECT", "ENCODING", "copy"));
     }
 
@@ -74,7 +75,7 @@ public class DumpTests
             Assert.Equal("OK", both.Ours.Run("RESTORE", "fromtheirs", "0", theirs, "REPLACE"));
             Assert.Equal("+OK\r\n", both.Theirs("RESTORE", "fromours", "0", ours, "REPLACE"));
             Assert.Equal(both.Theirs("DEBUG", "DIGEST-VALUE", name), both.Theirs("DEBUG", "DIGEST-VALUE", "fromours"));
-            // And back: what we made of theirs is theirs again.
+            // And back: redis-server restores what we made of its value.
             Assert.Equal("+OK\r\n", both.Theirs("RESTORE", "fromours", "0", Dump(both.Ours, "fromtheirs"), "REPLACE"));
             Assert.Equal(both.Theirs("DEBUG", "DIGEST-VALUE", name), both.Theirs("DEBUG", "DIGEST-VALUE", "fromours"));
         }
@@ -85,7 +86,8 @@ public class DumpTests
     public async Task Without_compression_the_bytes_are_those_of_redis()
     {
         await using SideBySide both = await SideBySide.StartAsync(options => options.RdbCompression = false, "--rdbcompression", "no");
-        foreach (string name in (string[])["text", "int", "negative", "big", "binary", "long", "quicklist", "intset16", "intset64", "bigzset", "hash", "stream", "emptystream"])
+        foreach (string name in (string[])["text", "int", "negative", "big", "binary", "long", "quicklist", "intset16", "intset64", "bigzset", "hash", "stream",
+            "emptystream"])
         {
             foreach (string[] command in s_keys[name])
             {
@@ -103,7 +105,8 @@ public class DumpTests
         await using SideBySide both = await SideBySide.StartAsync();
         foreach (string line in (string[])
             [
-                "XADD s 1-1 a 1", "XADD s 2-1 a 2", "XADD s 3-1 b 3", "XGROUP CREATE s g 0", "XGROUP CREATECONSUMER s g idle", "XREADGROUP GROUP g alice COUNT 2 STREAMS s >",
+                "XADD s 1-1 a 1", "XADD s 2-1 a 2", "XADD s 3-1 b 3", "XGROUP CREATE s g 0", "XGROUP CREATECONSUMER s g idle",
+                "XREADGROUP GROUP g alice COUNT 2 STREAMS s >",
                 "XREADGROUP GROUP g bob STREAMS s >", "XACK s g 1-1", "XCLAIM s g alice 0 3-1 TIME 1000 RETRYCOUNT 7",
             ])
             both.Theirs(line.Split(' '));
@@ -121,8 +124,13 @@ public class DumpTests
     public async Task Packed_encodings_of_old_versions_are_read()
     {
         await using SideBySide both = await SideBySide.StartAsync();
-        string[] elements = ["a", "1", "12", "-1", "13", "-128", "300", "-32768", "70000", "-8388608", "100000000", "5000000000", new string('x', 300), "", new string('y', 70_000), "z"];
-        byte[] ziplist = Ziplist(elements), scores = Ziplist("a", "1", "b", "2.5", "c", "1000000"), pairs = Ziplist("f", "v", "g", "12345"), zipmap = Zipmap("f", "v", "g", new string('w', 300), "h", "");
+        string[] elements =
+        [
+            "a", "1", "12", "-1", "13", "-128", "300", "-32768", "70000", "-8388608", "100000000", "5000000000", new string('x', 300), "",
+            new string('y', 70_000), "z"
+        ];
+        byte[] ziplist = Ziplist(elements), scores = Ziplist("a", "1", "b", "2.5", "c", "1000000"), pairs = Ziplist("f", "v", "g", "12345"),
+            zipmap = Zipmap("f", "v", "g", new string('w', 300), "h", "");
         (string Key, byte Type, byte[][] Strings)[] old =
         [
             ("list", 10, [ziplist]), ("zset", 12, [scores]), ("hash", 13, [pairs]), ("zipmap", 9, [zipmap]),
@@ -208,7 +216,10 @@ public class DumpTests
         public override int Read(byte[] buffer, int offset, int count) => base.Read(buffer, offset, Math.Min(count, 7));
     }
 
-    /// <summary>Bytes are flipped, added and dropped at random, the checksum being right: the answer is OK or an error, and nothing breaks afterwards.</summary>
+    /// <summary>
+    /// Bytes are flipped, added and dropped at random, with the checksum correct. The answer is OK or an error, and
+    /// nothing fails afterwards.
+    /// </summary>
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
@@ -258,7 +269,11 @@ public class DumpTests
             "set" => [["SMEMBERS", "damaged"], ["SADD", "damaged", "new"], ["SPOP", "damaged"]],
             "zset" => [["ZRANGE", "damaged", "0", "-1", "WITHSCORES"], ["ZADD", "damaged", "1", "new"], ["ZPOPMIN", "damaged"]],
             "hash" => [["HGETALL", "damaged"], ["HSET", "damaged", "new", "x"], ["HDEL", "damaged", "f1"]],
-            "stream" => [["XRANGE", "damaged", "-", "+"], ["XREVRANGE", "damaged", "+", "-"], ["XADD", "damaged", "*", "a", "b"], ["XTRIM", "damaged", "MAXLEN", "3"], ["XINFO", "STREAM", "damaged", "FULL"]],
+            "stream" =>
+            [
+                ["XRANGE", "damaged", "-", "+"], ["XREVRANGE", "damaged", "+", "-"], ["XADD", "damaged", "*", "a", "b"],
+                ["XTRIM", "damaged", "MAXLEN", "3"], ["XINFO", "STREAM", "damaged", "FULL"]
+            ],
             _ => [],
         };
         foreach (string[] command in commands) redis.Run(command);

@@ -5,7 +5,10 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Types;
 
-/// <summary>Random commands on sets and hashes to this engine and to Debian's redis-server at once: the same replies, up to order, from both.</summary>
+/// <summary>
+/// Random commands on sets and hashes to this engine and to Debian's redis-server at once. Both must give the same
+/// replies, up to order.
+/// </summary>
 [Trait("Needs", "servers")]
 public sealed class SetsAndHashesBesideRedisTests
 {
@@ -20,16 +23,20 @@ public sealed class SetsAndHashesBesideRedisTests
     private static async Task RunAsync(Func<Random, string[]> make, int seed)
     {
         string[] directives = ["--set-max-intset-entries", "20", "--hash-max-listpack-entries", "12", "--hash-max-listpack-value", "20"];
-        // Redis 7.0 knows no listpacks of members; without them the representations are the same.
+        // Redis 7.0 has no listpacks for sets; without them the representations are the same.
         await using SideBySide both = await SideBySide.StartAsync(
-            options => (options.SetMaxIntsetEntries, options.SetMaxListpackEntries, options.HashMaxListpackEntries, options.HashMaxListpackValue) = (20, 0, 12, 20), directives);
+            options => (options.SetMaxIntsetEntries, options.SetMaxListpackEntries, options.HashMaxListpackEntries, options.HashMaxListpackValue)
+                = (20, 0, 12, 20),
+            directives);
         var random = TestSeed.Random(seed);
         both.Same("SET", "string", "value");
         for (int i = 0; i < Commands; i++)
         {
             string[] words = make(random);
             string theirs = Sorted(words, both.Theirs(words)), ours = Sorted(words, both.Ours.Raw(words));
-            if (theirs != ours) Assert.Fail(string.Create(CultureInfo.InvariantCulture, $"command {i} of seed {seed}: {SideBySide.Quote(words)}\nredis-server: {theirs}\nours:         {ours}"));
+            if (theirs != ours)
+                Assert.Fail(string.Create(CultureInfo.InvariantCulture,
+                    $"command {i} of seed {seed}: {SideBySide.Quote(words)}\nredis-server: {theirs}\nours:         {ours}"));
             if (i % 20 == 0) both.Same("OBJECT", "ENCODING", words.Length > 1 ? words[1] : "string");
         }
     }
@@ -38,7 +45,8 @@ public sealed class SetsAndHashesBesideRedisTests
     private static string Sorted(string[] words, string reply)
     {
         object? parsed = new Replies(Encoding.Latin1.GetBytes(reply)).Next();
-        if (words[0] is "HSCAN" or "SSCAN" && parsed is object?[] scanned) return Replies.Show(scanned[0]) + Ordered((object?[])scanned[1]!, words[0] == "HSCAN" ? 2 : 1);
+        if (words[0] is "HSCAN" or "SSCAN" && parsed is object?[] scanned)
+            return Replies.Show(scanned[0]) + Ordered((object?[])scanned[1]!, words[0] == "HSCAN" ? 2 : 1);
         if (parsed is not object?[] many || words[0] is "SMISMEMBER" or "HMGET") return reply;
         return Ordered(many, words[0] == "HGETALL" || words[^1] == "WITHVALUES" ? 2 : 1);
     }
@@ -94,14 +102,35 @@ public sealed class SetsAndHashesBesideRedisTests
             15 => ["HKEYS", Key()],
             16 => ["HVALS", Key()],
             17 or 18 => ["HINCRBY", Key(), fields[0], random.Next(3) == 0 ? Element(random) : Count(random)],
-            19 or 20 => ["HINCRBYFLOAT", Key(), fields[0], random.Next(3) switch { 0 => Element(random), 1 => Count(random), _ => (random.NextDouble() * 1000).ToString(CultureInfo.InvariantCulture) }],
+            19 or 20 =>
+            [
+                "HINCRBYFLOAT", Key(), fields[0],
+                random.Next(3) switch
+                {
+                    0 => Element(random),
+                    1 => Count(random),
+                    _ => (random.NextDouble() * 1000).ToString(CultureInfo.InvariantCulture)
+                }
+            ],
             21 => ["HSCAN", Key(), "0", "COUNT", random.Next(8) switch { 0 => "0", 1 => "-1", 2 => "x", 3 => "", _ => "1000" }],
-            22 => ["HRANDFIELD", Key(), random.Next(3) switch { 0 => "0", 1 => "100000", _ => "x" }, .. (random.Next(2) == 0 ? ["WITHVALUES"] : Array.Empty<string>())],
+            22 =>
+            [
+                "HRANDFIELD", Key(), random.Next(3) switch { 0 => "0", 1 => "100000", _ => "x" },
+                .. (random.Next(2) == 0 ? ["WITHVALUES"] : Array.Empty<string>())
+            ],
             _ => ["DEL", Key()],
         };
     }
 
-    private static string Count(Random random) => random.Next(8) switch { 0 => "-1", 1 => "x", 2 => "", 3 => "9223372036854775807", 4 => "-9223372036854775808", _ => $"{random.Next(1, 20)}" };
+    private static string Count(Random random) => random.Next(8) switch
+    {
+        0 => "-1",
+        1 => "x",
+        2 => "",
+        3 => "9223372036854775807",
+        4 => "-9223372036854775808",
+        _ => $"{random.Next(1, 20)}"
+    };
 
     private static string Element(Random random) => random.Next(12) switch
     {

@@ -7,7 +7,10 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>The engine in process beside Debian's redis-server: the same commands to both, and their replies compared byte for byte.</summary>
+/// <summary>
+/// The engine in this process beside Debian's redis-server. Both get the same commands, and their replies are compared
+/// byte for byte.
+/// </summary>
 internal sealed class SideBySide : IAsyncDisposable
 {
     private readonly RedisProcess _process;
@@ -34,7 +37,7 @@ internal sealed class SideBySide : IAsyncDisposable
     public static async Task<SideBySide> StartAsync(Action<ServerOptions>? configure = null, params string[] directives) =>
         new(await RedisProcess.StartAsync(ServerKind.Redis, directives), new EngineHarness(configure));
 
-    /// <summary>Runs a command on both and demands the same reply; returns it.</summary>
+    /// <summary>Runs a command on both, requires the same reply, and returns it.</summary>
     public string Same(params string[] words)
     {
         (_last, _now) = (_now, words);
@@ -43,7 +46,7 @@ internal sealed class SideBySide : IAsyncDisposable
         return ours;
     }
 
-    /// <summary>Runs a line of words on both and demands the same reply.</summary>
+    /// <summary>Runs a command, given as a line of words, on both, requires the same reply, and returns it.</summary>
     public string Same(string line) => Same(line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
 
     /// <summary>Runs a command on redis-server and returns its reply's bytes as Latin-1.</summary>
@@ -73,7 +76,8 @@ internal sealed class SideBySide : IAsyncDisposable
         await _process.DisposeAsync();
     }
 
-    public static string Quote(params string[] words) => string.Join(' ', words.Select(word => word.Length == 0 || word.Any(c => c is <= ' ' or > '~') ? $"\"{Escape(word)}\"" : word));
+    public static string Quote(params string[] words) =>
+        string.Join(' ', words.Select(word => word.Length == 0 || word.Any(c => c is <= ' ' or > '~') ? $"\"{Escape(word)}\"" : word));
 
     private static string Escape(string text)
     {

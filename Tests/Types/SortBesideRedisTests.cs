@@ -13,11 +13,16 @@ public class SortBesideRedisTests
     {
         await using SideBySide both = await SideBySide.StartAsync();
         var random = TestSeed.Random(seed);
-        // A set's own order is nobody's business, so what depends on it is not asked for.
+        // A set's own order is not defined, so nothing that depends on it is asked for.
         foreach (string key in (string[])["list", "zset", "set"])
         {
             string[] members = [.. Enumerable.Range(0, 60).Select(_ => Element(random)).Distinct()];
-            both.Same(key switch { "list" => ["RPUSH", key, .. members, .. members[..5]], "set" => ["SADD", key, .. members], _ => (string[])["ZADD", key, .. members.SelectMany(member => new[] { $"{random.Next(20)}", member })] });
+            both.Same(key switch
+            {
+                "list" => ["RPUSH", key, .. members, .. members[..5]],
+                "set" => ["SADD", key, .. members],
+                _ => (string[])["ZADD", key, .. members.SelectMany(member => new[] { $"{random.Next(20)}", member })]
+            });
             foreach (string member in members)
             {
                 if (random.Next(4) != 0) both.Same("SET", $"w_{member}", $"{random.Next(10)}");
@@ -35,14 +40,15 @@ public class SortBesideRedisTests
                 string by = bys[random.Next(5)];
                 words.AddRange(["BY", by]);
                 unordered = by == "nosort" && key == "set" && !stores;
-                // Text that is equal leaves the order to the algorithm.
+                // With equal texts the order depends on the algorithm.
                 if (by == "h_*->name") words.AddRange(["GET", by]);
             }
             if (random.Next(2) == 0) words.Add("ALPHA");
             if (words.Contains("ALPHA") && words.Contains("BY") && words[3] is not "nosort") continue;
             if (random.Next(2) == 0) words.AddRange(["LIMIT", $"{random.Next(-5, 70)}", $"{random.Next(-2, 70)}"]);
             if (random.Next(2) == 0) words.Add(random.Next(2) == 0 ? "DESC" : "ASC");
-            for (int gets = random.Next(3); gets > 0; gets--) words.AddRange(["GET", random.Next(4) switch { 0 => "#", 1 => "w_*", 2 => "h_*->name", _ => "constant" }]);
+            for (int gets = random.Next(3); gets > 0; gets--)
+                words.AddRange(["GET", random.Next(4) switch { 0 => "#", 1 => "w_*", 2 => "h_*->name", _ => "constant" }]);
             if (unordered) continue;
             if (stores) words.AddRange(["STORE", "target"]);
             both.Same([.. words]);
@@ -60,8 +66,10 @@ public class SortBesideRedisTests
         both.Same("SET", "s", "x");
         foreach (string line in (string[])
             [
-                "SORT l", "SORT n", "SORT ok", "SORT s", "SORT none", "SORT none STORE target", "SORT l LIMIT 0", "SORT l LIMIT x 1", "SORT l FOO", "SORT l BY", "SORT l GET", "SORT_RO l STORE t",
-                "SORT l ALPHA STORE target", "SORT none STORE target", "EXISTS target", "SORT l ALPHA STORE l", "LRANGE l 0 -1", "SORT l BY nosort GET # GET x*y GET x*->", "SORT l LIMIT 1 1 ALPHA",
+                "SORT l", "SORT n", "SORT ok", "SORT s", "SORT none", "SORT none STORE target", "SORT l LIMIT 0", "SORT l LIMIT x 1", "SORT l FOO", "SORT l BY",
+                "SORT l GET", "SORT_RO l STORE t",
+                "SORT l ALPHA STORE target", "SORT none STORE target", "EXISTS target", "SORT l ALPHA STORE l", "LRANGE l 0 -1",
+                "SORT l BY nosort GET # GET x*y GET x*->", "SORT l LIMIT 1 1 ALPHA",
             ])
             both.Same(line);
     }

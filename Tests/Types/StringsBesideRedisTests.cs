@@ -20,7 +20,7 @@ public class StringsBesideRedisTests
         {
             string[] command = BitCommand(random);
             both.Same(command);
-            // What was written shows here, and not in the reply.
+            // The reply does not show what was written; GET does.
             both.Same("GET", command[0] == "BITOP" ? command[2] : command[1]);
         }
         for (int i = 0; i < 4; i++) both.Same("GET", $"b{i}");
@@ -34,13 +34,19 @@ public class StringsBesideRedisTests
         both.Same("XADD", "stream", "1-1", "a", "b");
         foreach (string line in (string[])
             [
-                "SETBIT k -1 1", "SETBIT k 1 2", "SETBIT k 1 x", "SETBIT k 4294967296 1", "SETBIT k x 1", "SETBIT stream 1 1", "GETBIT k -1", "GETBIT k x", "GETBIT stream 0",
-                "GETBIT k 4294967295", "BITCOUNT k 0", "BITCOUNT k 0 x", "BITCOUNT k 0 1 FOO", "BITCOUNT k 0 1 BIT 5", "BITCOUNT stream", "BITCOUNT none", "BITCOUNT k -1 -2",
-                "BITPOS k 2", "BITPOS k x", "BITPOS k 1 x", "BITPOS k 1 0 x", "BITPOS k 1 0 1 FOO", "BITPOS stream 1", "BITPOS none 1", "BITPOS none 0", "BITPOS k 0 100",
+                "SETBIT k -1 1", "SETBIT k 1 2", "SETBIT k 1 x", "SETBIT k 4294967296 1", "SETBIT k x 1", "SETBIT stream 1 1", "GETBIT k -1", "GETBIT k x",
+                "GETBIT stream 0",
+                "GETBIT k 4294967295", "BITCOUNT k 0", "BITCOUNT k 0 x", "BITCOUNT k 0 1 FOO", "BITCOUNT k 0 1 BIT 5", "BITCOUNT stream", "BITCOUNT none",
+                "BITCOUNT k -1 -2",
+                "BITPOS k 2", "BITPOS k x", "BITPOS k 1 x", "BITPOS k 1 0 x", "BITPOS k 1 0 1 FOO", "BITPOS stream 1", "BITPOS none 1", "BITPOS none 0",
+                "BITPOS k 0 100",
                 "BITOP FOO d k", "BITOP NOT d k k", "BITOP AND d stream", "BITOP AND d none", "BITOP OR d k none", "GET d", "BITOP NOT d none", "EXISTS d",
-                "BITFIELD k GET u64 0", "BITFIELD k GET i65 0", "BITFIELD k GET x8 0", "BITFIELD k GET u0 0", "BITFIELD k GET u8", "BITFIELD k OVERFLOW FOO", "BITFIELD k SET u8 0 x",
-                "BITFIELD k GET u8 -1", "BITFIELD k GET u8 #x", "BITFIELD k FOO u8 0", "BITFIELD k", "BITFIELD stream GET u8 0", "BITFIELD none GET u8 0", "EXISTS none",
-                "BITFIELD_RO k SET u8 0 1", "BITFIELD_RO k GET u8 #2", "BITFIELD k SET u8 4294967288 1 GET x 0", "BITFIELD k GET u8 0 OVERFLOW SAT INCRBY u8 0 300 OVERFLOW FAIL INCRBY u8 0 1",
+                "BITFIELD k GET u64 0", "BITFIELD k GET i65 0", "BITFIELD k GET x8 0", "BITFIELD k GET u0 0", "BITFIELD k GET u8", "BITFIELD k OVERFLOW FOO",
+                "BITFIELD k SET u8 0 x",
+                "BITFIELD k GET u8 -1", "BITFIELD k GET u8 #x", "BITFIELD k FOO u8 0", "BITFIELD k", "BITFIELD stream GET u8 0", "BITFIELD none GET u8 0",
+                "EXISTS none",
+                "BITFIELD_RO k SET u8 0 1", "BITFIELD_RO k GET u8 #2", "BITFIELD k SET u8 4294967288 1 GET x 0",
+                "BITFIELD k GET u8 0 OVERFLOW SAT INCRBY u8 0 300 OVERFLOW FAIL INCRBY u8 0 1",
             ])
             both.Same(line);
     }
@@ -84,7 +90,8 @@ public class StringsBesideRedisTests
         both.Same("PFCOUNT", "none");
         both.Same("PFDEBUG", "ENCODING", "none");
         both.Same("PFDEBUG", "FOO", "h");
-        foreach (string bytes in (string[])["", "HYLL", sound[..16], sound[..^1], sound + "\u0000", "HYLX" + sound[4..], "HYLL\u0000" + sound[5..], "HYLL\u0002" + sound[5..], sound[..17] + "\u00ff\u00ff"])
+        foreach (string bytes in (string[])["", "HYLL", sound[..16], sound[..^1], sound + "\u0000", "HYLX" + sound[4..], "HYLL\u0000" + sound[5..],
+            "HYLL\u0002" + sound[5..], sound[..17] + "\u00ff\u00ff"])
         {
             both.Same("SET", "h", bytes);
             both.Same("PFCOUNT", "h");
@@ -121,16 +128,30 @@ public class StringsBesideRedisTests
                 string operation = s_operations[random.Next(4)];
                 return ["BITOP", operation, $"b{random.Next(4)}", key, .. operation == "NOT" ? [] : (string[])[$"b{random.Next(5)}", $"b{random.Next(4)}"]];
             case 7 when random.Next(4) == 0:
-                return random.Next(3) == 0 ? ["SET", key, $"{random.Next()}"] : ["SET", key, new string(random.Next(2) == 0 ? '\u00ff' : '\0', random.Next(70))];
+                return random.Next(3) == 0
+                    ? ["SET", key, $"{random.Next()}"]
+                    : ["SET", key, new string(random.Next(2) == 0 ? '\u00ff' : '\0', random.Next(70))];
             default:
                 var fields = new List<string> { "BITFIELD", key };
                 for (int i = random.Next(1, 4); i > 0; i--)
                 {
                     if (random.Next(2) == 0) fields.AddRange(["OVERFLOW", random.Next(3) switch { 0 => "WRAP", 1 => "SAT", _ => "FAIL" }]);
                     bool signed = random.Next(2) == 0;
-                    string encoding = $"{(signed ? 'i' : 'u')}{(random.Next(4) == 0 ? signed ? 64 : 63 : random.Next(1, 64))}", offset = $"{(random.Next(3) == 0 ? "#" : "")}{random.Next(20)}";
-                    string operand = random.Next(4) switch { 0 => $"{random.NextInt64()}", 1 => $"-{random.NextInt64()}", 2 => $"{random.Next(-300, 300)}", _ => long.MinValue.ToString(System.Globalization.CultureInfo.InvariantCulture) };
-                    fields.AddRange(random.Next(3) switch { 0 => ["GET", encoding, offset], 1 => ["SET", encoding, offset, operand], _ => (string[])["INCRBY", encoding, offset, operand] });
+                    string encoding = $"{(signed ? 'i' : 'u')}{(random.Next(4) == 0 ? signed ? 64 : 63 : random.Next(1, 64))}",
+                        offset = $"{(random.Next(3) == 0 ? "#" : "")}{random.Next(20)}";
+                    string operand = random.Next(4) switch
+                    {
+                        0 => $"{random.NextInt64()}",
+                        1 => $"-{random.NextInt64()}",
+                        2 => $"{random.Next(-300, 300)}",
+                        _ => long.MinValue.ToString(System.Globalization.CultureInfo.InvariantCulture)
+                    };
+                    fields.AddRange(random.Next(3) switch
+                    {
+                        0 => ["GET", encoding, offset],
+                        1 => ["SET", encoding, offset, operand],
+                        _ => (string[])["INCRBY", encoding, offset, operand]
+                    });
                 }
                 return [.. fields];
         }

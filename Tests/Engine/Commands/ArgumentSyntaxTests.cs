@@ -18,11 +18,15 @@ public sealed class ArgumentSyntaxTests
     [InlineData("[WEIGHTS weight [weight ...]]", "[WEIGHTS=weight:integer+]")]
     [InlineData("[AGGREGATE <SUM | MIN | MAX>]", "[AGGREGATE=sum-min-max<SUM | MIN | MAX>]")]
     [InlineData("STREAMS key [key ...] id [id ...]", "STREAMS=streams(key:key+ id:string+)")]
-    [InlineData("<FROMMEMBER member | FROMLONLAT longitude latitude>", "member-fromlonlat<FROMMEMBER=member:string | FROMLONLAT=fromlonlat(longitude:double latitude:double)>")]
-    [InlineData("[protover [AUTH username password] [SETNAME clientname]]", "[protover-auth-clientname(protover:integer [AUTH=auth(username:string password:string)] [SETNAME=clientname:string])]")]
+    [InlineData("<FROMMEMBER member | FROMLONLAT longitude latitude>",
+        "member-fromlonlat<FROMMEMBER=member:string | FROMLONLAT=fromlonlat(longitude:double latitude:double)>")]
+    [InlineData("[protover [AUTH username password] [SETNAME clientname]]",
+        "[protover-auth-clientname(protover:integer [AUTH=auth(username:string password:string)] [SETNAME=clientname:string])]")]
     [InlineData("[<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]",
-        "[maxlen-minid-equal-approximately-threshold-count(maxlen-minid<MAXLEN | MINID> [equal-approximately<= | ~>] threshold:string [LIMIT=count:integer])] auto-id-id<* | id:string> data(field:string value:string)+")]
-    [InlineData("key [GET encoding offset | [OVERFLOW <WRAP | SAT>] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW <WRAP | SAT>] <SET encoding offset value | INCRBY encoding offset increment> ...]]",
+        "[maxlen-minid-equal-approximately-threshold-count(maxlen-minid<MAXLEN | MINID> [equal-approximately<= | ~>] threshold:string "
+        + "[LIMIT=count:integer])] auto-id-id<* | id:string> data(field:string value:string)+")]
+    [InlineData("key [GET encoding offset | [OVERFLOW <WRAP | SAT>] <SET encoding offset value | INCRBY encoding offset increment> "
+        + "[GET encoding offset | [OVERFLOW <WRAP | SAT>] <SET encoding offset value | INCRBY encoding offset increment> ...]]",
         "key:key [get-wrap-sat-set-incrby<GET=get(encoding:string offset:integer) | wrap-sat-set-incrby([OVERFLOW=wrap-sat<WRAP | SAT>] "
         + "set-incrby<SET=set(encoding:string offset:integer value:string) | INCRBY=incrby(encoding:string offset:integer increment:integer)>)>+]")]
     [InlineData("key FIELDS numfields field value [field value ...]", "key:key FIELDS=fields(numfields:integer data(field:string value:string)+)")]

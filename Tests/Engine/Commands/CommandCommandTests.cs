@@ -22,7 +22,8 @@ public sealed class CommandCommandTests : IDisposable
     public void Docs_tell_summary_arguments_history_and_what_replaces_a_command()
     {
         string docs = Replies.Show(_redis.NewClient(resp3: true).Run("COMMAND", "DOCS", "getset", "nosuch"));
-        Assert.Equal("{getset: {summary: Returns the previous string value of a key after setting it to a new value., since: 1.0.0, group: string, complexity: O(1), "
+        Assert.Equal(
+            "{getset: {summary: Returns the previous string value of a key after setting it to a new value., since: 1.0.0, group: string, complexity: O(1), "
             + "doc_flags: ~[deprecated], deprecated_since: 6.2.0, replaced_by: `SET` with the `!GET` argument, "
             + "arguments: [{name: key, type: key, display_text: key, key_spec_index: 0}, {name: value, type: string, display_text: value}]}}", docs);
         Assert.Contains("history: ~[[2.6.12, Added the `EX`", Replies.Show(_redis.NewClient(resp3: true).Run("COMMAND", "DOCS", "set")));

@@ -5,32 +5,33 @@ using Xunit;
 namespace OrleansRedis.Tests;
 
 /// <summary>
-/// What our attributes say of each command, against what a real redis-server 7.0 says of its own: arity, flags, categories, keys, tips.
-/// Where Redis 7.4 differs from 7.0, the difference is named here.
+/// Compares what our attributes say about each command with what a real redis-server 7.0 says: arity, flags,
+/// categories, keys, tips. Where Redis 7.4 differs from 7.0, the difference is listed here.
 /// </summary>
 [Trait("Needs", "servers")]
 public sealed class CommandTableAgainstRedisTests
 {
     private static readonly string[] s_fields = ["name", "arity", "flags", "first", "last", "step", "categories", "tips", "keys"];
 
-    /// <summary>"command field: value" where Redis 7.4 says something else than 7.0, and so do we.</summary>
+    /// <summary>"command field: value" where Redis 7.4 differs from 7.0 and we follow it.</summary>
     private static readonly HashSet<string> s_changedSince70 =
     [
         "bzpopmin flags: blocking fast write", // it does not block in a script, so it is allowed there
         "bzpopmax flags: blocking fast write",
         "client|setname tips: request_policy:all_nodes response_policy:all_succeeded",
-        "command|getkeys arity: -3", // a command may have one word
+        "command|getkeys arity: -3", // a command may consist of one word
         "command|getkeysandflags arity: -3",
         "config|resetstat tips: request_policy:all_nodes response_policy:all_succeeded",
         "config|rewrite tips: request_policy:all_nodes response_policy:all_succeeded",
         "randomkey tips: nondeterministic_output request_policy:all_shards response_policy:special",
         "scan tips: nondeterministic_output request_policy:special response_policy:special",
-        "sinterstore keys: OW update [type, index, spec, [index, 1]] [type, range, spec, [lastkey, 0, keystep, 1, limit, 0]]; RO access [type, index, spec, [index, 2]] [type, range, spec, [lastkey, -1, keystep, 1, limit, 0]]",
+        "sinterstore keys: OW update [type, index, spec, [index, 1]] [type, range, spec, [lastkey, 0, keystep, 1, limit, 0]]; "
+            + "RO access [type, index, spec, [index, 2]] [type, range, spec, [lastkey, -1, keystep, 1, limit, 0]]",
         "zrank arity: -3", // WITHSCORE
         "zrevrank arity: -3",
         "zrank arity: -3", // WITHSCORE
         "zrevrank arity: -3",
-        "msetnx tips: ", // it cannot be split by shards, being all or nothing
+        "msetnx tips: ", // it is all or nothing, so it cannot be split by shards
     ];
 
     [Fact]
@@ -44,7 +45,7 @@ public sealed class CommandTableAgainstRedisTests
         foreach (CommandInfo command in AllCommands())
         {
             RespValue theirs = (await connection.CallAsync("COMMAND", "INFO", command.Name))[0];
-            if (theirs.IsNull) continue; // it came after 7.0
+            if (theirs.IsNull) continue; // it is newer than 7.0
             shown.Clear();
             CommandDocumentation.WriteInfo(shown, command);
             string[] mine = Describe((object?[])new Replies(shown.Written).Next()!), real = Describe((object?[])Plain(theirs)!);
@@ -65,7 +66,8 @@ public sealed class CommandTableAgainstRedisTests
             if (command.Declaration is not { } declaration) continue;
             IReadOnlyList<ArgumentSyntax> arguments = ArgumentSyntax.Parse(declaration.Syntax, command.Keys);
             int least = declaration.Name.Count(c => c == '|') + 1 + arguments.Count(argument => !argument.IsOptional);
-            Assert.True(least <= Math.Abs(command.Arity), $"{declaration.Name} has arity {command.Arity}, but its syntax '{declaration.Syntax}' needs {least} words.");
+            Assert.True(least <= Math.Abs(command.Arity),
+                $"{declaration.Name} has arity {command.Arity}, but its syntax '{declaration.Syntax}' needs {least} words.");
             if (command.Keys.Count > 0) Assert.True(HasKey(arguments), $"{declaration.Name} has keys, but its syntax '{declaration.Syntax}' names none.");
         }
 
@@ -91,7 +93,7 @@ public sealed class CommandTableAgainstRedisTests
 
     private static string Sorted(object? names) => string.Join(' ', ((object?[])names!).Select(Replies.Show).Order());
 
-    /// <summary>A key specification without its notes, which are for people.</summary>
+    /// <summary>A key specification without its notes, which are meant for people.</summary>
     private static string Keys(object? specification)
     {
         var fields = ((object?[])specification!).Chunk(2).Where(pair => (string)pair[0]! != "notes").ToDictionary(pair => (string)pair[0]!, pair => pair[1]);

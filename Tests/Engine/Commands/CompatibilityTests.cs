@@ -6,8 +6,8 @@ using Xunit;
 namespace OrleansRedis.Tests;
 
 /// <summary>
-/// docs/compatibility.md says of every command of Redis 7.4 whether it is there. It is made from the command table;
-/// run this test with UPDATE_COMPATIBILITY=1 to make it anew.
+/// docs/compatibility.md says for every command of Redis 7.4 whether it is supported. It is generated from the command
+/// table; run this test with UPDATE_COMPATIBILITY=1 to write it again.
 /// </summary>
 public sealed class CompatibilityTests
 {
@@ -43,11 +43,13 @@ public sealed class CompatibilityTests
     {
         Dictionary<string, CommandInfo> ours = Ours();
         var text = new StringBuilder("# Compatibility with Redis 7.4\n\n");
-        text.Append("Every command of Redis 7.4. What is there has Redis's options, replies (RESP2 and RESP3), error texts and effects; what is missing is refused as an unknown command. ");
+        text.Append("Every command of Redis 7.4. What is there has Redis's options, replies (RESP2 and RESP3), error texts and effects; "
+            + "what is missing is refused as an unknown command. ");
         text.Append("This page is made from the command table (see `CompatibilityTests`).\n\n");
         text.Append("| group | there | missing |\n| --- | --- | --- |\n");
         foreach (IGrouping<string, (string Group, string Name)> group in s_redis.GroupBy(command => command.Group))
-            text.Append($"| [{group.Key}](#{group.Key}) | {group.Count(command => ours.ContainsKey(command.Name))} | {group.Count(command => !ours.ContainsKey(command.Name))} |\n");
+            text.Append($"| [{group.Key}](#{group.Key}) | {group.Count(command => ours.ContainsKey(command.Name))} "
+                + $"| {group.Count(command => !ours.ContainsKey(command.Name))} |\n");
         foreach (IGrouping<string, (string Group, string Name)> group in s_redis.GroupBy(command => command.Group))
         {
             text.Append($"\n## {group.Key}\n\n| command | | |\n| --- | --- | --- |\n");
@@ -60,7 +62,8 @@ public sealed class CompatibilityTests
             }
         }
         text.Append("\n## Later than 7.4\n\n| command | since | |\n| --- | --- | --- |\n");
-        foreach (CommandInfo command in Later(ours)) text.Append($"| {command.Name.ToUpperInvariant()} | {command.Declaration!.Since} | {command.Declaration.Summary} |\n");
+        foreach (CommandInfo command in Later(ours))
+            text.Append($"| {command.Name.ToUpperInvariant()} | {command.Declaration!.Since} | {command.Declaration.Summary} |\n");
         return text.ToString();
     }
 }

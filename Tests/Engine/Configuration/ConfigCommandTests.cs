@@ -21,7 +21,8 @@ public sealed class ConfigCommandTests : IDisposable
         Assert.Equal("[MaxClients, 10000]", _redis.Show("CONFIG GET MaxClients"));
         Assert.Equal("[tcp-backlog, 511, tcp-keepalive, 300, timeout, 0]", _redis.Show("CONFIG GET tcp-* nosuch timeout TCP-BACK*"));
         Assert.Equal("[]", _redis.Show("CONFIG GET nosuch"));
-        Assert.Equal("[client-output-buffer-limit, normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60]", _redis.Show("CONFIG GET client-output*"));
+        Assert.Equal("[client-output-buffer-limit, normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60]",
+            _redis.Show("CONFIG GET client-output*"));
         Assert.Equal("{bind: * -::*}", Replies.Show(_redis.NewClient(resp3: true).Run("CONFIG", "GET", "bind")));
     }
 
@@ -37,7 +38,8 @@ public sealed class ConfigCommandTests : IDisposable
 
     [Theory]
     [InlineData("CONFIG SET timeout 7 nosuch 1", "-ERR Unknown option or number of arguments for CONFIG SET - 'nosuch'")]
-    [InlineData("CONFIG SET timeout 7 maxclients 0", "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument must be between 1 and 4294967295 inclusive")]
+    [InlineData("CONFIG SET timeout 7 maxclients 0",
+        "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument must be between 1 and 4294967295 inclusive")]
     [InlineData("CONFIG SET timeout 7 timeout 8", "-ERR CONFIG SET failed (possibly related to argument 'timeout') - duplicate parameter")]
     [InlineData("CONFIG SET timeout 7 databases 8", "-ERR CONFIG SET failed (possibly related to argument 'databases') - can't set immutable config")]
     [InlineData("CONFIG SET timeout 7 dir /tmp", "-ERR CONFIG SET failed (possibly related to argument 'dir') - can't set protected config")]
@@ -68,7 +70,8 @@ public sealed class ConfigCommandTests : IDisposable
             portsSeen.Add(_redis.Store.Options.Port);
             return _redis.Store.Options.Port == 80 ? "Unable to listen on this port" : null;
         });
-        Assert.Equal("-ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port", _redis.Show("CONFIG SET timeout 7 port 80"));
+        Assert.Equal("-ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port",
+            _redis.Show("CONFIG SET timeout 7 port 80"));
         Assert.Equal((0, 6379), (_redis.Store.Options.Timeout, _redis.Store.Options.Port));
         Assert.Equal("OK", _redis.Show("CONFIG SET timeout 7 port 81"));
         Assert.Equal("OK", _redis.Show("CONFIG SET timeout 8"));
@@ -128,7 +131,8 @@ public sealed class ConfigCommandTests : IDisposable
         Assert.Equal([path], Directory.GetFiles(_directory));
 
         ServerOptions again = ServerConfiguration.Load([path]).Options;
-        Assert.All(Directive.All, directive => Assert.Equal(directive.Kind.Format(directive.Get(configuration.Options)), directive.Kind.Format(directive.Get(again))));
+        Assert.All(Directive.All,
+            directive => Assert.Equal(directive.Kind.Format(directive.Get(configuration.Options)), directive.Kind.Format(directive.Get(again))));
         string once = File.ReadAllText(path);
         Assert.Null(ServerConfiguration.Load([path]).Rewrite());
         Assert.Equal(once, File.ReadAllText(path));
@@ -145,7 +149,8 @@ public sealed class ConfigCommandTests : IDisposable
         {
             string shown = directive.Kind.Format(directive.Get(_redis.Store.Options));
             string[] words = directive.Kind.TakesSeveralWords ? shown.Split(' ') : [shown];
-            Assert.True(directive.Kind.TryParse(words, directive.Get(_redis.Store.Options), out object? value, out string? error), $"{directive.Name} {shown}: {error}");
+            Assert.True(directive.Kind.TryParse(words, directive.Get(_redis.Store.Options), out object? value, out string? error),
+                $"{directive.Name} {shown}: {error}");
             Assert.True(directive.Kind.AreEqual(value, directive.Get(_redis.Store.Options)), directive.Name);
         }
     }

@@ -73,7 +73,8 @@ public sealed class ConfigurationFileTests : IDisposable
     {
         string message = Assert.Throws<ConfigurationException>(() => Load($"# comment\nport 7000\n{line}\n")).Message;
         Assert.Equal(
-            $"\n*** FATAL CONFIG FILE ERROR ({ServerVersion.Product} {ServerVersion.Own}) ***\nReading the configuration file, at line 3\n>>> '{line}'\n{reason}",
+            $"\n*** FATAL CONFIG FILE ERROR ({ServerVersion.Product} {ServerVersion.Own}) ***\n"
+                + $"Reading the configuration file, at line 3\n>>> '{line}'\n{reason}",
             message);
     }
 

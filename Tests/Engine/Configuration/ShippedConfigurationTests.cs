@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-/// <summary>deploy/redis.conf is the operators' reference, so it must say what is true.</summary>
+/// <summary>deploy/redis.conf is the operators' reference, so what it says must be true.</summary>
 public sealed class ShippedConfigurationTests
 {
     private static readonly string s_path = Path.Combine(RedisProcess.RepositoryRoot, "deploy", "redis.conf");
@@ -16,6 +16,7 @@ public sealed class ShippedConfigurationTests
         Assert.Equal(Directive.All.Where(directive => !directive.Declaration.Hidden).Select(directive => directive.Name).Order(), named.Order());
 
         ServerOptions options = ServerConfiguration.Load([s_path]).Options;
-        Assert.All(Directive.All, directive => Assert.True(directive.IsDefault(options), $"{directive.Name} is {directive.Kind.Format(directive.Get(options))}"));
+        Assert.All(Directive.All,
+            directive => Assert.True(directive.IsDefault(options), $"{directive.Name} is {directive.Kind.Format(directive.Get(options))}"));
     }
 }

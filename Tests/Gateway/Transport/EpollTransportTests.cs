@@ -9,7 +9,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>Connections on event loops: what a pipe's reader and writer promise, and what the peer may do to them.</summary>
+/// <summary>
+/// Connections on event loops: what a pipe's reader and writer promise, and what the peer may do to them.
+/// </summary>
 public class EpollTransportTests
 {
     private static readonly TimeSpan s_patience = Eventually.Deadline;
@@ -26,7 +28,8 @@ public class EpollTransportTests
         Task sending = SendAllAsync(client, sent);
         for (int at = 0, turn = 0; at < received.Length; turn++)
         {
-            if (turn % 100 == 0) await Task.Delay(1); // by the clock, for a client that is slow: now and then both directions are stuck
+            // A real delay, to be a slow client: now and then both directions are stuck.
+            if (turn % 100 == 0) await Task.Delay(1);
             at += await ReceiveAsync(client, received.AsMemory(at, Math.Min(received.Length - at, 1 + (turn * 7919 % 100_000))));
         }
         await sending.WaitAsync(s_patience);
@@ -66,7 +69,7 @@ public class EpollTransportTests
         OnLinux();
         await using TransportServer server = TransportServer.Start(async connection =>
         {
-            // Frames of a length byte and so many bytes, longer than the buffer at first; answered by their sum.
+            // Frames of 200,000 bytes, longer than the buffer at first. Each is answered with the sum of its bytes.
             while (true)
             {
                 ReadResult read = await connection.Input.ReadAsync();
@@ -79,7 +82,8 @@ public class EpollTransportTests
                 }
                 long sum = 0;
                 foreach (byte b in bytes.Slice(0, 200_000).ToArray()) sum += b;
-                connection.Input.AdvanceTo(bytes.GetPosition(200_000)); // the rest is read at once, without more coming in
+                // The rest is read at once, without waiting for more to arrive.
+                connection.Input.AdvanceTo(bytes.GetPosition(200_000));
                 await connection.Output.WriteAsync(BitConverter.GetBytes(sum));
             }
         });
@@ -124,7 +128,8 @@ public class EpollTransportTests
             {
                 ReadResult read = await connection.Input.ReadAsync();
                 if (read.IsCanceled) canceled++;
-                // Half of the time the code goes on elsewhere, so that reads begin on the loop and off it.
+                // Half of the time the code continues on another thread, so that reads begin both on the loop and off
+                // it.
                 if (canceled % 2 == 0) await Task.Yield();
                 if (!read.Buffer.IsEmpty) await connection.Output.WriteAsync(read.Buffer.ToArray());
                 connection.Input.AdvanceTo(read.Buffer.End);
@@ -211,7 +216,7 @@ public class EpollTransportTests
         var noticed = new TaskCompletionSource();
         await using TransportServer server = TransportServer.Start(async connection =>
         {
-            await left.Task; // both are there before anything is read
+            await left.Task; // both have arrived before anything is read
             ReadResult read = await connection.Input.ReadAsync();
             connection.Input.AdvanceTo(read.Buffer.End);
             using CancellationTokenRegistration registration = connection.ConnectionClosed.Register(noticed.SetResult);
@@ -282,7 +287,7 @@ public class EpollTransportTests
         });
         using Socket client = await server.ConnectAsync();
         (await served.Task.WaitAsync(s_patience)).Abort(new ConnectionAbortedException("by the test"));
-        Assert.True(client.Poll(0, SelectMode.SelectRead)); // clients look for it before they use a connection again
+        Assert.True(client.Poll(0, SelectMode.SelectRead)); // clients check this before they use a connection again
         release.SetResult();
     }
 
@@ -311,8 +316,9 @@ public class EpollTransportTests
         int served = 0;
         await using TransportServer server = TransportServer.Start(async connection =>
         {
-            // Aborted, at times, from another thread at the very moment that the code ends or the client leaves.
-            if (TestSeed.Random(Interlocked.Increment(ref served)).Next(3) == 0) _ = Task.Run(() => connection.Abort(new ConnectionAbortedException("at random")));
+            // Sometimes aborted from another thread, at the very moment that the code ends or the client leaves.
+            if (TestSeed.Random(Interlocked.Increment(ref served)).Next(3) == 0)
+                _ = Task.Run(() => connection.Abort(new ConnectionAbortedException("at random")));
             await EchoAsync(connection);
         }, threads: 2);
         Task[] clients = [.. Enumerable.Range(0, 8).Select(worker => Task.Run(async () =>
@@ -328,7 +334,7 @@ public class EpollTransportTests
                     for (int turn = 0; turn < 4; turn++)
                     {
                         await SendAllAsync(client, own);
-                        if (turn == 2 && i % 3 == 0) break; // leaves with a reply on its way
+                        if (turn == 2 && i % 3 == 0) break; // leaves while a reply is on its way
                         for (int at = 0, n; at < 16; at += n)
                         {
                             n = await ReceiveAsync(client, bytes.AsMemory(at));
@@ -365,7 +371,8 @@ public class EpollTransportTests
             ReadResult read = await connection.Input.ReadAsync();
             connection.Input.AdvanceTo(read.Buffer.End);
             await connection.Input.CompleteAsync();
-            await connection.Output.CompleteAsync(new OperationCanceledException()); // as after an error: what is not sent is given up
+            // As after an error: what is not sent yet is given up.
+            await connection.Output.CompleteAsync(new OperationCanceledException());
         }, threads: 2);
         Task[] clients = [.. Enumerable.Range(0, 4).Select(worker => Task.Run(async () =>
         {
@@ -406,8 +413,8 @@ public class EpollTransportTests
                 if (read.IsCompleted) return;
                 if (read.IsCanceled) continue;
                 await connection.Output.WriteAsync(bytes);
-                if (bytes[0] % 7 == 0) await Task.Yield(); // the next read begins on a thread of the pool
-                // On a loop's thread, it may give others away, just not this one, which runs.
+                if (bytes[0] % 7 == 0) await Task.Yield(); // the next read begins on a pool thread
+                // On a loop's thread it may hand over other connections, but not this one, which is running.
                 foreach (EventLoop loop in server.Transport.Loops.ToArray())
                 {
                     if (!loop.IsCurrent || bytes[0] % 5 != 0) continue;
@@ -448,7 +455,7 @@ public class EpollTransportTests
         await client.SendAsync(new byte[1]);
         await ReceiveAllAsync(client, new byte[1]);
         await server.DisposeAsync();
-        await client.SendAsync(new byte[1]); // a connection that is there stays
+        await client.SendAsync(new byte[1]); // an existing connection stays open
         await ReceiveAllAsync(client, new byte[1]);
         Assert.True(server.Transport.Loops[0].IsAlive);
         client.Dispose();

@@ -13,7 +13,8 @@ public sealed class LoopLoadTests
         using var load = new LoopLoad();
         RunFor(TimeSpan.FromMilliseconds(LoopLoad.WindowMs + 20));
         Assert.True(load.TrySample(Environment.TickCount64));
-        Assert.InRange(load.Share, 0.3f, 1.3f); // the system counts by its ticks, and not what a hypervisor took away
+        // The system counts in ticks, and does not count what a hypervisor took away.
+        Assert.InRange(load.Share, 0.3f, 1.3f);
     }
 
     [SkippableFact]

@@ -7,7 +7,7 @@ using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>Event loops with a listener on them, and code of a test that serves each connection.</summary>
+/// <summary>Event loops with a listener on them, and a test's code that serves each connection.</summary>
 internal sealed class TransportServer : IAsyncDisposable
 {
     private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("orleansredis");
@@ -66,7 +66,7 @@ internal sealed class TransportServer : IAsyncDisposable
             }
             catch (Exception e) when (e is ConnectionResetException or ConnectionAbortedException)
             {
-                // The client's doing, or the test's.
+                // Caused by the client, or by the test.
             }
         }
     }

@@ -5,7 +5,7 @@ namespace OrleansRedis.Tests.Types.Hashes;
 
 public class HashExpiryTests
 {
-    /// <summary>The same for both representations of a hash whose fields expire.</summary>
+    /// <summary>The two representations of a hash whose fields expire must behave the same.</summary>
     private static EngineHarness Redis(bool table) => new(options => options.HashMaxListpackEntries = table ? 0 : 512);
 
     [Theory, InlineData(true), InlineData(false)]

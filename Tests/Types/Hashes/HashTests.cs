@@ -124,7 +124,8 @@ public class HashTests
         redis.Show("SET k v");
         foreach (string line in new[]
         {
-            "HSET k a 1", "HSETNX k a 1", "HGET k a", "HMSET k a 1", "HMGET k a", "HDEL k a", "HLEN k", "HSTRLEN k a", "HEXISTS k a", "HGETALL k", "HKEYS k", "HVALS k",
+            "HSET k a 1", "HSETNX k a 1", "HGET k a", "HMSET k a 1", "HMGET k a", "HDEL k a", "HLEN k", "HSTRLEN k a", "HEXISTS k a", "HGETALL k", "HKEYS k",
+            "HVALS k",
             "HINCRBY k a 1", "HRANDFIELD k", "HRANDFIELD k 2", "HSCAN k 0", "HEXPIRE k 1 FIELDS 1 a", "HTTL k FIELDS 1 a", "HPERSIST k FIELDS 1 a",
             "HGETDEL k FIELDS 1 a", "HGETEX k FIELDS 1 a", "HSETEX k FIELDS 1 a 1",
         }) Assert.Equal("-WRONGTYPE Operation against a key holding the wrong kind of value", redis.Show(line));
@@ -200,13 +201,16 @@ public class HashTests
         Assert.Equal("-ERR syntax error", redis.Show("HRANDFIELD h 1 x"));
         Assert.Equal("-ERR syntax error", redis.Show("HRANDFIELD h 1 WITHVALUES x"));
         Assert.Equal("-ERR value is out of range", redis.Show("HRANDFIELD h -9223372036854775807 WITHVALUES"));
-        Assert.Equal("-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807", redis.Show("HRANDFIELD h -9223372036854775808"));
+        Assert.Equal("-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+            redis.Show("HRANDFIELD h -9223372036854775808"));
         Assert.Equal("-ERR value is not an integer or out of range", redis.Show("HRANDFIELD h x"));
         Assert.Equal("(nil)", redis.Show("HRANDFIELD h"));
         Assert.Equal("*0\r\n", redis.Raw("HRANDFIELD", "h", "5"));
     }
 
-    /// <summary>Any order of commands leaves the fields, values, times of expiry and counted bytes that a dictionary would have.</summary>
+    /// <summary>
+    /// Any sequence of commands leaves the fields, values, expiry times and byte counts that a dictionary would have.
+    /// </summary>
     [Theory, InlineData(512), InlineData(8)]
     public void Random_changes_agree_with_a_dictionary(int maxListpackEntries)
     {
@@ -243,7 +247,8 @@ public class HashTests
                         if (model.TryGetValue(field, out var kept)) model[field] = (kept.Value, Expiry.Never);
                         break;
                     case 7:
-                        if (redis.Run("HINCRBY", "h", field, "7") is long sum) model[field] = (sum.ToString(), model.TryGetValue(field, out var old) ? old.ExpiresAtMs : Expiry.Never);
+                        if (redis.Run("HINCRBY", "h", field, "7") is long sum)
+                            model[field] = (sum.ToString(), model.TryGetValue(field, out var old) ? old.ExpiresAtMs : Expiry.Never);
                         break;
                     case 8:
                         redis.Time.Advance(number % 50);
@@ -256,7 +261,7 @@ public class HashTests
                 }
                 Same(redis, model);
             }
-            redis.Show("HLEN h"); // what is due by now goes, and the effects tell
+            redis.Show("HLEN h"); // fields that are due by now are removed, and the effects show it
             redis.ReplayInto(replayed);
             Same(replayed, model);
         }).Check();

@@ -159,7 +159,12 @@ public class ListCommandTests
             (6, Gen.Choose(-3, 3).Select(number => number.ToString())),
             (2, Gen.Choose(0, 40).Select(length => new string('x', length))),
             (1, Gen.Elements(1000, 5000, 9000).Select(length => new string('z', length))));
-        Gen<Step> step = from what in Gen.Choose(0, 11) from number in Gen.Choose(-12, 12) from much in Gen.Choose(1, 6) from text in texts select new Step(what, number, much, text);
+        Gen<Step> step =
+            from what in Gen.Choose(0, 11)
+            from number in Gen.Choose(-12, 12)
+            from much in Gen.Choose(1, 6)
+            from text in texts
+            select new Step(what, number, much, text);
         Gen<(int Fill, int Depth, List<Step> Steps)> runs =
             from fill in Gen.Elements(1, 2, 4, -1, -2) from depth in Gen.Elements(0, 1) from steps in step.ListOf().Resize(150) select (fill, depth, steps);
         Prop.ForAll(runs.ToArbitrary(), run =>

@@ -5,7 +5,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Types.Lists;
 
-/// <summary>List commands here and on a real redis-server: the same replies, and, where both have a quicklist, the same nodes.</summary>
+/// <summary>
+/// List commands here and on a real redis-server: the same replies and, where both have a quicklist, the same nodes.
+/// </summary>
 [Trait("Needs", "servers")]
 public class ListsBesideRedisTests
 {
@@ -24,7 +26,8 @@ public class ListsBesideRedisTests
         for (int i = 0; i < 4000; i++)
         {
             both.Same(Command(random));
-            // By size they differ a little: from 7.2 on a list that is one listpack may grow until Redis 7.0 would long have begun a node.
+            // With limits by size the nodes differ a little: from 7.2 on, a list that is one listpack may grow beyond
+            // the point at which Redis 7.0 begins a new node.
             if (i % 10 == 0 && fill > 0) SameNodes(both, "k1");
         }
         for (int i = 1; i <= 3; i++) both.Same("LRANGE", $"k{i}", "0", "-1");

@@ -9,7 +9,10 @@ namespace OrleansRedis.Tests.Types.Packed;
 
 public class ListpackTests
 {
-    /// <summary>What RPUSH k a hello 1 127 128 -1 -4096 4095 4096 -32768 32768 8388607 8388608 -2147483648 2147483648 "" 0 wrote into redis-server 7.0.15's DUMP, inside its quicklist node.</summary>
+    /// <summary>
+    /// What <c>RPUSH k a hello 1 127 128 -1 -4096 4095 4096 -32768 32768 8388607 8388608 -2147483648 2147483648 ""
+    /// 0</c> put into redis-server 7.0.15's DUMP, inside the quicklist node.
+    /// </summary>
     private const string FromRedis =
         "4D00000011008161028568656C6C6F0601017F01C08002DFFF02D00002CFFF02F1001003F10080"
         + "03F200800004F2FFFF7F04F30000800005F30000008005F400000080000000000980010001FF";
@@ -34,7 +37,8 @@ public class ListpackTests
                 Apply(ref listpack, model, what, at, text);
                 Assert.Equal(model.Count, listpack.Count);
                 Assert.Equal("key", Encoding.Latin1.GetString(Blob.KeyOf(listpack.Array)));
-                // What is wrong after any change is found where it is the last; all of it after each would be quadratic.
+                // Checking everything after every change would be quadratic, so only every sixteenth change is checked,
+                // and the last.
                 if (i % 16 == 0) Same(listpack, model);
             }
             Same(listpack, model);
@@ -43,7 +47,11 @@ public class ListpackTests
 
     private static Gen<string> Texts() => Gen.Frequency(
         (4, Gen.Choose(-200, 200).Select(number => number.ToString())),
-        (3, from bits in Gen.Choose(1, 63) from sign in Gen.Choose(0, 1) from off in Gen.Choose(-1, 1) select (((sign == 0 ? 1 : -1) * (1L << bits)) + off).ToString()),
+        (3,
+            from bits in Gen.Choose(1, 63)
+            from sign in Gen.Choose(0, 1)
+            from off in Gen.Choose(-1, 1)
+            select (((sign == 0 ? 1 : -1) * (1L << bits)) + off).ToString()),
         (1, Gen.Elements("", "-0", "00", "01", "+1", "-", long.MinValue.ToString(), long.MaxValue.ToString(), "9223372036854775808", "1.5")),
         (3, Gen.Choose(0, 300).Select(length => new string('x', length))),
         (1, Gen.Elements(62, 63, 64, 124, 125, 126, 127, 4094, 4095, 4096, 16370, 16378, 16379, 16380, 70000).Select(length => new string('y', length))));
@@ -128,7 +136,7 @@ public class ListpackTests
         }
         Assert.Equal(-1, at);
         Assert.Equal(bytes, listpack.Length);
-        // Seek and Find walk, each time: so not for every element of a long one.
+        // Seek and Find walk the listpack each time, so they are not tried for every element of a long one.
         int probes = Math.Max(1, model.Count / 16);
         at = listpack.Last;
         for (int i = model.Count - 1; i >= 0; i--)
@@ -185,7 +193,7 @@ public class ListpackTests
         Assert.True(ListpackCheck.IsValid(good, out int count, out _));
         Assert.Equal(17, count);
         Assert.False(ListpackCheck.IsValid(good.AsSpan(0, good.Length - 1), out _, out _));
-        // Whatever bit is flipped, it is either refused or can be walked from both ends.
+        // Whichever bit is flipped, the listpack is either refused or can be walked from both ends.
         for (int bit = 0; bit < good.Length * 8; bit++)
         {
             byte[] bad = (byte[])good.Clone();

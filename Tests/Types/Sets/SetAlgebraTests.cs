@@ -7,12 +7,18 @@ namespace OrleansRedis.Tests.Types.Sets;
 
 public class SetAlgebraTests
 {
-    /// <summary>Sets in all representations, of all sizes up to some hundreds, that have members in common.</summary>
+    /// <summary>Sets in all representations, of sizes up to some hundreds, with members in common.</summary>
     private static Gen<string[]> Members() =>
         from kind in Gen.Choose(0, 3)
         from size in Gen.Frequency((3, Gen.Choose(0, 10)), (2, Gen.Choose(0, 140)), (1, Gen.Choose(100, 700)))
         from numbers in Gen.Choose(0, size * 2).ArrayOf(size)
-        select numbers.Select(number => kind switch { 0 => number.ToString(), 1 => $"m{number}", 2 => number % 2 == 0 ? number.ToString() : $"m{number}", _ => (number * 100_000L).ToString() }).ToArray();
+        select numbers.Select(number => kind switch
+        {
+            0 => number.ToString(),
+            1 => $"m{number}",
+            2 => number % 2 == 0 ? number.ToString() : $"m{number}",
+            _ => (number * 100_000L).ToString()
+        }).ToArray();
 
     [Fact]
     public void Agrees_with_sets_of_the_language()
@@ -66,7 +72,8 @@ public class SetAlgebraTests
     [Fact]
     public void A_set_filled_in_the_order_of_another_is_not_slow()
     {
-        // In hash order everything that is added to a table that still grows would lie at its low end; this would take minutes.
+        // Members added in hash order to a table that is still growing would all be put at its low end, and this would
+        // take minutes.
         var first = new OrleansRedis.Engine.SetValue("a"u8.ToArray(), 0);
         for (int i = 0; i < 300_000; i++) first.Add(BitConverter.GetBytes(i));
         var second = new OrleansRedis.Engine.SetValue("b"u8.ToArray(), 0);

@@ -28,7 +28,8 @@ public class SetRandomTests
                     draws++;
                 }
             }
-            // Chi-square with so many degrees of freedom: six standard deviations above its mean.
+            // Chi-square, with about as many degrees of freedom as members: at most six standard deviations above its
+            // mean.
             double expected = (double)draws / members.Length, chi = times.Values.Sum(n => (n - expected) * (n - expected) / expected);
             Assert.InRange(chi, 0, members.Length + (6 * Math.Sqrt(2 * members.Length)));
         }
@@ -106,7 +107,8 @@ public class SetRandomTests
         Assert.Equal("-ERR value is out of range, must be positive", redis.Show("SPOP s x"));
         Assert.Equal("-ERR syntax error", redis.Show("SRANDMEMBER s 1 2"));
         Assert.Equal("-ERR value is not an integer or out of range", redis.Show("SRANDMEMBER s x"));
-        Assert.Equal("-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807", redis.Show("SRANDMEMBER s -9223372036854775808"));
+        Assert.Equal("-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+            redis.Show("SRANDMEMBER s -9223372036854775808"));
         Assert.Equal("*0\r\n", redis.Raw("SRANDMEMBER", "s", "3"));
         Assert.Equal("$-1\r\n", redis.Raw("SRANDMEMBER", "s"));
         Assert.Equal("~0\r\n", redis.NewClient(resp3: true).Raw("SPOP", "s", "3"));

@@ -4,7 +4,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Types.SortedSets;
 
-/// <summary>Random geo commands against this engine and a real redis-server at once; see <see cref="SortedSetDifferentialTests"/>.</summary>
+/// <summary>
+/// Random geo commands to this engine and a real redis-server at once; see <see cref="SortedSetDifferentialTests"/>.
+/// </summary>
 [Trait("Needs", "servers")]
 public class GeoDifferentialTests
 {
@@ -22,7 +24,8 @@ public class GeoDifferentialTests
         {
             string[] command = Command(random);
             string theirs = redis.Raw(command), own = client.Raw(command);
-            Assert.True(theirs == own, $"seed {seed}, command {i}: {string.Join(' ', command)}\nredis: {theirs.ReplaceLineEndings("|")}\nours:  {own.ReplaceLineEndings("|")}");
+            Assert.True(theirs == own,
+                $"seed {seed}, command {i}: {string.Join(' ', command)}\nredis: {theirs.ReplaceLineEndings("|")}\nours:  {own.ReplaceLineEndings("|")}");
         }
         foreach (string key in (string[])["big", "small", "stored"])
         {
@@ -30,14 +33,31 @@ public class GeoDifferentialTests
             Assert.Equal(redis.Raw(whole), client.Raw(whole));
         }
         using EngineHarness replayed = ours.Replay();
-        foreach (string key in (string[])["big", "small", "stored"]) Assert.Equal(ours.Raw("ZRANGE", key, "0", "-1", "WITHSCORES"), replayed.Raw("ZRANGE", key, "0", "-1", "WITHSCORES"));
+        foreach (string key in (string[])["big", "small", "stored"])
+            Assert.Equal(ours.Raw("ZRANGE", key, "0", "-1", "WITHSCORES"), replayed.Raw("ZRANGE", key, "0", "-1", "WITHSCORES"));
     }
 
     private static string[] Command(Random random)
     {
         var words = new List<string>();
-        string Longitude() => random.Next(50) switch { 0 => "181", 1 => "180", 2 => "-180", 3 => "x", < 25 => Text(random.NextDouble() * 2), _ => Text((random.NextDouble() * 360) - 180) };
-        string Latitude() => random.Next(50) switch { 0 => "86", 1 => "85.05112878", 2 => "-85.05112878", 3 => "0", < 25 => Text(random.NextDouble() * 2), _ => Text((random.NextDouble() * 170) - 85) };
+        string Longitude() => random.Next(50) switch
+        {
+            0 => "181",
+            1 => "180",
+            2 => "-180",
+            3 => "x",
+            < 25 => Text(random.NextDouble() * 2),
+            _ => Text((random.NextDouble() * 360) - 180)
+        };
+        string Latitude() => random.Next(50) switch
+        {
+            0 => "86",
+            1 => "85.05112878",
+            2 => "-85.05112878",
+            3 => "0",
+            < 25 => Text(random.NextDouble() * 2),
+            _ => Text((random.NextDouble() * 170) - 85)
+        };
         string Key() => random.Next(10) switch { 0 => "missing", < 4 => "small", _ => "big" };
         string Member(string key) => "p" + random.Next(key == "small" ? 40 : 900);
         string Unit() => random.Next(30) == 0 ? "miles" : random.Next(4) switch { 0 => "m", 1 => "KM", 2 => "ft", _ => "mi" };
@@ -70,7 +90,8 @@ public class GeoDifferentialTests
                 if (random.Next(6) == 0) words.Add("CH");
                 for (int i = random.Next(1, 4); i > 0; i--)
                 {
-                    // Never two special ones: places as far away as each other (180 and -180 at a pole are one) are sorted as Redis's qsort happens to.
+                    // Never two special values at once. Places at the same distance (180 and -180 are one place at a
+                    // pole) come in the order in which Redis's qsort happens to leave them.
                     string longitude = Longitude(), latitude = longitude is "180" or "-180" ? Text((random.NextDouble() * 170) - 85) : Latitude();
                     words.AddRange([longitude, latitude, Member(key)]);
                 }

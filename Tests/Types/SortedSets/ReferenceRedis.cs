@@ -5,7 +5,7 @@ using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Tests.Types.SortedSets;
 
-/// <summary>A real redis-server to compare with, whose replies are taken byte by byte.</summary>
+/// <summary>A real redis-server to compare with, whose replies are read byte by byte.</summary>
 internal sealed class ReferenceRedis : IAsyncDisposable
 {
     private static readonly byte[] s_marker = "$9\r\n--end----\r\n"u8.ToArray();
@@ -34,7 +34,7 @@ internal sealed class ReferenceRedis : IAsyncDisposable
         var request = new StringBuilder();
         request.Append('*').Append(arguments.Length).Append("\r\n");
         foreach (string argument in arguments) request.Append('$').Append(argument.Length).Append("\r\n").Append(argument).Append("\r\n");
-        // A second command tells where the first one's reply ends.
+        // A second command shows where the reply to the first one ends.
         request.Append("*2\r\n$4\r\nECHO\r\n$9\r\n--end----\r\n");
         _socket.Send(Encoding.Latin1.GetBytes(request.ToString()));
         int length = 0;

@@ -7,13 +7,15 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Types.SortedSets;
 
-/// <summary>The large encoding of sorted sets against a model: a list that is sorted anew after every change.</summary>
+/// <summary>
+/// The large encoding of sorted sets against a model: a list that is sorted again after every change.
+/// </summary>
 public class ScoreTreeTests
 {
     [Fact]
     public void Random_changes_leave_it_equal_to_a_sorted_list()
     {
-        // Few scores, so that many members share one; enough members for several leaves.
+        // Few scores, so that many members share one, and enough members for several leaves.
         Gen<(int What, int Member, int Score)> change =
             from what in Gen.Frequency((6, Gen.Constant(0)), (2, Gen.Constant(1)), (2, Gen.Constant(2)), (1, Gen.Constant(3)))
             from member in Gen.Choose(0, 600)

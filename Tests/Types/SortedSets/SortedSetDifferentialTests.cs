@@ -6,15 +6,18 @@ using Xunit.Abstractions;
 namespace OrleansRedis.Tests.Types.SortedSets;
 
 /// <summary>
-/// Random commands against this engine and a real redis-server at once: every reply must be the same, byte for byte, and so must the
-/// sets' contents and encodings in the end. A failure names its seed. Scores are fractions that a double holds exactly, because
-/// Redis 7.0 spells others with 17 digits and 7.4, as we do, with as few as will do.
+/// Random commands to this engine and a real redis-server at once. Every reply must be the same, byte for byte, and so
+/// must the sets' contents and encodings in the end. A failure reports its seed. Scores are fractions that a double
+/// holds exactly, because Redis 7.0 writes others with 17 digits, while 7.4, as we do, writes as few as possible.
 /// </summary>
 [Trait("Needs", "servers")]
 public class SortedSetDifferentialTests(ITestOutputHelper output)
 {
     private static readonly string[] s_keys = ["za", "zb", "zc", "missing"];
-    private static readonly string[] s_odd = ["inf", "-inf", "+inf", "nan", "abc", "", " 1", "1 ", "0x10", "1e3", "1e400", "1e-400", "-0", "(1", "1.", ".5", "+2", "infinity", "0x", "1e", "--1"];
+    private static readonly string[] s_odd =
+    [
+        "inf", "-inf", "+inf", "nan", "abc", "", " 1", "1 ", "0x10", "1e3", "1e400", "1e-400", "-0", "(1", "1.", ".5", "+2", "infinity", "0x", "1e", "--1"
+    ];
 
     [Theory]
     [InlineData(1, 2)]
@@ -51,7 +54,10 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
         foreach (string key in s_keys) Assert.Equal(ours.Raw("ZRANGE", key, "0", "-1", "WITHSCORES"), replayed.Raw("ZRANGE", key, "0", "-1", "WITHSCORES"));
     }
 
-    /// <summary>A listpack does not know -0, so it depends on when a stored range outgrows it, which of two -0 stays one.</summary>
+    /// <summary>
+    /// A listpack has no -0. So which of several -0 survive in a stored range depends on when the range outgrows the
+    /// listpack.
+    /// </summary>
     [Theory]
     [InlineData("-inf", "+inf", "BYSCORE")]
     [InlineData("+inf", "-inf", "BYSCORE", "REV")]
@@ -63,10 +69,15 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
         await using ReferenceRedis redis = await ReferenceRedis.StartAsync("--zset-max-listpack-entries", "4", "--zset-max-listpack-value", "20");
         using var ours = new EngineHarness(options => (options.ZsetMaxListpackEntries, options.ZsetMaxListpackValue) = (4, 20));
         EngineClient client = ours.NewClient();
-        (string Key, string[] Members)[] sets = [("long", ["a member that is longer than the twenty", "b"]), ("later", ["a", "b member that is longer than the twenty", "c"]), ("many", [.. "abcdef".Select(letter => $"{letter}")])];
+        (string Key, string[] Members)[] sets =
+        [
+            ("long", ["a member that is longer than the twenty", "b"]),
+            ("later", ["a", "b member that is longer than the twenty", "c"]),
+            ("many", [.. "abcdef".Select(letter => $"{letter}")])
+        ];
         foreach ((string key, string[] members) in sets)
         {
-            // Redis 7.4, as we do, makes a set large at once if a ZADD has many members; 7.0 does not.
+            // With many members in one ZADD, Redis 7.4, as we do, makes a set large at once; 7.0 does not.
             foreach (string member in members) Compare(redis, client, ["ZADD", key, "-0", member], "");
             Compare(redis, client, ["ZRANGESTORE", "stored", key, .. range], "");
             Compare(redis, client, ["ZRANGE", "stored", "0", "-1", "WITHSCORES"], key);
@@ -84,7 +95,10 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
     {
         var words = new List<string>();
         string Key() => random.Next(40) == 0 ? "string" : s_keys[random.Next(s_keys.Length)];
-        string Member() => random.Next(60) == 0 ? new string('m', random.Next(15, 30)) : random.Next(4) == 0 ? random.Next(-20, 40).ToString(CultureInfo.InvariantCulture) : "m" + random.Next(30);
+        string Member() =>
+            random.Next(60) == 0 ? new string('m', random.Next(15, 30))
+            : random.Next(4) == 0 ? random.Next(-20, 40).ToString(CultureInfo.InvariantCulture)
+            : "m" + random.Next(30);
         string Score() => random.Next(40) == 0 ? s_odd[random.Next(s_odd.Length)] : (random.Next(-24, 25) / 4.0).ToString(CultureInfo.InvariantCulture);
         string Border() => random.Next(8) switch { 0 => "-inf", 1 => "+inf", 2 => "(" + Score(), _ => Score() };
         string Lex() => random.Next(10) switch { 0 => "-", 1 => "+", 2 => "(" + Member(), 3 => s_odd[random.Next(s_odd.Length)], _ => "[" + Member() };
@@ -177,7 +191,7 @@ public class SortedSetDifferentialTests(ITestOutputHelper output)
                 Add(random.Next(10) switch { 0 => "mid", < 5 => "MIN", _ => "max" });
                 Maybe(2, "COUNT", random.Next(-1, 6).ToString(CultureInfo.InvariantCulture));
                 break;
-            // Lexicographical ranges need one score for all; these keys have it.
+            // Lexicographical ranges need one score for all members; the members of these keys have one.
             case 26 or 27: Add("ZADD", "lex", "0", Member(), "0", Member()); break;
             case 28:
                 Add(random.Next(3) switch { 0 => "ZRANGEBYLEX", 1 => "ZREVRANGEBYLEX", _ => "ZLEXCOUNT" }, "lex", Lex(), Lex());

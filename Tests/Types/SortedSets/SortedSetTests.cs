@@ -3,7 +3,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Types.SortedSets;
 
-/// <summary>Sorted sets in the engine: what a comparison with Redis 7.0's replies does not show.</summary>
+/// <summary>Sorted sets in the engine: what comparing replies with Redis 7.0 does not show.</summary>
 public class SortedSetTests
 {
     [Fact]
@@ -51,7 +51,8 @@ public class SortedSetTests
     public void Scores_are_spelled_with_as_few_digits_as_will_do()
     {
         using var redis = new EngineHarness();
-        redis.Run("ZADD", "k", "0.1", "a", "3.3", "b", "1e300", "c", "-inf", "d", "123456.789012345", "e", "1e-10", "f", "4611686018427387904", "g", "1e22", "h");
+        redis.Run("ZADD", "k", "0.1", "a", "3.3", "b", "1e300", "c", "-inf", "d",
+            "123456.789012345", "e", "1e-10", "f", "4611686018427387904", "g", "1e22", "h");
         Assert.Equal("[-inf, 1e-10, 0.1, 3.3, 1.23456789012345e+5, 4611686018427387904, 1e+22, 1e+300]", redis.Show("ZMSCORE k d f a b e g h c"));
         Assert.Equal("*2\r\n$1\r\na\r\n$3\r\n0.1\r\n", redis.Raw("ZRANGE", "k", "0.1", "0.1", "BYSCORE", "WITHSCORES"));
         Assert.Equal("*1\r\n*2\r\n$1\r\na\r\n,0.1\r\n", redis.NewClient(resp3: true).Raw("ZRANGE", "k", "0.1", "0.1", "BYSCORE", "WITHSCORES"));

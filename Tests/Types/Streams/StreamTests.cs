@@ -59,7 +59,8 @@ public class StreamTests
         redis.Run("XAUTOCLAIM", "{s}a", "g", "dave", "0", "-", "COUNT", "1");
         redis.Run("XACK", "{s}a", "g", "4-0");
         using EngineHarness copy = redis.Replay();
-        foreach (string line in (string[])["XPENDING {s}a g", "XPENDING {s}a g - + 100", "XPENDING b g - + 100", "XINFO GROUPS {s}a", "XINFO GROUPS b", "XRANGE {s}a - +"])
+        foreach (string line in (string[])["XPENDING {s}a g", "XPENDING {s}a g - + 100", "XPENDING b g - + 100", "XINFO GROUPS {s}a", "XINFO GROUPS b",
+            "XRANGE {s}a - +"])
             Assert.Equal(redis.Show(line), copy.Show(line));
     }
 
@@ -153,7 +154,8 @@ public class StreamTests
     [Fact]
     public void The_id_map_agrees_with_a_sorted_dictionary()
     {
-        Prop.ForAll(Gen.Choose(0, 399).Two().Select(pair => (Id: pair.Item1, Remove: pair.Item2 % 3 == 0)).ArrayOf().Where(list => list.Length > 0).ToArbitrary(), operations =>
+        Prop.ForAll(Gen.Choose(0, 399).Two().Select(pair => (Id: pair.Item1, Remove: pair.Item2 % 3 == 0))
+            .ArrayOf().Where(list => list.Length > 0).ToArbitrary(), operations =>
         {
             var bytes = new ByteCount();
             var map = new StreamIdMap<object>(bytes);
