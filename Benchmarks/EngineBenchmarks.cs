@@ -59,7 +59,9 @@ public class EngineBenchmarks : IDisposable
         reply.Clear();
         CommandContext call = new(store, session, reply)
         {
-            Command = store.Commands.Resolve(request)!, Request = request, NowMs = 1_800_000_000_000
+            Command = store.Commands.Resolve(request)!,
+            Request = request,
+            NowMs = 1_800_000_000_000
         };
         store.Execute(ref call);
         return reply.Length;

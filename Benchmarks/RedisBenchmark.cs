@@ -27,7 +27,8 @@ internal static class RedisBenchmark
         using Process benchmark = new();
         benchmark.StartInfo = new ProcessStartInfo("redis-benchmark")
         {
-            RedirectStandardOutput = true, RedirectStandardError = true
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
         };
         string[] all =
         [

@@ -212,8 +212,9 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
             CommandCount count = server.CommandStatistics.Of(command);
             if (count.Calls == 0 && count.Rejected == 0) continue;
             double microseconds = count.Ticks * 1_000_000.0 / Stopwatch.Frequency;
+            double each = count.Calls == 0 ? 0 : microseconds / count.Calls;
             Field($"cmdstat_{command.Name}", Invariant(
-                $"calls={count.Calls},usec={(long)microseconds},usec_per_call={(count.Calls == 0 ? 0 : microseconds / count.Calls):F2},rejected_calls={count.Rejected},failed_calls={count.Failed}"));
+                $"calls={count.Calls},usec={(long)microseconds},usec_per_call={each:F2},rejected_calls={count.Rejected},failed_calls={count.Failed}"));
         }
     }
 

@@ -122,7 +122,8 @@ internal sealed partial class OrleansHost(
     [LoggerMessage(LogLevel.Information, "Orleans clients find the grains at port {Port}")]
     private static partial void LogListening(ILogger logger, int port);
 
-    [LoggerMessage(LogLevel.Warning, "The Orleans silo (silo port {SiloPort}, gateway port {GatewayPort}) could not start, and is tried again in {Seconds} seconds; Redis clients are served meanwhile. {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "The Orleans silo (silo port {SiloPort}, gateway port {GatewayPort}) could not start, and is tried again in "
+        + "{Seconds} seconds; Redis clients are served meanwhile. {Reason}")]
     private static partial void LogStartFailed(ILogger logger, double seconds, int siloPort, int gatewayPort, string reason);
 
     [LoggerMessage(LogLevel.Debug, "The Orleans silo could not be stopped in order. {Reason}")]

@@ -75,7 +75,7 @@ builder.Services.AddHostedService(services => services.GetRequiredService<Orlean
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
 
 IHost host = builder.Build();
-    await using var hostDisposal = (IAsyncDisposable)host; // some services can only be disposed of asynchronously
+await using var hostDisposal = (IAsyncDisposable)host; // some services can only be disposed of asynchronously
 ILogger logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("OrleansRedis");
 store.Log.Writer = (severity, line) => SiloLog.Engine(logger, severity switch
 {

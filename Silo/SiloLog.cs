@@ -26,7 +26,8 @@ internal static partial class SiloLog
     [LoggerMessage("{Line}")]
     public static partial void Engine(ILogger logger, LogLevel level, string line);
 
-    [LoggerMessage(LogLevel.Information, "DB loaded from {Storage} storage: {Slots} slots, {SnapshotBytes} bytes of snapshots, {LogBytes} bytes of logs with {Effects} effects, {Seconds:0.000} seconds")]
+    [LoggerMessage(LogLevel.Information, "DB loaded from {Storage} storage: {Slots} slots, {SnapshotBytes} bytes of snapshots, {LogBytes} bytes of "
+        + "logs with {Effects} effects, {Seconds:0.000} seconds")]
     public static partial void Recovered(ILogger logger, string storage, int slots, long snapshotBytes, long logBytes, long effects, double seconds);
 
     [LoggerMessage(LogLevel.Critical, "Could not start: {Reason}")]

@@ -24,7 +24,8 @@ internal static class ClientCommand
         Complexity = "O(N) where N is the number of client connections", Summary = "Lists open connections.", Tips = "nondeterministic_output",
         Syntax = "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
         History = "2.8.12: Added unique client `id` field.\n5.0.0: Added optional `TYPE` filter.\n6.0.0: Added `user` field.\n"
-            + "6.2.0: Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter.\n7.0.0: Added `resp`, `multi-mem`, `rbs` and `rbp` fields.\n"
+            + "6.2.0: Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter.\n7.0.0: Added `resp`, `multi-mem`, `rbs` "
+            + "and `rbp` fields.\n"
             + "7.0.3: Added `ssub` field.\n7.2.0: Added `lib-name` and `lib-ver` fields.\n7.4.0: Added `watch` field.")]
     internal static void List(ref CommandContext call)
     {

@@ -28,22 +28,26 @@ internal static class MemoryReport
         var issues = new List<string>();
         if (limit != 0 && used > limit * 0.95)
         {
-            issues.Add($"Near the limit: the data takes {Percent(used, limit)} of maxmemory. Unless that is meant, as for a cache, writes are about to be refused or keys "
+            issues.Add($"Near the limit: the data takes {Percent(used, limit)} of maxmemory. Unless that is meant, as for a cache, writes are about to "
+                + $"be refused or keys "
                 + "evicted: raise maxmemory, add a silo, or look at maxmemory-policy.");
         }
         if (managed - used > 10 * Mebibyte && managed > used * 1.5)
         {
-            issues.Add($"Much garbage: the heap holds {managed / Mebibyte} MB for {used / Mebibyte} MB of data. Large values that are replaced often leave such a heap behind, until the collector "
+            issues.Add($"Much garbage: the heap holds {managed / Mebibyte} MB for {used / Mebibyte} MB of data. Large values that are replaced often "
+                + $"leave such a heap behind, until the collector "
                 + "gets to it. MEMORY PURGE makes it do so now.");
         }
         if (resident - managed > 128 * Mebibyte && resident > managed * 1.5)
         {
-            issues.Add($"High resident memory: the process has {resident / Mebibyte} MB, but its heap only {managed / Mebibyte} MB. That is what a peak leaves behind. MEMORY PURGE gives it back to the system; "
+            issues.Add($"High resident memory: the process has {resident / Mebibyte} MB, but its heap only {managed / Mebibyte} MB. That is what a "
+                + $"peak leaves behind. MEMORY PURGE gives it back to the system; "
                 + "if it returns, the peaks do: DOTNET_GCConserveMemory makes the runtime keep less in store.");
         }
         if (clients > 0 && buffers / clients > 200 * 1024)
         {
-            issues.Add($"Big client buffers: {clients} clients hold {buffers / Mebibyte} MB, more than 200 kB each. Some do not read their replies, or send very large requests; "
+            issues.Add($"Big client buffers: {clients} clients hold {buffers / Mebibyte} MB, more than 200 kB each. Some do not read their replies, or "
+                + $"send very large requests; "
                 + "CLIENT LIST tells which (qbuf and omem), and client-output-buffer-limit bounds them.");
         }
         if (issues.Count == 0) return "Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n";

@@ -24,11 +24,13 @@ internal sealed class ClientLimit(RedisServer server)
         if (most < 1)
         {
             throw new InvalidOperationException(
-                $"Your current 'ulimit -n' of {limit} is not enough for the server to start. Please increase your open file limit to at least {needed}. Exiting.");
+                $"Your current 'ulimit -n' of {limit} is not enough for the server to start. Please increase your open file limit to at least "
+                    + $"{needed}. Exiting.");
         }
         server.Store.Log.Warning($"You requested maxclients of {Options.MaxClients} requiring at least {needed} max file descriptors.");
         server.Store.Log.Warning(
-            $"Current maximum open files is {limit}. maxclients has been reduced to {most} to compensate for low ulimit. If you need higher maxclients increase 'ulimit -n'.");
+            $"Current maximum open files is {limit}. maxclients has been reduced to {most} to compensate for low ulimit. If you need higher maxclients "
+                + $"increase 'ulimit -n'.");
         Options.MaxClients = (int)most;
     }
 

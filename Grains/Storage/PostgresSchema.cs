@@ -46,7 +46,8 @@ internal static class PostgresSchema
         """
         create sequence orleansredis_snapshot_number;
 
-        -- One row for each slot that was ever claimed. The snapshot is the one whose pieces bear its number; it reaches up to (snapshot_epoch, snapshot_sequence).
+        -- One row for each slot that was ever claimed. The snapshot is the one whose pieces bear its number; it
+        -- reaches up to (snapshot_epoch, snapshot_sequence).
         create table orleansredis_slot (
             slot integer primary key,
             epoch bigint not null,

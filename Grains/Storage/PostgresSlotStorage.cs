@@ -58,7 +58,8 @@ public sealed class PostgresSlotStorage : ISlotStorage
                 $"The tables in the database are of version {version}, and this server knows them up to version {PostgresSchema.Version}: use a newer server.");
         if (service != _service)
             throw new InvalidOperationException(
-                $"The database holds the data of the service '{service}', and orleans-service-id is '{_service}'. Use another database or schema (Search Path), or that service id.");
+                $"The database holds the data of the service '{service}', and orleans-service-id is '{_service}'. Use another database or schema "
+                    + $"(Search Path), or that service id.");
         for (int step = version; step < PostgresSchema.Version; step++)
             await RunAsync(connection, PostgresSchema.Step(step), cancellation).ConfigureAwait(false);
         await using var store = new NpgsqlCommand(

@@ -159,7 +159,8 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
         catch (OperationCanceledException)
         {
             _store.Log.Warning(
-                $"{PendingBytes} bytes of changes are lost, as they could not be stored before the end: {Volatile.Read(ref _error) ?? "the storage does not answer"}");
+                $"{PendingBytes} bytes of changes are lost, as they could not be stored before the end: "
+                    + $"{Volatile.Read(ref _error) ?? "the storage does not answer"}");
         }
         _stopping = true;
         await _abandoned.CancelAsync().ConfigureAwait(false);
@@ -360,13 +361,15 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
         if (withdrawn.Count == 0) return;
         string more = withdrawn.Count == 1 ? "" : $" and {withdrawn.Count - 1} others";
         _store.Log.Warning(
-            $"Someone else has claimed slot {withdrawn[0].Slot}{more}, beyond epoch {withdrawn[0].Epoch}: what was done here since is not stored, and they are not served here any more.");
+            $"Someone else has claimed slot {withdrawn[0].Slot}{more}, beyond epoch {withdrawn[0].Epoch}: what was done here since is not stored, and "
+                + $"they are not served here any more.");
     }
 
     private void Failed(string reason)
     {
         if (Volatile.Read(ref _error) is null)
-            _store.Log.Warning($"Error writing to the {_storage.Name} storage: {reason.TrimEnd('.')}. Writes are refused until it works again; what is not stored is kept and tried again.");
+            _store.Log.Warning($"Error writing to the {_storage.Name} storage: {reason.TrimEnd('.')}. Writes are refused until it works again; what is "
+                + $"not stored is kept and tried again.");
         lock (_lock)
         {
             Volatile.Write(ref _error, reason);

@@ -14,7 +14,8 @@ public static class SlotStorages
         string connection = options.OrleansStorageConnectionString;
         if (options.OrleansStorage != OrleansStorage.File && options.AppendOnly)
             throw new ArgumentException(
-                $"appendonly yes is for orleans-storage file: with orleans-storage {Word(options.OrleansStorage)} every change is logged in that store already.");
+                $"appendonly yes is for orleans-storage file: with orleans-storage {Word(options.OrleansStorage)} every change is logged in that store "
+                    + $"already.");
         switch (options.OrleansStorage)
         {
             case OrleansStorage.Postgres:

@@ -26,7 +26,8 @@ internal static class Bitfields
     [Command("BITFIELD", -2, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "RW UPDATE ACCESS VARIABLE_FLAGS 1",
         Since = "3.2.0", Complexity = "O(1) for each subcommand specified",
         Summary = "Performs arbitrary bitfield integer operations on strings.",
-        Syntax = "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> ...]]")]
+        Syntax = "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding "
+            + "offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> ...]]")]
     internal static void Bitfield(ref CommandContext call)
     {
         if (TryParse(ref call, out List<Operation> operations, out long lastBit)) Run(ref call, operations, lastBit);

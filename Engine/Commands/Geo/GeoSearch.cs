@@ -18,9 +18,11 @@ internal static class GeoSearch
     /// [WITHHASH]
     /// </summary>
     [Command("GEOSEARCH", -7, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "6.2.0",
-        Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
+        Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and "
+            + "M is the number of items inside the shape",
         Summary = "Queries a geospatial index for members inside an area of a box or a circle.",
-        Syntax = "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+        Syntax = "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | km | ft | mi>> "
+            + "[ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
         History = "7.0.0: Added support for uppercase unit names.")]
     internal static void Geosearch(ref CommandContext call) => Search(ref call, Form.Search, 1, 2, mayStore: false);
 
@@ -30,9 +32,11 @@ internal static class GeoSearch
     /// [STOREDIST]
     /// </summary>
     [Command("GEOSEARCHSTORE", -8, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "OW UPDATE 1;RO ACCESS 2", Since = "6.2.0",
-        Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and M is the number of items inside the shape",
+        Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and "
+            + "M is the number of items inside the shape",
         Summary = "Queries a geospatial index for members inside an area of a box or a circle, optionally stores the result.",
-        Syntax = "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
+        Syntax = "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | "
+            + "km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
         History = "7.0.0: Added support for uppercase unit names.")]
     internal static void Geosearchstore(ref CommandContext call) => Search(ref call, Form.Search, 2, 3, mayStore: true);
 
@@ -42,7 +46,8 @@ internal static class GeoSearch
     /// </summary>
     [Command("GEORADIUS", -6, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "RO ACCESS 1;OW UPDATE STORE@6;OW UPDATE STOREDIST@6",
         Since = "3.2.0",
-        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
+        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M "
+            + "is the number of items inside the index.",
         Summary = "Queries a geospatial index for members within a distance from a coordinate, optionally stores the result.",
         Syntax =
             "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
@@ -55,7 +60,8 @@ internal static class GeoSearch
     /// count [ANY]] [ASC | DESC]
     /// </summary>
     [Command("GEORADIUS_RO", -6, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "3.2.10",
-        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
+        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M "
+            + "is the number of items inside the index.",
         Summary = "Returns members from a geospatial index that are within a distance from a coordinate.",
         Syntax = "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
         History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
@@ -68,7 +74,8 @@ internal static class GeoSearch
     /// </summary>
     [Command("GEORADIUSBYMEMBER", -5, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "RO ACCESS 1;OW UPDATE STORE@5;OW UPDATE STOREDIST@5",
         Since = "3.2.0",
-        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
+        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M "
+            + "is the number of items inside the index.",
         Summary = "Queries a geospatial index for members within a distance from a member, optionally stores the result.",
         Syntax = "key member radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
         History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
@@ -80,7 +87,8 @@ internal static class GeoSearch
     /// [ANY]] [ASC | DESC]
     /// </summary>
     [Command("GEORADIUSBYMEMBER_RO", -5, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "3.2.10",
-        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M is the number of items inside the index.",
+        Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M "
+            + "is the number of items inside the index.",
         Summary = "Returns members from a geospatial index that are within a distance from a member.",
         Syntax = "key member radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
         History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",

@@ -107,7 +107,8 @@ internal static class HashFieldSets
     [Command("HSETEX", -6, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW UPDATE 1", Since = "8.0.0",
         Complexity = "O(N) where N is the number of fields being set.",
         Summary = "Set the value of one or more fields of a given hash key, and optionally set their expiration.",
-        Syntax = "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields field value [field value ...]")]
+        Syntax = "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields "
+            + "field value [field value ...]")]
     internal static void Hsetex(ref CommandContext call)
     {
         if (!TryReadArguments(ref call, out Options options, out long expiresAtMs, out int first)) return;

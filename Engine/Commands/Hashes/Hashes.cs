@@ -166,7 +166,8 @@ internal static class Hashes
 
     /// <summary>HSCAN key cursor [MATCH pattern] [COUNT count] [NOVALUES]</summary>
     [Command("HSCAN", -3, CommandFlags.ReadOnly, Category.Hash, Keys = "1", Since = "2.8.0",
-        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
+        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the "
+            + "number of elements inside the collection.",
         Summary = "Iterates over fields and values of a hash.",
         Syntax = "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
         Tips = "nondeterministic_output")]

@@ -54,7 +54,8 @@ internal static class HyperLogLogs
     /// <summary>PFCOUNT key [key ...]</summary>
     [Command("PFCOUNT", -2, CommandFlags.ReadOnly, Category.HyperLogLog, Keys = "RW ACCESS 1..-1",
         Since = "2.8.9",
-        Complexity = "O(1) with a very small average constant time when called with a single key. O(N) with N being the number of keys, and much bigger constant times, when called with multiple keys.",
+        Complexity = "O(1) with a very small average constant time when called with a single key. O(N) with N being the number of keys, and much "
+            + "bigger constant times, when called with multiple keys.",
         Summary = "Returns the approximated cardinality of the set(s) observed by the HyperLogLog key(s).",
         Syntax = "key [key ...]")]
     internal static void Pfcount(ref CommandContext call)

@@ -6,7 +6,8 @@ internal static class DumpCommands
     /// <summary>DUMP key</summary>
     [Command("DUMP", 2, CommandFlags.ReadOnly, Category.Keyspace, Keys = "RO ACCESS 1",
         Effort = Effort.AllElements, Since = "2.6.0",
-        Complexity = "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
+        Complexity = "O(1) to access the key and additional O(N*M) to serialize it, where N is the number of Redis objects composing the value and M "
+            + "their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1).",
         Summary = "Returns a serialized representation of the value stored at a key.",
         Syntax = "key",
         Tips = "nondeterministic_output")]
@@ -20,14 +21,18 @@ internal static class DumpCommands
     /// <summary>RESTORE key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]</summary>
     [Command("RESTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.Keyspace | Category.Dangerous, Keys = "OW UPDATE 1",
         Since = "2.6.0",
-        Complexity = "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
+        Complexity = "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of Redis objects "
+            + "composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so "
+        + "simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
         Summary = "Creates a key from the serialized representation of a value.",
         Syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
         History = "3.0.0: Added the `REPLACE` modifier.\n5.0.0: Added the `ABSTTL` modifier.\n5.0.0: Added the `IDLETIME` and `FREQ` options.")]
     [Command("RESTORE-ASKING", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Asking, Category.Keyspace | Category.Dangerous,
         Keys = "OW UPDATE 1",
         Since = "3.0.0",
-        Complexity = "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of Redis objects composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
+        Complexity = "O(1) to create the new key and additional O(N*M) to reconstruct the serialized value, where N is the number of Redis objects "
+            + "composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so "
+        + "simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
         Summary = "An internal command for migrating keys in a cluster.",
         Syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
         History = "3.0.0: Added the `REPLACE` modifier.\n5.0.0: Added the `ABSTTL` modifier.\n5.0.0: Added the `IDLETIME` and `FREQ` options.")]

@@ -5,7 +5,9 @@ internal static class Keys
 {
     /// <summary>DEL key [key ...]</summary>
     [Command("DEL", -2, CommandFlags.Write, Category.Keyspace, Keys = "RM DELETE 1..-1", Since = "1.0.0",
-        Complexity = "O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).",
+        Complexity = "O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual "
+            + "complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that "
+        + "holds a string value is O(1).",
         Summary = "Deletes one or more keys.", Syntax = "key [key ...]", Tips = "request_policy:multi_shard;response_policy:agg_sum")]
     internal static void Del(ref CommandContext call) => Delete(ref call);
 
@@ -13,7 +15,8 @@ internal static class Keys
     /// UNLINK key [key ...] — The same as DEL, because the garbage collector frees every value in the background.
     /// </summary>
     [Command("UNLINK", -2, CommandFlags.Write | CommandFlags.Fast, Category.Keyspace, Keys = "RM DELETE 1..-1", Since = "4.0.0",
-        Complexity = "O(1) for each key removed regardless of its size. Then the command does O(N) work in a different thread in order to reclaim memory, where N is the number of allocations the deleted objects where composed of.",
+        Complexity = "O(1) for each key removed regardless of its size. Then the command does O(N) work in a different thread in order to reclaim "
+            + "memory, where N is the number of allocations the deleted objects where composed of.",
         Summary = "Asynchronously deletes one or more keys.", Syntax = "key [key ...]", Tips = "request_policy:multi_shard;response_policy:agg_sum")]
     internal static void Unlink(ref CommandContext call) => Delete(ref call);
 

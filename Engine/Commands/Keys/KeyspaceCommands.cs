@@ -14,7 +14,8 @@ internal static class KeyspaceCommands
 
     /// <summary>KEYS pattern</summary>
     [Command("KEYS", 2, CommandFlags.ReadOnly | CommandFlags.WholeKeyspace, Category.Keyspace | Category.Dangerous, Effort = Effort.AllKeys, Since = "1.0.0",
-        Complexity = "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.",
+        Complexity = "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given "
+            + "pattern have limited length.",
         Summary = "Returns all key names that match a pattern.", Syntax = "pattern", Tips = "request_policy:all_shards;nondeterministic_output_order")]
     internal static void Keys(ref CommandContext call)
     {
@@ -40,7 +41,8 @@ internal static class KeyspaceCommands
     /// so it remains valid when a table is resized.
     /// </summary>
     [Command("SCAN", -2, CommandFlags.ReadOnly | CommandFlags.WholeKeyspace, Category.Keyspace, Since = "2.8.0",
-        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
+        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the "
+            + "number of elements inside the collection.",
         Summary = "Iterates over the key names in the database.", Syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
         Tips = "nondeterministic_output;request_policy:special;response_policy:special", History = "6.0.0: Added the `TYPE` subcommand.")]
     internal static void Scan(ref CommandContext call)

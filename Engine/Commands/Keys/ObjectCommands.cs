@@ -36,7 +36,8 @@ internal static class ObjectCommands
         if (call.Store.Options.UsesLfu)
         {
             call.Reply.Error(
-                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and "u8
+                    + "LFU data will take some time to adjust."u8);
             return;
         }
         call.Reply.Integer(Access.IdleMs(KeyEntry.AccessClock(entry.Object), call.NowMs) / 1000);
@@ -51,7 +52,8 @@ internal static class ObjectCommands
         if (!call.Store.Options.UsesLfu)
         {
             call.Reply.Error(
-                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."u8);
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at "u8
+                    + "runtime LRU and LFU data will take some time to adjust."u8);
             return;
         }
         call.Reply.Integer(Access.Frequency(call.Store.Options, KeyEntry.AccessClock(entry.Object), call.NowMs));

@@ -13,7 +13,8 @@ internal static class ListReads
 
     /// <summary>LINDEX key index — counts from the end if negative; -1 is the last element.</summary>
     [Command("LINDEX", 3, CommandFlags.ReadOnly, Category.List, Keys = "RO ACCESS 1", Since = "1.0.0",
-        Complexity = "O(N) where N is the number of elements to traverse to get to the element at index. This makes asking for the first or the last element of the list O(1).",
+        Complexity = "O(N) where N is the number of elements to traverse to get to the element at index. This makes asking for the first or the last "
+            + "element of the list O(1).",
         Summary = "Returns an element from a list by its index.", Syntax = "key index")]
     internal static void Lindex(ref CommandContext call)
     {
@@ -38,7 +39,8 @@ internal static class ListReads
 
     /// <summary>LRANGE key start stop — both inclusive, counting from the end if negative.</summary>
     [Command("LRANGE", 4, CommandFlags.ReadOnly, Category.List, Keys = "RO ACCESS 1", Since = "1.0.0",
-        Complexity = "O(S+N) where S is the distance of start offset from HEAD for small lists, from nearest end (HEAD or TAIL) for large lists; and N is the number of elements in the specified range.",
+        Complexity = "O(S+N) where S is the distance of start offset from HEAD for small lists, from nearest end (HEAD or TAIL) for large lists; and N "
+            + "is the number of elements in the specified range.",
         Summary = "Returns a range of elements from a list.", Syntax = "key start stop")]
     internal static void Lrange(ref CommandContext call)
     {
@@ -69,7 +71,8 @@ internal static class ListReads
 
     /// <summary>LPOS key element [RANK rank] [COUNT num-matches] [MAXLEN len]</summary>
     [Command("LPOS", -3, CommandFlags.ReadOnly, Category.List, Keys = "RO ACCESS 1", Since = "6.0.6",
-        Complexity = "O(N) where N is the number of elements in the list, for the average case. When searching for elements near the head or the tail of the list, or when the MAXLEN option is provided, the command may run in constant time.",
+        Complexity = "O(N) where N is the number of elements in the list, for the average case. When searching for elements near the head or the tail "
+            + "of the list, or when the MAXLEN option is provided, the command may run in constant time.",
         Summary = "Returns the index of matching elements in a list.", Syntax = "key element [RANK rank] [COUNT num-matches] [MAXLEN len]")]
     internal static void Lpos(ref CommandContext call)
     {

@@ -155,7 +155,8 @@ internal static class Sets
 
     /// <summary>SSCAN key cursor [MATCH pattern] [COUNT count]</summary>
     [Command("SSCAN", -3, CommandFlags.ReadOnly, Category.Set, Keys = "1", Since = "2.8.0",
-        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
+        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the "
+            + "number of elements inside the collection.",
         Summary = "Iterates over members of a set.",
         Syntax = "key cursor [MATCH pattern] [COUNT count]",
         Tips = "nondeterministic_output")]

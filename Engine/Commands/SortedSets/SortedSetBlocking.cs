@@ -6,7 +6,8 @@ internal static class SortedSetBlocking
     /// <summary>BZPOPMIN key [key ...] timeout</summary>
     [Command("BZPOPMIN", -3, CommandFlags.Write | CommandFlags.Fast | CommandFlags.Blocking, Category.SortedSet, Keys = "RW ACCESS DELETE 1..-2",
         Since = "5.0.0", Complexity = "O(log(N)) with N being the number of elements in the sorted set.",
-        Summary = "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",
+        Summary = "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. "
+            + "Deletes the sorted set if the last element was popped.",
         Syntax = "key [key ...] timeout",
         History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Bzpopmin(ref CommandContext call) => Pop(ref call, max: false);
@@ -14,7 +15,8 @@ internal static class SortedSetBlocking
     /// <summary>BZPOPMAX key [key ...] timeout</summary>
     [Command("BZPOPMAX", -3, CommandFlags.Write | CommandFlags.Fast | CommandFlags.Blocking, Category.SortedSet, Keys = "RW ACCESS DELETE 1..-2",
         Since = "5.0.0", Complexity = "O(log(N)) with N being the number of elements in the sorted set.",
-        Summary = "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member available otherwise.  Deletes the sorted set if the last element was popped.",
+        Summary = "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member available otherwise.  "
+            + "Deletes the sorted set if the last element was popped.",
         Syntax = "key [key ...] timeout",
         History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Bzpopmax(ref CommandContext call) => Pop(ref call, max: true);
@@ -28,8 +30,10 @@ internal static class SortedSetBlocking
 
     /// <summary>BZMPOP timeout numkeys key [key ...] &lt;MIN | MAX&gt; [COUNT count]</summary>
     [Command("BZMPOP", -5, CommandFlags.Write | CommandFlags.Blocking, Category.SortedSet, Keys = "RW ACCESS DELETE #2", Since = "7.0.0",
-        Complexity = "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
-        Summary = "Removes and returns a member by score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the sorted set if the last element was popped.",
+        Complexity = "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the "
+            + "number of elements popped.",
+        Summary = "Removes and returns a member by score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the "
+            + "sorted set if the last element was popped.",
         Syntax = "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]")]
     internal static void Bzmpop(ref CommandContext call)
     {

@@ -36,14 +36,16 @@ internal static class SortedSetOperations
     /// ZINTER numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE &lt;SUM | MIN | MAX&gt;] [WITHSCORES]
     /// </summary>
     [Command("ZINTER", -3, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS #1", Effort = Effort.SmallestKey, Since = "6.2.0",
-        Complexity = "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being the number of elements in the resulting sorted set.",
+        Complexity = "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being "
+            + "the number of elements in the resulting sorted set.",
         Summary = "Returns the intersect of multiple sorted sets.",
         Syntax = "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]")]
     internal static void Zinter(ref CommandContext call) => Reply(ref call, Operation.Intersection);
 
     /// <summary>ZDIFF numkeys key [key ...] [WITHSCORES]</summary>
     [Command("ZDIFF", -3, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS #1", Effort = Effort.AllElements, Since = "6.2.0",
-        Complexity = "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets, N is the size of the first set, and K is the size of the result set.",
+        Complexity = "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets, N is the size of the first set, and K is "
+            + "the size of the result set.",
         Summary = "Returns the difference between multiple sorted sets.",
         Syntax = "numkeys key [key ...] [WITHSCORES]")]
     internal static void Zdiff(ref CommandContext call) => Reply(ref call, Operation.Difference);
@@ -64,7 +66,8 @@ internal static class SortedSetOperations
     /// </summary>
     [Command("ZINTERSTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS #2", Effort = Effort.SmallestKey,
         Since = "2.0.0",
-        Complexity = "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being the number of elements in the resulting sorted set.",
+        Complexity = "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being "
+            + "the number of elements in the resulting sorted set.",
         Summary = "Stores the intersect of multiple sorted sets in a key.",
         Syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]")]
     internal static void Zinterstore(ref CommandContext call) => Store(ref call, Operation.Intersection, "zinterstore"u8);
@@ -72,7 +75,8 @@ internal static class SortedSetOperations
     /// <summary>ZDIFFSTORE destination numkeys key [key ...]</summary>
     [Command("ZDIFFSTORE", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS #2", Effort = Effort.AllElements,
         Since = "6.2.0",
-        Complexity = "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets, N is the size of the first set, and K is the size of the result set.",
+        Complexity = "O(L + (N-K)log(N)) worst case where L is the total number of elements in all the sets, N is the size of the first set, and K is "
+            + "the size of the result set.",
         Summary = "Stores the difference of multiple sorted sets in a key.",
         Syntax = "destination numkeys key [key ...]")]
     internal static void Zdiffstore(ref CommandContext call) => Store(ref call, Operation.Difference, "zdiffstore"u8);

@@ -43,7 +43,8 @@ internal static class SortedSetRangeCommands
 
     /// <summary>ZRANGEBYSCORE key min max [WITHSCORES] [LIMIT offset count]</summary>
     [Command("ZRANGEBYSCORE", -4, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "1.0.5",
-        Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant (e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
+        Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant "
+            + "(e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
         Summary = "Returns members in a sorted set within a range of scores.",
         Syntax = "key min max [WITHSCORES] [LIMIT offset count]",
         History = "2.0.0: Added the `WITHSCORES` modifier.",
@@ -52,7 +53,8 @@ internal static class SortedSetRangeCommands
 
     /// <summary>ZREVRANGEBYSCORE key max min [WITHSCORES] [LIMIT offset count]</summary>
     [Command("ZREVRANGEBYSCORE", -4, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "2.2.0",
-        Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant (e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
+        Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant "
+            + "(e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
         Summary = "Returns members in a sorted set within a range of scores in reverse order.",
         Syntax = "key max min [WITHSCORES] [LIMIT offset count]",
         History = "2.1.6: `min` and `max` can be exclusive.",
@@ -61,7 +63,8 @@ internal static class SortedSetRangeCommands
 
     /// <summary>ZRANGEBYLEX key min max [LIMIT offset count]</summary>
     [Command("ZRANGEBYLEX", -4, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "2.8.9",
-        Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant (e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
+        Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant "
+            + "(e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
         Summary = "Returns members in a sorted set within a lexicographical range.",
         Syntax = "key min max [LIMIT offset count]",
         Deprecated = "6.2.0: `ZRANGE` with the `BYLEX` argument")]
@@ -69,7 +72,8 @@ internal static class SortedSetRangeCommands
 
     /// <summary>ZREVRANGEBYLEX key max min [LIMIT offset count]</summary>
     [Command("ZREVRANGEBYLEX", -4, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "2.8.9",
-        Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant (e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
+        Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant "
+            + "(e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
         Summary = "Returns members in a sorted set within a lexicographical range in reverse order.",
         Syntax = "key max min [LIMIT offset count]",
         Deprecated = "6.2.0: `ZRANGE` with the `REV` and `BYLEX` arguments")]

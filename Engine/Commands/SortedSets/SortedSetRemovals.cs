@@ -118,8 +118,10 @@ internal static class SortedSetRemovals
 
     /// <summary>ZMPOP numkeys key [key ...] &lt;MIN | MAX&gt; [COUNT count]</summary>
     [Command("ZMPOP", -4, CommandFlags.Write, Category.SortedSet, Keys = "RW ACCESS DELETE #1", Since = "7.0.0",
-        Complexity = "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the number of elements popped.",
-        Summary = "Returns the highest- or lowest-scoring members from one or more sorted sets after removing them. Deletes the sorted set if the last member was popped.",
+        Complexity = "O(K) + O(M*log(N)) where K is the number of provided keys, N being the number of elements in the sorted set, and M being the "
+            + "number of elements popped.",
+        Summary = "Returns the highest- or lowest-scoring members from one or more sorted sets after removing them. Deletes the sorted set if the last "
+            + "member was popped.",
         Syntax = "numkeys key [key ...] <MIN | MAX> [COUNT count]")]
     internal static void Zmpop(ref CommandContext call)
     {

@@ -119,7 +119,8 @@ internal static class SortedSetSamples
 
     /// <summary>ZSCAN key cursor [MATCH pattern] [COUNT count]</summary>
     [Command("ZSCAN", -3, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "2.8.0",
-        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the number of elements inside the collection.",
+        Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the "
+            + "number of elements inside the collection.",
         Summary = "Iterates over members and scores of a sorted set.",
         Syntax = "key cursor [MATCH pattern] [COUNT count]",
         Tips = "nondeterministic_output")]

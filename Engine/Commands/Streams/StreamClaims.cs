@@ -9,7 +9,9 @@ internal static class StreamClaims
     /// <summary>XPENDING key group [[IDLE min-idle-time] start end count [consumer]]</summary>
     [Command("XPENDING", -3, CommandFlags.ReadOnly, Category.Stream, Keys = "RO ACCESS 1",
         Since = "5.0.0",
-        Complexity = "O(N) with N being the number of elements returned, so asking for a small fixed number of entries per call is O(1). O(M), where M is the total number of entries scanned when used with the IDLE filter. When the command returns just the summary and the list of consumers is small, it runs in O(1) time; otherwise, an additional O(N) time for iterating every consumer.",
+        Complexity = "O(N) with N being the number of elements returned, so asking for a small fixed number of entries per call is O(1). O(M), where M "
+            + "is the total number of entries scanned when used with the IDLE filter. When the command returns just the summary and the list of "
+        + "consumers is small, it runs in O(1) time; otherwise, an additional O(N) time for iterating every consumer.",
         Summary = "Returns the information and entries from a stream consumer group's pending entries list.",
         Syntax = "key group [[IDLE min-idle-time] start end count [consumer]]",
         Tips = "nondeterministic_output",

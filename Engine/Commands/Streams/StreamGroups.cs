@@ -216,5 +216,6 @@ internal static class StreamGroups
     }
 
     private static void NoKey(ref CommandContext call) => call.Reply.Error(
-        "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically."u8);
+        "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream "u8
+            + "automatically."u8);
 }

@@ -6,7 +6,8 @@ internal static class StreamRanges
     /// <summary>XRANGE key start end [COUNT count]</summary>
     [Command("XRANGE", -4, CommandFlags.ReadOnly, Category.Stream, Keys = "RO ACCESS 1",
         Since = "5.0.0",
-        Complexity = "O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
+        Complexity = "O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the first 10 elements with "
+            + "COUNT), you can consider it O(1).",
         Summary = "Returns the messages from a stream within a range of IDs.",
         Syntax = "key start end [COUNT count]",
         History = "6.2.0: Added exclusive ranges.")]
@@ -15,7 +16,8 @@ internal static class StreamRanges
     /// <summary>XREVRANGE key end start [COUNT count]</summary>
     [Command("XREVRANGE", -4, CommandFlags.ReadOnly, Category.Stream, Keys = "RO ACCESS 1",
         Since = "5.0.0",
-        Complexity = "O(N) with N being the number of elements returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1).",
+        Complexity = "O(N) with N being the number of elements returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), "
+            + "you can consider it O(1).",
         Summary = "Returns the messages from a stream within a range of IDs in reverse order.",
         Syntax = "key end start [COUNT count]",
         History = "6.2.0: Added exclusive ranges.")]

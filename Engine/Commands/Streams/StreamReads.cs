@@ -18,7 +18,9 @@ internal static class StreamReads
     /// </summary>
     [Command("XREADGROUP", -7, CommandFlags.Blocking | CommandFlags.Write | CommandFlags.MovableKeys, Category.Stream, Keys = "RO ACCESS STREAMS@4/2",
         Since = "5.0.0",
-        Complexity = "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first 10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to serve the N clients blocked on the stream getting new data.",
+        Complexity = "For each stream mentioned: O(M) with M being the number of elements returned. If M is constant (e.g. always asking for the first "
+            + "10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to "
+        + "serve the N clients blocked on the stream getting new data.",
         Summary = "Returns new or historical messages from a stream for a consumer in a group. Blocks until a message is available otherwise.",
         Syntax = "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] ID [ID ...]")]
     internal static void Xreadgroup(ref CommandContext call)
@@ -102,7 +104,8 @@ internal static class StreamReads
             {
                 call.Reply.Error((ReadOnlySpan<byte>)[
                     .. "ERR The "u8, id[0],
-                    .. " ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or use the > ID to get new messages. The "u8,
+                    .. " ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by specifying a proper ID, or "u8
+                        + "use the > ID to get new messages. The "u8,
                     id[0], .. " ID would just return an empty result set."u8]);
                 return;
             }

@@ -160,7 +160,8 @@ internal static class Streams
     /// <summary>XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count]</summary>
     [Command("XTRIM", -4, CommandFlags.Write, Category.Stream, Keys = "RW DELETE 1",
         Since = "5.0.0",
-        Complexity = "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in macro nodes containing multiple entries that can be released with a single deallocation.",
+        Complexity = "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in macro "
+            + "nodes containing multiple entries that can be released with a single deallocation.",
         Summary = "Deletes messages from the beginning of a stream.",
         Syntax = "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]",
         Tips = "nondeterministic_output",

@@ -22,7 +22,8 @@ internal static class SetCommand
         Complexity = "O(1)",
         Summary = "Sets the string value of a key, ignoring its type. The key is created if it doesn't exist.",
         Syntax = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
-        History = "2.6.12: Added the `EX`, `PX`, `NX` and `XX` options.\n6.0.0: Added the `KEEPTTL` option.\n6.2.0: Added the `GET`, `EXAT` and `PXAT` option.\n7.0.0: Allowed the `NX` and `GET` options to be used together.")]
+        History = "2.6.12: Added the `EX`, `PX`, `NX` and `XX` options.\n6.0.0: Added the `KEEPTTL` option.\n6.2.0: Added the `GET`, `EXAT` and `PXAT` "
+            + "option.\n7.0.0: Allowed the `NX` and `GET` options to be used together.")]
     internal static void Set(ref CommandContext call)
     {
         var options = Options.None;

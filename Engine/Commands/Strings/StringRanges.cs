@@ -5,7 +5,8 @@ internal static class StringRanges
 {
     /// <summary>APPEND key value</summary>
     [Command("APPEND", 3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.String, Keys = "RW INSERT 1", Since = "2.0.0",
-        Complexity = "O(1). The amortized time complexity is O(1) assuming the appended value is small and the already present value is of any size, since the dynamic string library used by Redis will double the free space available on every reallocation.",
+        Complexity = "O(1). The amortized time complexity is O(1) assuming the appended value is small and the already present value is of any size, "
+            + "since the dynamic string library used by Redis will double the free space available on every reallocation.",
         Summary = "Appends a string to the value of a key. Creates the key if it doesn't exist.", Syntax = "key value")]
     internal static void Append(ref CommandContext call)
     {
@@ -37,7 +38,8 @@ internal static class StringRanges
 
     /// <summary>SETRANGE key offset value — Any gap between the old end and the offset is filled with zeros.</summary>
     [Command("SETRANGE", 4, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "RW UPDATE 1", Since = "2.2.0",
-        Complexity = "O(1), not counting the time taken to copy the new string in place. Usually, this string is very small so the amortized complexity is O(1). Otherwise, complexity is O(M) with M being the length of the value argument.",
+        Complexity = "O(1), not counting the time taken to copy the new string in place. Usually, this string is very small so the amortized "
+            + "complexity is O(1). Otherwise, complexity is O(M) with M being the length of the value argument.",
         Summary = "Overwrites a part of a string value with another by an offset. Creates the key if it doesn't exist.", Syntax = "key offset value")]
     internal static void Setrange(ref CommandContext call)
     {
@@ -62,13 +64,15 @@ internal static class StringRanges
 
     /// <summary>GETRANGE key start end — Both offsets are inclusive, and count from the end if negative.</summary>
     [Command("GETRANGE", 4, CommandFlags.ReadOnly, Category.String, Keys = "RO ACCESS 1", Since = "2.4.0",
-        Complexity = "O(N) where N is the length of the returned string. The complexity is ultimately determined by the returned length, but because creating a substring from an existing string is very cheap, it can be considered O(1) for small strings.",
+        Complexity = "O(N) where N is the length of the returned string. The complexity is ultimately determined by the returned length, but because "
+            + "creating a substring from an existing string is very cheap, it can be considered O(1) for small strings.",
         Summary = "Returns a substring of the string stored at a key.", Syntax = "key start end")]
     internal static void Getrange(ref CommandContext call) => Part(ref call);
 
     /// <summary>SUBSTR key start end — The old name of GETRANGE.</summary>
     [Command("SUBSTR", 4, CommandFlags.ReadOnly, Category.String, Keys = "RO ACCESS 1", Since = "1.0.0",
-        Complexity = "O(N) where N is the length of the returned string. The complexity is ultimately determined by the returned length, but because creating a substring from an existing string is very cheap, it can be considered O(1) for small strings.",
+        Complexity = "O(N) where N is the length of the returned string. The complexity is ultimately determined by the returned length, but because "
+            + "creating a substring from an existing string is very cheap, it can be considered O(1) for small strings.",
         Summary = "Returns a substring from a string value.", Syntax = "key start end", Deprecated = "2.0.0: `GETRANGE`")]
     internal static void Substr(ref CommandContext call) => Part(ref call);
 

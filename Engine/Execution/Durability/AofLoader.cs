@@ -168,7 +168,8 @@ internal sealed class AofLoader(ServerFiles server, AofDirectory directory, Canc
     }
 
     private string BadFormat(string name, long offset, string reason) => string.Create(CultureInfo.InvariantCulture,
-        $"Bad file format reading the append only file {name} at byte {offset} ({reason}): make a backup of your AOF file, then use orleansredis-check-aof --fix {directory.PathOf(directory.ManifestName)}");
+        $"Bad file format reading the append only file {name} at byte {offset} ({reason}): make a backup of your AOF file, then use "
+            + $"orleansredis-check-aof --fix {directory.PathOf(directory.ManifestName)}");
 
     private static bool IsRdb(FileStream file)
     {

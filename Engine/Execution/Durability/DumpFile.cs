@@ -207,7 +207,8 @@ public sealed class DumpFile : IDisposable
             _store.Log.Warning(failure.Message);
             _store.Log.Warning(failure.Report);
             throw new LoadException(
-                $"Fatal error loading the DB: {path} cannot be loaded beyond byte {failure.Offset}: {failure.Reason}. Look at it with 'orleansredis-check-rdb {path}', and put a good copy in its place, or move it away to start without data. Exiting.",
+                $"Fatal error loading the DB: {path} cannot be loaded beyond byte {failure.Offset}: {failure.Reason}. Look at it with "
+                    + $"'orleansredis-check-rdb {path}', and put a good copy in its place, or move it away to start without data. Exiting.",
                 failure);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
@@ -342,7 +343,8 @@ public sealed class DumpFile : IDisposable
             catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
             {
                 throw new IOException(
-                    $"Error moving temp DB file {Path.GetFileName(run.Target.Path)} on the final destination {Path.GetFileName(run.FinalPath)} (in server root dir {Path.GetDirectoryName(run.FinalPath)}): {AtomicFile.Reason(failure)}",
+                    $"Error moving temp DB file {Path.GetFileName(run.Target.Path)} on the final destination {Path.GetFileName(run.FinalPath)} (in "
+                        + $"server root dir {Path.GetDirectoryName(run.FinalPath)}): {AtomicFile.Reason(failure)}",
                     failure);
             }
             _publishedRun = run.Number;

@@ -151,7 +151,14 @@ internal sealed class Snapshot
     public Func<int>? KeyDelay { get; init; }
 
     /// <summary>Fixes the instant for all slots on this silo. The caller holds the silo gate exclusively.</summary>
-    public static Snapshot Begin(SiloGate siloGate, SlotTable slots, ReplicationLog log, ISnapshotTarget target, Func<int>? keyDelay = null, bool beginsPart = false)
+    /// <param name="siloGate">The silo's gate.</param>
+    /// <param name="slots">The slots.</param>
+    /// <param name="log">The log of effects, of which the instant is a position.</param>
+    /// <param name="target">Where the snapshot goes.</param>
+    /// <param name="keyDelay">See <see cref="KeyDelay"/>.</param>
+    /// <param name="beginsPart">Whether a file or a replica is to begin at that position of the log.</param>
+    public static Snapshot Begin(
+        SiloGate siloGate, SlotTable slots, ReplicationLog log, ISnapshotTarget target, Func<int>? keyDelay = null, bool beginsPart = false)
     {
         var snapshot = new Snapshot(siloGate, slots, target)
         {

@@ -192,7 +192,8 @@ public sealed class AofCheck(TextReader input, TextWriter output, long nowMs)
         {
             Say($"Failed to truncate AOF {name} to timestamp {_toTimestamp} to offset {position} because it is not the last file.");
             throw Abort(
-                "If you insist, please delete all files after this file according to the manifest file and delete the corresponding records in manifest file manually. Then re-run redis-check-aof.");
+                "If you insist, please delete all files after this file according to the manifest file and delete the corresponding records in "
+                    + "manifest file manually. Then re-run redis-check-aof.");
         }
         Truncate(file, position, $"Failed to truncate AOF {name} to timestamp {_toTimestamp}");
         return false;

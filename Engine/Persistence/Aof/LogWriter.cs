@@ -300,7 +300,8 @@ internal sealed class LogWriter : LogReader, IDisposable
             _countedAsDelayed = true;
             DelayedSyncs++;
             _owner.Log.Notice(
-                "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may slow down Redis.");
+                "Asynchronous AOF fsync is taking too long (disk is busy?). Writing the AOF buffer without waiting for fsync to complete, this may "
+                    + "slow down Redis.");
             return;
         }
         if (Policy != AppendFsync.Everysec || Synced >= Written || SyncsNot || _syncFailure is not null
@@ -448,7 +449,8 @@ internal sealed class LogWriter : LogReader, IDisposable
         {
             if (logs)
                 _owner.Log.Warning(
-                    $"Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next time it starts.  ftruncate: {failure.Message}");
+                    $"Could not remove short write from the append-only file.  Redis may refuse to load the AOF the next time it starts.  ftruncate: "
+                        + $"{failure.Message}");
         }
         Volatile.Write(ref _times, times);
         Done = whole;

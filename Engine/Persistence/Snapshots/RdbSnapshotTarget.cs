@@ -124,7 +124,8 @@ internal sealed class RdbSnapshotTarget(
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {
             throw new IOException(
-                $"Failed opening the temp RDB file {System.IO.Path.GetFileName(path)} (in server root dir {System.IO.Path.GetDirectoryName(path)}) for saving: {AtomicFile.Reason(failure)}",
+                $"Failed opening the temp RDB file {System.IO.Path.GetFileName(path)} (in server root dir {System.IO.Path.GetDirectoryName(path)}) for "
+                    + $"saving: {AtomicFile.Reason(failure)}",
                 failure);
         }
         _file = file;
