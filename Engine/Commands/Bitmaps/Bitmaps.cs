@@ -15,7 +15,7 @@ internal static class Bitmaps
     [Command("SETBIT", 4, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "RW ACCESS UPDATE 1",
         Since = "2.2.0", Complexity = "O(1)",
         Summary = "Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist.",
-        Syntax = "key offset value")]
+        Syntax = "key offset value:integer")]
     internal static void Setbit(ref CommandContext call)
     {
         if (!TryOffset(ref call, 2, 0, out long offset)) return;
@@ -80,7 +80,7 @@ internal static class Bitmaps
     [Command("BITPOS", -3, CommandFlags.ReadOnly, Category.Bitmap, Keys = "RO ACCESS 1",
         Since = "2.8.7", Complexity = "O(N)",
         Summary = "Finds the first set (1) or clear (0) bit in a string.",
-        Syntax = "key bit [start [end [BYTE | BIT]]]",
+        Syntax = "key bit range=[start end-unit-block=[end unit=[BYTE | BIT] @7.0.0]]",
         History = "7.0.0: Added the `BYTE|BIT` option.")]
     internal static void Bitpos(ref CommandContext call)
     {

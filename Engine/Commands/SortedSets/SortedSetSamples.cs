@@ -9,7 +9,7 @@ internal static class SortedSetSamples
     [Command("ZRANDMEMBER", -2, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "6.2.0",
         Complexity = "O(N) where N is the number of members returned",
         Summary = "Returns one or more random members from a sorted set.",
-        Syntax = "key [count [WITHSCORES]]",
+        Syntax = "key options=[count [WITHSCORES]]",
         Tips = "nondeterministic_output")]
     internal static void Zrandmember(ref CommandContext call)
     {

@@ -16,6 +16,10 @@ public sealed class CommandTableAgainstRedisTests
     /// <summary>"command field: value" where Redis 7.4 differs from 7.0 and we follow it.</summary>
     private static readonly HashSet<string> s_changedSince70 =
     [
+        "blmove flags: blocking denyoom write", // it does not block in a script, so it is allowed there
+        "blpop flags: blocking write",
+        "brpop flags: blocking write",
+        "brpoplpush flags: blocking denyoom write",
         "bzpopmin flags: blocking fast write", // it does not block in a script, so it is allowed there
         "bzpopmax flags: blocking fast write",
         "client|setname tips: request_policy:all_nodes response_policy:all_succeeded",
