@@ -232,10 +232,11 @@ internal static class CommandCommand
         {
             for (int i = 3; i < request.Count; i++)
             {
-                if (request[i].Is("GET"u8)) return ["RW", "ACCESS", "UPDATE"];
+                if (request[i].Is("GET"u8) || StringComparisons.TryMatch(request[i], out _)) return ["RW", "ACCESS", "UPDATE"];
             }
             return ["OW", "UPDATE"];
         }
+        if (command.Name == "delex") return request.Count > 2 ? ["RW", "ACCESS", "DELETE"] : ["RM", "DELETE"];
         // BITFIELD only reads if all its operations are GET.
         for (int i = 2; i < request.Count; i++)
         {
