@@ -97,11 +97,11 @@ public sealed class CommandTableAgainstRedisTests
 
     private static string Sorted(object? names) => string.Join(' ', ((object?[])names!).Select(Replies.Show).Order());
 
-    /// <summary>A key specification without its notes, which are meant for people.</summary>
     private static string Keys(object? specification)
     {
-        var fields = ((object?[])specification!).Chunk(2).Where(pair => (string)pair[0]! != "notes").ToDictionary(pair => (string)pair[0]!, pair => pair[1]);
-        return $"{Sorted(fields["flags"])} {Replies.Show(fields["begin_search"])} {Replies.Show(fields["find_keys"])}";
+        var fields = ((object?[])specification!).Chunk(2).ToDictionary(pair => (string)pair[0]!, pair => pair[1]);
+        string notes = fields.TryGetValue("notes", out object? text) ? $" ({text})" : "";
+        return $"{Sorted(fields["flags"])} {Replies.Show(fields["begin_search"])} {Replies.Show(fields["find_keys"])}{notes}";
     }
 
     private static object? Plain(RespValue value) => value switch
