@@ -162,7 +162,8 @@ public sealed class ServerCommandTests : GatewayTest
         for (int i = 0; i < 50; i++) await Line("PING");
         Dictionary<string, string> before = await InfoAsync();
         Assert.InRange(long.Parse(before["eventloop_cycles"]), 50, long.MaxValue);
-        Assert.InRange(long.Parse(before["eventloop_duration_cmd_sum"]), 1, long.Parse(before["eventloop_duration_sum"]));
+        Assert.InRange(long.Parse(before["eventloop_duration_sum"]), 1, long.MaxValue);
+        Assert.InRange(long.Parse(before["eventloop_duration_cmd_sum"]), 1, long.MaxValue); // also of commands that ran elsewhere
         await Line("CONFIG RESETSTAT");
         Assert.InRange(long.Parse((await InfoAsync())["eventloop_cycles"]), 0, 20);
     }
