@@ -28,6 +28,10 @@ public sealed class Housekeeping : IDisposable
 
     internal Rate OutputBytes { get; } = new();
 
+    internal Rate LoopCycles { get; } = new();
+
+    internal Rate LoopBusyTicks { get; } = new();
+
     /// <summary>Waits for a run that is under way: it uses what the server disposes of next.</summary>
     public void Dispose()
     {
@@ -49,6 +53,9 @@ public sealed class Housekeeping : IDisposable
         Commands.Sample(_server.CommandStatistics.Calls, nowMs);
         InputBytes.Sample(_server.CommandStatistics.InputBytes, nowMs);
         OutputBytes.Sample(_server.CommandStatistics.OutputBytes, nowMs);
+        LoopCycles.Sample(_server.Loops?.Cycles ?? 0, nowMs);
+        LoopBusyTicks.Sample(_server.Loops?.BusyTicks ?? 0, nowMs);
+        _ = _server.Store.PeakMemory; // looking at it notes it
         Pace(isIdle: Commands.PerSecond == 0 && InputBytes.PerSecond == 0 && OutputBytes.PerSecond == 0);
         if (nowMs - _clientsLookedAtMs < 1000) return;
         _clientsLookedAtMs = nowMs;

@@ -19,7 +19,7 @@ public sealed class RedisServer : IDisposable
         StartedAt = Store.Clock.Time.GetUtcNow();
         Housekeeping = new(this);
         Shutdown = new(this);
-        Store.StatisticsReset += Clients.ResetStatistics;
+        Store.StatisticsReset += ResetStatistics;
     }
 
     /// <summary>Runs the commands.</summary>
@@ -46,6 +46,9 @@ public sealed class RedisServer : IDisposable
 
     public ClientRegistry Clients { get; } = new();
 
+    /// <summary>The event loops that serve the clients; null while it does not listen, or if it has none.</summary>
+    internal LoopGroup? Loops { get; set; }
+
     /// <summary>CLIENT PAUSE.</summary>
     public ClientPause Pause => Runner.Pause;
 
@@ -70,8 +73,14 @@ public sealed class RedisServer : IDisposable
 
     public void Dispose()
     {
-        Store.StatisticsReset -= Clients.ResetStatistics;
+        Store.StatisticsReset -= ResetStatistics;
         Housekeeping.Dispose();
+    }
+
+    private void ResetStatistics()
+    {
+        Clients.ResetStatistics();
+        Loops?.ResetStatistics();
     }
 
     private static string RandomName() =>

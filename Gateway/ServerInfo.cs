@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using System.Text;
 using OrleansRedis.Engine;
 
@@ -14,6 +16,9 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 {
     /// <summary>Sections that are shown only on request: by name, or by "all" or "everything".</summary>
     private static readonly string[] s_extra = ["Commandstats"];
+
+    /// <summary>Tells builds apart: it depends on everything that the server's assemblies consist of.</summary>
+    private static readonly string s_buildId = BuildId();
 
     private readonly StringBuilder _text = new();
 
@@ -45,9 +50,13 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         long uptimeSeconds = (nowMs - server.StartedAt.ToUnixTimeMilliseconds()) / 1000;
         Field("redis_version", ServerVersion.Redis);
         Field("orleansredis_version", ServerVersion.Own);
+        Field("redis_git_sha1", ServerVersion.Revision);
+        Field("redis_git_dirty", ServerVersion.IsModified ? 1 : 0);
+        Field("redis_build_id", s_buildId);
         Field("redis_mode", "standalone");
         Field("os", RuntimeInformation.OSDescription);
         Field("arch_bits", IntPtr.Size * 8);
+        if (server.Loops is not null) Field("multiplexing_api", "epoll");
         Field("dotnet_version", Environment.Version.ToString());
         Field("process_id", Environment.ProcessId);
         Field("run_id", server.RunId);
@@ -57,8 +66,10 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("uptime_in_days", uptimeSeconds / 86400);
         Field("hz", server.Options.Hz);
         Field("configured_hz", server.Options.Hz);
+        Field("lru_clock", Store.LruClock);
         Field("executable", Environment.ProcessPath ?? "");
         Field("config_file", Files.Configuration.FilePath ?? "");
+        if (server.Loops is { } loops) Field("io_threads_active", loops.ActiveCount > 1 ? 1 : 0);
     }
 
     private void WriteClients()
@@ -69,20 +80,31 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("client_recent_max_input_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingInputBytes));
         Field("client_recent_max_output_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingOutputBytes));
         Field("blocked_clients", Store.BlockedCount + server.Pause.HeldCount);
+        (long watched, long blocking, long forDeletion) = Store.Slots.SumWatchers();
+        Field("watching_clients", clients.Count(client => client.Transaction is { WatchedCount: > 0 }));
+        Field("clients_in_timeout_table", clients.Count(client => client.Blocked is { HasDeadline: true }));
+        Field("total_watched_keys", watched);
+        Field("total_blocking_keys", blocking);
+        Field("total_blocking_keys_on_nokey", forDeletion);
     }
 
     private void WriteMemory()
     {
         long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false),
             resident = Environment.WorkingSet, dataset = Store.Slots.Sum().Bytes;
+        long peak = Store.PeakMemory, startup = Store.Slots.EmptyBytes;
         long system = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Field("used_memory", used);
         Field("used_memory_human", MemorySize.Human(used));
         Field("used_memory_rss", resident);
         Field("used_memory_rss_human", MemorySize.Human(resident));
-        Field("used_memory_dataset", dataset);
-        Field("used_memory_dataset_perc", Invariant($"{(used == 0 ? 0 : Math.Min(100, dataset * 100.0 / used)):F2}%"));
+        Field("used_memory_peak", peak);
+        Field("used_memory_peak_human", MemorySize.Human(peak));
+        Field("used_memory_peak_perc", Invariant($"{(peak == 0 ? 0 : used * 100.0 / peak):F2}%"));
         Field("used_memory_overhead", used - dataset);
+        Field("used_memory_startup", startup);
+        Field("used_memory_dataset", dataset);
+        Field("used_memory_dataset_perc", Invariant($"{(used <= startup ? 0 : Math.Min(100, dataset * 100.0 / (used - startup))):F2}%"));
         Field("allocator_allocated", managed);
         Field("total_system_memory", system);
         Field("total_system_memory_human", MemorySize.Human(system));
@@ -174,10 +196,22 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("expire_cycle_cpu_milliseconds", (long)Store.Statistics.ExpireCycleTime.TotalMilliseconds);
         Field("expired_subkeys", Store.Statistics.ExpiredFields);
         Field("evicted_keys", Store.Statistics.EvictedKeys);
+        Field("evicted_clients", 0); // there is no maxmemory-clients
         Field("keyspace_hits", hits);
         Field("keyspace_misses", misses);
-        Field("total_error_replies", server.ErrorStatistics.Total);
+        Field("latest_fork_usec", 0); // snapshots do not fork
+        Field("total_forks", 0);
         Field("migrate_cached_sockets", 0);
+        Field("total_error_replies", server.ErrorStatistics.Total);
+        Field("client_query_buffer_limit_disconnections", server.Clients.QueryBufferKills);
+        Field("client_output_buffer_limit_disconnections", server.Clients.OutputBufferKills);
+        if (server.Loops is not { } loops) return;
+        double cycles = server.Housekeeping.LoopCycles.PerSecond, busy = Microseconds(server.Housekeeping.LoopBusyTicks.PerSecond);
+        Field("eventloop_cycles", loops.Cycles);
+        Field("eventloop_duration_sum", (long)Microseconds(loops.BusyTicks));
+        Field("eventloop_duration_cmd_sum", (long)Microseconds(commands.Ticks));
+        Field("instantaneous_eventloop_cycles_per_sec", (long)cycles);
+        Field("instantaneous_eventloop_duration_usec", cycles == 0 ? 0 : (long)(busy / cycles));
     }
 
     private void WriteReplication()
@@ -202,6 +236,8 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         using Process process = Process.GetCurrentProcess();
         Field("used_cpu_sys", Invariant($"{process.PrivilegedProcessorTime.TotalSeconds:F6}"));
         Field("used_cpu_user", Invariant($"{process.UserProcessorTime.TotalSeconds:F6}"));
+        Field("used_cpu_sys_children", "0.000000"); // it has no child processes
+        Field("used_cpu_user_children", "0.000000");
     }
 
     private void WriteCommandStatistics()
@@ -211,7 +247,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         {
             CommandCount count = server.CommandStatistics.Of(command);
             if (count.Calls == 0 && count.Rejected == 0) continue;
-            double microseconds = count.Ticks * 1_000_000.0 / Stopwatch.Frequency;
+            double microseconds = Microseconds(count.Ticks);
             double each = count.Calls == 0 ? 0 : microseconds / count.Calls;
             Field($"cmdstat_{command.Name}", Invariant(
                 $"calls={count.Calls},usec={(long)microseconds},usec_per_call={each:F2},rejected_calls={count.Rejected},failed_calls={count.Failed}"));
@@ -229,12 +265,27 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
     private void WriteKeyspace()
     {
         foreach ((int database, long keys, long expiring) in Store.Slots.CountKeys())
-            Field($"db{database}", $"keys={keys},expires={expiring}");
+        {
+            (long meanTtlMs, long withExpiringFields, _) = Store.Slots.SumKeys(database, nowMs);
+            Field($"db{database}", $"keys={keys},expires={expiring},avg_ttl={meanTtlMs},subexpiry={withExpiringFields}");
+        }
     }
+
+    private static double Microseconds(double ticks) => ticks * 1_000_000 / Stopwatch.Frequency;
 
     private void Field(string name, string value) => _text.Append(name).Append(':').Append(value).Append("\r\n");
 
     private void Field(string name, long value) => _text.Append(name).Append(':').Append(value).Append("\r\n");
+
+    private static string BuildId()
+    {
+        byte[] modules =
+        [
+            .. typeof(Store).Module.ModuleVersionId.ToByteArray(), .. typeof(ServerInfo).Module.ModuleVersionId.ToByteArray(),
+            .. Assembly.GetEntryAssembly()?.ManifestModule.ModuleVersionId.ToByteArray() ?? [],
+        ];
+        return Convert.ToHexStringLower(SHA256.HashData(modules).AsSpan(..8));
+    }
 
     private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -14,7 +14,19 @@ public static class ServerVersion
     /// <summary>The server's own name.</summary>
     public const string Product = "OrleansRedis";
 
+    private static readonly string[] s_informational =
+        typeof(ServerVersion).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+') ?? ["0.0.0"];
+
     /// <summary>The server's own version.</summary>
-    public static string Own { get; } =
-        typeof(ServerVersion).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0.0.0";
+    public static string Own { get; } = s_informational[0];
+
+    /// <summary>
+    /// The first eight digits of the commit that the server was built from; zeros, as in a release of Redis, if it was
+    /// built outside its repository.
+    /// </summary>
+    public static string Revision { get; } = s_informational is [_, { Length: >= 8 } commit] ? commit[..8] : new('0', 8);
+
+    /// <summary>Whether the sources differed from that commit.</summary>
+    public static bool IsModified { get; } =
+        typeof(ServerVersion).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().Any(metadata => metadata.Key == "Modified");
 }

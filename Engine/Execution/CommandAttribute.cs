@@ -22,7 +22,13 @@ public enum CommandFlags
     MovableKeys = 1 << 14,
     NoMulti = 1 << 15,
     AllowBusy = 1 << 16,
+
+    /// <summary>
+    /// Its effects may be those of a write although it is none (PFCOUNT), so CLIENT PAUSE WRITE holds it. Not shown to
+    /// clients.
+    /// </summary>
     MayReplicate = 1 << 17,
+
     NoAsyncLoading = 1 << 18,
     NoMandatoryKeys = 1 << 19,
 
@@ -137,12 +143,15 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// Where the keys are: specifications separated by ';', each consisting of flags in capitals (RO RW OW RM, ACCESS
     /// UPDATE INSERT DELETE, NOT_KEY INCOMPLETE VARIABLE_FLAGS) and one position: <c>1</c> an argument; <c>1..-1</c> a
     /// range; <c>1..-1:2</c> every second argument of a range; <c>#2</c> argument 2 is the number of keys, and they
-    /// follow it; <c>STORE@3</c> the argument after a word, which is searched for from argument 3 on (from the end if
+    /// follow it (<c>#1:2</c>: each with a value); <c>STORE@3</c> the argument after a word, which is searched for from argument 3 on (from the end if
     /// negative); <c>STREAMS@1/2</c> the first half of everything after that word; <c>?</c> keys that the request does
     /// not reveal; <c>?STORE</c> the argument after a word, where clients are not told about it. "1" alone means "RO
     /// ACCESS 1".
     /// </summary>
     public string Keys { get; init; } = "";
+
+    /// <summary>What COMMAND INFO notes about the key specifications, for people: one for each, separated by ';'.</summary>
+    public string KeyNotes { get; init; } = "";
 
     /// <summary>
     /// Position of the argument that names an element of the key's value; 0 if there is none. Pipelines prefetch by it,
@@ -157,14 +166,15 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
 
     public required string Since { get; init; }
 
+    /// <summary>Empty if nothing is said about it.</summary>
     public required string Complexity { get; init; }
 
     public required string Summary { get; init; }
 
     /// <summary>
     /// The arguments as redis.io writes them: words in capitals are literal, other names are values, <c>[a]</c> is
-    /// optional, <c>a | b</c> are alternatives, <c>a [a ...]</c> is one or more. The type follows from the name (see
-    /// ArgumentSyntax).
+    /// optional, <c>a | b</c> are alternatives, <c>a [a ...]</c> is one or more. The type follows from the name; see
+    /// ArgumentSyntax, also for how to say more.
     /// </summary>
     public string Syntax { get; init; } = "";
 
@@ -181,6 +191,9 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// What changed about the command and in which version: "6.0.0: Added the KEEPTTL option.", one per line.
     /// </summary>
     public string History { get; init; } = "";
+
+    /// <summary>Whether people are not meant to use it (COMMAND DOCS: syscmd).</summary>
+    public bool IsInternal { get; init; }
 
     /// <summary>
     /// Since when the command is deprecated, and what replaces it: "6.2.0: `SET` with the `GET` argument"; empty if it

@@ -28,6 +28,9 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
     /// <summary>Commands run, in total.</summary>
     public long Calls => Sum(stripe => stripe.Calls);
 
+    /// <summary>Time spent in commands, in <see cref="System.Diagnostics.Stopwatch"/> ticks.</summary>
+    public long Ticks => Sum(stripe => stripe.Counts.Sum(count => count.Ticks));
+
     /// <summary>Bytes read from clients.</summary>
     public long InputBytes => Sum(stripe => stripe.InputBytes);
 

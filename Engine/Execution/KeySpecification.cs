@@ -120,7 +120,17 @@ public sealed class KeySpecification
         }
         if (position[0] == '?') return new() { Flags = flags, Search = KeySearch.Unknown, Keyword = position[1..] };
         if (position[0] == '#')
-            return new() { Flags = flags, Search = KeySearch.Index, Find = KeyFind.KeyCount, First = int.Parse(position[1..]) };
+        {
+            string[] parts = position[1..].Split(':');
+            return new()
+            {
+                Flags = flags,
+                Search = KeySearch.Index,
+                Find = KeyFind.KeyCount,
+                First = int.Parse(parts[0]),
+                Step = parts.Length == 1 ? 1 : int.Parse(parts[1]),
+            };
+        }
         int dots = position.IndexOf("..", StringComparison.Ordinal);
         if (dots < 0) return new() { Flags = flags, Search = KeySearch.Index, First = int.Parse(position) };
         int colon = position.IndexOf(':');
@@ -159,9 +169,10 @@ public sealed class KeySpecification
         }
         if (Find == KeyFind.KeyCount)
         {
-            if (first >= request.Count || !Numbers.TryParseInt64(request[first], out long count) || count < 0 || count > request.Count - first - 1)
+            if (first >= request.Count || !Numbers.TryParseInt64(request[first], out long count) || count < 0
+                || count > (request.Count - first - 1) / Step)
                 return false;
-            for (int i = 0; i < count; i++) positions.Add(first + 1 + i);
+            for (int i = 0; i < count; i++) positions.Add(first + 1 + (i * Step));
             return true;
         }
         int last = Last < 0 ? request.Count + Last : first + Last;

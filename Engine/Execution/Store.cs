@@ -99,6 +99,12 @@ public sealed partial class Store : ILogOwner, IDisposable
     /// <summary>Bytes taken by the slots of this silo; maxmemory limits them.</summary>
     public long UsedMemory => Slots.Memory.Bytes;
 
+    /// <summary>The most that these slots have taken so far, as far as anyone has looked.</summary>
+    public long PeakMemory => Slots.Memory.PeakBytes;
+
+    /// <summary>The second at which keys used now count as used, modulo 2^24 (INFO lru_clock).</summary>
+    public uint LruClock => Access.Seconds(Clock.NowMs);
+
     /// <summary>Counters for INFO.</summary>
     public StoreStatistics Statistics { get; } = new();
 

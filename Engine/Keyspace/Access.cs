@@ -44,7 +44,8 @@ internal static class Access
     /// <summary>The clock of a key with this LFU counter (RESTORE FREQ, RDB).</summary>
     public static uint FromFrequency(byte frequency, long nowMs) => (Minutes(nowMs) << 8) | frequency;
 
-    private static uint Seconds(long nowMs) => (uint)(nowMs / 1000) & Mask;
+    /// <summary>The LRU clock of a key that is used now.</summary>
+    public static uint Seconds(long nowMs) => (uint)(nowMs / 1000) & Mask;
 
     private static uint Minutes(long nowMs) => (uint)(nowMs / 60_000) & 0xffff;
 }

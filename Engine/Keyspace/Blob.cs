@@ -40,7 +40,7 @@ internal enum BlobKind : byte
 /// <summary>
 /// A whole small key in one byte array: one object for the collector, no pointers.
 /// <code>
-/// byte 0      kind in the low nibble, <see cref="HasExpiry"/>, <see cref="HasLongKey"/>
+/// byte 0      kind in the low nibble, <see cref="HasExpiry"/>, <see cref="HasLongKey"/>, <see cref="IsCountedForFields"/>
 /// bytes 1-3   access clock (LRU seconds, or LFU minutes and counter), see <see cref="AccessClock"/>
 /// byte 4      key length; with HasLongKey bytes 4-7
 /// 8 bytes     with HasExpiry: Unix time in ms
@@ -52,6 +52,13 @@ internal static class Blob
 {
     public const byte HasExpiry = 0x40;
     public const byte HasLongKey = 0x80;
+
+    /// <summary>
+    /// The keyspace has counted this hash among those with expiring fields. Its mark alone: a copy of the blob may carry
+    /// it along.
+    /// </summary>
+    public const byte IsCountedForFields = 0x20;
+
     private const byte KindMask = 0x0f;
 
     /// <summary>

@@ -85,6 +85,27 @@ internal readonly struct KeyEntry : IKeyOf
         return Math.Min(value.ExpiresAtMs, value.InnerExpiresAtMs);
     }
 
+    /// <summary>Whether it is a hash of which a field has a time of expiry.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool HasExpiringFields(object entry)
+    {
+        if (entry.GetType() != typeof(byte[])) return Unsafe.As<Value>(entry).InnerExpiresAtMs != Expiry.Never;
+        byte[] blob = Unsafe.As<byte[]>(entry);
+        return Blob.KindOf(blob) == BlobKind.HashListpackEx && EarliestFieldExpiryMs(blob) != Expiry.Never;
+    }
+
+    /// <summary>Whether the keyspace has counted it as such.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsCountedForFields(object entry) =>
+        entry.GetType() == typeof(byte[]) ? (Unsafe.As<byte[]>(entry)[0] & Blob.IsCountedForFields) != 0 : Unsafe.As<Value>(entry).IsCountedForFields;
+
+    /// <inheritdoc cref="IsCountedForFields"/>
+    public static void SetCountedForFields(object entry, bool isCounted)
+    {
+        if (entry is not byte[] blob) Unsafe.As<Value>(entry).IsCountedForFields = isCounted;
+        else blob[0] = (byte)(isCounted ? blob[0] | Blob.IsCountedForFields : blob[0] & ~Blob.IsCountedForFields);
+    }
+
     private static long SlowEarliestExpiryMs(byte[] blob) => Math.Min(Blob.ExpiresAtMs(blob), EarliestFieldExpiryMs(blob));
 
     /// <summary>

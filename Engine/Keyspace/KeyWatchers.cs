@@ -1,8 +1,20 @@
 namespace OrleansRedis.Engine;
 
+/// <summary>What waits for a key to change.</summary>
+internal enum WatcherKind
+{
+    /// <summary>A transaction, since WATCH.</summary>
+    Transaction,
+
+    /// <summary>Commands that are blocked.</summary>
+    Blocked,
+}
+
 /// <summary>Is told when a key changes: a transaction's WATCH, a blocked client.</summary>
 internal interface IKeyWatcher
 {
+    WatcherKind Kind { get; }
+
     /// <summary>
     /// The key was modified, created or deleted. Called under the slot's gate: must be quick and must not call back.
     /// </summary>
@@ -25,17 +37,28 @@ internal sealed class KeyWatchers
 
     public bool IsEmpty => _byKey.Count == 0;
 
+    /// <summary>How many keys transactions watch; read by anyone, as are the other counts.</summary>
+    public int WatchedKeys { get; private set; }
+
+    /// <summary>How many keys blocked commands wait for.</summary>
+    public int BlockingKeys { get; private set; }
+
+    /// <summary>How many of them are also awaited to be deleted.</summary>
+    public int BlockingKeysForDeletion { get; set; }
+
     public void Add(int database, ReadOnlySpan<byte> key, IKeyWatcher watcher)
     {
         if (!_bySpan.TryGetValue(new(database, key), out List<IKeyWatcher>? watchers))
             _byKey.Add(new(database, key.ToArray()), watchers = []);
-        if (!watchers.Contains(watcher)) watchers.Add(watcher);
+        if (watchers.Contains(watcher)) return;
+        if (!AnyOf(watchers, watcher.Kind)) CountKey(watcher.Kind, 1);
+        watchers.Add(watcher);
     }
 
     public void Remove(int database, ReadOnlySpan<byte> key, IKeyWatcher watcher)
     {
         if (!_bySpan.TryGetValue(new(database, key), out List<IKeyWatcher>? watchers)) return;
-        watchers.Remove(watcher);
+        if (watchers.Remove(watcher) && !AnyOf(watchers, watcher.Kind)) CountKey(watcher.Kind, -1);
         if (watchers.Count == 0) _bySpan.Remove(new(database, key));
     }
 
@@ -73,6 +96,21 @@ internal sealed class KeyWatchers
         {
             if (watched.Database == database) yield return watched.Key;
         }
+    }
+
+    private static bool AnyOf(List<IKeyWatcher> watchers, WatcherKind kind)
+    {
+        foreach (IKeyWatcher watcher in watchers)
+        {
+            if (watcher.Kind == kind) return true;
+        }
+        return false;
+    }
+
+    private void CountKey(WatcherKind kind, int difference)
+    {
+        if (kind == WatcherKind.Transaction) WatchedKeys += difference;
+        else BlockingKeys += difference;
     }
 
     private readonly record struct WatchedKey(int Database, byte[] Key);

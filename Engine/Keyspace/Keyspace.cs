@@ -7,7 +7,10 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(commonOrder: true)
 {
-    private static readonly long s_emptyArrayBytes = new ByteTable<KeyEntry>(commonOrder: true).ArrayBytes;
+    /// <summary>The bytes of a table without keys.</summary>
+    internal static readonly long EmptyArrayBytes = new ByteTable<KeyEntry>(commonOrder: true).ArrayBytes;
+
+    private const long LatestSummedMs = 1L << 46;
 
     // while a pass of the active expiry runs: the earliest expiry met so far
     private long _earliestMetMs = Expiry.Never;
@@ -19,12 +22,20 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     public Slot Slot { get; } = slot;
 
     /// <summary>The bytes of the table that the slot has been told of.</summary>
-    internal long CountedArrayBytes { get; private set; } = s_emptyArrayBytes;
+    internal long CountedArrayBytes { get; private set; } = EmptyArrayBytes;
 
     public int Database { get; private set; } = database;
 
     /// <summary>How many keys have a time of expiry.</summary>
     public int ExpiringCount { get; private set; }
+
+    /// <summary>
+    /// The sum of these times, as far as each is before the year 4199: so many keys do not make it overflow.
+    /// </summary>
+    internal long ExpirySumMs { get; private set; }
+
+    /// <summary>How many hashes have a field with a time of expiry.</summary>
+    internal int FieldExpiringCount { get; private set; }
 
     /// <summary>
     /// Nothing here expires before this time. It is a lower bound, which the active expiry makes exact when it is
@@ -177,6 +188,11 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         Slot.AddBytes(difference);
     }
 
+    /// <summary>
+    /// To be called after the fields of a hash, or their times of expiry, have changed in place.
+    /// </summary>
+    public void RecountFields(object hash) => CountFields(hash, KeyEntry.IsCountedForFields(hash), KeyEntry.HasExpiringFields(hash));
+
     /// <summary>Notes that something here expires at this time: a key, or a field of a hash.</summary>
     public void NoteExpiry(long expiresAtMs)
     {
@@ -217,13 +233,17 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         long difference = Counted(entry) - CountedBefore(old);
         EntryBytes += difference;
         Slot.AddBytes(difference);
+        // The new entry's own mark means nothing yet: it came along if the entry is a grown copy of the old one.
+        CountFields(entry, KeyEntry.IsCountedForFields(old), KeyEntry.HasExpiringFields(entry));
         ExpiryChanged(KeyEntry.ExpiresAtMs(old), KeyEntry.ExpiresAtMs(entry));
         NoteExpiry(KeyEntry.EarliestExpiryMs(entry));
     }
 
     private void ExpiryChanged(long before, long after)
     {
+        if (before == Expiry.Never && after == Expiry.Never) return;
         CountExpiring((after != Expiry.Never ? 1 : 0) - (before != Expiry.Never ? 1 : 0));
+        ExpirySumMs += Summed(after) - Summed(before);
         if (after != Expiry.Never) NoteExpiry(after);
     }
 
@@ -235,7 +255,13 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         CountArrays();
         Slot.KeyCountChanged(Database, sign);
         long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
-        if (expiresAtMs != Expiry.Never) CountExpiring(sign);
+        if (expiresAtMs != Expiry.Never)
+        {
+            CountExpiring(sign);
+            ExpirySumMs += sign * Summed(expiresAtMs);
+        }
+        bool wasCounted = sign < 0 && KeyEntry.IsCountedForFields(entry);
+        CountFields(entry, wasCounted, sign > 0 && KeyEntry.HasExpiringFields(entry));
         if (sign > 0) NoteExpiry(KeyEntry.EarliestExpiryMs(entry));
     }
 
@@ -245,6 +271,21 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         ExpiringCount += difference;
         Slot.ExpiringCountChanged(Database, difference);
     }
+
+    /// <summary>Sets the entry's mark, and counts it accordingly.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void CountFields(object entry, bool before, bool after)
+    {
+        if (before | after | KeyEntry.IsCountedForFields(entry)) CountFieldsOf(entry, before, after);
+    }
+
+    private void CountFieldsOf(object entry, bool before, bool after)
+    {
+        KeyEntry.SetCountedForFields(entry, after);
+        FieldExpiringCount += (after ? 1 : 0) - (before ? 1 : 0);
+    }
+
+    private static long Summed(long expiresAtMs) => expiresAtMs == Expiry.Never ? 0 : Math.Clamp(expiresAtMs, -LatestSummedMs, LatestSummedMs);
 
     private void CountArrays()
     {

@@ -10,6 +10,10 @@ internal sealed class MemoryCount
 {
     private const int Stripes = 16; // a power of two
     private readonly Stripe[] _stripes = new Stripe[Stripes];
+    private long _peakBytes;
+
+    /// <summary>The largest sum that <see cref="Sample"/> has seen, including now.</summary>
+    public long PeakBytes => Sample();
 
     /// <summary>The sum. Additions made meanwhile may or may not be included.</summary>
     public long Bytes
@@ -20,6 +24,22 @@ internal sealed class MemoryCount
             foreach (ref Stripe stripe in _stripes.AsSpan()) sum += Volatile.Read(ref stripe.Bytes);
             return sum;
         }
+    }
+
+    /// <summary>
+    /// Notes the present sum, and returns the largest noted so far. To be called often enough: looking at the sum with
+    /// each addition would cost every command something.
+    /// </summary>
+    public long Sample()
+    {
+        long bytes = Bytes, peak = Volatile.Read(ref _peakBytes);
+        while (bytes > peak)
+        {
+            long seen = Interlocked.CompareExchange(ref _peakBytes, bytes, peak);
+            if (seen == peak) return bytes;
+            peak = seen;
+        }
+        return peak;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

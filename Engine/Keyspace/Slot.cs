@@ -20,6 +20,9 @@ public sealed class Slot
     /// </summary>
     private const long FixedBytes = 312;
 
+    /// <summary>The bytes of a slot without keys.</summary>
+    internal static long EmptyBytes => FixedBytes + Engine.Keyspace.EmptyArrayBytes;
+
     private readonly SlotTable _table;
     private Keyspace _first;            // database 0, often the only one: one step fewer to reach it
     private Keyspace?[]? _others;       // by number; element 0 is unused

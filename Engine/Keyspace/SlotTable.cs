@@ -70,6 +70,47 @@ public sealed class SlotTable(int databases)
         return (bytes, hits, misses);
     }
 
+    /// <summary>
+    /// The bytes that the slots here would take without their keys: what the server takes before it has any.
+    /// </summary>
+    public long EmptyBytes => PublishedCount * Slot.EmptyBytes;
+
+    /// <summary>
+    /// What is known of the keys of a database on this silo beyond their number, read while they continue to change:
+    /// the mean time left to those that expire, how many hashes have expiring fields, and the bytes of the tables.
+    /// </summary>
+    public (long MeanTtlMs, long WithExpiringFields, long TableBytes) SumKeys(int database, long nowMs)
+    {
+        Int128 times = 0;
+        long expiring = 0, withFields = 0, tables = 0;
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (this[number]?.KeyspaceIfAny(database) is not { } keyspace) continue;
+            times += keyspace.ExpirySumMs;
+            expiring += keyspace.ExpiringCount;
+            withFields += keyspace.FieldExpiringCount;
+            tables += keyspace.CountedArrayBytes;
+        }
+        return (expiring == 0 ? 0 : Math.Max(0, (long)(times / expiring) - nowMs), withFields, tables);
+    }
+
+    /// <summary>
+    /// How many keys on this silo are watched, how many blocked commands wait for, and how many of these are also
+    /// awaited to be deleted.
+    /// </summary>
+    public (long Watched, long Blocking, long BlockingForDeletion) SumWatchers()
+    {
+        long watched = 0, blocking = 0, forDeletion = 0;
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (this[number]?.Watchers is not { } watchers) continue;
+            watched += watchers.WatchedKeys;
+            blocking += watchers.BlockingKeys;
+            forDeletion += watchers.BlockingKeysForDeletion;
+        }
+        return (watched, blocking, forDeletion);
+    }
+
     /// <summary>Makes an empty slot, which nobody else sees before <see cref="Publish"/>.</summary>
     public Slot Create(int number, long epoch) => new(this, number, epoch);
 

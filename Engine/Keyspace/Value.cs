@@ -30,6 +30,9 @@ internal abstract class Value(byte[] key)
     /// <summary>24 bits that tell when, or how often, the key was used; see <see cref="Access"/>.</summary>
     public uint AccessClock;
 
+    /// <summary>Whether the keyspace has counted this among its hashes with expiring fields.</summary>
+    public bool IsCountedForFields;
+
     public abstract ValueType Type { get; }
 
     /// <summary>The name that OBJECT ENCODING reports.</summary>

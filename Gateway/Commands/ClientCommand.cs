@@ -22,11 +22,11 @@ internal static class ClientCommand
     /// <summary>CLIENT LIST [TYPE normal | master | replica | pubsub] [ID client-id [client-id ...]]</summary>
     [Command("CLIENT|LIST", -2, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "2.4.0",
         Complexity = "O(N) where N is the number of client connections", Summary = "Lists open connections.", Tips = "nondeterministic_output",
-        Syntax = "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+        Syntax = "[client-type=TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] @5.0.0 [ID client-id [client-id ...]] @6.2.0",
         History = "2.8.12: Added unique client `id` field.\n5.0.0: Added optional `TYPE` filter.\n6.0.0: Added `user` field.\n"
             + "6.2.0: Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter.\n7.0.0: Added `resp`, `multi-mem`, `rbs` "
             + "and `rbp` fields.\n"
-            + "7.0.3: Added `ssub` field.\n7.2.0: Added `lib-name` and `lib-ver` fields.\n7.4.0: Added `watch` field.")]
+            + "7.0.3: Added `ssub` field.")]
     internal static void List(ref CommandContext call)
     {
         ClientConnection me = Me(call);
@@ -82,7 +82,7 @@ internal static class ClientCommand
 
     /// <summary>CLIENT SETINFO LIB-NAME libname | LIB-VER libver</summary>
     [Command("CLIENT|SETINFO", 4, Flags, Category.Connection, Since = "7.2.0", Complexity = "O(1)",
-        Summary = "Sets information specific to the client or connection.", Syntax = "<LIB-NAME libname | LIB-VER libver>",
+        Summary = "Sets information specific to the client or connection.", Syntax = "attr=<LIB-NAME libname | LIB-VER libver>",
         Tips = "request_policy:all_nodes;response_policy:all_succeeded")]
     internal static void Setinfo(ref CommandContext call)
     {
@@ -100,7 +100,7 @@ internal static class ClientCommand
 
     /// <summary>CLIENT REPLY ON | OFF | SKIP</summary>
     [Command("CLIENT|REPLY", 3, Flags, Category.Connection, Since = "3.2.0", Complexity = "O(1)",
-        Summary = "Instructs the server whether to reply to commands.", Syntax = "<ON | OFF | SKIP>")]
+        Summary = "Instructs the server whether to reply to commands.", Syntax = "action=<ON | OFF | SKIP>")]
     internal static void Reply(ref CommandContext call)
     {
         ClientConnection me = Me(call);
@@ -144,8 +144,8 @@ internal static class ClientCommand
     }
 
     /// <summary>CLIENT PAUSE timeout [WRITE | ALL]</summary>
-    [Command("CLIENT|PAUSE", -3, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "2.9.50", Complexity = "O(1)",
-        Summary = "Suspends commands processing.", Syntax = "timeout [WRITE | ALL]",
+    [Command("CLIENT|PAUSE", -3, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "3.0.0", Complexity = "O(1)",
+        Summary = "Suspends commands processing.", Syntax = "timeout mode=[WRITE | ALL] @6.2.0",
         History = "6.2.0: `CLIENT PAUSE WRITE` mode added along with the `mode` option.")]
     internal static void Pause(ref CommandContext call)
     {
@@ -185,7 +185,7 @@ internal static class ClientCommand
     /// <summary>CLIENT UNBLOCK client-id [TIMEOUT | ERROR]</summary>
     [Command("CLIENT|UNBLOCK", -3, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "5.0.0",
         Complexity = "O(log N) where N is the number of client connections",
-        Summary = "Unblocks a client blocked by a blocking command from a different connection.", Syntax = "client-id [TIMEOUT | ERROR]")]
+        Summary = "Unblocks a client blocked by a blocking command from a different connection.", Syntax = "client-id unblock-type=[TIMEOUT | ERROR]")]
     internal static void Unblock(ref CommandContext call)
     {
         BlockedEnd end = BlockedEnd.TimedOut;

@@ -13,8 +13,10 @@ internal static class ClientKill
     [Command("CLIENT|KILL", -3, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NeedsConnection,
         Category.Connection | Category.Dangerous, Since = "2.4.0", Complexity = "O(N) where N is the number of client connections",
         Summary = "Terminates open connections.",
-        Syntax = "<ip:port | [ID client-id] [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] [USER username] [ADDR addr] [LADDR laddr] [SKIPME <YES "
-            + "| NO>] [MAXAGE maxage]>",
+        Syntax = "filter=<old-format=ip:port @..2.8.12 | new-format=<[ID client-id] @2.8.12 | [client-type=TYPE <NORMAL | MASTER @3.2.0 | SLAVE | REPLICA "
+            + "@5.0.0 | PUBSUB>] @2.8.12 | [USER username] | [addr=ADDR ip:port] | [laddr=LADDR ip:port] @6.2.0 | [skipme=SKIPME <YES | NO>] | [MAXAGE "
+            + "maxage] @7.4.0> [[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | [LADDR ip:port] "
+            + "| [SKIPME <YES | NO>] | [MAXAGE maxage] ...]>",
         History = "2.8.12: Added new filter format.\n2.8.12: `ID` option.\n3.2.0: Added `master` type in for `TYPE` option.\n"
             + "5.0.0: Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward compatibility.\n6.2.0: `LADDR` option.\n7.4.0: "
             + "`MAXAGE` option.")]

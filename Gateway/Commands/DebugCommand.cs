@@ -13,7 +13,7 @@ internal static class DebugCommand
     [Command("DEBUG", -2,
         CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.WholeKeyspace | CommandFlags.NeedsConnection,
         Category.None, Since = "1.0.0",
-        Complexity = "Depends on subcommand.", Summary = "A container for debugging commands.", Group = "server")]
+        Complexity = "Depends on subcommand.", Summary = "A container for debugging commands.", Group = "server", IsInternal = true)]
     internal static void Debug(ref CommandContext call)
     {
         ClientConnection client = ClientCommand.Me(call);

@@ -30,19 +30,30 @@ internal static class InfoCommand
         (int Database, long Keys, long Expiring)[] databases = [.. store.Slots.CountKeys()];
         long keys = databases.Sum(database => database.Keys);
         RespWriter reply = call.Reply;
-        reply.Map(10);
+        long peak = store.PeakMemory, startup = store.Slots.EmptyBytes, net = Math.Max(0, total - startup);
+        reply.Map(15 + databases.Length);
+        Pair(reply, "peak.allocated"u8, peak);
         Pair(reply, "total.allocated"u8, total);
+        Pair(reply, "startup.allocated"u8, startup);
         Pair(reply, "clients.normal"u8, me.Server.Clients.All.Sum(client => client.BufferBytes));
-        Pair(reply, "keys.count"u8, keys);
-        Pair(reply, "keys.bytes-per-key"u8, keys == 0 ? 0 : dataset / keys);
+        Pair(reply, "aof.buffer"u8, me.Server.Files.Aof.BufferBytes);
+        foreach ((int database, _, _) in databases)
+        {
+            reply.BulkString($"db.{database}");
+            reply.Map(2);
+            Pair(reply, "overhead.hashtable.main"u8, store.Slots.SumKeys(database, call.NowMs).TableBytes);
+            Pair(reply, "overhead.hashtable.expires"u8, 0); // a key's time of expiry is in its entry
+        }
         Pair(reply, "overhead.total"u8, total - dataset);
+        Pair(reply, "keys.count"u8, keys);
+        Pair(reply, "keys.bytes-per-key"u8, keys == 0 ? 0 : net / keys);
         Pair(reply, "dataset.bytes"u8, dataset);
-        reply.BulkString("dataset.percentage"u8);
-        reply.Double(total == 0 ? 0 : Math.Min(100, dataset * 100.0 / total));
+        Pair(reply, "dataset.percentage"u8, net == 0 ? 0 : Math.Min(100, dataset * 100.0 / net));
+        Pair(reply, "peak.percentage"u8, peak == 0 ? 0 : total * 100.0 / peak);
         Pair(reply, "allocator.allocated"u8, managed);
         Pair(reply, "allocator.resident"u8, resident);
-        reply.BulkString("fragmentation"u8);
-        reply.Double(managed == 0 ? 0 : (double)resident / managed);
+        Pair(reply, "fragmentation"u8, managed == 0 ? 0 : (double)resident / managed);
+        Pair(reply, "fragmentation.bytes"u8, resident - managed);
     }
 
     /// <summary>MEMORY DOCTOR</summary>
@@ -88,5 +99,11 @@ internal static class InfoCommand
     {
         reply.BulkString(name);
         reply.Integer(value);
+    }
+
+    private static void Pair(RespWriter reply, ReadOnlySpan<byte> name, double value)
+    {
+        reply.BulkString(name);
+        reply.Double(value);
     }
 }

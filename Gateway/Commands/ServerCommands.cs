@@ -18,7 +18,7 @@ internal static class ServerCommands
     }
 
     /// <summary>LOLWUT [VERSION version]</summary>
-    [Command("LOLWUT", -1, CommandFlags.ReadOnly | CommandFlags.Fast, Category.None, Since = "5.0.0", Complexity = "O(1)",
+    [Command("LOLWUT", -1, CommandFlags.ReadOnly | CommandFlags.Fast, Category.None, Since = "5.0.0", Complexity = "",
         Summary = "Displays computer art and the Redis version", Group = "server", Syntax = "[VERSION version]")]
     internal static void Lolwut(ref CommandContext call)
     {
@@ -32,7 +32,8 @@ internal static class ServerCommands
             | CommandFlags.NeedsConnection,
         Category.None, Since = "1.0.0", Group = "server",
         Complexity = "O(N) when saving, where N is the total number of keys in all databases when saving data, otherwise O(1)",
-        Summary = "Synchronously saves the database(s) to disk and shuts down the Redis server.", Syntax = "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
+        Summary = "Synchronously saves the database(s) to disk and shuts down the Redis server.", Syntax = "save-selector=[NOSAVE | SAVE] [NOW] @7.0.0 "
+            + "[FORCE] @7.0.0 [ABORT] @7.0.0",
         History = "7.0.0: Added the `NOW`, `FORCE` and `ABORT` modifiers.")]
     internal static void Shutdown(ref CommandContext call)
     {

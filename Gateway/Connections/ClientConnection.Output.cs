@@ -195,7 +195,7 @@ public sealed partial class ClientConnection
     /// <summary>The hard limit: checked by the loop whenever output piles up.</summary>
     private void EnforceOutputLimit()
     {
-        if (OutputLimit.IsHardExceeded(PendingOutputBytes)) KillForOutput();
+        if (!_killed && OutputLimit.IsHardExceeded(PendingOutputBytes)) KillForOutput();
     }
 
     /// <summary>
@@ -210,6 +210,7 @@ public sealed partial class ClientConnection
     private void KillForOutput()
     {
         Log.OutputBufferLimit(_server.Logger, Id, PendingOutputBytes);
+        _server.Clients.CountOutputBufferKill();
         Kill();
     }
 

@@ -191,6 +191,7 @@ public sealed partial class ClientConnection : Session
     private void RefuseQueryBuffer()
     {
         Log.QueryBufferLimit(_server.Logger, Id, _pending.Length);
+        _server.Clients.CountQueryBufferKill();
         Kill();
     }
 }

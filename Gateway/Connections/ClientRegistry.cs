@@ -9,6 +9,8 @@ public sealed class ClientRegistry
     private long _lastId;
     private long _accepted;
     private long _rejected;
+    private long _queryBufferKills;
+    private long _outputBufferKills;
 
     /// <summary>Number of connected clients.</summary>
     public int Count => _byId.Count;
@@ -22,11 +24,17 @@ public sealed class ClientRegistry
     /// <summary>Connections refused since the start because of maxclients.</summary>
     public long Rejected => Volatile.Read(ref _rejected);
 
+    /// <summary>Clients disconnected because of client-query-buffer-limit.</summary>
+    public long QueryBufferKills => Volatile.Read(ref _queryBufferKills);
+
+    /// <summary>Clients disconnected because of client-output-buffer-limit.</summary>
+    public long OutputBufferKills => Volatile.Read(ref _outputBufferKills);
+
     /// <summary>The client with this id, or null.</summary>
     public ClientConnection? Find(long id) => _byId.GetValueOrDefault(id);
 
     /// <summary>CONFIG RESETSTAT.</summary>
-    public void ResetStatistics() => _accepted = _rejected = 0;
+    public void ResetStatistics() => _accepted = _rejected = _queryBufferKills = _outputBufferKills = 0;
 
     internal long NextId() => Interlocked.Increment(ref _lastId);
 
@@ -37,6 +45,10 @@ public sealed class ClientRegistry
     }
 
     internal void Remove(ClientConnection client) => _byId.TryRemove(client.Id, out _);
+
+    internal void CountQueryBufferKill() => Interlocked.Increment(ref _queryBufferKills);
+
+    internal void CountOutputBufferKill() => Interlocked.Increment(ref _outputBufferKills);
 
     internal void CountRejected() => Interlocked.Increment(ref _rejected);
 }

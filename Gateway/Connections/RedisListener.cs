@@ -139,8 +139,12 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     private IConnectionListenerFactory MakeTransport()
     {
         if (EpollTransport.IsSupported && Environment.GetEnvironmentVariable("ORLEANSREDIS_TRANSPORT") != "kestrel")
-            return new EpollTransport(
+        {
+            var transport = new EpollTransport(
                 Options.IoThreads == 0 ? Environment.ProcessorCount : Options.IoThreads, Options.TcpBacklog, BindSocket, server.Logger);
+            server.Loops = transport.Group;
+            return transport;
+        }
         var options = new SocketTransportOptions
         {
             Backlog = Options.TcpBacklog,

@@ -12,7 +12,6 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 internal sealed class EpollTransport : IConnectionListenerFactory, IDisposable
 {
-    private readonly LoopGroup _loops;
     private readonly int _backlog;
     private readonly Func<EndPoint, Socket> _bind;
 
@@ -25,13 +24,16 @@ internal sealed class EpollTransport : IConnectionListenerFactory, IDisposable
     {
         _backlog = backlog;
         _bind = bind;
-        _loops = new(threads, logger);
+        Group = new(threads, logger);
     }
 
     /// <summary>Whether this system has epoll.</summary>
     internal static bool IsSupported => OperatingSystem.IsLinux();
 
-    internal ReadOnlySpan<EventLoop> Loops => _loops.Loops;
+    /// <summary>The loops.</summary>
+    internal LoopGroup Group { get; }
+
+    internal ReadOnlySpan<EventLoop> Loops => Group.Loops;
 
     /// <summary>Listens on an address.</summary>
     /// <exception cref="SocketException">The address is not available.</exception>
@@ -51,13 +53,13 @@ internal sealed class EpollTransport : IConnectionListenerFactory, IDisposable
     }
 
     /// <summary>The loops end once their last connections are closed.</summary>
-    public void Dispose() => _loops.Stop();
+    public void Dispose() => Group.Stop();
 
     /// <summary>Takes over a connection.</summary>
     internal EpollConnection Serve(Socket socket)
     {
         var connection = new EpollConnection(socket);
-        connection.MoveTo(_loops.Enter());
+        connection.MoveTo(Group.Enter());
         return connection;
     }
 }

@@ -36,6 +36,10 @@ internal sealed unsafe class EventLoop
     private float _meanWaitUs = LongWaitUs;
     private int _window;
     private int _isRung;
+    private long _wokeAt;
+    private long _busyTicks;
+    private long _cycles;
+    private int _connectionCount;
     private bool _isOver;
 
     internal EventLoop(int number, LoopGroup group, ILogger logger)
@@ -64,6 +68,15 @@ internal sealed unsafe class EventLoop
 
     /// <summary>The fraction of recent time in which it ran; <see cref="Load"/> if that is not known.</summary>
     internal float Ran => _load is { IsStale: false } load ? load.Ran : Load;
+
+    /// <summary>How many rounds it has made: waited for events and served them.</summary>
+    internal long Cycles => Volatile.Read(ref _cycles);
+
+    /// <summary>Time between waits, in <see cref="Stopwatch"/> ticks.</summary>
+    internal long BusyTicks => Volatile.Read(ref _busyTicks);
+
+    /// <summary>How many connections it serves.</summary>
+    internal int ConnectionCount => Volatile.Read(ref _connectionCount);
 
     /// <summary>Whether its thread is still running.</summary>
     internal bool IsAlive => _thread.IsAlive;
@@ -98,7 +111,11 @@ internal sealed unsafe class EventLoop
     /// </summary>
     internal void Forget(EpollConnection connection)
     {
-        if (connection.IsRegistered) _connections[connection.Descriptor] = null;
+        if (connection.IsRegistered)
+        {
+            _connections[connection.Descriptor] = null;
+            _connectionCount--;
+        }
         connection.IsRegistered = false;
         _group.Leave();
     }
@@ -123,8 +140,10 @@ internal sealed unsafe class EventLoop
         _load = load;
         byte* events = (byte*)Marshal.UnsafeAddrOfPinnedArrayElement(_events, 0);
         bool canHandOver = _group.Loops.Length > 1;
+        _wokeAt = Stopwatch.GetTimestamp();
         while (!_group.IsOver)
         {
+            _cycles++;
             int count = _postedHere.Count == 0 && Held.AreNone ? Wait(events, load) : Poll(events, 0);
             bool isRung = false;
             byte* at = events;
@@ -155,6 +174,7 @@ internal sealed unsafe class EventLoop
     private int Wait(byte* events, LoopLoad load)
     {
         long began = Stopwatch.GetTimestamp();
+        _busyTicks += began - _wokeAt;
         int count = 0;
         if (_meanWaitUs < ShortWaitUs && !load.IsKeptWaiting && (count = Poll(events, 0)) == 0)
         {
@@ -174,7 +194,8 @@ internal sealed unsafe class EventLoop
             count = Poll(events, -1);
             _isAsleep = false;
         }
-        float took = (float)Stopwatch.GetElapsedTime(began).TotalMicroseconds;
+        _wokeAt = Stopwatch.GetTimestamp();
+        float took = (float)Stopwatch.GetElapsedTime(began, _wokeAt).TotalMicroseconds;
         _meanWaitUs += (Math.Min(took, LongWaitUs) - _meanWaitUs) / 8;
         return count;
     }
@@ -253,6 +274,7 @@ internal sealed unsafe class EventLoop
             Array.Resize(ref _connections, Math.Max(descriptor + 1, _connections.Length * 2));
         _connections[descriptor] = connection;
         connection.IsRegistered = true;
+        _connectionCount++;
         connection.LastWindow = _window;
         if (Libc.Control(_set, Libc.Add, descriptor, Events(connection)) < 0)
             connection.Abandon(new IOException($"epoll_ctl failed with error {Marshal.GetLastSystemError()}."));
@@ -279,6 +301,7 @@ internal sealed unsafe class EventLoop
             if (due < 1 || !connection.IsIdle) continue;
             due -= 1;
             _connections[descriptor] = null;
+            _connectionCount--;
             connection.IsRegistered = false;
             _ = Libc.Control(_set, Libc.Delete, descriptor, 0);
             // The other loop registers it, and epoll then checks the socket: no event is lost in between.

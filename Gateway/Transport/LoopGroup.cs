@@ -15,6 +15,8 @@ internal sealed class LoopGroup
 
     private readonly EventLoop[] _loops;
     private int _connections;
+    private long _cyclesBefore; // before the last CONFIG RESETSTAT
+    private long _busyTicksBefore;
     private volatile bool _stopping;
 
     internal LoopGroup(int threads, ILogger logger)
@@ -28,6 +30,22 @@ internal sealed class LoopGroup
 
     /// <summary>Whether the loops should end: the transport is stopped and the last connection is closed.</summary>
     internal bool IsOver => _stopping && Volatile.Read(ref _connections) == 0;
+
+    /// <summary>How many rounds the loops have made, since the last reset.</summary>
+    internal long Cycles => _loops.Sum(loop => loop.Cycles) - Volatile.Read(ref _cyclesBefore);
+
+    /// <summary>Time they did not spend waiting, in Stopwatch ticks, since the last reset.</summary>
+    internal long BusyTicks => _loops.Sum(loop => loop.BusyTicks) - Volatile.Read(ref _busyTicksBefore);
+
+    /// <summary>How many loops have connections to serve.</summary>
+    internal int ActiveCount => _loops.Count(loop => loop.ConnectionCount > 0);
+
+    /// <summary>CONFIG RESETSTAT.</summary>
+    internal void ResetStatistics()
+    {
+        Interlocked.Add(ref _cyclesBefore, Cycles);
+        Interlocked.Add(ref _busyTicksBefore, BusyTicks);
+    }
 
     /// <summary>Has the loops end once the last connection is closed.</summary>
     internal void Stop()

@@ -505,6 +505,8 @@ public sealed class KeysTests : IDisposable
 
     private sealed class Watcher : IKeyWatcher
     {
+        public WatcherKind Kind => WatcherKind.Transaction;
+
         public List<string> Woken { get; } = [];
 
         public void KeyChanged(int database, ReadOnlySpan<byte> key) => Woken.Add(System.Text.Encoding.ASCII.GetString(key));

@@ -71,7 +71,7 @@ public sealed class ServerCommandTests : GatewayTest
         Assert.Contains("\r\nkeyspace_hits:1\r\n", text);
         Assert.Contains("\r\nkeyspace_misses:1\r\n", text);
         Assert.Contains("\r\nconnected_clients:1\r\n", text);
-        Assert.Contains("\r\ndb0:keys=2,expires=1\r\n", text);
+        Assert.Matches("\r\ndb0:keys=2,expires=1,avg_ttl=(99\\d\\d\\d|100000),subexpiry=0\r\n", text);
         Assert.Matches("cmdstat_get:calls=2,usec=\\d+,usec_per_call=[\\d.]+,rejected_calls=1,failed_calls=0\r\n", text);
         Assert.Matches("cmdstat_lpush:calls=1,usec=\\d+,usec_per_call=[\\d.]+,rejected_calls=0,failed_calls=1\r\n", text);
         Assert.Contains("cmdstat_config|resetstat:calls=1,", text);
@@ -85,6 +85,107 @@ public sealed class ServerCommandTests : GatewayTest
         Assert.DoesNotContain("errorstat_", text);
         Assert.Contains("\r\ntotal_error_replies:0\r\n", text);
     }
+
+    [Fact]
+    public async Task Info_has_the_fields_that_tools_look_for()
+    {
+        await Line("HSET h f v");
+        await Line("HEXPIRE h 100 FIELDS 1 f");
+        Dictionary<string, string> info = await InfoAsync();
+        foreach (string field in (string[])
+            [
+                "redis_git_sha1:[0-9a-f]{8}", "redis_git_dirty:[01]", "redis_build_id:[0-9a-f]{16}", "multiplexing_api:epoll", "lru_clock:\\d+",
+                "io_threads_active:0", "watching_clients:0", "clients_in_timeout_table:0", "total_watched_keys:0", "total_blocking_keys:0",
+                "total_blocking_keys_on_nokey:0", "used_memory_peak:\\d+", "used_memory_peak_human:[\\d.]+[KMG]", "used_memory_peak_perc:[\\d.]+%",
+                "used_memory_startup:\\d+", "evicted_clients:0", "latest_fork_usec:0", "total_forks:0", "client_query_buffer_limit_disconnections:0",
+                "client_output_buffer_limit_disconnections:0", "eventloop_cycles:\\d+", "eventloop_duration_sum:\\d+", "eventloop_duration_cmd_sum:\\d+",
+                "instantaneous_eventloop_cycles_per_sec:\\d+", "instantaneous_eventloop_duration_usec:\\d+", "used_cpu_sys_children:0.000000",
+                "used_cpu_user_children:0.000000", "db0:keys=1,expires=0,avg_ttl=0,subexpiry=1",
+            ])
+        {
+            string name = field[..field.IndexOf(':')];
+            Assert.True(info.TryGetValue(name, out string? value), $"INFO has no {name}.");
+            Assert.Matches($"^{field[(name.Length + 1)..]}$", value);
+        }
+        Assert.InRange(long.Parse(info["lru_clock"]), (Server.Store.Clock.NowMs / 1000 & 0xffffff) - 10, Server.Store.Clock.NowMs / 1000 & 0xffffff);
+    }
+
+    [Fact]
+    public async Task The_peak_of_memory_stays_when_the_memory_is_free_again()
+    {
+        long startup = long.Parse((await InfoAsync())["used_memory_startup"]);
+        await Redis.CallAsync("SET", "large", new string('x', 5_000_000));
+        long peak = long.Parse((await InfoAsync())["used_memory_peak"]);
+        Assert.True(peak >= startup + 5_000_000);
+        await Line("DEL large");
+        Dictionary<string, string> info = await InfoAsync();
+        Assert.Equal(peak, long.Parse(info["used_memory_peak"]));
+        Assert.InRange(long.Parse(info["used_memory"]), startup, peak - 5_000_000);
+        RespValue statistics = await Redis.LineAsync("MEMORY STATS");
+        Assert.Equal(peak, statistics["peak.allocated"].Integer);
+        Assert.Equal(startup, statistics["startup.allocated"].Integer);
+    }
+
+    [Fact]
+    public async Task Memory_stats_tell_of_every_database_with_keys()
+    {
+        await Line("SET a 1");
+        await Line("SELECT 3");
+        await Line("SET a 1");
+        RespValue statistics = await Redis.LineAsync("MEMORY STATS");
+        Assert.Equal(2, statistics["keys.count"].Integer);
+        Assert.True(statistics["db.0"]["overhead.hashtable.main"].Integer > 0);
+        Assert.True(statistics["db.3"]["overhead.hashtable.main"].Integer > 0);
+        Assert.Equal(0, statistics["db.3"]["overhead.hashtable.expires"].Integer);
+    }
+
+    [Fact]
+    public async Task Clients_that_watch_or_wait_are_counted()
+    {
+        await Line("WATCH a b");
+        await using RespConnection other = await Server.ConnectAsync();
+        await other.SendAsync("BLPOP", "l", "100");
+        await Eventually.TrueAsync(async () => (await InfoAsync())["clients_in_timeout_table"] == "1");
+        Dictionary<string, string> info = await InfoAsync();
+        Assert.Equal(("1", "2", "1", "1"),
+            (info["watching_clients"], info["total_watched_keys"], info["total_blocking_keys"], info["blocked_clients"]));
+        await Line("RPUSH l x");
+        await Line("UNWATCH");
+        await Eventually.TrueAsync(async () => (await InfoAsync())["clients_in_timeout_table"] == "0");
+        info = await InfoAsync();
+        Assert.Equal(("0", "0", "0"), (info["watching_clients"], info["total_watched_keys"], info["total_blocking_keys"]));
+    }
+
+    [Fact]
+    public async Task Rounds_of_the_event_loops_are_counted_from_the_last_reset()
+    {
+        for (int i = 0; i < 50; i++) await Line("PING");
+        Dictionary<string, string> before = await InfoAsync();
+        Assert.InRange(long.Parse(before["eventloop_cycles"]), 50, long.MaxValue);
+        Assert.InRange(long.Parse(before["eventloop_duration_sum"]), 1, long.MaxValue);
+        Assert.InRange(long.Parse(before["eventloop_duration_cmd_sum"]), 1, long.MaxValue); // also of commands that ran elsewhere
+        await Line("CONFIG RESETSTAT");
+        Assert.InRange(long.Parse((await InfoAsync())["eventloop_cycles"]), 0, 20);
+    }
+
+    [Fact]
+    public async Task Clients_over_their_limits_are_counted()
+    {
+        await Line("CONFIG SET client-query-buffer-limit 1048576");
+        await Call("CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0");
+        await Redis.CallAsync("SET", "large", new string('x', 1_000_000));
+        await using RespConnection reader = await Server.ConnectAsync();
+        await reader.SendAsync("GET", "large");
+        await Eventually.TrueAsync(async () => (await InfoAsync())["client_output_buffer_limit_disconnections"] == "1");
+        await using RespConnection writer = await Server.ConnectAsync();
+        Task sending = writer.SendRawAsync("*2\r\n$4\r\nECHO\r\n$3000000\r\n" + new string('x', 2_000_000));
+        await Eventually.TrueAsync(async () => (await InfoAsync())["client_query_buffer_limit_disconnections"] == "1");
+        await Record.ExceptionAsync(() => sending); // the server may not have taken everything
+    }
+
+    private async Task<Dictionary<string, string>> InfoAsync() =>
+        (await Redis.LineAsync("INFO everything")).Text.Split("\r\n").Where(line => line.Contains(':', StringComparison.Ordinal))
+            .ToDictionary(line => line[..line.IndexOf(':', StringComparison.Ordinal)], line => line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..]);
 
     [Fact]
     public async Task Commands_of_a_transaction_are_counted_too()

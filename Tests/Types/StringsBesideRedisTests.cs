@@ -36,7 +36,7 @@ public class StringsBesideRedisTests
             [
                 "SETBIT k -1 1", "SETBIT k 1 2", "SETBIT k 1 x", "SETBIT k 4294967296 1", "SETBIT k x 1", "SETBIT stream 1 1", "GETBIT k -1", "GETBIT k x",
                 "GETBIT stream 0",
-                "GETBIT k 4294967295", "BITCOUNT k 0", "BITCOUNT k 0 x", "BITCOUNT k 0 1 FOO", "BITCOUNT k 0 1 BIT 5", "BITCOUNT stream", "BITCOUNT none",
+                "GETBIT k 4294967295", "BITCOUNT k 0 x", "BITCOUNT k 0 1 FOO", "BITCOUNT k 0 1 BIT 5", "BITCOUNT stream", "BITCOUNT none",
                 "BITCOUNT k -1 -2",
                 "BITPOS k 2", "BITPOS k x", "BITPOS k 1 x", "BITPOS k 1 0 x", "BITPOS k 1 0 1 FOO", "BITPOS stream 1", "BITPOS none 1", "BITPOS none 0",
                 "BITPOS k 0 100",

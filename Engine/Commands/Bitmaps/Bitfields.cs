@@ -26,8 +26,10 @@ internal static class Bitfields
     [Command("BITFIELD", -2, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "RW UPDATE ACCESS VARIABLE_FLAGS 1",
         Since = "3.2.0", Complexity = "O(1) for each subcommand specified",
         Summary = "Performs arbitrary bitfield integer operations on strings.",
-        Syntax = "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> [GET encoding "
-            + "offset | [OVERFLOW WRAP | SAT | FAIL] <SET encoding offset value | INCRBY encoding offset increment> ...]]")]
+        KeyNotes = "This command allows both access and modification of the key",
+        Syntax = "key operation=[<get-block=GET <encoding offset> | write=<[overflow-block=OVERFLOW <WRAP | SAT | FAIL>] write-operation=<set-block=SET "
+            + "<encoding offset value:integer> | incrby-block=INCRBY <encoding offset increment>>>> [GET <encoding offset> | <[OVERFLOW <WRAP | SAT | "
+            + "FAIL>] <SET <encoding offset value> | INCRBY <encoding offset increment>>> ...]]")]
     internal static void Bitfield(ref CommandContext call)
     {
         if (TryParse(ref call, out List<Operation> operations, out long lastBit)) Run(ref call, operations, lastBit);
@@ -37,7 +39,7 @@ internal static class Bitfields
     [Command("BITFIELD_RO", -2, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Bitmap, Keys = "RO ACCESS 1",
         Since = "6.0.0", Complexity = "O(1) for each subcommand specified",
         Summary = "Performs arbitrary read-only bitfield integer operations on strings.",
-        Syntax = "key [GET encoding offset [GET encoding offset ...]]")]
+        Syntax = "key [get-block=GET <encoding offset> [GET <encoding offset> ...]]")]
     internal static void BitfieldRo(ref CommandContext call)
     {
         if (!TryParse(ref call, out List<Operation> operations, out long lastBit)) return;

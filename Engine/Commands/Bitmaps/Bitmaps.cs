@@ -9,13 +9,34 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal static class Bitmaps
 {
+    /// <summary>What BITOP can do.</summary>
+    private enum Operation
+    {
+        And,
+        Or,
+        Xor,
+        Not,
+
+        /// <summary>The first string without the bits of the others.</summary>
+        Diff,
+
+        /// <summary>The bits of the others without those of the first string.</summary>
+        Diff1,
+
+        /// <summary>The bits of the first string that another one has, too.</summary>
+        AndOr,
+
+        /// <summary>The bits that exactly one string has.</summary>
+        One,
+    }
+
     private static ReadOnlySpan<byte> InvalidOffset => "ERR bit offset is not an integer or out of range"u8;
 
     /// <summary>SETBIT key offset value</summary>
     [Command("SETBIT", 4, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "RW ACCESS UPDATE 1",
         Since = "2.2.0", Complexity = "O(1)",
         Summary = "Sets or clears the bit at offset of the string value. Creates the key if it doesn't exist.",
-        Syntax = "key offset value")]
+        Syntax = "key offset value:integer")]
     internal static void Setbit(ref CommandContext call)
     {
         if (!TryOffset(ref call, 2, 0, out long offset)) return;
@@ -50,22 +71,23 @@ internal static class Bitmaps
         call.Reply.Integer(index < bytes.Length && (bytes[(int)index] & (0x80 >> (int)(offset & 7))) != 0 ? 1 : 0);
     }
 
-    /// <summary>BITCOUNT key [start end [BYTE | BIT]]</summary>
+    /// <summary>BITCOUNT key [start [end [BYTE | BIT]]]</summary>
     [Command("BITCOUNT", -2, CommandFlags.ReadOnly, Category.Bitmap, Keys = "RO ACCESS 1",
         Since = "2.6.0", Complexity = "O(N)",
         Summary = "Counts the number of set bits (population counting) in a string.",
-        Syntax = "key [start end [BYTE | BIT]]",
-        History = "7.0.0: Added the `BYTE|BIT` option.")]
+        Syntax = "key range=[start end-unit-block=[end unit=[BYTE | BIT] @7.0.0] @8.0.0]",
+        History = "7.0.0: Added the `BYTE|BIT` option.\n8.0.0: Made `end` optional (Valkey).")]
     internal static void Bitcount(ref CommandContext call)
     {
         long start = 0, end = -1;
         bool inBits = false;
-        if (call.Count is 3 or > 5)
+        if (call.Count > 5)
         {
             call.SyntaxError();
             return;
         }
-        if (call.Count > 2 && (!call.TryInt64(2, out start) || !call.TryInt64(3, out end))) return;
+        if (call.Count > 2 && !call.TryInt64(2, out start)) return;
+        if (call.Count > 3 && !call.TryInt64(3, out end)) return;
         if (call.Count == 5 && !TryUnit(ref call, 4, out inBits)) return;
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
         if (!call.TryRead(1, ValueType.String, out Entry entry)) return;
@@ -80,7 +102,7 @@ internal static class Bitmaps
     [Command("BITPOS", -3, CommandFlags.ReadOnly, Category.Bitmap, Keys = "RO ACCESS 1",
         Since = "2.8.7", Complexity = "O(N)",
         Summary = "Finds the first set (1) or clear (0) bit in a string.",
-        Syntax = "key bit [start [end [BYTE | BIT]]]",
+        Syntax = "key bit range=[start end-unit-block=[end unit=[BYTE | BIT] @7.0.0]]",
         History = "7.0.0: Added the `BYTE|BIT` option.")]
     internal static void Bitpos(ref CommandContext call)
     {
@@ -119,23 +141,27 @@ internal static class Bitmaps
         call.Reply.Integer(position);
     }
 
-    /// <summary>BITOP AND | OR | XOR | NOT destkey key [key ...]</summary>
+    /// <summary>BITOP AND | OR | XOR | NOT | DIFF | DIFF1 | ANDOR | ONE destkey key [key ...]</summary>
     [Command("BITOP", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "OW UPDATE 2; RO ACCESS 3..-1", Effort = Effort.AllElements,
         Since = "2.6.0", Complexity = "O(N)",
         Summary = "Performs bitwise operations on multiple strings, and stores the result.",
-        Syntax = "<AND | OR | XOR | NOT> destkey key [key ...]")]
+        Syntax = "operation=<AND | OR | XOR | NOT | DIFF | DIFF1 | ANDOR | ONE> destkey key [key ...]",
+        History = "8.2.0: Added the `DIFF`, `DIFF1`, `ANDOR` and `ONE` operations.")]
     internal static void Bitop(ref CommandContext call)
     {
-        ReadOnlySpan<byte> operation = call[1];
-        bool isAnd = operation.Is("AND"u8), isOr = operation.Is("OR"u8), isNot = operation.Is("NOT"u8);
-        if (!isAnd && !isOr && !isNot && !operation.Is("XOR"u8))
+        if (!TryOperation(call[1], out Operation operation))
         {
             call.SyntaxError();
             return;
         }
-        if (isNot && call.Count != 4)
+        if (operation == Operation.Not && call.Count != 4)
         {
             call.Reply.Error("ERR BITOP NOT must be called with a single source key."u8);
+            return;
+        }
+        if (operation is Operation.Diff or Operation.Diff1 or Operation.AndOr && call.Count < 5)
+        {
+            call.Reply.Error($"ERR BITOP {NameOf(operation)} must be called with at least two source keys.");
             return;
         }
         int length = 0;
@@ -144,19 +170,7 @@ internal static class Bitmaps
             if (!call.TryRead(i, ValueType.String, out Entry source)) return;
             if (!source.IsMissing) length = Math.Max(length, StringEntry.Length(source.Object));
         }
-        byte[] result = length == 0 ? [] : new byte[length];
-        Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
-        for (int i = 3; i < call.Count && length != 0; i++)
-        {
-            Entry source = call.Peek(call[i]);
-            ReadOnlySpan<byte> bytes = BytesOf(source, scratch);
-            if (i == 3) bytes.CopyTo(result);
-            else if (isAnd) And(result, bytes);
-            else if (isOr) Or(result, bytes);
-            else Xor(result, bytes);
-        }
-        if (isNot) Not(result);
-
+        byte[] result = length == 0 ? [] : Combine(ref call, operation, length);
         ReadOnlySpan<byte> key = call[2];
         Entry target = call.Write(2);
         Keyspace keyspace = target.Keyspace;
@@ -218,6 +232,27 @@ internal static class Bitmaps
         Entry entry = keyspace.Find(call[1]);
         call.Modified(entry, KeyEvents.String, "setbit"u8);
     }
+
+    private static bool TryOperation(ReadOnlySpan<byte> word, out Operation operation)
+    {
+        for (operation = Operation.And; operation <= Operation.One; operation++)
+        {
+            if (Ascii.EqualsWord(word, NameOf(operation))) return true;
+        }
+        return false;
+    }
+
+    private static string NameOf(Operation operation) => operation switch
+    {
+        Operation.And => "AND",
+        Operation.Or => "OR",
+        Operation.Xor => "XOR",
+        Operation.Not => "NOT",
+        Operation.Diff => "DIFF",
+        Operation.Diff1 => "DIFF1",
+        Operation.AndOr => "ANDOR",
+        _ => "ONE",
+    };
 
     private static bool TryUnit(ref CommandContext call, int index, out bool inBits)
     {
@@ -298,6 +333,71 @@ internal static class Bitmaps
         if (!set) value = ~value;
         value &= 0xff;
         return value == 0 ? -1 : BitOperations.LeadingZeroCount((uint)value) - 24;
+    }
+
+    /// <summary>The result of BITOP on the strings of the arguments from 3 on, the longest of which has this length.</summary>
+    private static byte[] Combine(ref CommandContext call, Operation operation, int length)
+    {
+        byte[] result = new byte[length];
+        byte[]? twice = operation == Operation.One ? new byte[length] : null; // the bits seen more than once
+        Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
+        // The first string of these is set against the union of the others.
+        bool firstApart = operation is Operation.Diff or Operation.Diff1 or Operation.AndOr;
+        for (int i = firstApart ? 4 : 3; i < call.Count; i++)
+        {
+            ReadOnlySpan<byte> bytes = BytesOf(call.Peek(call[i]), scratch);
+            if (twice is not null) CountBit(result, twice, bytes);
+            else if (firstApart || operation == Operation.Or) Or(result, bytes);
+            else if (i == 3) bytes.CopyTo(result);
+            else if (operation == Operation.And) And(result, bytes);
+            else Xor(result, bytes);
+        }
+        ReadOnlySpan<byte> first = BytesOf(call.Peek(call[3]), scratch);
+        switch (operation)
+        {
+            case Operation.Not:
+                Not(result);
+                break;
+            case Operation.Diff:
+                Not(result);
+                And(result, first);
+                break;
+            case Operation.Diff1:
+                AndNot(result, first);
+                break;
+            case Operation.AndOr:
+                And(result, first);
+                break;
+            case Operation.One:
+                AndNot(result, twice);
+                break;
+        }
+        return result;
+    }
+
+    /// <summary>Takes note of the bits of one more string: those seen so far, and those seen before.</summary>
+    private static void CountBit(Span<byte> seen, Span<byte> twice, ReadOnlySpan<byte> other)
+    {
+        int i = 0;
+        for (; i + Vector<byte>.Count <= other.Length; i += Vector<byte>.Count)
+        {
+            Vector<byte> before = new(seen[i..]), bits = new(other[i..]);
+            (new Vector<byte>(twice[i..]) | (before & bits)).CopyTo(twice[i..]);
+            (before | bits).CopyTo(seen[i..]);
+        }
+        for (; i < other.Length; i++)
+        {
+            twice[i] |= (byte)(seen[i] & other[i]);
+            seen[i] |= other[i];
+        }
+    }
+
+    private static void AndNot(Span<byte> result, ReadOnlySpan<byte> other)
+    {
+        int i = 0;
+        for (; i + Vector<byte>.Count <= other.Length; i += Vector<byte>.Count)
+            (new Vector<byte>(result[i..]) & ~new Vector<byte>(other[i..])).CopyTo(result[i..]);
+        for (; i < other.Length; i++) result[i] &= (byte)~other[i];
     }
 
     private static void And(Span<byte> result, ReadOnlySpan<byte> other)

@@ -13,7 +13,7 @@ internal static class Geo
     [Command("GEOADD", -5, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "RW UPDATE 1", Since = "3.2.0",
         Complexity = "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
         Summary = "Adds one or more members to a geospatial index. The key is created if it doesn't exist.",
-        Syntax = "key [NX | XX] [CH] longitude latitude member [longitude latitude member ...]",
+        Syntax = "key [NX | XX] @6.2.0 [change=CH] @6.2.0 longitude latitude member [longitude latitude member ...]",
         History = "6.2.0: Added the `CH`, `NX` and `XX` options.")]
     internal static void Geoadd(ref CommandContext call)
     {
@@ -68,7 +68,7 @@ internal static class Geo
     [Command("GEODIST", -4, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "3.2.0",
         Complexity = "O(1)",
         Summary = "Returns the distance between two members of a geospatial index.",
-        Syntax = "key member1 member2 [m | km | ft | mi]")]
+        Syntax = "key member1 member2 [M | KM | FT | MI]")]
     internal static void Geodist(ref CommandContext call)
     {
         double unit = 1;

@@ -21,8 +21,8 @@ internal static class GeoSearch
         Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and "
             + "M is the number of items inside the shape",
         Summary = "Queries a geospatial index for members inside an area of a box or a circle.",
-        Syntax = "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | km | ft | mi>> "
-            + "[ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+        Syntax = "key from=<FROMMEMBER member | FROMLONLAT longitude latitude> by=<circle=<BYRADIUS radius <M | KM | FT | MI>> | box=<<BYBOX width> height "
+            + "<M | KM | FT | MI>>> [ASC | DESC] count-block=[COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
         History = "7.0.0: Added support for uppercase unit names.")]
     internal static void Geosearch(ref CommandContext call) => Search(ref call, Form.Search, 1, 2, mayStore: false);
 
@@ -35,8 +35,8 @@ internal static class GeoSearch
         Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and "
             + "M is the number of items inside the shape",
         Summary = "Queries a geospatial index for members inside an area of a box or a circle, optionally stores the result.",
-        Syntax = "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <m | km | ft | mi> | BYBOX width height <m | "
-            + "km | ft | mi>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
+        Syntax = "destination source from=<FROMMEMBER member | FROMLONLAT longitude latitude> by=<circle=<BYRADIUS radius <M | KM | FT | MI>> | "
+            + "box=<<BYBOX width> height <M | KM | FT | MI>>> [ASC | DESC] count-block=[COUNT count [ANY]] [STOREDIST]",
         History = "7.0.0: Added support for uppercase unit names.")]
     internal static void Geosearchstore(ref CommandContext call) => Search(ref call, Form.Search, 2, 3, mayStore: true);
 
@@ -50,7 +50,8 @@ internal static class GeoSearch
             + "is the number of items inside the index.",
         Summary = "Queries a geospatial index for members within a distance from a coordinate, optionally stores the result.",
         Syntax =
-            "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
+            "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] count-block=[COUNT count [ANY] @6.2.0] [ASC | DESC] "
+            + "store=[storekey=STORE key | storedistkey=STOREDIST key]",
         History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
         Deprecated = "6.2.0: `GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` argument")]
     internal static void Georadius(ref CommandContext call) => Search(ref call, Form.RadiusOfPosition, 1, 6, mayStore: true);
@@ -63,7 +64,7 @@ internal static class GeoSearch
         Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M "
             + "is the number of items inside the index.",
         Summary = "Returns members from a geospatial index that are within a distance from a coordinate.",
-        Syntax = "key longitude latitude radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
+        Syntax = "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] count-block=[COUNT count [ANY] @6.2.0] [ASC | DESC]",
         History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
         Deprecated = "6.2.0: `GEOSEARCH` with the `BYRADIUS` argument")]
     internal static void GeoradiusRo(ref CommandContext call) => Search(ref call, Form.RadiusOfPosition, 1, 6, mayStore: false);
@@ -77,7 +78,8 @@ internal static class GeoSearch
         Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M "
             + "is the number of items inside the index.",
         Summary = "Queries a geospatial index for members within a distance from a member, optionally stores the result.",
-        Syntax = "key member radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
+        Syntax = "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] count-block=[COUNT count [ANY]] [ASC | DESC] "
+            + "store=[storekey=STORE key | storedistkey=STOREDIST key]",
         History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
         Deprecated = "6.2.0: `GEOSEARCH` and `GEOSEARCHSTORE` with the `BYRADIUS` and `FROMMEMBER` arguments")]
     internal static void Georadiusbymember(ref CommandContext call) => Search(ref call, Form.RadiusOfMember, 1, 5, mayStore: true);
@@ -90,7 +92,7 @@ internal static class GeoSearch
         Complexity = "O(N+log(M)) where N is the number of elements inside the bounding box of the circular area delimited by center and radius and M "
             + "is the number of items inside the index.",
         Summary = "Returns members from a geospatial index that are within a distance from a member.",
-        Syntax = "key member radius <m | km | ft | mi> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC]",
+        Syntax = "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] count-block=[COUNT count [ANY]] [ASC | DESC]",
         History = "6.2.0: Added the `ANY` option for `COUNT`.\n7.0.0: Added support for uppercase unit names.",
         Deprecated = "6.2.0: `GEOSEARCH` with the `BYRADIUS` and `FROMMEMBER` arguments")]
     internal static void GeoradiusbymemberRo(ref CommandContext call) => Search(ref call, Form.RadiusOfMember, 1, 5, mayStore: false);

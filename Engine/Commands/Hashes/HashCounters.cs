@@ -40,7 +40,7 @@ internal static class HashCounters
     [Command("HINCRBYFLOAT", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Hash, Keys = "RW ACCESS UPDATE 1", Element = 2,
         Since = "2.6.0", Complexity = "O(1)",
         Summary = "Increments the floating point value of a field by a number. Uses 0 as initial value if the field doesn't exist.",
-        Syntax = "key field increment")]
+        Syntax = "key field increment:double")]
     internal static void Hincrbyfloat(ref CommandContext call)
     {
         if (!LongDouble.TryParse(call[3], out LongDouble increment))

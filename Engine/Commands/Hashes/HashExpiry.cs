@@ -107,6 +107,7 @@ internal static class HashExpiry
         if (entry.IsMissing || !HashEntry.TryGet(entry.Object, field, out HashItem item)) return NoField;
         if (item.ExpiresAtMs == Expiry.Never) return NoExpiry;
         entry.Replace(HashEntry.SetExpiry(entry.Object, field, Expiry.Never, call.Store.Options));
+        entry.Keyspace.RecountFields(entry.Object);
         return Changed;
     }
 
@@ -185,6 +186,7 @@ internal static class HashExpiry
         }
         if (changed + deleted == 0) return;
         entry.Replace(hash);
+        keyspace.RecountFields(hash);
         if (changed > 0)
         {
             keyspace.NoteExpiry(expiresAtMs);

@@ -9,7 +9,7 @@ internal static class HashRandom
     [Command("HRANDFIELD", -2, CommandFlags.ReadOnly, Category.Hash, Keys = "1", Since = "6.2.0",
         Complexity = "O(N) where N is the number of fields returned",
         Summary = "Returns one or more random fields from a hash.",
-        Syntax = "key [count [WITHVALUES]]",
+        Syntax = "key options=[count [WITHVALUES]]",
         Tips = "nondeterministic_output")]
     internal static void Hrandfield(ref CommandContext call)
     {

@@ -255,6 +255,7 @@ internal static class Hashes
             return;
         }
         entry.Replace(hash);
+        entry.Keyspace.RecountFields(hash);
         if (hash is Value value) entry.Keyspace.Recount(value);
     }
 
@@ -266,6 +267,7 @@ internal static class Hashes
     {
         Keyspace keyspace = entry.Keyspace;
         entry.Replace(rest);
+        keyspace.RecountFields(rest);
         call.Modified(entry, KeyEvents.Hash, "hdel"u8);
         if (HashEntry.Count(rest) > 0) return;
         call.Remove(keyspace, key);

@@ -57,6 +57,7 @@ internal static class HyperLogLogs
         Complexity = "O(1) with a very small average constant time when called with a single key. O(N) with N being the number of keys, and much "
             + "bigger constant times, when called with multiple keys.",
         Summary = "Returns the approximated cardinality of the set(s) observed by the HyperLogLog key(s).",
+        KeyNotes = "RW because it may change the internal representation of the key, and propagate to replicas",
         Syntax = "key [key ...]")]
     internal static void Pfcount(ref CommandContext call)
     {
@@ -128,7 +129,7 @@ internal static class HyperLogLogs
     [Command("PFDEBUG", 3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Admin, Category.HyperLogLog, Keys = "RW ACCESS 2",
         Since = "2.8.9", Complexity = "N/A",
         Summary = "Internal commands for debugging HyperLogLog values.",
-        Syntax = "subcommand key")]
+        Syntax = "subcommand key", IsInternal = true)]
     internal static void Pfdebug(ref CommandContext call)
     {
         Entry entry = call.Write(2);
@@ -171,7 +172,7 @@ internal static class HyperLogLogs
     /// </summary>
     [Command("PFSELFTEST", 1, CommandFlags.Admin, Category.HyperLogLog,
         Since = "2.8.9", Complexity = "N/A",
-        Summary = "An internal command for testing HyperLogLog values.")]
+        Summary = "An internal command for testing HyperLogLog values.", IsInternal = true)]
     internal static void Pfselftest(ref CommandContext call)
     {
         byte[] dense = new byte[HyperLogLog.DenseLength], expected = new byte[HyperLogLog.Registers];

@@ -20,7 +20,7 @@ internal static class Databases
     /// <summary>FLUSHDB [ASYNC | SYNC]</summary>
     [Command("FLUSHDB", -1, CommandFlags.Write | CommandFlags.Exclusive, Category.Keyspace | Category.Dangerous, Since = "1.0.0",
         Complexity = "O(N) where N is the number of keys in the selected database", Summary = "Remove all keys from the current database.",
-        Syntax = "[ASYNC | SYNC]", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded",
+        Syntax = "flush-type=[ASYNC @4.0.0 | SYNC @6.2.0]", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded",
         History = "4.0.0: Added the `ASYNC` flushing mode modifier.\n6.2.0: Added the `SYNC` flushing mode modifier.")]
     internal static void Flushdb(ref CommandContext call)
     {
@@ -30,7 +30,7 @@ internal static class Databases
     /// <summary>FLUSHALL [ASYNC | SYNC]</summary>
     [Command("FLUSHALL", -1, CommandFlags.Write | CommandFlags.Exclusive, Category.Keyspace | Category.Dangerous, Since = "1.0.0",
         Complexity = "O(N) where N is the total number of keys in all databases", Summary = "Removes all keys from all databases.",
-        Syntax = "[ASYNC | SYNC]", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded",
+        Syntax = "flush-type=[ASYNC @4.0.0 | SYNC @6.2.0]", Group = "server", Tips = "request_policy:all_shards;response_policy:all_succeeded",
         History = "4.0.0: Added the `ASYNC` flushing mode modifier.\n6.2.0: Added the `SYNC` flushing mode modifier.")]
     internal static void Flushall(ref CommandContext call)
     {

@@ -25,7 +25,7 @@ internal static class DumpCommands
             + "composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so "
         + "simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
         Summary = "Creates a key from the serialized representation of a value.",
-        Syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+        Syntax = "key ttl serialized-value [REPLACE] @3.0.0 [ABSTTL] @5.0.0 [IDLETIME seconds] @5.0.0 [FREQ frequency] @5.0.0",
         History = "3.0.0: Added the `REPLACE` modifier.\n5.0.0: Added the `ABSTTL` modifier.\n5.0.0: Added the `IDLETIME` and `FREQ` options.")]
     [Command("RESTORE-ASKING", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Asking, Category.Keyspace | Category.Dangerous,
         Keys = "OW UPDATE 1",
@@ -34,8 +34,9 @@ internal static class DumpCommands
             + "composing the value and M their average size. For small string values the time complexity is thus O(1)+O(1*M) where M is small, so "
         + "simply O(1). However for sorted set values the complexity is O(N*M*log(N)) because inserting values into sorted sets is O(log(N)).",
         Summary = "An internal command for migrating keys in a cluster.",
-        Syntax = "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
-        History = "3.0.0: Added the `REPLACE` modifier.\n5.0.0: Added the `ABSTTL` modifier.\n5.0.0: Added the `IDLETIME` and `FREQ` options.")]
+        Syntax = "key ttl serialized-value [REPLACE] @3.0.0 [ABSTTL] @5.0.0 [IDLETIME seconds] @5.0.0 [FREQ frequency] @5.0.0",
+        History = "3.0.0: Added the `REPLACE` modifier.\n5.0.0: Added the `ABSTTL` modifier.\n5.0.0: Added the `IDLETIME` and `FREQ` options.",
+        Group = "server", IsInternal = true)]
     internal static void Restore(ref CommandContext call)
     {
         bool replace = false, isAbsolute = false;

@@ -15,25 +15,25 @@ internal static class KeyExpiry
 
     /// <summary>EXPIRE key seconds [NX | XX | GT | LT]</summary>
     [Command("EXPIRE", -3, CommandFlags.Write | CommandFlags.Fast, Category.Keyspace, Keys = "RW UPDATE 1", Since = "1.0.0", Complexity = "O(1)",
-        Summary = "Sets the expiration time of a key in seconds.", Syntax = "key seconds [NX | XX | GT | LT]",
+        Summary = "Sets the expiration time of a key in seconds.", Syntax = "key seconds [NX | XX | GT | LT] @7.0.0",
         History = "7.0.0: Added options: `NX`, `XX`, `GT` and `LT`.")]
     internal static void Expire(ref CommandContext call) => Set(ref call, ExpiryOption.Seconds);
 
     /// <summary>PEXPIRE key milliseconds [NX | XX | GT | LT]</summary>
     [Command("PEXPIRE", -3, CommandFlags.Write | CommandFlags.Fast, Category.Keyspace, Keys = "RW UPDATE 1", Since = "2.6.0", Complexity = "O(1)",
-        Summary = "Sets the expiration time of a key in milliseconds.", Syntax = "key milliseconds [NX | XX | GT | LT]",
+        Summary = "Sets the expiration time of a key in milliseconds.", Syntax = "key milliseconds [NX | XX | GT | LT] @7.0.0",
         History = "7.0.0: Added options: `NX`, `XX`, `GT` and `LT`.")]
     internal static void Pexpire(ref CommandContext call) => Set(ref call, ExpiryOption.Milliseconds);
 
     /// <summary>EXPIREAT key unix-time-seconds [NX | XX | GT | LT]</summary>
     [Command("EXPIREAT", -3, CommandFlags.Write | CommandFlags.Fast, Category.Keyspace, Keys = "RW UPDATE 1", Since = "1.2.0", Complexity = "O(1)",
-        Summary = "Sets the expiration time of a key to a Unix timestamp.", Syntax = "key unix-time-seconds [NX | XX | GT | LT]",
+        Summary = "Sets the expiration time of a key to a Unix timestamp.", Syntax = "key unix-time-seconds [NX | XX | GT | LT] @7.0.0",
         History = "7.0.0: Added options: `NX`, `XX`, `GT` and `LT`.")]
     internal static void Expireat(ref CommandContext call) => Set(ref call, ExpiryOption.UnixSeconds);
 
     /// <summary>PEXPIREAT key unix-time-milliseconds [NX | XX | GT | LT]</summary>
     [Command("PEXPIREAT", -3, CommandFlags.Write | CommandFlags.Fast, Category.Keyspace, Keys = "RW UPDATE 1", Since = "2.6.0", Complexity = "O(1)",
-        Summary = "Sets the expiration time of a key to a Unix milliseconds timestamp.", Syntax = "key unix-time-milliseconds [NX | XX | GT | LT]",
+        Summary = "Sets the expiration time of a key to a Unix milliseconds timestamp.", Syntax = "key unix-time-milliseconds [NX | XX | GT | LT] @7.0.0",
         History = "7.0.0: Added options: `NX`, `XX`, `GT` and `LT`.")]
     internal static void Pexpireat(ref CommandContext call) => Set(ref call, ExpiryOption.UnixMilliseconds);
 

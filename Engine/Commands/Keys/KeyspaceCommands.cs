@@ -43,7 +43,7 @@ internal static class KeyspaceCommands
     [Command("SCAN", -2, CommandFlags.ReadOnly | CommandFlags.WholeKeyspace, Category.Keyspace, Since = "2.8.0",
         Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the "
             + "number of elements inside the collection.",
-        Summary = "Iterates over the key names in the database.", Syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        Summary = "Iterates over the key names in the database.", Syntax = "cursor [MATCH pattern] [COUNT count] [TYPE type] @6.0.0",
         Tips = "nondeterministic_output;request_policy:special;response_policy:special", History = "6.0.0: Added the `TYPE` subcommand.")]
     internal static void Scan(ref CommandContext call)
     {

@@ -2,16 +2,17 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// The options that SCAN, HSCAN, SSCAN and ZSCAN share: [MATCH pattern] [COUNT count], TYPE for SCAN, NOVALUES for
-/// HSCAN.
+/// HSCAN, NOSCORES for ZSCAN.
 /// </summary>
 internal ref struct ScanOptions
 {
-    /// <summary>Which of the commands it is: SCAN and HSCAN each take an option of their own.</summary>
+    /// <summary>Which of the commands it is: SCAN, HSCAN and ZSCAN each take an option of their own.</summary>
     public enum Of
     {
         Keys,
         Hash,
-        Members,
+        Set,
+        SortedSet,
     }
 
     /// <summary>Whether names are filtered by <see cref="Pattern"/>.</summary>
@@ -27,6 +28,7 @@ internal ref struct ScanOptions
 
     public ReadOnlySpan<byte> Type { get; private set; }
 
+    /// <summary>NOVALUES or NOSCORES: only fields, or members.</summary>
     public bool NoValues { get; private set; }
 
     /// <summary>
@@ -90,6 +92,15 @@ internal ref struct ScanOptions
                 if (what != Of.Hash)
                 {
                     call.Reply.Error("ERR NOVALUES option can only be used in HSCAN"u8);
+                    return false;
+                }
+                options.NoValues = true;
+            }
+            else if (word.Is("NOSCORES"u8))
+            {
+                if (what != Of.SortedSet)
+                {
+                    call.Reply.Error("ERR NOSCORES option can only be used in ZSCAN"u8);
                     return false;
                 }
                 options.NoValues = true;

@@ -11,11 +11,15 @@ internal static class Sort
     /// </summary>
     [Command("SORT", -2, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.MovableKeys | CommandFlags.UndeclaredKeys,
         Category.Set | Category.SortedSet | Category.List | Category.Dangerous, Keys = "RO ACCESS 1; RO ACCESS ?; OW UPDATE ?STORE",
-        Effort = Effort.AllElements, Since = "1.0.0",
+        Effort = Effort.AllElements, Group = "generic", Since = "1.0.0",
         Complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the "
             + "elements are not sorted, complexity is O(N).",
         Summary = "Sorts the elements in a list, a set, or a sorted set, optionally storing the result.",
-        Syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]")]
+        KeyNotes = ";For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we "
+            + "sort;For the optional STORE keyword. It is marked 'unknown' because the keyword can appear anywhere in the argument "
+            + "array",
+        Syntax = "key [by-pattern=BY pattern] [LIMIT offset count] [get-pattern=GET pattern [GET pattern ...]] [ASC | DESC] [sorting=ALPHA] [STORE "
+            + "destination]")]
     internal static void SortKey(ref CommandContext call) => Run(ref call, mayStore: true);
 
     /// <summary>
@@ -23,11 +27,13 @@ internal static class Sort
     /// </summary>
     [Command("SORT_RO", -2, CommandFlags.ReadOnly | CommandFlags.MovableKeys | CommandFlags.UndeclaredKeys,
         Category.Set | Category.SortedSet | Category.List | Category.Dangerous, Keys = "RO ACCESS 1; RO ACCESS ?",
-        Effort = Effort.AllElements, Since = "7.0.0",
+        Effort = Effort.AllElements, Group = "generic", Since = "7.0.0",
         Complexity = "O(N+M*log(M)) where N is the number of elements in the list or set to sort, and M the number of returned elements. When the "
             + "elements are not sorted, complexity is O(N).",
         Summary = "Returns the sorted elements of a list, a set, or a sorted set.",
-        Syntax = "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]")]
+        KeyNotes = ";For the optional BY/GET keyword. It is marked 'unknown' because the key names derive from the content of the key we "
+            + "sort",
+        Syntax = "key [by-pattern=BY pattern] [LIMIT offset count] [get-pattern=GET pattern [GET pattern ...]] [ASC | DESC] [sorting=ALPHA]")]
     internal static void SortRo(ref CommandContext call) => Run(ref call, mayStore: false);
 
     private static void Run(ref CommandContext call, bool mayStore)

@@ -48,7 +48,7 @@ internal static class ListEdits
     [Command("LINSERT", 5, CommandFlags.Write | CommandFlags.DenyOom, Category.List, Keys = "RW INSERT 1", Since = "2.2.0",
         Complexity = "O(N) where N is the number of elements to traverse before seeing the value pivot. This means that inserting somewhere on the "
             + "left end on the list (head) can be considered O(1) and inserting somewhere on the right end (tail) is O(N).",
-        Summary = "Inserts an element before or after another element in a list.", Syntax = "key BEFORE | AFTER pivot element")]
+        Summary = "Inserts an element before or after another element in a list.", Syntax = "key where=<BEFORE | AFTER> pivot element")]
     internal static void Linsert(ref CommandContext call)
     {
         bool after = call[2].Is("AFTER"u8);

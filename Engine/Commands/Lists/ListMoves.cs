@@ -9,7 +9,7 @@ internal static class ListMoves
     [Command("LMOVE", 5, CommandFlags.Write | CommandFlags.DenyOom, Category.List, Keys = "RW ACCESS DELETE 1;RW INSERT 2", Since = "6.2.0",
         Complexity = "O(1)",
         Summary = "Returns an element after popping it from one list and pushing it to another. Deletes the list if the last element was moved.",
-        Syntax = "source destination LEFT | RIGHT LEFT | RIGHT")]
+        Syntax = "source destination wherefrom=<LEFT | RIGHT> whereto=<LEFT | RIGHT>")]
     internal static void Lmove(ref CommandContext call)
     {
         if (!ListArguments.TryEnd(ref call, 3, out bool fromHead) || !ListArguments.TryEnd(ref call, 4, out bool toHead)) return;
@@ -27,11 +27,11 @@ internal static class ListMoves
     }
 
     /// <summary>BLMOVE source destination LEFT | RIGHT LEFT | RIGHT timeout</summary>
-    [Command("BLMOVE", 6, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.NoScript | CommandFlags.Blocking, Category.List,
+    [Command("BLMOVE", 6, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Blocking, Category.List,
         Keys = "RW ACCESS DELETE 1;RW INSERT 2", Since = "6.2.0", Complexity = "O(1)",
         Summary = "Pops an element from a list, pushes it to another list and returns it. Blocks until an element is available otherwise. Deletes the "
             + "list if the last element was moved.",
-        Syntax = "source destination LEFT | RIGHT LEFT | RIGHT timeout")]
+        Syntax = "source destination wherefrom=<LEFT | RIGHT> whereto=<LEFT | RIGHT> timeout:double")]
     internal static void Blmove(ref CommandContext call)
     {
         if (!ListArguments.TryEnd(ref call, 3, out bool fromHead) || !ListArguments.TryEnd(ref call, 4, out bool toHead)) return;
@@ -39,11 +39,11 @@ internal static class ListMoves
     }
 
     /// <summary>BRPOPLPUSH source destination timeout</summary>
-    [Command("BRPOPLPUSH", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.NoScript | CommandFlags.Blocking, Category.List,
+    [Command("BRPOPLPUSH", 4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Blocking, Category.List,
         Keys = "RW ACCESS DELETE 1;RW INSERT 2", Since = "2.2.0", Complexity = "O(1)",
         Summary = "Pops an element from a list, pushes it to another list and returns it. Block until an element is available otherwise. Deletes the "
             + "list if the last element was popped.",
-        Syntax = "source destination timeout", Deprecated = "6.2.0: `BLMOVE` with the `RIGHT` and `LEFT` arguments",
+        Syntax = "source destination timeout:double", Deprecated = "6.2.0: `BLMOVE` with the `RIGHT` and `LEFT` arguments",
         History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Brpoplpush(ref CommandContext call) => BlockingMove(ref call, fromHead: false, toHead: true);
 

@@ -6,14 +6,14 @@ internal static class ListPops
     /// <summary>LPOP key [count]</summary>
     [Command("LPOP", -2, CommandFlags.Write | CommandFlags.Fast, Category.List, Keys = "RW ACCESS DELETE 1", Since = "1.0.0",
         Complexity = "O(N) where N is the number of elements returned",
-        Summary = "Returns the first elements in a list after removing it. Deletes the list if the last element was popped.", Syntax = "key [count]",
+        Summary = "Returns the first elements in a list after removing it. Deletes the list if the last element was popped.", Syntax = "key [count] @6.2.0",
         History = "6.2.0: Added the `count` argument.")]
     internal static void Lpop(ref CommandContext call) => Pop(ref call, atHead: true);
 
     /// <summary>RPOP key [count]</summary>
     [Command("RPOP", -2, CommandFlags.Write | CommandFlags.Fast, Category.List, Keys = "RW ACCESS DELETE 1", Since = "1.0.0",
         Complexity = "O(N) where N is the number of elements returned",
-        Summary = "Returns and removes the last elements of a list. Deletes the list if the last element was popped.", Syntax = "key [count]",
+        Summary = "Returns and removes the last elements of a list. Deletes the list if the last element was popped.", Syntax = "key [count] @6.2.0",
         History = "6.2.0: Added the `count` argument.")]
     internal static void Rpop(ref CommandContext call) => Pop(ref call, atHead: false);
 
@@ -53,7 +53,7 @@ internal static class ListPops
     [Command("LMPOP", -4, CommandFlags.Write | CommandFlags.MovableKeys, Category.List, Keys = "RW ACCESS DELETE #1", Since = "7.0.0",
         Complexity = "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
         Summary = "Returns multiple elements from a list after removing them. Deletes the list if the last element was popped.",
-        Syntax = "numkeys key [key ...] LEFT | RIGHT [COUNT count]")]
+        Syntax = "numkeys key [key ...] where=<LEFT | RIGHT> [COUNT count]")]
     internal static void Lmpop(ref CommandContext call)
     {
         if (!TryReadMpop(ref call, 1, out int keyCount, out bool atHead, out long count)) return;
@@ -65,7 +65,7 @@ internal static class ListPops
         Complexity = "O(N+M) where N is the number of provided keys and M is the number of elements returned.",
         Summary =
         "Pops the first element from one of multiple lists. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
-        Syntax = "timeout numkeys key [key ...] LEFT | RIGHT [COUNT count]")]
+        Syntax = "timeout:double numkeys key [key ...] where=<LEFT | RIGHT> [COUNT count]")]
     internal static void Blmpop(ref CommandContext call)
     {
         if (!BlockingTimeout.TryReadSeconds(ref call, 1, out long deadlineMs)) return;
@@ -75,19 +75,19 @@ internal static class ListPops
     }
 
     /// <summary>BLPOP key [key ...] timeout</summary>
-    [Command("BLPOP", -3, CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Blocking, Category.List, Keys = "RW ACCESS DELETE 1..-2", Since = "2.0.0",
+    [Command("BLPOP", -3, CommandFlags.Write | CommandFlags.Blocking, Category.List, Keys = "RW ACCESS DELETE 1..-2", Since = "2.0.0",
         Complexity = "O(N) where N is the number of provided keys.",
         Summary =
             "Removes and returns the first element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
-        Syntax = "key [key ...] timeout", History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
+        Syntax = "key [key ...] timeout:double", History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Blpop(ref CommandContext call) => BlockingPop(ref call, atHead: true);
 
     /// <summary>BRPOP key [key ...] timeout</summary>
-    [Command("BRPOP", -3, CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Blocking, Category.List, Keys = "RW ACCESS DELETE 1..-2", Since = "2.0.0",
+    [Command("BRPOP", -3, CommandFlags.Write | CommandFlags.Blocking, Category.List, Keys = "RW ACCESS DELETE 1..-2", Since = "2.0.0",
         Complexity = "O(N) where N is the number of provided keys.",
         Summary =
             "Removes and returns the last element in a list. Blocks until an element is available otherwise. Deletes the list if the last element was popped.",
-        Syntax = "key [key ...] timeout", History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
+        Syntax = "key [key ...] timeout:double", History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Brpop(ref CommandContext call) => BlockingPop(ref call, atHead: false);
 
     private static void BlockingPop(ref CommandContext call, bool atHead)

@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>The types of arguments in COMMAND DOCS.</summary>
@@ -19,7 +21,8 @@ public enum ArgumentType
 /// from <see cref="CommandAttribute.Syntax"/>. Words in capitals, and signs, are tokens; other words are values. A
 /// token and the values that follow it are one argument. <c>[…]</c> is optional, <c>&lt;…&gt;</c> groups, <c>|</c>
 /// separates alternatives, <c>a [a ...]</c> may be repeated. A value's type follows from its name; "name:double" gives
-/// another type.
+/// another type. <c>name=</c> before an argument names it otherwise than its words do; <c>@6.2.0</c> after it says since
+/// when it exists, <c>@..6.2.0</c> since when it is deprecated.
 /// </summary>
 public sealed class ArgumentSyntax
 {
@@ -47,12 +50,22 @@ public sealed class ArgumentSyntax
     };
 
     private string _source = ""; // as written in the syntax, to recognise repetitions
+    private bool _isClosed;      // values that follow it do not belong to its token
 
     private ArgumentSyntax()
     {
     }
 
     public string Name { get; private set; } = "";
+
+    /// <summary>What people are shown in place of a value.</summary>
+    public string DisplayText { get => field ?? Name; private set; }
+
+    /// <summary>Since when the command has this argument; null if that is not known or as old as the command.</summary>
+    public string? Since { get; private set; }
+
+    /// <summary>Since when it is deprecated; null if it is not.</summary>
+    public string? DeprecatedSince { get; private set; }
 
     public ArgumentType Type { get; private set; }
 
@@ -101,8 +114,11 @@ public sealed class ArgumentSyntax
     /// </summary>
     private static ArgumentSyntax ParseGroup(Words words, string end)
     {
+        int start = words.Position;
         ArgumentSyntax group = Combine(ParseAlternatives(words, end, out bool isMultiple));
         group.IsMultiple |= isMultiple;
+        group._isClosed = true;
+        group._source = words.Source(start, words.Position - 1);
         return group;
     }
 
@@ -113,55 +129,80 @@ public sealed class ArgumentSyntax
         {
             int start = words.Position;
             words.Skip();
+            if (Words.IsVersion(word))
+            {
+                Date(sequence[^1], word);
+                continue;
+            }
             if (word == "[" && words.TryTakeRepetition(out string? repeated))
             {
                 if (words.HasAlternatives(groupStart, start) && repeated == words.Source(groupStart, start)) groupIsMultiple = true;
                 else Repeat(sequence, repeated);
                 continue;
             }
-            ArgumentSyntax argument;
-            if (word is "[" or "<")
+            string? name = null;
+            if (Words.IsName(word))
             {
-                argument = ParseGroup(words, word == "[" ? "]" : ">");
-                if (word == "[") argument.IsOptional = true;
-            }
-            else if (!IsToken(word))
-            {
-                argument = Value(word);
-                // In "TOKEN value value" all the values belong to the token.
-                if (sequence is [.., { Token: not null, IsOptional: false, Type: not (ArgumentType.PureToken or ArgumentType.OneOf) } tokenOf])
-                {
-                    argument._source = words.Source(start);
-                    AppendToBlock(sequence, tokenOf, argument);
-                    continue;
-                }
-            }
-            else if (words.Peek is "<")
-            {
+                name = word[..^1];
+                word = words.Peek ?? throw new FormatException($"The syntax '{words}' names nothing '{name}'.");
                 words.Skip();
-                argument = ParseGroup(words, ">");
-                argument.Token = word;
-                if (argument.Type == ArgumentType.Block) argument.Name = word.ToLowerInvariant();
             }
-            else if (words.Peek is { } value and not ("|" or "]" or ">" or "[") && !IsToken(value))
+            ArgumentSyntax argument = ParseOne(words, word);
+            if (word != "<") argument._source = words.Source(start);
+            // In "TOKEN value value" all the values belong to the token.
+            if (name is null && word is not ("[" or "<") && !IsToken(word) && sequence is
+                [.., { Token: not null, IsOptional: false, _isClosed: false, Type: not (ArgumentType.PureToken or ArgumentType.OneOf) } tokenOf])
             {
-                words.Skip();
-                argument = Value(value);
-                argument.Token = word;
+                AppendToBlock(sequence, tokenOf, argument);
+                continue;
             }
-            else
+            if (name is not null)
             {
-                argument = new()
-                {
-                    Type = ArgumentType.PureToken,
-                    Token = word == "\"\"" ? "" : word,
-                    Name = s_nameOfSign.GetValueOrDefault(word, word.ToLowerInvariant())
-                };
+                if (argument.Type is not (ArgumentType.PureToken or ArgumentType.OneOf or ArgumentType.Block)) argument.DisplayText = argument.Name;
+                argument.Name = name;
             }
-            argument._source = words.Source(start);
             sequence.Add(argument);
         }
         return sequence;
+    }
+
+    /// <summary>Parses the argument that begins with this word, which has been taken.</summary>
+    private static ArgumentSyntax ParseOne(Words words, string word)
+    {
+        if (word is "[" or "<")
+        {
+            ArgumentSyntax group = ParseGroup(words, word == "[" ? "]" : ">");
+            group.IsOptional |= word == "[";
+            return group;
+        }
+        if (!IsToken(word)) return Value(word);
+        if (words.TryTake("<"))
+        {
+            ArgumentSyntax group = ParseGroup(words, ">");
+            group.Token = word;
+            if (group.Type == ArgumentType.Block) group.Name = word.ToLowerInvariant();
+            return group;
+        }
+        if (words.Peek is { } value and not ("|" or "]" or ">" or "[") && !IsToken(value) && !Words.IsVersion(value) && !Words.IsName(value))
+        {
+            words.Skip();
+            ArgumentSyntax argument = Value(value);
+            argument.Token = word;
+            return argument;
+        }
+        return new()
+        {
+            Type = ArgumentType.PureToken,
+            Token = word == "\"\"" ? "" : word,
+            Name = s_nameOfSign.GetValueOrDefault(word, word.ToLowerInvariant()),
+        };
+    }
+
+    private static void Date(ArgumentSyntax argument, string version)
+    {
+        if (version.StartsWith("@..", StringComparison.Ordinal)) argument.DeprecatedSince = version[3..];
+        else argument.Since = version[1..];
+        argument._isClosed = true;
     }
 
     private static void AppendToBlock(List<ArgumentSyntax> sequence, ArgumentSyntax first, ArgumentSyntax more)
@@ -190,6 +231,9 @@ public sealed class ArgumentSyntax
     /// </summary>
     private static void Repeat(List<ArgumentSyntax> sequence, string repeated)
     {
+        // "<a | b> [<a | b> ...]" may as well be written "<a | b> [a | b ...]".
+        if (repeated.StartsWith("< ", StringComparison.Ordinal) && repeated.EndsWith(" >", StringComparison.Ordinal) && repeated.Count(c => c == '<') == 1)
+            repeated = repeated[2..^2];
         // If the last argument is a token's block ("STREAMS key [key ...] id [id ...]"), they are the block's last
         // arguments.
         if (sequence is [.., { Type: ArgumentType.Block, Token: not null } block])
@@ -273,6 +317,9 @@ public sealed class ArgumentSyntax
         foreach (ArgumentSyntax argument in arguments)
         {
             AssignKeys(argument.Arguments, argument.Token ?? token, keys, ref next);
+            // The patterns of SORT make the names of further keys, which only the values of others reveal.
+            if (argument.Type == ArgumentType.Pattern)
+                argument.KeySpecification = Enumerable.Range(0, keys.Count).FirstOrDefault(i => keys[i] is { Search: KeySearch.Unknown, Keyword: "" }, -1);
             if (argument.Type != ArgumentType.Key) continue;
             if (keys.Count == 0)
             {
@@ -288,10 +335,14 @@ public sealed class ArgumentSyntax
     /// <summary>The words of a syntax. Brackets and bars are words of their own.</summary>
     private sealed class Words
     {
+        /// <summary>"name=" before an argument.</summary>
+        private static readonly Regex s_name = new(@"(?<![^\s\[<|])([a-z][\w-]*=)(?=\S)");
+
         private readonly string[] _words;
 
         public Words(string syntax)
         {
+            syntax = s_name.Replace(syntax, "$1 ");
             foreach (string sign in (string[])["[", "]", "<", ">", "|"]) syntax = syntax.Replace(sign, $" {sign} ");
             _words = syntax.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         }
@@ -325,18 +376,38 @@ public sealed class ArgumentSyntax
                 end++;
             }
             if (end <= Position || end == _words.Length || _words[end - 1] != "...") return false;
-            repeated = string.Join(' ', _words[Position..(end - 1)]);
+            repeated = Source(Position, end - 1);
             Position = end + 1;
             return true;
         }
+
+        /// <summary>Whether a word names the argument after it.</summary>
+        public static bool IsName(string word) => word.Length > 1 && word[^1] == '=';
+
+        /// <summary>Whether a word says since when there is the argument before it.</summary>
+        public static bool IsVersion(string word) => word.Length > 1 && word[0] == '@';
 
         /// <summary>What was written from a position up to here.</summary>
         public string Source(int start) => Source(start, Position);
 
         /// <summary>Whether these words are alternatives rather than a single argument.</summary>
-        public bool HasAlternatives(int start, int end) => _words.AsSpan(start..end).Contains("|");
+        public bool HasAlternatives(int start, int end)
+        {
+            int depth = 0;
+            foreach (string word in _words.AsSpan(start..end))
+            {
+                if (word is "[" or "<") depth++;
+                if (word is "]" or ">") depth--;
+                if (word == "|" && depth == 0) return true;
+            }
+            return false;
+        }
 
-        public string Source(int start, int end) => string.Join(' ', _words[start..end]);
+        /// <summary>What was written there, without what is only said about it.</summary>
+        public string Source(int start, int end) => string.Join(' ', _words[start..end].Where(word => !IsName(word) && !IsVersion(word)).Select(WithoutType));
+
+        private static string WithoutType(string word) =>
+            word.LastIndexOf(':') is > 0 and int colon && s_typeOfWord.ContainsKey(word[(colon + 1)..]) ? word[..colon] : word;
 
         public override string ToString() => string.Join(' ', _words);
     }

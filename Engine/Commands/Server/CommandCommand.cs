@@ -32,7 +32,8 @@ internal static class CommandCommand
     /// COMMAND LIST [FILTERBY MODULE module-name | ACLCAT category | PATTERN pattern] — subcommands included.
     /// </summary>
     [Command("COMMAND|LIST", -2, Flags, Category.Connection, Since = "7.0.0", Complexity = "O(N) where N is the total number of Redis commands",
-        Summary = "Returns a list of command names.", Group = "server", Syntax = "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+        Summary = "Returns a list of command names.", Group = "server", Syntax = "[filterby=FILTERBY <MODULE module-name | ACLCAT category | PATTERN "
+            + "pattern>]",
         Tips = "nondeterministic_output_order")]
     internal static void List(ref CommandContext call)
     {
@@ -209,13 +210,18 @@ internal static class CommandCommand
         foreach (KeySpecification keys in command.Keys)
         {
             positions.Clear();
-            if (keys.IsNotKey || !keys.TryLocate(request.Request, positions)) continue;
+            if (keys.IsNotKey) continue;
+            if (!keys.TryLocate(request.Request, positions) || (keys.Find == KeyFind.KeyCount && positions.Count == 0))
+            {
+                // Nothing is certain about a command that is going to be refused, the other keys included.
+                found.Clear();
+                break;
+            }
             foreach (int position in positions) found.Add((position, keys));
         }
         if (found.Count > 0) return true;
-        call.Reply.Error(command.Is(CommandFlags.NoMandatoryKeys)
-            ? "ERR The command has no key arguments"u8
-            : "ERR Invalid arguments specified for command"u8);
+        if (command.Is(CommandFlags.NoMandatoryKeys)) call.Reply.Array(0);
+        else call.Reply.Error("ERR Invalid arguments specified for command"u8);
         return false;
     }
 
@@ -226,10 +232,11 @@ internal static class CommandCommand
         {
             for (int i = 3; i < request.Count; i++)
             {
-                if (request[i].Is("GET"u8)) return ["RW", "ACCESS", "UPDATE"];
+                if (request[i].Is("GET"u8) || StringComparisons.TryMatch(request[i], out _)) return ["RW", "ACCESS", "UPDATE"];
             }
             return ["OW", "UPDATE"];
         }
+        if (command.Name == "delex") return request.Count > 2 ? ["RW", "ACCESS", "DELETE"] : ["RM", "DELETE"];
         // BITFIELD only reads if all its operations are GET.
         for (int i = 2; i < request.Count; i++)
         {

@@ -11,7 +11,7 @@ internal static class CommandDocumentation
         (CommandFlags.Write, "write"), (CommandFlags.ReadOnly, "readonly"), (CommandFlags.DenyOom, "denyoom"), (CommandFlags.Admin, "admin"),
         (CommandFlags.PubSub, "pubsub"), (CommandFlags.NoScript, "noscript"), (CommandFlags.Blocking, "blocking"), (CommandFlags.Loading, "loading"),
         (CommandFlags.Stale, "stale"), (CommandFlags.SkipMonitor, "skip_monitor"), (CommandFlags.SkipSlowlog, "skip_slowlog"),
-        (CommandFlags.Asking, "asking"), (CommandFlags.Fast, "fast"), (CommandFlags.NoAuth, "no_auth"), (CommandFlags.MayReplicate, "may_replicate"),
+        (CommandFlags.Asking, "asking"), (CommandFlags.Fast, "fast"), (CommandFlags.NoAuth, "no_auth"),
         (CommandFlags.MovableKeys, "movablekeys"), (CommandFlags.AllowBusy, "allow_busy"), (CommandFlags.NoMulti, "no_multi"),
         (CommandFlags.NoAsyncLoading, "no_async_loading"), (CommandFlags.NoMandatoryKeys, "no_mandatory_keys"),
     ];
@@ -55,7 +55,8 @@ internal static class CommandDocumentation
         reply.Set(tips.Length);
         foreach (string tip in tips) reply.BulkString(tip);
         reply.Set(command.Keys.Count);
-        foreach (KeySpecification keys in command.Keys) WriteKeys(reply, keys);
+        string[] notes = Lines(command.Declaration?.KeyNotes, ';');
+        for (int i = 0; i < command.Keys.Count; i++) WriteKeys(reply, command.Keys[i], i < notes.Length ? notes[i] : "");
         reply.Set(command.Subcommands?.Count ?? 0);
         foreach (CommandInfo subcommand in command.Subcommands?.Values ?? Enumerable.Empty<CommandInfo>()) WriteInfo(reply, subcommand);
     }
@@ -64,14 +65,24 @@ internal static class CommandDocumentation
     public static void WriteDocs(RespWriter reply, CommandInfo command)
     {
         CommandAttribute? declaration = command.Declaration;
-        int begin = reply.Begin(), pairs = 4;
+        int begin = reply.Begin(), pairs = 3;
         (string summary, string since) = declaration is null
             ? s_containers.GetValueOrDefault(command.Name, ("A container.", "1.0.0"))
             : (declaration.Summary, declaration.Since);
         Pair(reply, "summary"u8, summary);
         Pair(reply, "since"u8, since);
         Pair(reply, "group"u8, GroupOf(command));
-        Pair(reply, "complexity"u8, declaration?.Complexity ?? "Depends on subcommand.");
+        if ((declaration is null ? "Depends on subcommand." : declaration.Complexity) is { Length: > 0 } complexity)
+        {
+            pairs++;
+            Pair(reply, "complexity"u8, complexity);
+        }
+        if (declaration is { IsInternal: true })
+        {
+            pairs++;
+            reply.BulkString("doc_flags"u8);
+            WriteNames(reply, ["syscmd"]);
+        }
         if (declaration is { Deprecated: { Length: > 0 } deprecated })
         {
             pairs += 3;
@@ -179,9 +190,10 @@ internal static class CommandDocumentation
         static int Absolute(KeySpecification keys) => keys.Last < 0 ? keys.Last : keys.First + keys.Last;
     }
 
-    private static void WriteKeys(RespWriter reply, KeySpecification keys)
+    private static void WriteKeys(RespWriter reply, KeySpecification keys, string notes)
     {
-        reply.Map(3);
+        reply.Map(notes.Length == 0 ? 3 : 4);
+        if (notes.Length > 0) Pair(reply, "notes"u8, notes);
         reply.BulkString("flags"u8);
         WriteNames(reply, keys.Flags.Select(ShownFlag));
         reply.BulkString("begin_search"u8);
@@ -231,7 +243,7 @@ internal static class CommandDocumentation
             reply.Map(3);
             Pair(reply, "keynumidx"u8, 0);
             Pair(reply, "firstkey"u8, 1);
-            Pair(reply, "keystep"u8, 1);
+            Pair(reply, "keystep"u8, keys.Step);
         }
     }
 
@@ -258,17 +270,27 @@ internal static class CommandDocumentation
         if (!isGroup)
         {
             pairs++;
-            Pair(reply, "display_text"u8, argument.Name);
+            Pair(reply, "display_text"u8, argument.DisplayText);
         }
         if (argument.KeySpecification >= 0)
         {
             pairs++;
             Pair(reply, "key_spec_index"u8, argument.KeySpecification);
         }
-        if (argument.Token is { } token)
+        if (argument.Token is { Length: > 0 } token)
         {
             pairs++;
             Pair(reply, "token"u8, token);
+        }
+        if (argument.Since is { } argumentSince)
+        {
+            pairs++;
+            Pair(reply, "since"u8, argumentSince);
+        }
+        if (argument.DeprecatedSince is { } deprecatedSince)
+        {
+            pairs++;
+            Pair(reply, "deprecated_since"u8, deprecatedSince);
         }
         var flags = new List<string>();
         if (argument.IsOptional) flags.Add("optional");

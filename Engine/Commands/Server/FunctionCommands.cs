@@ -9,7 +9,7 @@ internal static class FunctionCommands
     /// <summary>FUNCTION FLUSH [ASYNC | SYNC]</summary>
     [Command("FUNCTION|FLUSH", -2, CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Exclusive, Category.Scripting, Since = "7.0.0",
         Complexity = "O(N) where N is the number of functions deleted", Summary = "Deletes all libraries and functions.",
-        Syntax = "[ASYNC | SYNC]", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
+        Syntax = "flush-type=[ASYNC | SYNC]", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
     internal static void Flush(ref CommandContext call)
     {
         if (call.Count > 3 || (call.Count == 3 && !call[2].Is("ASYNC"u8) && !call[2].Is("SYNC"u8)))

@@ -6,8 +6,9 @@ internal static class MemoryCommand
     /// <summary>
     /// MEMORY USAGE key [SAMPLES count] — sizes are kept up to date as values change, so nothing is sampled.
     /// </summary>
-    [Command("MEMORY|USAGE", -3, CommandFlags.ReadOnly, Category.None, Keys = "RO 2", Since = "4.0.0", Complexity = "O(1)",
-        Summary = "Estimates the memory usage of a key.", Group = "server", Syntax = "key [SAMPLES count]")]
+    [Command("MEMORY|USAGE", -3, CommandFlags.ReadOnly, Category.None, Keys = "RO 2", Since = "4.0.0",
+        Complexity = "O(N) where N is the number of samples.", Summary = "Estimates the memory usage of a key.", Group = "server",
+        Syntax = "key [SAMPLES count]")]
     internal static void Usage(ref CommandContext call)
     {
         for (int i = 3; i < call.Count; i += 2)

@@ -30,7 +30,8 @@ internal static class SaveCommands
 
     /// <summary>BGSAVE [SCHEDULE]</summary>
     [Command("BGSAVE", -1, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.NoAsyncLoading, Category.None, Since = "1.0.0", Complexity = "O(1)",
-        Summary = "Asynchronously saves the database(s) to disk.", Syntax = "[SCHEDULE]", Group = "server", History = "3.2.2: Added the `SCHEDULE` option.")]
+        Summary = "Asynchronously saves the database(s) to disk.", Syntax = "[SCHEDULE] @3.2.2", Group = "server",
+        History = "3.2.2: Added the `SCHEDULE` option.")]
     internal static void Bgsave(ref CommandContext call)
     {
         bool schedule = call.Count == 2 && call[1].Is("SCHEDULE"u8);

@@ -12,7 +12,7 @@ internal static class SetRandom
     [Command("SPOP", -2, CommandFlags.Write | CommandFlags.Fast, Category.Set, Keys = "RW ACCESS DELETE 1", Since = "1.0.0",
         Complexity = "Without the count argument O(1), otherwise O(N) where N is the value of the passed count.",
         Summary = "Returns one or more random members from a set after removing them. Deletes the set if the last member was popped.",
-        Syntax = "key [count]",
+        Syntax = "key [count] @3.2.0",
         Tips = "nondeterministic_output",
         History = "3.2.0: Added the `count` argument.")]
     internal static void Spop(ref CommandContext call)
@@ -108,7 +108,7 @@ internal static class SetRandom
     [Command("SRANDMEMBER", -2, CommandFlags.ReadOnly, Category.Set, Keys = "1", Since = "1.0.0",
         Complexity = "Without the count argument O(1), otherwise O(N) where N is the absolute value of the passed count.",
         Summary = "Get one or multiple random members from a set",
-        Syntax = "key [count]",
+        Syntax = "key [count] @2.6.0",
         Tips = "nondeterministic_output",
         History = "2.6.0: Added the optional `count` argument.")]
     internal static void Srandmember(ref CommandContext call)

@@ -162,7 +162,7 @@ internal static class Sets
         Tips = "nondeterministic_output")]
     internal static void Sscan(ref CommandContext call)
     {
-        if (!ScanOptions.TryOpen(ref call, ValueType.Set, ScanOptions.Of.Members, out Entry entry, out ulong cursor, out ScanOptions options)) return;
+        if (!ScanOptions.TryOpen(ref call, ValueType.Set, ScanOptions.Of.Set, out Entry entry, out ulong cursor, out ScanOptions options)) return;
         RespWriter reply = call.Reply;
         int count = 0;
         if (entry.IsBlob)

@@ -8,7 +8,7 @@ internal static class SortedSetBlocking
         Since = "5.0.0", Complexity = "O(log(N)) with N being the number of elements in the sorted set.",
         Summary = "Removes and returns the member with the lowest score from one or more sorted sets. Blocks until a member is available otherwise. "
             + "Deletes the sorted set if the last element was popped.",
-        Syntax = "key [key ...] timeout",
+        Syntax = "key [key ...] timeout:double",
         History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Bzpopmin(ref CommandContext call) => Pop(ref call, max: false);
 
@@ -17,7 +17,7 @@ internal static class SortedSetBlocking
         Since = "5.0.0", Complexity = "O(log(N)) with N being the number of elements in the sorted set.",
         Summary = "Removes and returns the member with the highest score from one or more sorted sets. Blocks until a member available otherwise.  "
             + "Deletes the sorted set if the last element was popped.",
-        Syntax = "key [key ...] timeout",
+        Syntax = "key [key ...] timeout:double",
         History = "6.0.0: `timeout` is interpreted as a double instead of an integer.")]
     internal static void Bzpopmax(ref CommandContext call) => Pop(ref call, max: true);
 
@@ -34,7 +34,7 @@ internal static class SortedSetBlocking
             + "number of elements popped.",
         Summary = "Removes and returns a member by score from one or more sorted sets. Blocks until a member is available otherwise. Deletes the "
             + "sorted set if the last element was popped.",
-        Syntax = "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]")]
+        Syntax = "timeout:double numkeys key [key ...] where=<MIN | MAX> [COUNT count]")]
     internal static void Bzmpop(ref CommandContext call)
     {
         if (!SortedSetRemovals.TryReadMpop(ref call, 2, out int keys, out bool max, out long count)) return;

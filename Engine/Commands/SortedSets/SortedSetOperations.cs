@@ -29,7 +29,7 @@ internal static class SortedSetOperations
         Complexity =
             "O(N)+O(M*log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
         Summary = "Returns the union of multiple sorted sets.",
-        Syntax = "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]")]
+        Syntax = "numkeys key [key ...] [WEIGHTS weight [weight ...]] [aggregate=AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]")]
     internal static void Zunion(ref CommandContext call) => Reply(ref call, Operation.Union);
 
     /// <summary>
@@ -39,7 +39,7 @@ internal static class SortedSetOperations
         Complexity = "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being "
             + "the number of elements in the resulting sorted set.",
         Summary = "Returns the intersect of multiple sorted sets.",
-        Syntax = "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]")]
+        Syntax = "numkeys key [key ...] [WEIGHTS weight [weight ...]] [aggregate=AGGREGATE <SUM | MIN | MAX>] [WITHSCORES]")]
     internal static void Zinter(ref CommandContext call) => Reply(ref call, Operation.Intersection);
 
     /// <summary>ZDIFF numkeys key [key ...] [WITHSCORES]</summary>
@@ -58,7 +58,7 @@ internal static class SortedSetOperations
         Complexity =
             "O(N)+O(M log(M)) with N being the sum of the sizes of the input sorted sets, and M being the number of elements in the resulting sorted set.",
         Summary = "Stores the union of multiple sorted sets in a key.",
-        Syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]")]
+        Syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [aggregate=AGGREGATE <SUM | MIN | MAX>]")]
     internal static void Zunionstore(ref CommandContext call) => Store(ref call, Operation.Union, "zunionstore"u8);
 
     /// <summary>
@@ -69,7 +69,7 @@ internal static class SortedSetOperations
         Complexity = "O(N*K)+O(M*log(M)) worst case with N being the smallest input sorted set, K being the number of input sorted sets and M being "
             + "the number of elements in the resulting sorted set.",
         Summary = "Stores the intersect of multiple sorted sets in a key.",
-        Syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE <SUM | MIN | MAX>]")]
+        Syntax = "destination numkeys key [key ...] [WEIGHTS weight [weight ...]] [aggregate=AGGREGATE <SUM | MIN | MAX>]")]
     internal static void Zinterstore(ref CommandContext call) => Store(ref call, Operation.Intersection, "zinterstore"u8);
 
     /// <summary>ZDIFFSTORE destination numkeys key [key ...]</summary>

@@ -22,7 +22,7 @@ internal static class SortedSetRangeCommands
     [Command("ZRANGE", -4, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "1.2.0",
         Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements returned.",
         Summary = "Returns members in a sorted set within a range of indexes.",
-        Syntax = "key start stop [BYSCORE | BYLEX] [REV] [LIMIT offset count] [WITHSCORES]",
+        Syntax = "key start:string stop:string sortby=[BYSCORE | BYLEX] @6.2.0 [REV] @6.2.0 [LIMIT offset count] @6.2.0 [WITHSCORES]",
         History = "6.2.0: Added the `REV`, `BYSCORE`, `BYLEX` and `LIMIT` options.")]
     internal static void Zrange(ref CommandContext call) => Range(ref call, 1, By.Unsaid, Direction.Unsaid);
 
@@ -30,7 +30,7 @@ internal static class SortedSetRangeCommands
     [Command("ZRANGESTORE", -5, CommandFlags.Write | CommandFlags.DenyOom, Category.SortedSet, Keys = "OW UPDATE 1;RO ACCESS 2", Since = "6.2.0",
         Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements stored into the destination key.",
         Summary = "Stores a range of members from sorted set in a key.",
-        Syntax = "dst src min max [BYSCORE | BYLEX] [REV] [LIMIT offset count]")]
+        Syntax = "dst src min max sortby=[BYSCORE | BYLEX] [REV] [LIMIT offset count]")]
     internal static void Zrangestore(ref CommandContext call) => Range(ref call, 2, By.Unsaid, Direction.Unsaid);
 
     /// <summary>ZREVRANGE key start stop [WITHSCORES]</summary>
@@ -46,7 +46,7 @@ internal static class SortedSetRangeCommands
         Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant "
             + "(e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
         Summary = "Returns members in a sorted set within a range of scores.",
-        Syntax = "key min max [WITHSCORES] [LIMIT offset count]",
+        Syntax = "key min:double max:double [WITHSCORES] @2.0.0 [LIMIT offset count]",
         History = "2.0.0: Added the `WITHSCORES` modifier.",
         Deprecated = "6.2.0: `ZRANGE` with the `BYSCORE` argument")]
     internal static void Zrangebyscore(ref CommandContext call) => Range(ref call, 1, By.Score, Direction.Forward);
@@ -56,7 +56,7 @@ internal static class SortedSetRangeCommands
         Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements being returned. If M is constant "
             + "(e.g. always asking for the first 10 elements with LIMIT), you can consider it O(log(N)).",
         Summary = "Returns members in a sorted set within a range of scores in reverse order.",
-        Syntax = "key max min [WITHSCORES] [LIMIT offset count]",
+        Syntax = "key max:double min:double [WITHSCORES] [LIMIT offset count]",
         History = "2.1.6: `min` and `max` can be exclusive.",
         Deprecated = "6.2.0: `ZRANGE` with the `REV` and `BYSCORE` arguments")]
     internal static void Zrevrangebyscore(ref CommandContext call) => Range(ref call, 1, By.Score, Direction.Reverse);

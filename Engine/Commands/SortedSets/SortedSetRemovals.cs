@@ -22,7 +22,7 @@ internal static class SortedSetRemovals
     [Command("ZREMRANGEBYSCORE", 4, CommandFlags.Write, Category.SortedSet, Keys = "RW DELETE 1", Since = "1.2.0",
         Complexity = "O(log(N)+M) with N being the number of elements in the sorted set and M the number of elements removed by the operation.",
         Summary = "Removes members in a sorted set within a range of scores. Deletes the sorted set if all members were removed.",
-        Syntax = "key min max")]
+        Syntax = "key min:double max:double")]
     internal static void Zremrangebyscore(ref CommandContext call)
     {
         if (!ScoreRange.TryParse(call[2], call[3], out ScoreRange range))
@@ -122,7 +122,7 @@ internal static class SortedSetRemovals
             + "number of elements popped.",
         Summary = "Returns the highest- or lowest-scoring members from one or more sorted sets after removing them. Deletes the sorted set if the last "
             + "member was popped.",
-        Syntax = "numkeys key [key ...] <MIN | MAX> [COUNT count]")]
+        Syntax = "numkeys key [key ...] where=<MIN | MAX> [COUNT count]")]
     internal static void Zmpop(ref CommandContext call)
     {
         if (!TryReadMpop(ref call, 1, out int keys, out bool max, out long count)) return;

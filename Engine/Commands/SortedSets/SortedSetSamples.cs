@@ -9,7 +9,7 @@ internal static class SortedSetSamples
     [Command("ZRANDMEMBER", -2, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "6.2.0",
         Complexity = "O(N) where N is the number of members returned",
         Summary = "Returns one or more random members from a sorted set.",
-        Syntax = "key [count [WITHSCORES]]",
+        Syntax = "key options=[count [WITHSCORES]]",
         Tips = "nondeterministic_output")]
     internal static void Zrandmember(ref CommandContext call)
     {
@@ -117,16 +117,17 @@ internal static class SortedSetSamples
         if (withScore) reply.Double(score);
     }
 
-    /// <summary>ZSCAN key cursor [MATCH pattern] [COUNT count]</summary>
+    /// <summary>ZSCAN key cursor [MATCH pattern] [COUNT count] [NOSCORES]</summary>
     [Command("ZSCAN", -3, CommandFlags.ReadOnly, Category.SortedSet, Keys = "RO ACCESS 1", Since = "2.8.0",
         Complexity = "O(1) for every call. O(N) for a complete iteration, including enough command calls for the cursor to return back to 0. N is the "
             + "number of elements inside the collection.",
         Summary = "Iterates over members and scores of a sorted set.",
-        Syntax = "key cursor [MATCH pattern] [COUNT count]",
-        Tips = "nondeterministic_output")]
+        Syntax = "key cursor [MATCH pattern] [COUNT count] [NOSCORES] @8.0.0",
+        Tips = "nondeterministic_output",
+        History = "8.0.0: Added the `NOSCORES` option (Valkey).")]
     internal static void Zscan(ref CommandContext call)
     {
-        if (!ScanOptions.TryOpen(ref call, ValueType.SortedSet, ScanOptions.Of.Members, out Entry entry, out ulong cursor, out ScanOptions options)) return;
+        if (!ScanOptions.TryOpen(ref call, ValueType.SortedSet, ScanOptions.Of.SortedSet, out Entry entry, out ulong cursor, out ScanOptions options)) return;
         if (entry.IsBlob) ScanAll(call.Reply, new(entry.Object), options);
         else Scan(call.Reply, Unsafe.As<SortedSetValue>(entry.Value), cursor, options);
     }
@@ -139,7 +140,7 @@ internal static class SortedSetSamples
         while (walker.MoveNext())
         {
             ReadOnlySpan<byte> member = walker.Member;
-            if (options.Wants(member)) count += ReplyScanned(reply, member, walker.Score);
+            if (options.Wants(member)) count += ReplyScanned(reply, member, walker.Score, options);
         }
         reply.Finish(begin, Aggregate.Array, count);
     }
@@ -151,15 +152,16 @@ internal static class SortedSetSamples
         foreach (object entry in found)
         {
             ReadOnlySpan<byte> member = ScoredMember.KeyOf(entry);
-            if (options.Wants(member)) count += ReplyScanned(reply, member, ScoredMember.ScoreOf(Unsafe.As<byte[]>(entry)));
+            if (options.Wants(member)) count += ReplyScanned(reply, member, ScoredMember.ScoreOf(Unsafe.As<byte[]>(entry)), options);
         }
         reply.Finish(begin, Aggregate.Array, count);
     }
 
-    private static int ReplyScanned(RespWriter reply, ReadOnlySpan<byte> member, double score)
+    private static int ReplyScanned(RespWriter reply, ReadOnlySpan<byte> member, double score, in ScanOptions options)
     {
-        Span<byte> text = stackalloc byte[Numbers.LongestDouble];
         reply.BulkString(member);
+        if (options.NoValues) return 1;
+        Span<byte> text = stackalloc byte[Numbers.LongestDouble];
         reply.BulkString(text[..Numbers.FormatDouble(score, text)]);
         return 2;
     }

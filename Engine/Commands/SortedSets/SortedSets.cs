@@ -12,7 +12,7 @@ internal static class SortedSets
     [Command("ZADD", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.SortedSet, Keys = "RW UPDATE 1", Element = 3, Since = "1.2.0",
         Complexity = "O(log(N)) for each item added, where N is the number of elements in the sorted set.",
         Summary = "Adds one or more members to a sorted set, or updates their scores. Creates the key if it doesn't exist.",
-        Syntax = "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
+        Syntax = "key [NX | XX] @3.0.2 [GT | LT] @6.2.0 [change=CH] @3.0.2 [increment=INCR] @3.0.2 score member [score member ...]",
         History = "2.4.0: Accepts multiple elements.\n3.0.2: Added the `XX`, `NX`, `CH` and `INCR` options.\n6.2.0: Added the `GT` and `LT` options.")]
     internal static void Zadd(ref CommandContext call) => Add(ref call, AddOptions.None);
 
@@ -240,7 +240,7 @@ internal static class SortedSets
     [Command("ZCOUNT", 4, CommandFlags.ReadOnly | CommandFlags.Fast, Category.SortedSet, Keys = "RO ACCESS 1", Since = "2.0.0",
         Complexity = "O(log(N)) with N being the number of elements in the sorted set.",
         Summary = "Returns the count of members in a sorted set that have scores within a range.",
-        Syntax = "key min max")]
+        Syntax = "key min:double max:double")]
     internal static void Zcount(ref CommandContext call)
     {
         if (!ScoreRange.TryParse(call[2], call[3], out ScoreRange range))

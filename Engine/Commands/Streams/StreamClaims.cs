@@ -13,7 +13,7 @@ internal static class StreamClaims
             + "is the total number of entries scanned when used with the IDLE filter. When the command returns just the summary and the list of "
         + "consumers is small, it runs in O(1) time; otherwise, an additional O(N) time for iterating every consumer.",
         Summary = "Returns the information and entries from a stream consumer group's pending entries list.",
-        Syntax = "key group [[IDLE min-idle-time] start end count [consumer]]",
+        Syntax = "key group filters=[[IDLE min-idle-time:integer] @6.2.0 start:string end:string count [consumer]]",
         Tips = "nondeterministic_output",
         History = "6.2.0: Added the `IDLE` option and exclusive range intervals.")]
     internal static void Xpending(ref CommandContext call)
@@ -110,7 +110,7 @@ internal static class StreamClaims
     [Command("XCLAIM", -6, CommandFlags.Write | CommandFlags.Fast, Category.Stream, Keys = "RW UPDATE 1",
         Since = "5.0.0", Complexity = "O(log N) with N being the number of messages in the PEL of the consumer group.",
         Summary = "Changes, or acquires, ownership of a message in a consumer group, as if the message was delivered a consumer group member.",
-        Syntax = "key group consumer min-idle-time ID [ID ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]",
+        Syntax = "key group consumer min-idle-time id [id ...] [IDLE ms] [TIME unix-time-milliseconds] [RETRYCOUNT count] [FORCE] [JUSTID] [LASTID lastid]",
         Tips = "nondeterministic_output")]
     internal static void Xclaim(ref CommandContext call)
     {
@@ -174,7 +174,7 @@ internal static class StreamClaims
     [Command("XAUTOCLAIM", -6, CommandFlags.Write | CommandFlags.Fast, Category.Stream, Keys = "RW DELETE 1",
         Since = "6.2.0", Complexity = "O(1) if COUNT is small.",
         Summary = "Changes, or acquires, ownership of messages in a consumer group, as if the messages were delivered to as consumer group member.",
-        Syntax = "key group consumer min-idle-time start [COUNT count] [JUSTID]",
+        Syntax = "key group consumer min-idle-time start:string [COUNT count] [JUSTID]",
         Tips = "nondeterministic_output",
         History = "7.0.0: Added an element to the reply array, containing deleted entries the command cleared from the PEL")]
     internal static void Xautoclaim(ref CommandContext call)

@@ -7,7 +7,7 @@ internal static class StreamGroups
     [Command("XGROUP|CREATE", -5, CommandFlags.Write | CommandFlags.DenyOom, Category.Stream, Keys = "RW INSERT 2",
         Since = "5.0.0", Complexity = "O(1)",
         Summary = "Creates a consumer group.",
-        Syntax = "key group <id | $> [MKSTREAM] [ENTRIESREAD entries-read]",
+        Syntax = "key group id-selector=<id | new-id=$> [MKSTREAM] [entriesread=ENTRIESREAD entries-read]",
         History = "7.0.0: Added the `entries_read` named argument.")]
     internal static void XgroupCreate(ref CommandContext call)
     {
@@ -44,7 +44,7 @@ internal static class StreamGroups
     [Command("XGROUP|SETID", -5, CommandFlags.Write, Category.Stream, Keys = "RW UPDATE 2",
         Since = "5.0.0", Complexity = "O(1)",
         Summary = "Sets the last-delivered ID of a consumer group.",
-        Syntax = "key group <id | $> [ENTRIESREAD entries-read]",
+        Syntax = "key group id-selector=<id | new-id=$> [entriesread=ENTRIESREAD entries-read]",
         History = "7.0.0: Added the optional `entries_read` argument.")]
     internal static void XgroupSetid(ref CommandContext call)
     {
@@ -138,7 +138,7 @@ internal static class StreamGroups
     [Command("XACK", -4, CommandFlags.Write | CommandFlags.Fast, Category.Stream, Keys = "RW UPDATE 1",
         Since = "5.0.0", Complexity = "O(1) for each message ID processed.",
         Summary = "Returns the number of messages that were successfully acknowledged by the consumer group member of a stream.",
-        Syntax = "key group ID [ID ...]")]
+        Syntax = "key group id [id ...]")]
     internal static void Xack(ref CommandContext call)
     {
         if (!StreamArguments.TryWriteStream(ref call, 1, out Entry entry, out StreamValue? stream)) return;

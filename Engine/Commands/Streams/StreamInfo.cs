@@ -9,7 +9,7 @@ internal static class StreamInfo
     [Command("XINFO|STREAM", -3, CommandFlags.ReadOnly, Category.Stream, Keys = "RO ACCESS 2",
         Since = "5.0.0", Complexity = "O(1)",
         Summary = "Returns information about a stream.",
-        Syntax = "key [FULL [COUNT count]]",
+        Syntax = "key full-block=[FULL [COUNT count]]",
         History = "6.0.0: Added the `FULL` modifier.\n7.0.0: Added the `max-deleted-entry-id`, `entries-added`, `recorded-first-entry-id`, "
             + "`entries-read` and `lag` fields\n7.2.0: Added the `active-time` field, and changed the meaning of `seen-time`.")]
     internal static void XinfoStream(ref CommandContext call)

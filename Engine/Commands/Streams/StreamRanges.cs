@@ -9,7 +9,7 @@ internal static class StreamRanges
         Complexity = "O(N) with N being the number of elements being returned. If N is constant (e.g. always asking for the first 10 elements with "
             + "COUNT), you can consider it O(1).",
         Summary = "Returns the messages from a stream within a range of IDs.",
-        Syntax = "key start end [COUNT count]",
+        Syntax = "key start:string end:string [COUNT count]",
         History = "6.2.0: Added exclusive ranges.")]
     internal static void Xrange(ref CommandContext call) => Range(ref call, startArgument: 2, endArgument: 3, reverse: false);
 
@@ -19,7 +19,7 @@ internal static class StreamRanges
         Complexity = "O(N) with N being the number of elements returned. If N is constant (e.g. always asking for the first 10 elements with COUNT), "
             + "you can consider it O(1).",
         Summary = "Returns the messages from a stream within a range of IDs in reverse order.",
-        Syntax = "key end start [COUNT count]",
+        Syntax = "key end:string start:string [COUNT count]",
         History = "6.2.0: Added exclusive ranges.")]
     internal static void Xrevrange(ref CommandContext call) => Range(ref call, startArgument: 3, endArgument: 2, reverse: true);
 

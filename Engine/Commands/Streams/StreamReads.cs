@@ -7,7 +7,7 @@ internal static class StreamReads
     [Command("XREAD", -4, CommandFlags.Blocking | CommandFlags.ReadOnly | CommandFlags.MovableKeys, Category.Stream, Keys = "RO ACCESS STREAMS@1/2",
         Since = "5.0.0", Complexity = "",
         Summary = "Returns messages from multiple streams with IDs greater than the ones requested. Blocks until a message is available otherwise.",
-        Syntax = "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] ID [ID ...]")]
+        Syntax = "[COUNT count] [BLOCK milliseconds] STREAMS <key [key ...] id [id ...]>")]
     internal static void Xread(ref CommandContext call)
     {
         if (Options.TryParse(ref call, isGroup: false, out Options options)) Read(ref call, options);
@@ -22,7 +22,7 @@ internal static class StreamReads
             + "10 elements with COUNT), you can consider it O(1). On the other side when XREADGROUP blocks, XADD will pay the O(N) time in order to "
         + "serve the N clients blocked on the stream getting new data.",
         Summary = "Returns new or historical messages from a stream for a consumer in a group. Blocks until a message is available otherwise.",
-        Syntax = "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] ID [ID ...]")]
+        Syntax = "group-block=GROUP <group consumer> [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS <key [key ...] id [id ...]>")]
     internal static void Xreadgroup(ref CommandContext call)
     {
         if (Options.TryParse(ref call, isGroup: true, out Options options)) ReadGroup(ref call, options);

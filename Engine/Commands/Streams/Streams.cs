@@ -12,7 +12,9 @@ internal static class Streams
     [Command("XADD", -5, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Stream, Keys = "RW UPDATE 1",
         Since = "5.0.0", Complexity = "O(1) when adding a new entry, O(N) when trimming where N being the number of entries evicted.",
         Summary = "Appends a new message to a stream. Creates the key if it doesn't exist.",
-        Syntax = "key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> field value [field value ...]",
+        KeyNotes = "UPDATE instead of INSERT because of the optional trimming feature",
+        Syntax = "key [NOMKSTREAM] @6.2.0 trim=[strategy=<MAXLEN | MINID @6.2.0> operator=[= | ~] threshold [LIMIT count] @6.2.0] id-selector=<* | id> "
+            + "field value [field value ...]",
         Tips = "nondeterministic_output",
         History =
             "6.2.0: Added the `NOMKSTREAM` option, `MINID` trimming strategy and the `LIMIT` option.\n7.0.0: Added support for the `<ms>-*` explicit ID form.")]
@@ -129,7 +131,7 @@ internal static class Streams
     [Command("XDEL", -3, CommandFlags.Write | CommandFlags.Fast, Category.Stream, Keys = "RW DELETE 1",
         Since = "5.0.0", Complexity = "O(1) for each single item to delete in the stream, regardless of the stream size.",
         Summary = "Returns the number of messages after removing them from a stream.",
-        Syntax = "key ID [ID ...]")]
+        Syntax = "key id [id ...]")]
     internal static void Xdel(ref CommandContext call)
     {
         if (!StreamArguments.TryWriteStream(ref call, 1, out Entry entry, out StreamValue? stream)) return;
@@ -163,7 +165,7 @@ internal static class Streams
         Complexity = "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in macro "
             + "nodes containing multiple entries that can be released with a single deallocation.",
         Summary = "Deletes messages from the beginning of a stream.",
-        Syntax = "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]",
+        Syntax = "key trim=<strategy=<MAXLEN | MINID @6.2.0> operator=[= | ~] threshold [LIMIT count] @6.2.0>",
         Tips = "nondeterministic_output",
         History = "6.2.0: Added the `MINID` trimming strategy and the `LIMIT` option.")]
     internal static void Xtrim(ref CommandContext call)
@@ -189,7 +191,7 @@ internal static class Streams
     [Command("XSETID", -3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Stream, Keys = "RW UPDATE 1",
         Since = "5.0.0", Complexity = "O(1)",
         Summary = "An internal command for replicating stream values.",
-        Syntax = "key last-id [ENTRIESADDED entries-added] [MAXDELETEDID max-deleted-id]",
+        Syntax = "key last-id [ENTRIESADDED entries-added] @7.0.0 [MAXDELETEDID max-deleted-id] @7.0.0",
         History = "7.0.0: Added the `entries_added` and `max_deleted_entry_id` arguments.")]
     internal static void Xsetid(ref CommandContext call)
     {

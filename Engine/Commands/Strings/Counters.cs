@@ -39,7 +39,7 @@ internal static class Counters
     [Command("INCRBYFLOAT", 3, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.String, Keys = "RW ACCESS UPDATE 1",
         Since = "2.6.0", Complexity = "O(1)",
         Summary = "Increment the floating point value of a key by a number. Uses 0 as initial value if the key doesn't exist.",
-        Syntax = "key increment")]
+        Syntax = "key increment:double")]
     internal static void Incrbyfloat(ref CommandContext call)
     {
         if (!call.TryWrite(1, ValueType.String, out Entry entry)) return;

@@ -12,28 +12,34 @@ internal static class SetCommand
         KeepTtl = 4,
         Get = 8,
         Expires = 16,
+        Compares = 32,
     }
 
     /// <summary>
-    /// SET key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT
-    /// unix-time-milliseconds | KEEPTTL]
+    /// SET key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET]
+    /// [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]
     /// </summary>
     [Command("SET", -3, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "RW ACCESS UPDATE VARIABLE_FLAGS 1", Since = "1.0.0",
         Complexity = "O(1)",
         Summary = "Sets the string value of a key, ignoring its type. The key is created if it doesn't exist.",
-        Syntax = "key value [NX | XX] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+        KeyNotes = "RW and ACCESS due to the optional `GET` argument",
+        Syntax = "key value [NX | XX | IFEQ ifeq-value @8.4.0 | IFNE ifne-value @8.4.0 | IFDEQ ifdeq-digest @8.4.0 | IFDNE ifdne-digest @8.4.0] @2.6.12 "
+            + "[GET] @6.2.0 [EX seconds @2.6.12 | PX milliseconds @2.6.12 | EXAT unix-time-seconds @6.2.0 | PXAT unix-time-milliseconds @6.2.0 | KEEPTTL "
+            + "@6.0.0]",
         History = "2.6.12: Added the `EX`, `PX`, `NX` and `XX` options.\n6.0.0: Added the `KEEPTTL` option.\n6.2.0: Added the `GET`, `EXAT` and `PXAT` "
-            + "option.\n7.0.0: Allowed the `NX` and `GET` options to be used together.")]
+            + "option.\n7.0.0: Allowed the `NX` and `GET` options to be used together.\n"
+            + "8.4.0: Added the `IFEQ`, `IFNE`, `IFDEQ` and `IFDNE` options.")]
     internal static void Set(ref CommandContext call)
     {
         var options = Options.None;
         var unit = default(ExpiryOption);
-        int time = 0;
+        var comparison = StringComparisons.Comparison.None;
+        int time = 0, comparand = 0;
         for (int i = 3; i < call.Count; i++)
         {
             ReadOnlySpan<byte> word = call[i];
-            if (word.Is("NX"u8) && (options & Options.IfPresent) == 0) options |= Options.IfMissing;
-            else if (word.Is("XX"u8) && (options & Options.IfMissing) == 0) options |= Options.IfPresent;
+            if (word.Is("NX"u8) && (options & (Options.IfPresent | Options.Compares)) == 0) options |= Options.IfMissing;
+            else if (word.Is("XX"u8) && (options & (Options.IfMissing | Options.Compares)) == 0) options |= Options.IfPresent;
             else if (word.Is("GET"u8)) options |= Options.Get;
             else if (word.Is("KEEPTTL"u8) && (options & Options.Expires) == 0) options |= Options.KeepTtl;
             else if ((options & Options.KeepTtl) == 0 && i + 1 < call.Count && ExpiryOption.TryMatch(word, out ExpiryOption option)
@@ -43,6 +49,13 @@ internal static class SetCommand
                 time = ++i;
                 options |= Options.Expires;
             }
+            else if ((options & (Options.IfMissing | Options.IfPresent)) == 0 && i + 1 < call.Count
+                && StringComparisons.TryMatch(word, out StringComparisons.Comparison match) && (comparand == 0 || match == comparison))
+            {
+                comparison = match;
+                comparand = ++i;
+                options |= Options.Compares;
+            }
             else
             {
                 call.SyntaxError();
@@ -51,7 +64,7 @@ internal static class SetCommand
         }
         long expiresAtMs = Expiry.Never;
         if (time != 0 && !unit.TryRead(ref call, time, out expiresAtMs)) return;
-        Store(ref call, call[2], options, expiresAtMs);
+        Store(ref call, call[2], options, expiresAtMs, comparison, comparand);
     }
 
     /// <summary>SETNX key value</summary>
@@ -90,19 +103,31 @@ internal static class SetCommand
         Deprecated = "6.2.0: `SET` with the `!GET` argument")]
     internal static void Getset(ref CommandContext call) => Store(ref call, call[2], Options.Get, Expiry.Never);
 
-    private static void Store(ref CommandContext call, ReadOnlySpan<byte> content, Options options, long expiresAtMs)
+    private static void Store(
+        ref CommandContext call,
+        ReadOnlySpan<byte> content,
+        Options options,
+        long expiresAtMs,
+        StringComparisons.Comparison comparison = default,
+        int comparand = 0)
     {
         Entry entry;
-        if ((options & Options.Get) != 0)
+        if ((options & Options.Get) == 0) entry = call.Write(1);
+        else if (!call.TryRead(1, ValueType.String, out entry)) return;
+        bool refused = entry.IsMissing
+            ? (options & Options.IfPresent) != 0 || comparison is StringComparisons.Comparison.Equal or StringComparisons.Comparison.DigestEqual
+            : (options & Options.IfMissing) != 0;
+        if (comparand != 0 && !entry.IsMissing)
         {
-            if (!call.TryRead(1, ValueType.String, out entry)) return;
-            Strings.ReplyValue(ref call, entry);
+            if (entry.Type != ValueType.String)
+            {
+                call.Reply.Error(Errors.WrongType);
+                return;
+            }
+            if (!StringComparisons.TryCompare(ref call, entry, comparison, comparand, out bool holds)) return;
+            refused = !holds;
         }
-        else
-        {
-            entry = call.Write(1);
-        }
-        bool refused = entry.IsMissing ? (options & Options.IfPresent) != 0 : (options & Options.IfMissing) != 0;
+        if ((options & Options.Get) != 0) Strings.ReplyValue(ref call, entry);
         if (refused)
         {
             if ((options & Options.Get) == 0) call.Reply.Null();

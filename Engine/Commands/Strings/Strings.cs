@@ -29,6 +29,7 @@ internal static class Strings
     /// </summary>
     [Command("GETEX", -2, CommandFlags.Write | CommandFlags.Fast, Category.String, Keys = "RW ACCESS UPDATE 1", Since = "6.2.0", Complexity = "O(1)",
         Summary = "Returns the string value of a key after setting its expiration time.",
+        KeyNotes = "RW and UPDATE because it changes the TTL",
         Syntax = "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST]")]
     internal static void Getex(ref CommandContext call)
     {
@@ -138,6 +139,81 @@ internal static class Strings
         }
         SetPairs(ref call);
         call.Reply.Integer(1);
+    }
+
+    /// <summary>
+    /// MSETEX numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT
+    /// unix-time-milliseconds | KEEPTTL] — sets all keys, or none.
+    /// </summary>
+    [Command("MSETEX", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.String, Keys = "OW UPDATE #1:2", Since = "8.4.0",
+        Complexity = "O(N) where N is the number of keys to set.",
+        Summary = "Atomically sets multiple string keys with a shared expiration in a single operation. Supports flexible argument parsing where "
+            + "condition and expiration flags can appear in any order.",
+        Syntax = "numkeys key value [key value ...] [NX | XX] "
+            + "[EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+        Tips = "request_policy:multi_shard;response_policy:all_succeeded")]
+    internal static void Msetex(ref CommandContext call)
+    {
+        if (!Numbers.TryParseInt64(call[1], out long count) || count is < 1 or > int.MaxValue)
+        {
+            call.Reply.Error("ERR invalid numkeys value"u8);
+            return;
+        }
+        if ((2 * count) + 2 > call.Count)
+        {
+            call.Reply.Error("ERR wrong number of key-value pairs"u8);
+            return;
+        }
+        int end = (int)(2 * count) + 2, time = 0;
+        bool ifMissing = false, ifPresent = false, keepTtl = false;
+        var unit = default(ExpiryOption);
+        for (int i = end; i < call.Count; i++)
+        {
+            ReadOnlySpan<byte> word = call[i];
+            if (word.Is("NX"u8) && !ifPresent) ifMissing = true;
+            else if (word.Is("XX"u8) && !ifMissing) ifPresent = true;
+            else if (word.Is("KEEPTTL"u8) && time == 0) keepTtl = true;
+            else if (!keepTtl && i + 1 < call.Count && ExpiryOption.TryMatch(word, out ExpiryOption option) && (time == 0 || option == unit))
+                (unit, time) = (option, ++i);
+            else
+            {
+                call.SyntaxError();
+                return;
+            }
+        }
+        long expiresAtMs = Expiry.Never;
+        if (time != 0 && !unit.TryRead(ref call, time, out expiresAtMs)) return;
+        for (int i = 2; i < end && (ifMissing || ifPresent); i += 2)
+        {
+            if (call.Write(i).IsMissing == ifMissing) continue;
+            call.Reply.Integer(0);
+            return;
+        }
+        for (int i = 2; i < end; i += 2) SetPair(ref call, i, expiresAtMs, keepTtl);
+        call.Reply.Integer(1);
+    }
+
+    private static void SetPair(ref CommandContext call, int argument, long expiresAtMs, bool keepTtl)
+    {
+        ReadOnlySpan<byte> key = call[argument], value = call[argument + 1];
+        Entry entry = call.Write(argument);
+        Keyspace keyspace = entry.Keyspace;
+        if (keepTtl && !entry.IsMissing) expiresAtMs = entry.ExpiresAtMs;
+        StringWrites.Set(ref call, entry, key, value, expiresAtMs);
+        if (expiresAtMs != Expiry.Never && !keepTtl) call.Event(keyspace, key, KeyEvents.Generic, "expire"u8);
+        call.Modified(keyspace, key, KeyEvents.String, "set"u8);
+        if (expiresAtMs == Expiry.Never)
+        {
+            call.Effect(keyspace, "SET"u8, key, value);
+            return;
+        }
+        if (call.BeginEffect(5) is not { } effect) return;
+        effect.BulkString("SET"u8);
+        effect.BulkString(key);
+        effect.BulkString(value);
+        effect.BulkString("PXAT"u8);
+        effect.BulkInteger(expiresAtMs);
+        call.EndEffect(keyspace);
     }
 
     private static void SetPairs(ref CommandContext call)

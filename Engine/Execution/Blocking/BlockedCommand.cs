@@ -77,6 +77,9 @@ public sealed class BlockedCommand
     /// <summary>Whether it also runs when a key is deleted or changes its type (XREADGROUP).</summary>
     internal bool WantsDeletion { get; }
 
+    /// <summary>Whether its wait ends at some time by itself.</summary>
+    public bool HasDeadline => _deadlineMs != BlockingTimeout.Never;
+
     /// <summary>The slots of all keys it reaches, in ascending order, without duplicates.</summary>
     internal int[] Slots { get; }
 
@@ -131,7 +134,7 @@ public sealed class BlockedCommand
     {
         Interlocked.Increment(ref _store.BlockedCommands);
         Session.Blocked = this;
-        if (_deadlineMs != BlockingTimeout.Never)
+        if (HasDeadline)
             _timer = _store.Clock.Time.CreateTimer(static waiting => ((BlockedCommand)waiting!).Tick(), this, UntilDeadline(), Timeout.InfiniteTimeSpan);
     }
 

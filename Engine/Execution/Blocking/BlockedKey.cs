@@ -6,6 +6,8 @@ internal sealed class BlockedKey(Slot slot, int database, byte[] key) : IKeyWatc
     [ThreadStatic]
     private static List<BlockedKey>? t_ready;
 
+    public WatcherKind Kind => WatcherKind.Blocked;
+
     public Slot Slot { get; } = slot;
 
     public int Database { get; } = database;
@@ -53,7 +55,7 @@ internal sealed class BlockedKey(Slot slot, int database, byte[] key) : IKeyWatc
 
     public LinkedListNode<BlockedCommand> Add(BlockedCommand command)
     {
-        if (command.WantsDeletion) WaitingForDeletion++;
+        if (command.WantsDeletion) CountWaitingForDeletion(1);
         return Waiting.AddLast(command);
     }
 
@@ -61,8 +63,16 @@ internal sealed class BlockedKey(Slot slot, int database, byte[] key) : IKeyWatc
     public void Remove(LinkedListNode<BlockedCommand> place)
     {
         if (place.List is null) return;
-        if (place.Value.WantsDeletion) WaitingForDeletion--;
+        if (place.Value.WantsDeletion) CountWaitingForDeletion(-1);
         Waiting.Remove(place);
         if (Waiting.Count == 0) Slot.Watchers?.Remove(Database, Key, this);
+    }
+
+    private void CountWaitingForDeletion(int difference)
+    {
+        bool before = WaitingForDeletion > 0;
+        WaitingForDeletion += difference;
+        bool after = WaitingForDeletion > 0;
+        if (before != after && Slot.Watchers is { } watchers) watchers.BlockingKeysForDeletion += after ? 1 : -1;
     }
 }

@@ -41,6 +41,7 @@ internal static class FieldExpiry
             entry.Replace(hash);
         }
         if (expired == 0) return false;
+        keyspace.RecountFields(hash);
         if (hash is Value value) keyspace.Recount(value);
         store.Statistics.CountExpiredFields(expired);
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);

@@ -10,6 +10,8 @@ public sealed class Transaction : IKeyWatcher
     private readonly List<WatchedKey> _watched = [];
     private volatile bool _changed;
 
+    WatcherKind IKeyWatcher.Kind => WatcherKind.Transaction;
+
     /// <summary>There was a MULTI: commands are queued until EXEC or DISCARD.</summary>
     public bool IsOpen { get; private set; }
 

@@ -31,10 +31,27 @@ public sealed class ArgumentSyntaxTests
         + "set-incrby<SET=set(encoding:string offset:integer value:string) | INCRBY=incrby(encoding:string offset:integer increment:integer)>)>+]")]
     [InlineData("key FIELDS numfields field value [field value ...]", "key:key FIELDS=fields(numfields:integer data(field:string value:string)+)")]
     [InlineData("key increment:double", "key:key increment:double")]
+    [InlineData("key where=<BEFORE | AFTER> pivot", "key:key where<BEFORE | AFTER> pivot:string")]
+    [InlineData("circle=[BYRADIUS radius unit=<M | FT>]", "[circle(BYRADIUS=radius:double unit<M | FT>)]")]
+    [InlineData("<BYBOX width> height", "BYBOX=width:double height:double")]
+    [InlineData("get-block=GET <encoding offset>", "GET=get-block(encoding:string offset:integer)")]
+    [InlineData("item=<A | b:integer> [A | b ...]", "item<A | b:integer>+")]
+    [InlineData("item=<A | b @6.2.0> [<A | b> ...]", "item<A | b:string>+")]
+    [InlineData("key [COUNT count] @6.2.0 value", "key:key [COUNT=count:integer] value:string")]
     public void Syntax_becomes_the_tree_that_redis_shows(string syntax, string tree)
     {
         IReadOnlyList<KeySpecification> keys = KeySpecification.Parse("1", CommandFlags.ReadOnly);
         Assert.Equal(tree, string.Join(' ', ArgumentSyntax.Parse(syntax, keys).Select(Show)));
+    }
+
+    [Fact]
+    public void An_argument_may_have_a_name_that_is_not_shown_and_a_date()
+    {
+        IReadOnlyList<ArgumentSyntax> arguments = ArgumentSyntax.Parse("[addr=ADDR ip:port] @2.8.12 [BYTE | BIT @7.0.0] old @..6.0.0", []);
+        Assert.Equal(("addr", "ip:port", "ADDR", "2.8.12"), (arguments[0].Name, arguments[0].DisplayText, arguments[0].Token, arguments[0].Since));
+        Assert.Equal([null, "7.0.0"], arguments[1].Arguments.Select(argument => argument.Since));
+        Assert.Null(arguments[1].Since);
+        Assert.Equal(("old", "old", null, "6.0.0"), (arguments[2].Name, arguments[2].DisplayText, arguments[2].Since, arguments[2].DeprecatedSince));
     }
 
     [Fact]

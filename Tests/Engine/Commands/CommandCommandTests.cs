@@ -51,6 +51,14 @@ public sealed class CommandCommandTests : IDisposable
     [InlineData("COMMAND GETKEYSANDFLAGS SET k v GET", "[[k, [RW, access, update]]]")]
     [InlineData("COMMAND GETKEYS CONFIG GET x", "-ERR The command has no key arguments")]
     [InlineData("COMMAND GETKEYS NOSUCH x", "-ERR Invalid command specified")]
+    [InlineData("COMMAND GETKEYS LMPOP 4 a b LEFT", "-ERR Invalid arguments specified for command")]
+    [InlineData("COMMAND GETKEYS LMPOP 0 a LEFT", "-ERR Invalid arguments specified for command")]
+    [InlineData("COMMAND GETKEYS LMPOP x a LEFT", "-ERR Invalid arguments specified for command")]
+    [InlineData("COMMAND GETKEYS ZUNIONSTORE d 3 a b", "-ERR Invalid arguments specified for command")]
+    [InlineData("COMMAND GETKEYS ZUNIONSTORE d 0 a", "-ERR Invalid arguments specified for command")]
+    [InlineData("COMMAND GETKEYS ZUNIONSTORE d 2 a b", "[d, a, b]")]
+    [InlineData("COMMAND GETKEYSANDFLAGS SINTERCARD -1 a b", "-ERR Invalid arguments specified for command")]
+    [InlineData("COMMAND GETKEYS XREAD COUNT 1 STREAMS", "-ERR Invalid arguments specified for command")]
     [InlineData("COMMAND GETKEYS GET", "-ERR Invalid number of arguments specified for command")]
     public void Getkeys_finds_the_keys_of_a_request(string line, string reply) => Assert.Equal(reply, _redis.Show(line));
 }
