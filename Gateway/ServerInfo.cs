@@ -74,7 +74,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
     private void WriteMemory()
     {
         long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false),
-            resident = Environment.WorkingSet, dataset = Store.Slots.Sum().Bytes;
+            resident = Environment.WorkingSet, dataset = Store.Slots.CountBytes();
         long system = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Field("used_memory", used);
         Field("used_memory_human", MemorySize.Human(used));
@@ -159,7 +159,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
     private void WriteStats()
     {
         CommandStatistics commands = server.CommandStatistics;
-        (_, long hits, long misses) = Store.Slots.Sum();
+        (long hits, long misses) = Store.Slots.CountLookups();
         Field("total_connections_received", server.Clients.Accepted);
         Field("total_commands_processed", commands.Calls);
         Field("instantaneous_ops_per_sec", (long)server.Housekeeping.Commands.PerSecond);
