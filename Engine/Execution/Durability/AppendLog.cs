@@ -69,6 +69,9 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     /// <inheritdoc/>
     public string? WriteError => _writer.Failure is { } reason ? $"MISCONF Errors writing to the AOF file: {reason}" : null;
 
+    /// <inheritdoc/>
+    public bool RefusesReads => RepliesWait && _writer.Failure is not null && Committed < Appended;
+
     /// <summary>aof_last_write_status</summary>
     public bool LastWriteSucceeded => _writer.Failure is null;
 
@@ -104,7 +107,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     public bool TryCommit(long position) => _writer.TryCommit(position);
 
     /// <inheritdoc/>
-    public void OnCommitted(long position, Action then) => _writer.OnCommitted(position, then);
+    public void OnCommitted(long position, Action then, Action? failed) => _writer.OnCommitted(position, then, failed);
 
     /// <inheritdoc/>
     public Task WhenRoom() => _writer.WhenRoom();
