@@ -31,8 +31,9 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     private volatile AppendLogState _state;
     private long _otherFilesLength;                       // length of all named files except the one being written
     private long _lengthAtRewrite;
+    private readonly Lock _ticking = new();               // one tick at a time, and none after the end
     private ITimer? _timer;
-    private int _ticking;
+    private bool _isOver;
     private long _lastSecond;
 
     internal AppendLog(ServerFiles files)
@@ -213,6 +214,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     public void Dispose()
     {
         _timer?.Dispose();
+        lock (_ticking) _isOver = true; // a tick that is under way uses what is disposed of next
         _writer.Dispose();
         _changing.Dispose();
     }
@@ -394,9 +396,10 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     /// <summary>The periodic work, every 100 ms.</summary>
     internal void Tick()
     {
-        if (Interlocked.Exchange(ref _ticking, 1) != 0) return;
+        if (!_ticking.TryEnter()) return;
         try
         {
+            if (_isOver) return;
             long now = _store.Clock.NowMs;
             bool isSecond = now - _lastSecond >= 1000;
             if (isSecond) _lastSecond = now;
@@ -411,7 +414,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
         }
         finally
         {
-            Volatile.Write(ref _ticking, 0);
+            _ticking.Exit();
         }
     }
 }

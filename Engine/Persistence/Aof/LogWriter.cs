@@ -254,13 +254,13 @@ internal sealed class LogWriter : LogReader, IDisposable
     }
 
     /// <summary>
-    /// Writes and syncs on the calling thread, unless another thread has committed that much already. False if that
-    /// fails, or if the disk has been slow lately. A fast disk is done before another thread would have woken up. With
+    /// Writes and syncs on the calling thread, unless another thread has committed that much already, or the log has
+    /// been closed. False if that fails, or if the disk has been slow lately. A fast disk is done before another thread would have woken up. With
     /// a slow one, the caller's other clients, which need no commit, would have to wait.
     /// </summary>
     public bool TryCommit(long position)
     {
-        if (Committed >= position) return true;
+        if (Committed >= position || Volatile.Read(ref _file) is null) return true;
         if (Volatile.Read(ref _syncMs) > SlowSyncMs) return false;
         using Hold hold = HoldAll();
         if (Committed < position) Commit(always: true);
@@ -325,8 +325,8 @@ internal sealed class LogWriter : LogReader, IDisposable
         _work.Set();
         if (_thread.IsAlive) _thread.Join();
         Close();
-        _work.Dispose();
-        _sync.Dispose();
+        // _sync and _work are left to the collector. The loop of a connection that is about to end may be using them, and
+        // an exception there would end the process.
     }
 
     private void Run()
