@@ -6,18 +6,20 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
-    private const int PeriodMs = 100;
+    /// <summary>How often rates are sampled, and how often while there is nothing to sample.</summary>
+    private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(100), s_idlePeriod = TimeSpan.FromSeconds(1);
+
     private readonly RedisServer _server;
     private readonly ITimer _timer;
     private readonly Lock _running = new();
     private long _clientsLookedAtMs;
     private bool _isOver;
+    private bool _isIdle;
 
     internal Housekeeping(RedisServer server)
     {
         _server = server;
-        _timer = server.Store.Clock.Time.CreateTimer(
-            _ => RunUnlessOver(), null, TimeSpan.FromMilliseconds(PeriodMs), TimeSpan.FromMilliseconds(PeriodMs));
+        _timer = server.Store.Clock.Time.CreateTimer(_ => RunUnlessOver(), null, s_period, s_period);
     }
 
     internal Rate Commands { get; } = new();
@@ -47,9 +49,19 @@ public sealed class Housekeeping : IDisposable
         Commands.Sample(_server.CommandStatistics.Calls, nowMs);
         InputBytes.Sample(_server.CommandStatistics.InputBytes, nowMs);
         OutputBytes.Sample(_server.CommandStatistics.OutputBytes, nowMs);
+        Pace(isIdle: Commands.PerSecond == 0 && InputBytes.PerSecond == 0 && OutputBytes.PerSecond == 0);
         if (nowMs - _clientsLookedAtMs < 1000) return;
         _clientsLookedAtMs = nowMs;
         LookAtClients(nowMs);
+    }
+
+    /// <summary>A server that nobody uses is left to sleep.</summary>
+    private void Pace(bool isIdle)
+    {
+        if (isIdle == _isIdle) return;
+        _isIdle = isIdle;
+        TimeSpan period = isIdle ? s_idlePeriod : s_period;
+        _timer.Change(period, period);
     }
 
     private void LookAtClients(long nowMs)

@@ -12,6 +12,8 @@ public sealed class RedisServer : IDisposable
     {
         Files = files;
         Runner = runner;
+        Store = runner.Store;
+        Commands = Store.Commands;
         Loggers = loggers;
         Logger = loggers.CreateLogger("OrleansRedis.Gateway");
         StartedAt = Store.Clock.Time.GetUtcNow();
@@ -23,7 +25,7 @@ public sealed class RedisServer : IDisposable
     /// <summary>Runs the commands.</summary>
     public CommandRunner Runner { get; }
 
-    public Store Store => Runner.Store;
+    public Store Store { get; }
 
     /// <summary>The server's files: configuration, dump and append-only log.</summary>
     public ServerFiles Files { get; }
@@ -35,7 +37,7 @@ public sealed class RedisServer : IDisposable
     /// <summary>The gateway's own log.</summary>
     public ILogger Logger { get; }
 
-    public CommandTable Commands => Store.Commands;
+    public CommandTable Commands { get; }
 
     public CommandStatistics CommandStatistics => Runner.Observer.Statistics;
 

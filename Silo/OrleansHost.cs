@@ -1,7 +1,9 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans.Statistics;
 using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
 using OrleansRedis.Grains;
@@ -19,6 +21,9 @@ internal sealed partial class OrleansHost(
 {
     /// <summary>The pause after a start that failed: after the first failure, and at most.</summary>
     private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(500), s_longestRetry = TimeSpan.FromSeconds(30);
+
+    /// <summary>The ports that Orleans's own localhost clustering takes, and its clients expect.</summary>
+    private const int UsualSiloPort = 11111, UsualGatewayPort = 30000;
 
     private readonly CancellationTokenSource _stopping = new();
     private Task _starting = Task.CompletedTask;
@@ -93,7 +98,12 @@ internal sealed partial class OrleansHost(
     private async Task EndAsync(Attempt silo, CancellationToken cancellation)
     {
         silo.Ends();
-        if (silo.Host is not { } host) return;
+        if (silo.Host is { } host) await EndAsync(host, cancellation).ConfigureAwait(false);
+        silo.Release();
+    }
+
+    private async Task EndAsync(IHost host, CancellationToken cancellation)
+    {
         try
         {
             await host.StopAsync(cancellation).ConfigureAwait(false);
@@ -150,6 +160,8 @@ internal sealed partial class OrleansHost(
 
         public IHost? Host { get; private set; }
 
+        private readonly List<ClaimedPort> _claims = [];
+
         public int SiloPort { get; private set; }
 
         public int GatewayPort { get; private set; }
@@ -159,6 +171,11 @@ internal sealed partial class OrleansHost(
 
         public void Build(ServerOptions options, SlotHost slots, CommandRunner runner, ILoggerFactory loggers)
         {
+            // A port of 0 becomes Orleans's usual one or, if that is taken, any that is free.
+            SiloPort = options.OrleansSiloPort;
+            SiloPort = Claim(options.OrleansSiloPort, UsualSiloPort);
+            GatewayPort = options.OrleansGatewayPort;
+            GatewayPort = Claim(options.OrleansGatewayPort, UsualGatewayPort);
             HostApplicationBuilder builder =
                 Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
             // The container does not dispose of what it is given as an instance.
@@ -170,9 +187,17 @@ internal sealed partial class OrleansHost(
             builder.UseOrleans(silo =>
             {
                 silo.AddHashSlots();
-                (SiloPort, GatewayPort) = silo.AddClustering(options);
+                silo.AddClustering(options, SiloPort, GatewayPort);
+                silo.Services.Replace(ServiceDescriptor.Singleton<IEnvironmentStatisticsProvider, UnmeasuredEnvironment>());
             });
             Host = builder.Build();
+        }
+
+        /// <summary>Lets others have the ports.</summary>
+        public void Release()
+        {
+            foreach (ClaimedPort claim in _claims) claim.Dispose();
+            _claims.Clear();
         }
 
         public void Runs()
@@ -185,6 +210,13 @@ internal sealed partial class OrleansHost(
         public void Ends()
         {
             lock (_lock) _state = State.Ending;
+        }
+
+        private int Claim(int asked, int usual)
+        {
+            ClaimedPort claim = asked != 0 ? ClaimedPort.Take(asked) : ClaimedPort.TakeFree(usual);
+            _claims.Add(claim);
+            return claim.Number;
         }
 
         bool IFatalErrorHandler.IsUnexpected(Exception exception) => true;

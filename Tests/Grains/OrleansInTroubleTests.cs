@@ -74,6 +74,22 @@ public sealed class OrleansInTroubleTests
     }
 
     [Fact]
+    public async Task A_port_is_one_silos_alone_from_before_it_listens()
+    {
+        using ClaimedPort first = ClaimedPort.TakeFree(RedisProcess.FreePort()), second = ClaimedPort.TakeFree(first.Number);
+        Assert.NotEqual(first.Number, second.Number);
+        var error = Assert.Throws<SocketException>(() => ClaimedPort.Take(first.Number));
+        Assert.Equal(SocketError.AddressAlreadyInUse, error.SocketErrorCode);
+
+        // Servers that start at the same moment, each of them free to choose.
+        RedisProcess[] servers = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ =>
+            RedisProcess.StartAsync(ServerKind.OrleansRedis, "--orleans-silo-port", "0", "--orleans-gateway-port", "0")));
+        string[] lines = await Task.WhenAll(servers.Select(server => server.WaitForLogAsync("Orleans clients find the grains at port", s_long)));
+        Assert.Equal(servers.Length, lines.Select(line => line[(line.LastIndexOf(' ') + 1)..]).Distinct().Count());
+        foreach (RedisProcess server in servers) await server.DisposeAsync();
+    }
+
+    [Fact]
     public async Task A_silo_that_learns_that_it_is_dead_has_the_server_end_in_order()
     {
         await using InProcessServer server = await InProcessServer.StartAsync(options => options.Save = SavePoints.Default);

@@ -52,9 +52,7 @@ public sealed class PostgresServerTests(PostgresServer postgres, ITestOutputHelp
     public async Task What_was_acknowledged_survives_any_kill_of_the_server()
     {
         string database = await DatabaseAsync();
-        int seed = Random.Shared.Next();
-        output.WriteLine($"seed {seed}");
-        var random = new Random(seed);
+        Random random = TestSeed.Random();
         AckedWriter[] writers = [.. Enumerable.Range(0, 6).Select(number => new AckedWriter(number))];
         long killedAt = 0;
         for (int round = 0; round <= kills; round++)

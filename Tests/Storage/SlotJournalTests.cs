@@ -294,7 +294,7 @@ public sealed class SlotJournalTests
         });
         for (int i = 0; i < Keys; i++) silo.Run("SET", $"{{{A}}}{i}", $"first value of {i}");
         Assert.True(SlotSnapshots.IsLarge(silo.Store.Slots[SlotOfA]!));
-        var random = new Random(1);
+        Random random = TestSeed.Random();
         for (int i = 0; silo.Slots.Compactions < 4 && i < 2_000_000; i++)
         {
             // The two keys always get the same value, so a snapshot of two different instants would show.

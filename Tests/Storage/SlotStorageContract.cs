@@ -1,5 +1,6 @@
 using System.Text;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Storage;
@@ -110,8 +111,8 @@ public abstract class SlotStorageContract
         await using ISlotStorage storage = await OpenAsync();
         await storage.ClaimAsync([1, 2], default);
         byte[] large = new byte[20_000_000], larger = new byte[37_000_001];
-        new Random(1).NextBytes(large);
-        new Random(2).NextBytes(larger);
+        TestSeed.Random(1).NextBytes(large);
+        TestSeed.Random(2).NextBytes(larger);
         await storage.AppendAsync([new(1, 1, 1, 1, large), Record(2, 1, 1, 1, "small"), new(1, 1, 2, 2, larger)], default);
         await storage.ReplaceAsync([new(new(2, 1), new(1, 1), Pieces(larger, [1, 2], large))], default);
         List<StoredPiece> pieces = await storage.ReadAsync([new(1, 1), new(2, 1)], default).ToListAsync();

@@ -169,7 +169,10 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     }
 
     /// <summary>Starts the periodic work: fsync once a second, rewrites, recovery from errors.</summary>
-    public void Start() => _timer ??= _store.Clock.Time.CreateTimer(_ => Tick(), null, TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(100));
+    public void Start() => _timer ??= _store.Clock.Time.CreateTimer(_ => Tick(), null, Period, Period);
+
+    /// <summary>How often there may be something to look after; seldom while nothing is logged.</summary>
+    private TimeSpan Period => _state == AppendLogState.Off ? TimeSpan.FromSeconds(1) : TimeSpan.FromMilliseconds(100);
 
     /// <summary>
     /// The server is about to stop: abandons a rewrite. False if it must not stop, unless forced to, because the log
@@ -249,6 +252,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     {
         _state = state;
         _store.Durability = state == AppendLogState.Off ? null : this;
+        _timer?.Change(Period, Period);
     }
 
     /// <summary>Ends logging, with <see cref="_changing"/> held.</summary>

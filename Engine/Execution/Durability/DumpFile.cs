@@ -26,6 +26,9 @@ public sealed class DumpFile : IDisposable
     /// <summary>How many seconds save points wait after a failure.</summary>
     private const int RetrySeconds = 5;
 
+    /// <summary>How often save points are looked at: they count in seconds.</summary>
+    private static readonly TimeSpan s_period = TimeSpan.FromSeconds(1), s_soon = TimeSpan.FromMilliseconds(100);
+
     private readonly ServerFiles _files;
     private readonly Store _store;
     private readonly Lock _changing = new(); // guards everything below that is not volatile
@@ -87,8 +90,7 @@ public sealed class DumpFile : IDisposable
     /// <summary>Starts serving save points and scheduled snapshots.</summary>
     public void Start()
     {
-        TimeSpan period = TimeSpan.FromMilliseconds(100);
-        _timer = _store.Clock.Time.CreateTimer(_ => Tick(), null, period, period);
+        _timer = _store.Clock.Time.CreateTimer(_ => Tick(), null, s_period, s_period);
     }
 
     /// <summary>Stops serving them. A snapshot in progress goes on.</summary>
@@ -146,6 +148,7 @@ public sealed class DumpFile : IDisposable
     public void Schedule()
     {
         lock (_changing) _scheduled = true;
+        _timer?.Change(s_soon, s_period);
     }
 
     /// <summary>
