@@ -91,7 +91,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
     private void WriteMemory()
     {
         long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false),
-            resident = Environment.WorkingSet, dataset = Store.Slots.Sum().Bytes;
+            resident = Environment.WorkingSet, dataset = Store.Slots.CountBytes();
         long peak = Store.PeakMemory, startup = Store.Slots.EmptyBytes;
         long system = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
         Field("used_memory", used);
@@ -181,7 +181,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
     private void WriteStats()
     {
         CommandStatistics commands = server.CommandStatistics;
-        (_, long hits, long misses) = Store.Slots.Sum();
+        (long hits, long misses) = Store.Slots.CountLookups();
         Field("total_connections_received", server.Clients.Accepted);
         Field("total_commands_processed", commands.Calls);
         Field("instantaneous_ops_per_sec", (long)server.Housekeeping.Commands.PerSecond);

@@ -111,6 +111,8 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
             if ((restrictions & Restrictions.SnapshotFails) != 0) return Errors.SnapshotFails;
             if ((restrictions & Restrictions.LogFails) != 0 && store.Durability?.WriteError is { } writeError) return writeError;
         }
+        if ((restrictions & Restrictions.LogFails) != 0 && session.ConcernsData(command)
+            && store.Durability is { RefusesReads: true, WriteError: { } readError }) return readError;
         return (restrictions & Restrictions.Loading) != 0 && !session.HasThroughout(command, CommandFlags.Loading) ? Errors.Loading : null;
     }
 

@@ -43,10 +43,25 @@ public sealed class CommandRunner : IDisposable
         IDurability? log = Store.Durability;
         long since = log?.Appended ?? 0;
         int mark = reply.Length;
-        await FinishAsync(session, Store.Commands.Resolve(request.Request), request, former: null, reply, cancellation).ConfigureAwait(false);
+        CommandInfo? command = Store.Commands.Resolve(request.Request);
+        await FinishAsync(session, command, request, former: null, reply, cancellation).ConfigureAwait(false);
         if (log is null || IsError(reply, mark)) return;
-        if (!log.RepliesWait) log.BeforeReply();
-        else if (log.Appended is var position && log.Committed < position) await log.WhenCommitted(since, position).ConfigureAwait(false);
+        if (!log.RepliesWait)
+        {
+            log.BeforeReply();
+        }
+        else if (log.Appended is var position && log.Committed < position)
+        {
+            if (log is not ICommittingLog local || command!.Is(CommandFlags.Write))
+            {
+                await log.WhenCommitted(since, position).ConfigureAwait(false);
+            }
+            else if (!await local.TryWhenCommitted(position).ConfigureAwait(false))
+            {
+                reply.TruncateTo(mark);
+                reply.Error(log.WriteError ?? Errors.LogFailed);
+            }
+        }
     }
 
     /// <summary>

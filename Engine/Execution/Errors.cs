@@ -27,6 +27,9 @@ public static class Errors
     /// <summary>While the data is being loaded.</summary>
     public const string Loading = "LOADING Redis is loading the dataset in memory";
 
+    /// <summary>A read whose reply had to wait for the log, which could not be written for a time.</summary>
+    public const string LogFailed = "MISCONF Errors writing to the AOF file";
+
     /// <summary>While snapshots fail, with stop-writes-on-bgsave-error.</summary>
     public const string SnapshotFails =
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify "

@@ -55,6 +55,18 @@ public class Session
         ((Executed(command) is { } transaction ? transaction.QueuedInAll : command.Flags) & flag) != 0;
 
     /// <summary>
+    /// Whether a command reads or changes the data set in this session, so that its reply depends on it.
+    /// </summary>
+    public bool ConcernsData(CommandInfo command)
+    {
+        if (command.Is(CommandFlags.SessionKeys))
+            return command.Is(CommandFlags.RunsQueue) && Transaction is { IsPoisoned: false, Queue.Count: > 0 };
+        return command.Keys.Count > 0
+            || command.Is(CommandFlags.Write | CommandFlags.ReadOnly | CommandFlags.Exclusive
+                | CommandFlags.WholeKeyspace | CommandFlags.UndeclaredKeys);
+    }
+
+    /// <summary>
     /// The runner is about to try a command, or to let it finish, apart from the batch in which the session's other
     /// commands run. A connection notes here how far the log has come, because the reply may have to wait for it.
     /// </summary>

@@ -205,18 +205,13 @@ public sealed partial class Store : ILogOwner, IDisposable
     }
 
     /// <summary>
-    /// CONFIG RESETSTAT: all counters of INFO start over. The caller holds the silo gate shared, and no slot's gate.
+    /// CONFIG RESETSTAT: all counters of INFO start over. It takes no gate, since a transaction that holds some may
+    /// call it.
     /// </summary>
     internal void ResetStatistics()
     {
         Statistics.Reset();
-        for (int number = 0; number < KeySlot.Count; number++)
-        {
-            if (Slots[number] is not { } slot) continue;
-            slot.Gate.Enter();
-            slot.Hits = slot.Misses = 0;
-            slot.Gate.Exit();
-        }
+        Slots.ResetLookups();
         StatisticsReset?.Invoke();
     }
 
@@ -225,6 +220,30 @@ public sealed partial class Store : ILogOwner, IDisposable
     /// </summary>
     public Task WhenFree(in Attempt attempt) =>
         attempt.Slot == Roaming ? _roaming.WhenReleased() : Slots[attempt.Slot]?.Gate.WhenReleased() ?? Task.CompletedTask;
+
+    /// <summary>
+    /// Does something with a slot, under the silo gate (shared) and the slot's own. It waits for both without blocking
+    /// a thread and without holding either of them while it waits for the other. The caller holds no gate.
+    /// </summary>
+    internal async Task VisitAsync<TState>(Slot slot, TState state, Action<Slot, TState> visit)
+    {
+        while (true)
+        {
+            int stripe = await SiloGate.EnterSharedAsync().ConfigureAwait(false);
+            bool isFree = slot.Gate.TryEnterSpinning();
+            try
+            {
+                if (isFree) visit(slot, state);
+            }
+            finally
+            {
+                if (isFree) slot.Gate.Exit();
+                SiloGate.ExitShared(stripe);
+            }
+            if (isFree) return;
+            await slot.Gate.WhenReleased().ConfigureAwait(false);
+        }
+    }
 
     private Attempt RunInSlot(ref CommandContext call, int number)
     {

@@ -51,7 +51,8 @@ internal sealed class HeldSlots
     /// <summary>Takes a gate that is not held yet, waiting as long as necessary. Only while roaming.</summary>
     public void Take(Slot slot)
     {
-        slot.Gate.Enter();
+        if (!Roams) throw new InvalidOperationException("Only a command that roams may wait for a gate while it holds others.");
+        slot.Gate.EnterAfterOthers();
         Add(slot);
     }
 

@@ -85,7 +85,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     {
         get
         {
-            _gate.Enter();
+            _gate.EnterAfterOthers();
             long from = Oldest;
             _gate.Exit();
             return from;
@@ -101,7 +101,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     /// </summary>
     public void Retain(long bytes)
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         if (_retainedBytes == 0) _retainedFrom = _appended;
         _retainedBytes = bytes;
         Reconsider();
@@ -115,7 +115,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     /// </summary>
     public bool TryReadAt(long position, Span<byte> into, out int count)
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         bool isHere = position >= Oldest && position <= _appended;
         count = 0;
         if (isHere)
@@ -139,7 +139,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     /// </summary>
     public long BeginPart()
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         long position = BeginPartHere();
         _gate.Exit();
         return position;
@@ -167,7 +167,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
         foreach (ref readonly Effect effect in effects) commands += effect.IsShare ? 0 : 1;
         bool wakes;
         long appended;
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         try
         {
             if (!_isOpen) return _appended;
@@ -206,7 +206,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     /// </summary>
     internal void Suspend()
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         _isSuspended = true;
         Reconsider();
         _gate.Exit();
@@ -215,7 +215,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     /// <summary>Ends <see cref="Suspend"/>.</summary>
     internal void Resume()
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         _isSuspended = false;
         Reconsider();
         _gate.Exit();
@@ -226,7 +226,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     /// </summary>
     internal void Trim()
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         for (int i = (_leastSpare + 1) / 2; i > 0; i--) _spare.Pop();
         _leastSpare = _spare.Count;
         _gate.Exit();
@@ -234,7 +234,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
     internal long Follow(LogReader reader)
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         long position = BeginPartHere();
         Add(reader, position);
         _gate.Exit();
@@ -243,7 +243,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
     internal bool TryFollow(LogReader reader, long from)
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         bool isHere = from >= Oldest && from <= _appended;
         if (isHere) Add(reader, from);
         _gate.Exit();
@@ -252,7 +252,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
     internal void Stop(LogReader reader)
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         if (_followers.Contains(reader))
         {
             reader.End = _appended;
@@ -265,7 +265,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     internal void Detach(LogReader reader)
     {
         Stop(reader);
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         _holders = [.. _holders.Where(other => other != reader)];
         reader.HeldFrom = reader.End;
         TrimChunks();
@@ -274,7 +274,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
     internal bool TryArm(LogReader reader, long position)
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         bool arms = _appended <= position;
         if (arms) reader.IsArmed = _wakes = true;
         _gate.Exit();
@@ -283,7 +283,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
     internal void Release(LogReader reader, long upTo)
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         if (upTo > reader.HeldFrom)
         {
             reader.HeldFrom = upTo;
@@ -295,7 +295,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     internal void Collect(long from, long to, List<ReadOnlyMemory<byte>> into, bool withTimes)
     {
         into.Clear();
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         if (withTimes)
         {
             foreach ((long position, byte[] line) in _times)
@@ -313,7 +313,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     internal long TimesLength(long from, long to)
     {
         long length = 0;
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         foreach ((long position, byte[] line) in _times)
         {
             if (position >= from && position < to) length += line.Length;
@@ -325,7 +325,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     internal void CollectEffects(long from, int least, List<ReadOnlyMemory<LoggedEffect>> into)
     {
         into.Clear();
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         long end = from;
         foreach (Block block in _index)
         {
@@ -346,7 +346,7 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
     /// </summary>
     internal long WholeBefore(long position, long least)
     {
-        _gate.Enter();
+        _gate.EnterAfterOthers();
         foreach (Chunk chunk in _chunks)
         {
             if (chunk.WholeUpTo <= position) least = Math.Max(least, chunk.WholeUpTo);

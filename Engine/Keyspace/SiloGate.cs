@@ -55,6 +55,15 @@ public sealed class SiloGate : IDisposable
         }
     }
 
+    /// <summary>The same, blocking the thread: for background threads, which hold no slot's gate.</summary>
+    public int EnterShared()
+    {
+        if (GateRule.IsChecked) GateRule.BeforeWaiting();
+        int stripe;
+        while (!TryEnterShared(out stripe)) WhenShared().Wait();
+        return stripe;
+    }
+
     /// <summary>
     /// Keeps new shared holders out until <see cref="ExitExclusive"/>, and waits for the present ones to leave.
     /// </summary>

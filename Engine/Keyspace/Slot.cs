@@ -68,7 +68,10 @@ public sealed class Slot
     /// <summary>The bytes of everything here. Under the gate.</summary>
     internal long AllBytes => FixedBytes + Bytes + TableBytes;
 
-    /// <summary>How many look-ups found a key, and how many did not. Under the gate.</summary>
+    /// <summary>
+    /// How many look-ups found a key, and how many did not, since the slot came here. Written under the gate, read by
+    /// anyone.
+    /// </summary>
     internal long Hits { get; set; }
 
     /// <inheritdoc cref="Hits"/>

@@ -16,17 +16,33 @@ internal struct SlotGate
 
     /// <summary>Takes the gate if it is free.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public bool TryEnter() => _held == 0 && Interlocked.CompareExchange(ref _held, 1, 0) == 0;
+    public bool TryEnter()
+    {
+        if (_held != 0 || Interlocked.CompareExchange(ref _held, 1, 0) != 0) return false;
+        if (GateRule.IsChecked) GateRule.Entered();
+        return true;
+    }
 
     /// <summary>Takes the gate if it is free or becomes so within some microseconds.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryEnterSpinning() => TryEnter() || SpinEnter();
 
     /// <summary>
-    /// Takes the gate, waiting as long as necessary. Allowed only where no holder of the gate can be waiting for the
-    /// caller in turn: for the command that roams, for background jobs and for grain turns.
+    /// Takes the gate, waiting as long as necessary. The thread must hold no other gate (<see cref="GateRule"/>), nor
+    /// have anything better to do: this is for background jobs and grain turns, not for I/O threads.
     /// </summary>
     public void Enter()
+    {
+        if (GateRule.IsChecked) GateRule.BeforeWaiting();
+        EnterAfterOthers();
+    }
+
+    /// <summary>
+    /// Takes the gate, waiting as long as necessary, although the thread may hold others. Allowed only where no holder
+    /// of this gate can be waiting for the caller in turn: to the one command that roams (<see cref="HeldSlots"/>), and
+    /// for the gate of the <see cref="ReplicationLog"/>, which everyone takes last.
+    /// </summary>
+    public void EnterAfterOthers()
     {
         if (TryEnter()) return;
         var wait = default(SpinWait);
@@ -37,6 +53,7 @@ internal struct SlotGate
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Exit()
     {
+        if (GateRule.IsChecked) GateRule.Left();
         Volatile.Write(ref _held, 0);
         if (_released is not null) Wake();
     }

@@ -13,6 +13,9 @@ public sealed class SlotTable(int databases)
     private readonly long[] _earliestExpiryMs = NewExpiries();
     private int _publishedCount;
     private long _withdrawnChanges;
+    private long _withdrawnHits;
+    private long _withdrawnMisses;
+    private (long Hits, long Misses) _lookupsBefore;   // CONFIG RESETSTAT
 
     /// <summary>How many logical databases every slot has.</summary>
     public int Databases { get; } = databases;
@@ -56,18 +59,34 @@ public sealed class SlotTable(int databases)
         }
     }
 
-    /// <summary>Sums over all slots on this silo, read while they continue to change.</summary>
-    public (long Bytes, long Hits, long Misses) Sum()
+    /// <summary>The bytes of all keys on this silo, read while they continue to change.</summary>
+    public long CountBytes()
     {
-        long bytes = 0, hits = 0, misses = 0;
-        for (int number = 0; number < KeySlot.Count; number++)
-        {
-            if (this[number] is not { } slot) continue;
-            bytes += slot.Bytes;
-            hits += slot.Hits;
-            misses += slot.Misses;
-        }
-        return (bytes, hits, misses);
+        long bytes = 0;
+        foreach (Slot? slot in _slots) bytes += slot?.Bytes ?? 0;
+        return bytes;
+    }
+
+    /// <summary>
+    /// How many look-ups have found a key since CONFIG RESETSTAT, and how many have not, in slots while they were on
+    /// this silo.
+    /// </summary>
+    public (long Hits, long Misses) CountLookups()
+    {
+        (long hits, long misses) = AllLookups();
+        // The sums are taken while everything changes, so one may be slightly ahead of a later one.
+        return (Math.Max(0, hits - Volatile.Read(ref _lookupsBefore.Hits)), Math.Max(0, misses - Volatile.Read(ref _lookupsBefore.Misses)));
+    }
+
+    /// <summary>
+    /// The counts of <see cref="CountLookups"/> start over. The slots' own counters belong to whoever holds the gates,
+    /// so they go on, and what they have reached is remembered here.
+    /// </summary>
+    internal void ResetLookups()
+    {
+        (long hits, long misses) = AllLookups();
+        Volatile.Write(ref _lookupsBefore.Hits, hits);
+        Volatile.Write(ref _lookupsBefore.Misses, misses);
     }
 
     /// <summary>
@@ -134,6 +153,8 @@ public sealed class SlotTable(int databases)
             slot.IsOpen = false;
             slot.LeavesPlace();
             Interlocked.Add(ref _withdrawnChanges, slot.Changes);
+            Interlocked.Add(ref _withdrawnHits, slot.Hits);
+            Interlocked.Add(ref _withdrawnMisses, slot.Misses);
             Memory.Add(-slot.AllBytes);
             slot.Watchers?.Withdrawn();
             if (!ReferenceEquals(Interlocked.CompareExchange(ref _slots[slot.Number], null, slot), slot)) return;
@@ -184,6 +205,18 @@ public sealed class SlotTable(int databases)
     }
 
     internal void SetEarliestExpiry(int slot, long expiresAtMs) => Volatile.Write(ref _earliestExpiryMs[slot], expiresAtMs);
+
+    private (long Hits, long Misses) AllLookups()
+    {
+        long hits = Volatile.Read(ref _withdrawnHits), misses = Volatile.Read(ref _withdrawnMisses);
+        foreach (Slot? slot in _slots)
+        {
+            if (slot is null) continue;
+            hits += slot.Hits;
+            misses += slot.Misses;
+        }
+        return (hits, misses);
+    }
 
     private static long[] NewExpiries()
     {

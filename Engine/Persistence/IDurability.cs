@@ -49,6 +49,12 @@ public interface IDurability
     string? WriteError { get; }
 
     /// <summary>
+    /// Whether reads are refused too, with <see cref="WriteError"/>: they would see what cannot be made durable now, so
+    /// their replies would have to wait until the log can be written again, which may be never.
+    /// </summary>
+    bool RefusesReads => false;
+
+    /// <summary>
     /// Called when the server is about to stop: makes everything durable, and returns why that is impossible, or null.
     /// No commands run meanwhile.
     /// </summary>
@@ -74,5 +80,20 @@ public interface ICommittingLog : IDurability
     /// Calls <paramref name="then"/> when everything up to a position is durable: immediately if it already is,
     /// otherwise on the log's own thread, which must not be blocked.
     /// </summary>
-    void OnCommitted(long position, Action then);
+    /// <param name="position">The position.</param>
+    /// <param name="then">What to do then.</param>
+    /// <param name="failed">Called before that, at most once and under the same rules, if the log cannot be written at
+    /// present: for those who would rather give up than wait until it can be.</param>
+    void OnCommitted(long position, Action then, Action? failed);
+
+    /// <summary>
+    /// Completes with true when everything up to a position is durable, or with false as soon as the log cannot be
+    /// written.
+    /// </summary>
+    Task<bool> TryWhenCommitted(long position)
+    {
+        var source = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+        OnCommitted(position, () => source.TrySetResult(true), () => source.TrySetResult(false));
+        return source.Task;
+    }
 }

@@ -6,31 +6,20 @@ namespace OrleansRedis.Engine;
 public static class KeyspaceDigest
 {
     /// <summary>
-    /// DEBUG DIGEST-VALUE: the digest of what a key holds, expired or not, in hexadecimal; zeros if it is missing.
-    /// The caller holds the silo gate shared, and no slot's gate.
+    /// DEBUG DIGEST-VALUE: the digest of what a key holds, expired or not, in hexadecimal; zeros if the key is missing
+    /// or its slot is not here. The caller holds the slot's gate.
     /// </summary>
-    public static string OfKey(SlotTable slots, ReadOnlySpan<byte> key, int database)
+    internal static string OfKey(Slot? slot, ReadOnlySpan<byte> key, int database)
     {
         var digest = new ValueDigest();
-        if (slots[KeySlot.Of(key)] is { } slot)
-        {
-            slot.Gate.Enter();
-            try
-            {
-                Entry entry = slot.KeyspaceIfAny(database) is { } keyspace ? keyspace.Find(key) : default;
-                if (!entry.IsMissing) digest.MixEntry(entry.Object);
-            }
-            finally
-            {
-                slot.Gate.Exit();
-            }
-        }
+        Entry entry = slot?.KeyspaceIfAny(database) is { } keyspace ? keyspace.Find(key) : default;
+        if (!entry.IsMissing) digest.MixEntry(entry.Object);
         return Convert.ToHexStringLower(digest.Bytes);
     }
 
     /// <summary>
-    /// DEBUG DIGEST: the digest of all keys here, one slot after another, in hexadecimal. The gates are held as for
-    /// <see cref="OfKey"/>.
+    /// DEBUG DIGEST: the digest of all keys here, one slot after another, in hexadecimal. Waits for each slot's gate, so
+    /// the caller holds none of them.
     /// </summary>
     public static string OfAll(SlotTable slots)
     {

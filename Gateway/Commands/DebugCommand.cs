@@ -27,15 +27,14 @@ internal static class DebugCommand
         if (subcommand.Is("HELP"u8) && call.Count == 2) Help(ref call);
         else if (subcommand.Is("AOF-FLUSH-SLEEP"u8) && call.Count == 3) AofFlushSleep(ref call);
         else if (subcommand.Is("CONFIG-REWRITE-FORCE-ALL"u8) && call.Count == 2) RewriteAll(ref call);
-        else if (subcommand.Is("DIGEST"u8) && call.Count == 2)
-            call.Reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfAll(call.Store.Slots)));
-        else if (subcommand.Is("DIGEST-VALUE"u8)) DigestValues(ref call);
+        else if (subcommand.Is("DIGEST"u8) && call.Count == 2) DebugKeys.Digest(ref call);
+        else if (subcommand.Is("DIGEST-VALUE"u8)) DebugKeys.DigestValues(ref call);
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
         else if (subcommand.Is("FAIL-SNAPSHOT"u8) && call.Count == 2) FailSnapshot(ref call);
         else if (subcommand.Is("LOADAOF"u8) && call.Count == 2) LoadAof(ref call);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
-        else if (subcommand.Is("OBJECT"u8) && call.Count is 3 or 4) Object(ref call);
+        else if (subcommand.Is("OBJECT"u8) && call.Count is 3 or 4) DebugKeys.Object(ref call);
         else if (subcommand.Is("PAUSE-CRON"u8) && call.Count == 3) PauseCron(ref call, client);
         else if (subcommand.Is("POPULATE"u8) && call.Count is >= 3 and <= 5) Populate(ref call);
         else if (subcommand.Is("PROTOCOL"u8) && call.Count == 3) Protocol(ref call);
@@ -142,13 +141,6 @@ internal static class DebugCommand
         };
     }
 
-    private static void DigestValues(ref CommandContext call)
-    {
-        call.Reply.Array(call.Count - 2);
-        for (int i = 2; i < call.Count; i++)
-            call.Reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfKey(call.Store.Slots, call[i], call.Session.Database)));
-    }
-
     private static void WriteLog(ref CommandContext call, ClientConnection client)
     {
         Log.DebugLog(client.Server.Logger, Encoding.UTF8.GetString(call[2]));
@@ -164,13 +156,6 @@ internal static class DebugCommand
             if (error is null) reply.Ok();
             else reply.Error(error);
         };
-    }
-
-    private static void Object(ref CommandContext call)
-    {
-        string? description = DebugObject.Describe(call.Store, call[2], call.Session.Database, call.NowMs);
-        if (description is null) call.Reply.Error(Errors.NoSuchKey);
-        else call.Reply.SimpleString(Encoding.ASCII.GetBytes(description));
     }
 
     private static void QuicklistPackedThreshold(ref CommandContext call)

@@ -26,7 +26,7 @@ internal static class InfoCommand
         ClientConnection me = ClientCommand.Me(call);
         Store store = call.Store;
         long total = store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false),
-            resident = Environment.WorkingSet, dataset = store.Slots.Sum().Bytes;
+            resident = Environment.WorkingSet, dataset = store.Slots.CountBytes();
         (int Database, long Keys, long Expiring)[] databases = [.. store.Slots.CountKeys()];
         long keys = databases.Sum(database => database.Keys);
         RespWriter reply = call.Reply;

@@ -32,6 +32,7 @@ public sealed partial class ClientConnection
         LastCommand = command;
         Verdict verdict = await _server.Runner.FinishAsync(this, command, request, former, _reply, Disconnected)
             .ConfigureAwait(false);
+        if (verdict == Verdict.Admitted && _waitsFor is not null) CountRead(command!, mark);
         if (verdict == Verdict.Closed) CloseAfterReply = true;
         else AfterReply(mark);
     }

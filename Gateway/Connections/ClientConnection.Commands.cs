@@ -140,6 +140,7 @@ public sealed partial class ClientConnection
         ticks = now;
         bool isReplied = call.Continuation is null || _reply.Length > mark;
         if (call.Continuation is not null) wait = Continue(command!, call.Continuation, isReplied);
+        if (_waitsFor is not null && call.Continuation is null) CountRead(command!, mark);
         if (isReplied) AfterReply(mark);
     }
 

@@ -25,6 +25,12 @@ public sealed partial class ClientConnection
     // data.
     private long _since = -1;
 
+    // Of the replies that have gathered while replies wait for the log: whether any is to a command that may have
+    // changed something; and how many, of how many bytes, are to commands that only read.
+    private bool _hasWrites;
+    private int _reads;
+    private int _readBytes;
+
     private long SendingBytes => _sending.IsCompleted ? 0 : _sendingBytes;
 
     /// <summary>
@@ -62,29 +68,36 @@ public sealed partial class ClientConnection
         _sending = flush.AsTask();
     }
 
-    /// <summary>Whether a command reads or changes the data set, so that its reply depends on it.</summary>
-    private bool ConcernsData(CommandInfo? command)
-    {
-        if (command is null) return false;
-        if (command.Is(CommandFlags.SessionKeys)) return Transaction is { IsPoisoned: false, Queue.Count: > 0 };
-        return command.Keys.Count > 0
-            || command.Is(CommandFlags.Write | CommandFlags.ReadOnly | CommandFlags.Exclusive
-                | CommandFlags.WholeKeyspace | CommandFlags.UndeclaredKeys);
-    }
-
     /// <summary>
     /// Notes the log's position before a command runs, if its reply must wait until the log is durable. To be called
     /// before every command while replies wait for the log.
     /// </summary>
     private void Rely(IDurability log, CommandInfo? command)
     {
-        if (_since < 0 && ConcernsData(command)) _since = log.Appended;
+        if (command is null || !ConcernsData(command)) return;
+        if (_since < 0) _since = log.Appended;
+        _hasWrites |= (FlagsOf(command) & CommandFlags.Write) != 0;
+    }
+
+    /// <summary>
+    /// Counts a reply that was just written, if all that its command did was to read. To be called while replies wait
+    /// for the log.
+    /// </summary>
+    private void CountRead(CommandInfo command, int mark)
+    {
+        if (!command.Is(CommandFlags.ReadOnly) || ReplyMode != ReplyMode.On) return;
+        _reads++;
+        _readBytes += _reply.Length - mark;
     }
 
     /// <summary>Whether the replies must wait until the log is durable. If so, they are sent after that.</summary>
     private bool HoldsBack(IDurability log, RespWriter written, ref long logBefore)
     {
         long since = logBefore;
+        // Of what was set aside it is not known, so that it waits.
+        bool hasWrites = written != _reply || _hasWrites;
+        int length = written.Length, reads = written == _reply && _readBytes == length ? _reads : 0;
+        if (written == _reply) ForgetReads();
         if (since < 0)
         {
             log.BeforeReply();
@@ -94,15 +107,29 @@ public sealed partial class ClientConnection
         // Whatever the commands did or saw was appended before they released their gates.
         long position = log.Appended;
         if (log.Committed >= position) return false;
-        int length = written.Length;
         byte[] held = ArrayPool<byte>.Shared.Rent(length);
         written.Written.CopyTo(held);
         written.Clear();
         _sendingBytes = length;
-        _sending = log is ICommittingLog committing && length <= ChunkBytes && _transport is EpollConnection connection
-            ? connection.Hold(new(_output) { Log = committing, Position = position, Bytes = held, Length = length })
-            : SendWhenCommittedAsync(log.WhenCommitted(since, position), held, length);
+        var local = log as ICommittingLog;
+        if (local is not null && length <= ChunkBytes && _transport is EpollConnection connection)
+            _sending = connection.Hold(new(_output) { Log = local, Position = position, Bytes = held, Length = length, HasWrites = hasWrites, Reads = reads });
+        else if (local is not null && !hasWrites)
+            _sending = SendWhenCommittedAsync(CommittedAsync(local, position), held, length);
+        else
+            _sending = SendWhenCommittedAsync(log.WhenCommitted(since, position), held, length);
         return true;
+    }
+
+    private void ForgetReads()
+    {
+        _hasWrites = false;
+        _reads = _readBytes = 0;
+    }
+
+    private static async Task CommittedAsync(ICommittingLog log, long position)
+    {
+        if (!await log.TryWhenCommitted(position).ConfigureAwait(false)) throw new IOException(log.WriteError);
     }
 
     private async Task SendWhenCommittedAsync(Task committed, byte[] held, int length)

@@ -104,6 +104,7 @@ public sealed partial class ClientConnection
         _meanwhile.Raw(_reply.Written);
         _reply.Clear();
         (_meanwhileSince, _since) = (_since, -1);
+        ForgetReads();
     }
 
     /// <summary>Serves the letters, unless a command is using the session, and sends what they wrote.</summary>

@@ -138,6 +138,7 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
     /// </summary>
     internal Task Hold(HeldReply reply)
     {
+        reply.Connection = this;
         if (IsOnLoop)
         {
             _loop.Held.Add(reply);

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
@@ -11,6 +12,8 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 internal sealed class HeldReply(PipeWriter output) : TaskCompletionSource
 {
+    private bool _isOver; // sent or given up; for the loop alone
+
     /// <summary>The log that they wait for.</summary>
     internal required ICommittingLog Log { get; init; }
 
@@ -22,12 +25,46 @@ internal sealed class HeldReply(PipeWriter output) : TaskCompletionSource
 
     internal required int Length { get; init; }
 
+    /// <summary>Whether any of them is a reply to a command that may have changed something.</summary>
+    internal required bool HasWrites { get; init; }
+
+    /// <summary>How many they are, if all of them are replies to commands that only read; otherwise 0.</summary>
+    internal required int Reads { get; init; }
+
+    /// <summary>The connection. Set by <see cref="EpollConnection.Hold"/>.</summary>
+    internal EpollConnection Connection { get; set; } = null!;
+
     /// <summary>The log is durable: sends the replies. A failure is reported by the task that waits for them.</summary>
-    internal async Task SendAsync()
+    internal void Send() => _ = SendAsync(Bytes.AsMemory(0, Length));
+
+    /// <summary>
+    /// The log cannot be written. Replies to writes wait until it can be, since nobody knows what will have become of
+    /// them. Reads get an error in place of each reply. If there is something else among them, such as SELECT's reply,
+    /// an error would be wrong for that, and the connection is closed.
+    /// </summary>
+    internal void GiveUp()
     {
+        if (HasWrites || _isOver) return;
+        if (Reads == 0)
+        {
+            _isOver = true;
+            var reason = new ConnectionAbortedException("The log, for which replies wait, cannot be written.");
+            Connection.Abandon(reason);
+            SetException(reason);
+            return;
+        }
+        var errors = new RespWriter();
+        for (int i = 0; i < Reads; i++) errors.Error(Log.WriteError ?? Errors.LogFailed);
+        _ = SendAsync(errors.WrittenMemory);
+    }
+
+    private async Task SendAsync(ReadOnlyMemory<byte> bytes)
+    {
+        if (_isOver) return;
+        _isOver = true;
         try
         {
-            await output.WriteAsync(Bytes.AsMemory(0, Length)).ConfigureAwait(false);
+            await output.WriteAsync(bytes).ConfigureAwait(false);
         }
         catch (Exception failure)
         {
@@ -43,11 +80,11 @@ internal sealed class HeldReply(PipeWriter output) : TaskCompletionSource
 /// The replies of a loop's connections that wait for the log (appendfsync always). When the loop has gone round its
 /// connections once, one commit serves all of them. The loop commits itself, as redis-server does, where the disk is
 /// fast enough for that; otherwise the log's thread does, and the loop runs other commands meanwhile. Only the loop's
-/// thread touches it, except for <see cref="_durable"/>.
+/// thread touches it, except for <see cref="_decided"/>.
 /// </summary>
 internal sealed class HeldReplies(EventLoop loop)
 {
-    private readonly ConcurrentQueue<List<HeldReply>> _durable = new();
+    private readonly ConcurrentQueue<(List<HeldReply> Round, bool IsDurable)> _decided = new();
     private List<HeldReply> _round = [];
 
     /// <summary>Whether this round has none.</summary>
@@ -68,25 +105,29 @@ internal sealed class HeldReplies(EventLoop loop)
         long position = 0;
         foreach (HeldReply reply in round) position = Math.Max(position, reply.Position);
         ICommittingLog log = round[0].Log;
-        if (log.TryCommit(position)) Release(round);
-        else log.OnCommitted(position, () => ReleaseLater(round));
+        if (log.TryCommit(position)) Release(round, isDurable: true);
+        else log.OnCommitted(position, () => Decided(round, isDurable: true), () => Decided(round, isDurable: false));
     }
 
     /// <summary>To be called when the loop's bell has rung.</summary>
     internal void Release()
     {
-        while (_durable.TryDequeue(out List<HeldReply>? round)) Release(round);
+        while (_decided.TryDequeue(out (List<HeldReply> Round, bool IsDurable) next)) Release(next.Round, next.IsDurable);
     }
 
-    private static void Release(List<HeldReply> round)
+    private static void Release(List<HeldReply> round, bool isDurable)
     {
-        foreach (HeldReply reply in round) _ = reply.SendAsync();
+        foreach (HeldReply reply in round)
+        {
+            if (isDurable) reply.Send();
+            else reply.GiveUp();
+        }
     }
 
     /// <summary>Callable from any thread.</summary>
-    private void ReleaseLater(List<HeldReply> round)
+    private void Decided(List<HeldReply> round, bool isDurable)
     {
-        _durable.Enqueue(round);
+        _decided.Enqueue((round, isDurable));
         loop.Ring();
     }
 }

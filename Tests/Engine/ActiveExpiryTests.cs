@@ -80,10 +80,11 @@ public sealed class ActiveExpiryTests : IDisposable
         _redis.Run("SET", "b", "1", "PX", "1");
         _redis.Time.Advance(1);
         Slot busy = _redis.Store.Slots[KeySlot.Of("a"u8)]!;
-        Assert.True(busy.Gate.TryEnter());
-        await Expiry.RunCycleAsync();
-        Assert.Equal(1, _redis.Store.Statistics.ExpiredKeys);
-        busy.Gate.Exit();
+        using (new HeldGate(busy))
+        {
+            await Expiry.RunCycleAsync();
+            Assert.Equal(1, _redis.Store.Statistics.ExpiredKeys);
+        }
         await Expiry.RunCycleAsync();
         Assert.Equal(2, _redis.Store.Statistics.ExpiredKeys);
     }

@@ -55,6 +55,23 @@ public class GateTests
     }
 
     [Fact]
+    public void A_thread_that_holds_a_gate_cannot_wait_for_another_one()
+    {
+        Assert.True(GateRule.IsChecked);
+        var one = new GatedCounter();
+        var other = new GatedCounter();
+        using var silo = new SiloGate();
+        one.Gate.Enter();
+        Assert.Throws<InvalidOperationException>(() => other.Gate.Enter());
+        Assert.Throws<InvalidOperationException>(() => silo.EnterShared());
+        Assert.True(other.Gate.TryEnter());
+        other.Gate.Exit();
+        one.Gate.Exit();
+        other.Gate.Enter();
+        other.Gate.Exit();
+    }
+
+    [Fact]
     public async Task A_shared_holder_may_ask_for_exclusive_entry_which_it_gets_once_it_has_left()
     {
         using var gate = new SiloGate();

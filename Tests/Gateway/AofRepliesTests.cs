@@ -146,6 +146,70 @@ public sealed class AofRepliesTests : IDisposable
     }
 
     [Fact]
+    public async Task While_the_disk_is_full_reads_get_an_error_and_what_is_not_about_data_is_answered()
+    {
+        const string Full = "-MISCONF Errors writing to the AOF file: No space left on device";
+        await using InProcessServer server = await StartAsync();
+        await using RespConnection writer = await server.ConnectAsync(), other = await server.ConnectAsync();
+        await writer.CallAsync("SET", "a", "0");
+        await other.CallAsync("MULTI");
+        await other.CallAsync("GET", "a");
+        _file!.Capacity = _file.Length;
+        Task<RespValue> write = writer.CallAsync("SET", "a", "1");
+        await Eventually.TrueAsync(() => server.Store.Restrictions != Restrictions.None, () => "no failure");
+        async Task<string> Answer(string line) => (await other.LineAsync(line).WaitAsync(Eventually.Deadline)).ToString();
+        Assert.Equal($"-EXECABORT Transaction discarded because of: {Full[1..]}", await Answer("EXEC"));
+        foreach (string line in (string[])["GET a", "MGET a b", "DBSIZE", "KEYS *", "TTL a", "SORT a BY w_*", "WATCH a"])
+            Assert.Equal(Full, await Answer(line));
+        Assert.Equal("+OK", await Answer("MULTI"));
+        Assert.Equal("+OK", await Answer("DISCARD"));
+        Assert.Equal("+OK", await Answer("SELECT 1"));
+        Assert.Equal("+OK", await Answer("SELECT 0"));
+        string info = (await other.LineAsync("INFO persistence").WaitAsync(Eventually.Deadline)).Text;
+        Assert.Contains("aof_last_write_status:err", info, StringComparison.Ordinal);
+        Assert.StartsWith("-MISCONF", System.Text.Encoding.ASCII.GetString(await server.Server.Runner.RunAsync(0, ["GET"u8.ToArray(), "a"u8.ToArray()])),
+            StringComparison.Ordinal);
+        await WaitsAsync(write);
+        _file.Capacity = long.MaxValue;
+        Assert.Equal("+OK", (await write.WaitAsync(Eventually.Deadline)).ToString());
+        Assert.Equal("\"1\"", await Answer("GET a"));
+    }
+
+    [Fact]
+    public async Task Reads_that_wait_for_a_sync_that_fails_are_not_left_waiting()
+    {
+        const string Broken = "-MISCONF Errors writing to the AOF file: Input/output error";
+        await using InProcessServer server = await StartAsync();
+        await using RespConnection writer = await server.ConnectAsync(), reader = await server.ConnectAsync(), pipelined = await server.ConnectAsync(),
+            mixed = await server.ConnectAsync(), large = await server.ConnectAsync();
+        await writer.CallAsync("SET", "large", new string('x', 100_000));
+        await SlowDiskAsync(writer);
+        _gate.Reset();
+        Task<RespValue> write = writer.CallAsync("SET", "a", "1");
+        await Eventually.TrueAsync(() => _file!.WaitingSyncs == 1, () => "nothing is being synced");
+        Task<RespValue> read = reader.CallAsync("GET", "a");
+        Task<RespValue[]> reads = pipelined.PipelineAsync(["GET", "a"], ["STRLEN", "a"], ["LRANGE", "a", "0", "-1"]);
+        // An error in place of SELECT's reply would be a lie.
+        await mixed.SendRawAsync("SELECT 1\r\nGET a\r\n");
+        await large.SendAsync("GET", "large");
+        Task<byte[]> call = server.Server.Runner.RunAsync(0, ["GET"u8.ToArray(), "a"u8.ToArray()]);
+        await WaitsAsync(read);
+        await WaitsAsync(reads);
+        await WaitsAsync(call);
+        _file!.FailingSyncs = int.MaxValue;
+        _gate.Set();
+        Assert.Equal(Broken, (await read.WaitAsync(Eventually.Deadline)).ToString());
+        Assert.All(await reads.WaitAsync(Eventually.Deadline), reply => Assert.Equal(Broken, reply.ToString()));
+        Assert.Equal($"{Broken}\r\n", System.Text.Encoding.ASCII.GetString(await call.WaitAsync(Eventually.Deadline)));
+        Assert.True(await mixed.IsClosedByServerAsync().WaitAsync(Eventually.Deadline));
+        Assert.True(await large.IsClosedByServerAsync().WaitAsync(Eventually.Deadline));
+        await WaitsAsync(write);
+        _file.FailingSyncs = 0;
+        Assert.Equal("+OK", (await write.WaitAsync(Eventually.Deadline)).ToString());
+        Assert.Equal("1", (await reader.CallAsync("GET", "a").WaitAsync(Eventually.Deadline)).Text);
+    }
+
+    [Fact]
     public async Task Otherwise_a_quiet_server_has_written_what_it_acknowledges()
     {
         await using InProcessServer server = await StartAsync(AppendFsync.Everysec);

@@ -182,26 +182,9 @@ public sealed class BlockedCommand
 
     private async Task LeaveQueuesAsync()
     {
-        int stripe = await _store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
-        try
+        foreach ((BlockedKey key, LinkedListNode<BlockedCommand> place) in _places)
         {
-            foreach ((BlockedKey key, LinkedListNode<BlockedCommand> place) in _places)
-            {
-                if (key is null) continue;
-                key.Slot.Gate.Enter();
-                try
-                {
-                    key.Remove(place);
-                }
-                finally
-                {
-                    key.Slot.Gate.Exit();
-                }
-            }
-        }
-        finally
-        {
-            _store.SiloGate.ExitShared(stripe);
+            if (key is not null) await _store.VisitAsync(key.Slot, (key, place), static (_, my) => my.key.Remove(my.place)).ConfigureAwait(false);
         }
     }
 

@@ -168,7 +168,7 @@ internal sealed class AofReplay
     {
         if (_pending.Count > 0)
         {
-            if (!_store.SiloGate.TryEnterShared(out int stripe)) stripe = _store.SiloGate.EnterSharedAsync().AsTask().GetAwaiter().GetResult();
+            int stripe = _store.SiloGate.EnterShared();
             try
             {
                 var call = new CommandContext(_store, _session, _reply) { NowMs = _store.Clock.NowMs, MayBlock = false };
@@ -226,7 +226,7 @@ internal sealed class AofReplay
             finally
             {
                 _store.SiloGate.ExitExclusive();
-                stripe = _store.SiloGate.EnterSharedAsync().AsTask().GetAwaiter().GetResult();
+                stripe = _store.SiloGate.EnterShared();
             }
         }
         if (attempt.Outcome == Outcome.SlotNotHere)

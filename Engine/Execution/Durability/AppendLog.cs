@@ -31,8 +31,9 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     private volatile AppendLogState _state;
     private long _otherFilesLength;                       // length of all named files except the one being written
     private long _lengthAtRewrite;
+    private readonly Lock _ticking = new();               // one tick at a time, and none after the end
     private ITimer? _timer;
-    private int _ticking;
+    private bool _isOver;
     private long _lastSecond;
 
     internal AppendLog(ServerFiles files)
@@ -69,6 +70,9 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     /// <inheritdoc/>
     public string? WriteError => _writer.Failure is { } reason ? $"MISCONF Errors writing to the AOF file: {reason}" : null;
 
+    /// <inheritdoc/>
+    public bool RefusesReads => RepliesWait && _writer.Failure is not null && Committed < Appended;
+
     /// <summary>aof_last_write_status</summary>
     public bool LastWriteSucceeded => _writer.Failure is null;
 
@@ -104,7 +108,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     public bool TryCommit(long position) => _writer.TryCommit(position);
 
     /// <inheritdoc/>
-    public void OnCommitted(long position, Action then) => _writer.OnCommitted(position, then);
+    public void OnCommitted(long position, Action then, Action? failed) => _writer.OnCommitted(position, then, failed);
 
     /// <inheritdoc/>
     public Task WhenRoom() => _writer.WhenRoom();
@@ -213,6 +217,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     public void Dispose()
     {
         _timer?.Dispose();
+        lock (_ticking) _isOver = true; // a tick that is under way uses what is disposed of next
         _writer.Dispose();
         _changing.Dispose();
     }
@@ -395,9 +400,10 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     /// <summary>The periodic work, every 100 ms.</summary>
     internal void Tick()
     {
-        if (Interlocked.Exchange(ref _ticking, 1) != 0) return;
+        if (!_ticking.TryEnter()) return;
         try
         {
+            if (_isOver) return;
             long now = _store.Clock.NowMs;
             bool isSecond = now - _lastSecond >= 1000;
             if (isSecond) _lastSecond = now;
@@ -412,7 +418,7 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
         }
         finally
         {
-            Volatile.Write(ref _ticking, 0);
+            _ticking.Exit();
         }
     }
 }

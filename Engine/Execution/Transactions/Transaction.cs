@@ -58,14 +58,12 @@ public sealed class Transaction : IKeyWatcher
     {
         Close();
         if (_watched.Count == 0) return;
-        int stripe = await store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
         foreach (WatchedKey watched in _watched)
         {
-            watched.Slot.Gate.Enter();
-            watched.Slot.Watchers?.Remove(watched.Database, watched.Key, this);
-            watched.Slot.Gate.Exit();
+            // A long command may hold the slot, and the thread may be an I/O thread.
+            await store.VisitAsync(watched.Slot, (this, watched), static (slot, my) => slot.Watchers?.Remove(my.watched.Database, my.watched.Key, my.Item1))
+                .ConfigureAwait(false);
         }
-        store.SiloGate.ExitShared(stripe);
         _watched.Clear();
         _changed = false;
     }

@@ -350,7 +350,7 @@ internal sealed class Snapshot
     {
         stripe = 0;
         if (exclusive) return;
-        while (!_siloGate.TryEnterShared(out stripe)) _siloGate.WhenShared().Wait();
+        stripe = _siloGate.EnterShared();
         slot.Gate.Enter();
     }
 

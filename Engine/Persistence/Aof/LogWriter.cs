@@ -254,13 +254,13 @@ internal sealed class LogWriter : LogReader, IDisposable
     }
 
     /// <summary>
-    /// Writes and syncs on the calling thread, unless another thread has committed that much already. False if that
-    /// fails, or if the disk has been slow lately. A fast disk is done before another thread would have woken up. With
+    /// Writes and syncs on the calling thread, unless another thread has committed that much already, or the log has
+    /// been closed. False if that fails, or if the disk has been slow lately. A fast disk is done before another thread would have woken up. With
     /// a slow one, the caller's other clients, which need no commit, would have to wait.
     /// </summary>
     public bool TryCommit(long position)
     {
-        if (Committed >= position) return true;
+        if (Committed >= position || Volatile.Read(ref _file) is null) return true;
         if (Volatile.Read(ref _syncMs) > SlowSyncMs) return false;
         using Hold hold = HoldAll();
         if (Committed < position) Commit(always: true);
@@ -268,14 +268,22 @@ internal sealed class LogWriter : LogReader, IDisposable
     }
 
     /// <inheritdoc cref="ICommittingLog.OnCommitted"/>
-    public void OnCommitted(long position, Action then)
+    public void OnCommitted(long position, Action then, Action? failed)
     {
         Group? group;
+        bool fails = false;
         lock (_waiting)
         {
             group = Join(position);
-            if (group is not null) group.Then += then;
+            if (group is not null)
+            {
+                group.Then += then;
+                // Either this sees the failure, or TellOfFailure sees the group.
+                fails = Failure is not null;
+                if (!fails) group.Failed += failed;
+            }
         }
+        if (fails) failed?.Invoke();
         if (group is null) then();
         else Ask();
     }
@@ -317,8 +325,8 @@ internal sealed class LogWriter : LogReader, IDisposable
         _work.Set();
         if (_thread.IsAlive) _thread.Join();
         Close();
-        _work.Dispose();
-        _sync.Dispose();
+        // _sync and _work are left to the collector. The loop of a connection that is about to end may be using them, and
+        // an exception there would end the process.
     }
 
     private void Run()
@@ -456,6 +464,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         Done = whole;
         _writeFailure = reason;
         _owner.Restrict(Restrictions.LogFails);
+        TellOfFailure();
     }
 
     /// <summary>Syncs a file to which everything up to a position has been written.</summary>
@@ -483,6 +492,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         if (_syncFailure is null) _owner.Log.Warning($"Fail to fsync the AOF file: {reason}");
         _syncFailure = reason;
         _owner.Restrict(Restrictions.LogFails);
+        TellOfFailure();
     }
 
     private void Advance(long upTo, long times)
@@ -586,6 +596,18 @@ internal sealed class LogWriter : LogReader, IDisposable
         return group;
     }
 
+    private void TellOfFailure()
+    {
+        lock (_waiting)
+        {
+            foreach (Group group in _groups)
+            {
+                group.Failed?.Invoke();
+                group.Failed = null;
+            }
+        }
+    }
+
     private void Complete(long upTo)
     {
         for (int i = 0; i < _groups.Count; i++)
@@ -653,6 +675,9 @@ internal sealed class LogWriter : LogReader, IDisposable
 
         /// <summary>Called on the log's thread, for callers that do not await.</summary>
         public Action? Then { get; set; }
+
+        /// <summary>Called, in the same way, when the log fails.</summary>
+        public Action? Failed { get; set; }
 
         /// <summary>The highest position that any of them waits for.</summary>
         public long UpTo { get; set; }
