@@ -24,12 +24,20 @@ internal static class SortedSetStore
             if (giveEffects) call.Effect(keyspace, "DEL"u8, key);
             return;
         }
+        object made = SortedSetEntry.Create(call.Store.Options, key, entries);
         if (giveEffects)
         {
-            if (!destination.IsMissing) call.Effect(keyspace, "DEL"u8, key);
-            GiveEffects(ref call, keyspace, key, entries);
+            if (HasNegativeZero(entries))
+            {
+                // A listpack has no negative zero. ZADD, which begins with one, would lose what a large set keeps.
+                EntryEffects.Recreate(ref call, keyspace, key, made);
+            }
+            else
+            {
+                if (!destination.IsMissing) call.Effect(keyspace, "DEL"u8, key);
+                GiveEffects(ref call, keyspace, key, entries);
+            }
         }
-        object made = SortedSetEntry.Create(call.Store.Options, key, entries);
         if (destination.IsMissing)
         {
             call.Add(keyspace, made);
@@ -41,6 +49,15 @@ internal static class SortedSetStore
             destination.Replace(made);
         }
         call.Modified(keyspace, key, KeyEvents.SortedSet, eventName);
+    }
+
+    private static bool HasNegativeZero(ReadOnlySpan<byte[]> entries)
+    {
+        foreach (byte[] entry in entries)
+        {
+            if (ScoredMember.ScoreOf(entry) is 0 and var score && double.IsNegative(score)) return true;
+        }
+        return false;
     }
 
     private static void GiveEffects(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries)

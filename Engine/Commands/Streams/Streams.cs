@@ -112,7 +112,8 @@ internal static class Streams
             return;
         }
         if (trim.Kind == StreamTrimKind.MaxLength) effect.BulkInteger(stream.Length);
-        else stream.FirstId.WriteTo(effect);
+        else if (stream.Length > 0) stream.FirstId.WriteTo(effect);
+        else StreamId.Max.WriteTo(effect); // nothing is left: no ID may stay
     }
 
     /// <summary>XLEN key</summary>
