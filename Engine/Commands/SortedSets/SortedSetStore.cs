@@ -9,9 +9,15 @@ internal static class SortedSetStore
     /// Makes the destination hold exactly these members, whatever it held before. They must be in order, and belong to
     /// the destination alone. If there are none, the destination is removed. Gives effects of its own if the request
     /// cannot serve as the effect, because its keys are in several slots, or if <paramref name="giveEffects"/> is set.
+    /// Storing is one change, as in Redis, unless <paramref name="changes"/> says otherwise.
     /// </summary>
     public static void Put(
-        ref CommandContext call, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries, ReadOnlySpan<byte> eventName, bool giveEffects = false)
+        ref CommandContext call,
+        ReadOnlySpan<byte> key,
+        ReadOnlySpan<byte[]> entries,
+        ReadOnlySpan<byte> eventName,
+        bool giveEffects = false,
+        int changes = 1)
     {
         giveEffects |= call.Hold != Hold.Slot;
         Entry destination = call.Write(key);
@@ -48,7 +54,7 @@ internal static class SortedSetStore
             call.Store.Freed(destination.Object);
             destination.Replace(made);
         }
-        call.Modified(keyspace, key, KeyEvents.SortedSet, eventName);
+        call.Modified(keyspace, key, KeyEvents.SortedSet, eventName, changes);
     }
 
     private static bool HasNegativeZero(ReadOnlySpan<byte[]> entries)

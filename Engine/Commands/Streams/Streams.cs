@@ -153,7 +153,7 @@ internal static class Streams
         if (deleted != 0)
         {
             stream.Deleted();
-            call.Modified(entry, KeyEvents.Stream, "xdel"u8);
+            call.Modified(entry, KeyEvents.Stream, "xdel"u8, deleted);
         }
         call.Reply.Integer(deleted);
     }
@@ -174,7 +174,7 @@ internal static class Streams
         long deleted = stream?.Trim(trim) ?? 0;
         if (deleted != 0)
         {
-            call.Modified(entry, KeyEvents.Stream, "xtrim"u8);
+            call.Modified(entry, KeyEvents.Stream, "xtrim"u8, deleted);
             if (trim.IsApproximate && call.BeginEffect(5) is { } effect)
             {
                 effect.BulkString("XTRIM"u8);
