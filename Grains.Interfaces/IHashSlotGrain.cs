@@ -11,11 +11,17 @@ public interface IHashSlotGrain : IGrainWithIntegerKey
     [Alias("Locate")]
     Task<SlotLocation> LocateAsync();
 
-    /// <summary>Runs one command and returns its reply as RESP3. Errors are returned as replies too.</summary>
+    /// <summary>
+    /// Runs one command and returns its reply as RESP3. Errors are returned as replies too. A command that waits (BLPOP)
+    /// takes nothing once its caller has gone: it ends with the error TIMEOUT before the silo's ResponseTimeout is over
+    /// (by a fifth of it, for the way back), and when the caller cancels or, with a shorter ResponseTimeout of its own,
+    /// times out.
+    /// </summary>
     /// <param name="database">The logical database, from 0.</param>
     /// <param name="arguments">The command's name and arguments. The keys may belong to any slots.</param>
+    /// <param name="cancellation">Ends a command that waits.</param>
     [Alias("Execute")]
-    Task<byte[]> ExecuteAsync(int database, [Immutable] ReadOnlyMemory<byte>[] arguments);
+    Task<byte[]> ExecuteAsync(int database, [Immutable] ReadOnlyMemory<byte>[] arguments, CancellationToken cancellation = default);
 }
 
 /// <summary>Where a slot is.</summary>

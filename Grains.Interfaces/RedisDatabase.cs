@@ -16,12 +16,19 @@ public sealed class RedisDatabase(IGrainFactory grains, int number)
     /// Runs any data command: its name, then its arguments. The command is sent to the owner of the first argument,
     /// which is taken as a key; that grain's silo finds the owners of the other keys.
     /// </summary>
-    public async Task<RedisReply> ExecuteAsync(params RedisBytes[] command)
+    public Task<RedisReply> ExecuteAsync(params RedisBytes[] command) => ExecuteAsync(command, CancellationToken.None);
+
+    /// <summary>
+    /// Runs any data command, as <see cref="ExecuteAsync(RedisBytes[])"/> does, until the caller gives up. A command
+    /// that waits for a key then ends and takes nothing. Without that it ends with the error TIMEOUT when four fifths of
+    /// Orleans's ResponseTimeout (24 of 30 seconds, unless configured) have passed.
+    /// </summary>
+    public async Task<RedisReply> ExecuteAsync(RedisBytes[] command, CancellationToken cancellation)
     {
         ArgumentOutOfRangeException.ThrowIfZero(command.Length);
         int slot = command.Length > 1 ? HashSlot.Of(command[1].Memory.Span) : 0;
         ReadOnlyMemory<byte>[] arguments = Array.ConvertAll(command, argument => argument.Memory);
-        RedisReply reply = RedisReply.Parse(await grains.GetGrain<IHashSlotGrain>(slot).ExecuteAsync(Number, arguments));
+        RedisReply reply = RedisReply.Parse(await grains.GetGrain<IHashSlotGrain>(slot).ExecuteAsync(Number, arguments, cancellation));
         return reply.Kind == RedisReplyKind.Error ? throw new RedisErrorException(reply.Text!) : reply;
     }
 

@@ -27,7 +27,7 @@ public enum Hold : byte
 public ref partial struct CommandContext
 {
     private Slot? _slot;
-    private int _changes;
+    private long _changes;
     private bool _effectsGiven;
 
     public CommandContext(Store store, Session session, RespWriter reply)
@@ -294,7 +294,7 @@ public ref partial struct CommandContext
 
     /// <summary>
     /// Removes a key; true if it was there. The caller reports what happened with
-    /// <see cref="Modified(Keyspace, ReadOnlySpan{byte}, KeyEvents, ReadOnlySpan{byte})"/>.
+    /// <see cref="Modified(Keyspace, ReadOnlySpan{byte}, KeyEvents, ReadOnlySpan{byte}, long)"/>.
     /// </summary>
     internal readonly bool Remove(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => keyspace.Remove(key) is { } entry && Freed(entry);
 
@@ -305,18 +305,20 @@ public ref partial struct CommandContext
     }
 
     /// <summary>
-    /// The command has changed a key: counts the change, notifies watchers of the key, and publishes the event ("set",
-    /// "del", "lpush"…), unless the kind is <see cref="KeyEvents.None"/> (XACK).
+    /// The command has changed a key: counts the changes, notifies watchers of the key, and publishes the event ("set",
+    /// "del", "lpush"…), unless the kind is <see cref="KeyEvents.None"/> (XACK). The number of changes is what Redis
+    /// counts: an element added or removed is one.
     /// </summary>
-    internal void Modified(Keyspace keyspace, scoped ReadOnlySpan<byte> key, KeyEvents kind, scoped ReadOnlySpan<byte> eventName)
+    internal void Modified(
+        Keyspace keyspace, scoped ReadOnlySpan<byte> key, KeyEvents kind, scoped ReadOnlySpan<byte> eventName, long changes = 1)
     {
-        CountChanges(keyspace.Slot, 1);
+        CountChanges(keyspace.Slot, changes);
         WakeWatchers(keyspace, key);
         if (kind != KeyEvents.None) Store.Effects.KeyEvents?.OnKeyEvent(kind, eventName, key, keyspace.Database);
     }
 
     /// <summary>Only counts changes; for changes to a database as a whole.</summary>
-    internal void CountChanges(Slot slot, int changes)
+    internal void CountChanges(Slot slot, long changes)
     {
         _changes += changes;
         slot.Changes += changes;
@@ -330,10 +332,10 @@ public ref partial struct CommandContext
     /// <summary>
     /// The same for an existing entry; a <see cref="Value"/> is measured again for the slot's memory.
     /// </summary>
-    internal void Modified(in Entry entry, KeyEvents kind, scoped ReadOnlySpan<byte> eventName)
+    internal void Modified(in Entry entry, KeyEvents kind, scoped ReadOnlySpan<byte> eventName, long changes = 1)
     {
         if (!entry.IsBlob) entry.Keyspace.Recount(entry.Value);
-        Modified(entry.Keyspace, entry.Key, kind, eventName);
+        Modified(entry.Keyspace, entry.Key, kind, eventName, changes);
     }
 
     /// <summary>Only publishes the event, where a command publishes more than one.</summary>
@@ -375,11 +377,12 @@ public ref partial struct CommandContext
     }
 
     /// <summary>
-    /// Gives the request itself as an effect that belongs to no slot. Where the order among such effects matters, the
-    /// command runs alone.
+    /// Counts a change that belongs to no slot, and gives the request itself as its effect. Where the order among such
+    /// effects matters, the command runs alone.
     /// </summary>
     internal void EffectWithoutSlot()
     {
+        Store.Slots.CountChangeWithoutSlot();
         if (BeginEffect(Count) is not { } words) return;
         for (int i = 0; i < Count; i++) words.BulkString(Request[i]);
         Effects.EndWithoutSlot();

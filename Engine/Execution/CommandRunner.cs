@@ -38,12 +38,14 @@ public sealed class CommandRunner : IDisposable
     /// Runs a request, waiting for whatever stands in its way, and for the log to be durable if replies wait for that.
     /// Fails if what the command did, or has seen, turns out to be lost: the reply must then never become known.
     /// </summary>
-    public async Task RunAsync(Session session, OwnedRequest request, RespWriter reply, CancellationToken cancellation = default)
+    public Task RunAsync(Session session, OwnedRequest request, RespWriter reply, CancellationToken cancellation = default) =>
+        RunAsync(session, Store.Commands.Resolve(request.Request), request, reply, cancellation);
+
+    private async Task RunAsync(Session session, CommandInfo? command, OwnedRequest request, RespWriter reply, CancellationToken cancellation)
     {
         IDurability? log = Store.Durability;
         long since = log?.Appended ?? 0;
         int mark = reply.Length;
-        CommandInfo? command = Store.Commands.Resolve(request.Request);
         await FinishAsync(session, command, request, former: null, reply, cancellation).ConfigureAwait(false);
         if (log is null || IsError(reply, mark)) return;
         if (!log.RepliesWait)
@@ -65,17 +67,40 @@ public sealed class CommandRunner : IDisposable
     }
 
     /// <summary>
-    /// Runs one command for a caller without a connection (a grain call), and returns its reply as RESP3.
+    /// Runs one command for a caller without a connection (a grain call), and returns its reply as RESP3. If the call is
+    /// over before the command could run, it never runs, and the reply is <see cref="Errors.CallIsOver"/>.
     /// </summary>
     /// <param name="database">The logical database.</param>
     /// <param name="arguments">The command and its arguments.</param>
-    public async Task<byte[]> RunAsync(int database, ReadOnlyMemory<byte>[] arguments)
+    /// <param name="limit">After which time the call is over, however long the command itself would wait for a key; null
+    /// for never.</param>
+    /// <param name="cancellation">Cancelled if the caller gives up.</param>
+    public async Task<byte[]> RunAsync(
+        int database, ReadOnlyMemory<byte>[] arguments, TimeSpan? limit = null, CancellationToken cancellation = default)
     {
         var reply = new RespWriter { Resp3 = true };
         if (arguments.Length == 0) reply.Error("ERR no command"u8);
         else if ((uint)database >= (uint)Store.Options.Databases) reply.Error("ERR DB index is out of range"u8);
-        else await RunAsync(new Session { Database = database, IsOneCall = true }, OwnedRequest.Of(arguments), reply).ConfigureAwait(false);
+        else await RunOneAsync(database, OwnedRequest.Of(arguments), reply, limit, cancellation).ConfigureAwait(false);
         return reply.Written.ToArray();
+    }
+
+    private async Task RunOneAsync(int database, OwnedRequest request, RespWriter reply, TimeSpan? limit, CancellationToken cancellation)
+    {
+        CommandInfo? command = Store.Commands.Resolve(request.Request);
+        using var call = new OneCall(Store.Clock.Time, limit, cancellation) { Database = database };
+        // A timer is only worth it for a command that may wait for a key. Any other is held to the limit by BeginTurn.
+        CancellationToken over = command?.Is(CommandFlags.Blocking) == true ? call.Over : cancellation;
+        try
+        {
+            await RunAsync(call, command, request, reply, over).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (call.IsOver && reply.Length == 0)
+        {
+            // It was over before the command ran.
+        }
+        // A command that was waiting for a key ends without a reply, too.
+        if (reply.Length == 0) reply.Error(Errors.CallIsOver);
     }
 
     /// <summary>

@@ -24,6 +24,9 @@ public static class Errors
     /// <summary>A key's slot is neither on this silo nor on any known one.</summary>
     public static ReadOnlySpan<byte> SlotNotServed => "CLUSTERDOWN Hash slot not served"u8;
 
+    /// <summary>A grain call's command could not run in time. Redis has no words for that, having no grains.</summary>
+    public const string CallIsOver = "TIMEOUT the grain call was over before its command could run; it has done nothing";
+
     /// <summary>While the data is being loaded.</summary>
     public const string Loading = "LOADING Redis is loading the dataset in memory";
 

@@ -12,7 +12,7 @@ public sealed class SlotTable(int databases)
     private readonly Slot?[] _slots = new Slot?[KeySlot.Count];
     private readonly long[] _earliestExpiryMs = NewExpiries();
     private int _publishedCount;
-    private long _withdrawnChanges;
+    private long _otherChanges; // of slots that have left, and of no slot
     private long _withdrawnHits;
     private long _withdrawnMisses;
     private (long Hits, long Misses) _lookupsBefore;   // CONFIG RESETSTAT
@@ -152,7 +152,7 @@ public sealed class SlotTable(int databases)
             if (!slot.IsOpen) return;
             slot.IsOpen = false;
             slot.LeavesPlace();
-            Interlocked.Add(ref _withdrawnChanges, slot.Changes);
+            Interlocked.Add(ref _otherChanges, slot.Changes);
             Interlocked.Add(ref _withdrawnHits, slot.Hits);
             Interlocked.Add(ref _withdrawnMisses, slot.Misses);
             Memory.Add(-slot.AllBytes);
@@ -169,12 +169,16 @@ public sealed class SlotTable(int databases)
         }
     }
 
+    /// <summary>Counts a change of what belongs to no slot.</summary>
+    internal void CountChangeWithoutSlot() => Interlocked.Increment(ref _otherChanges);
+
     /// <summary>
-    /// How many changes were made to the keys of slots while they were on this silo, including slots that have left.
+    /// How many changes were made to the keys of slots while they were on this silo, including slots that have left,
+    /// and to what belongs to no slot.
     /// </summary>
     public long CountChanges()
     {
-        long changes = Volatile.Read(ref _withdrawnChanges);
+        long changes = Volatile.Read(ref _otherChanges);
         foreach (Slot? slot in _slots)
         {
             if (slot is not null) changes += slot.Changes;

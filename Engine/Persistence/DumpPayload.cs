@@ -52,6 +52,7 @@ internal static class DumpPayload
         {
             object? entry = RdbObjectReader.Read(
                 reader, reader.Type(), key, Expiry.Never, options, checksDoubles: options.SanitizeDumpPayload != SanitizeDumpPayload.No);
+            if (reader.Repair is { } repair) log.Verbose($"RESTORE: {repair}");
             if (reader.AtEnd) return entry;
         }
         catch (Exception failure) when (failure is not InsufficientMemoryException and not OutOfMemoryException)

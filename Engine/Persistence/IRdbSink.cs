@@ -35,6 +35,9 @@ internal interface IRdbSink
     /// </summary>
     void Nothing(ReadOnlySpan<byte> key, RdbType type, long expiresAtMs);
 
+    /// <summary>The key that comes next was not stored quite right; what has been done about it, for the log.</summary>
+    void Repaired(ReadOnlySpan<byte> key, string repair);
+
     /// <summary>Every byte has been read, and the CRC is right.</summary>
     /// <param name="hasChecksum">False if the file was saved without a CRC.</param>
     void End(bool hasChecksum);

@@ -93,6 +93,8 @@ public sealed class RdbFileCheck : IRdbSink
         Count(expiresAtMs);
     }
 
+    void IRdbSink.Repaired(ReadOnlySpan<byte> key, string repair) => Say($"Key '{Text(key)}' is loaded with a repair: {repair}");
+
     void IRdbSink.End(bool hasChecksum)
     {
         if (_reader.Version < RdbFileReader.OldestWithChecksum) return;

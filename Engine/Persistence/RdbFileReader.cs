@@ -196,6 +196,11 @@ internal sealed class RdbFileReader
         object? entry = null;
         if (type == RdbType.Module2 && SkipsModules) RdbModules.Skip(_reader, RdbModules.NameOf(_reader.Length()));
         else entry = ReadValue(type, key, expiresAtMs);
+        if (_reader.Repair is { } repair)
+        {
+            _reader.Repair = null;
+            _sink.Repaired(key, repair);
+        }
         if (entry is null) _sink.Nothing(key, type, expiresAtMs);
         else _sink.Entry(entry, expiresAtMs, idleSeconds, frequency);
         _keyLength = -1;

@@ -29,6 +29,7 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
     private volatile Exception? _failure;
     private int _database;
     private int _keysPerSlot;
+    private int _repairs;
     private long _delayedMicroseconds;
 
     /// <summary>Whether expired keys are loaded too, because changes in a log that follows may apply to them.</summary>
@@ -155,6 +156,11 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
     void IRdbSink.Nothing(ReadOnlySpan<byte> key, RdbType type, long expiresAtMs)
     {
         if (EmptyKeysSkipped++ < 10) log.Notice($"rdbLoadObject skipping empty key: {Encoding.UTF8.GetString(key)}");
+    }
+
+    void IRdbSink.Repaired(ReadOnlySpan<byte> key, string repair)
+    {
+        if (_repairs++ < 10) log.Warning($"Loading key '{Encoding.UTF8.GetString(key)}' of database {_database}: {repair}");
     }
 
     void IRdbSink.End(bool hasChecksum)

@@ -83,7 +83,7 @@ internal readonly ref partial struct RdbObjectReader
                 _ = _reader.Milliseconds(); // the earliest expiry, which the fields contain too
                 return ReadExpiringFieldListpack(_reader.StringSpan());
             case RdbType.StreamListpacks or RdbType.StreamListpacks2 or RdbType.StreamListpacks3:
-                return RdbStreams.Read(_reader, type, _key);
+                return RdbStreams.Read(_reader, type, _key, checksCounts: _checksDoubles);
             case RdbType.ModulePreGa:
                 throw new RdbFormatException("Pre-release module format not supported");
             case RdbType.Module2:

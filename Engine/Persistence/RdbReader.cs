@@ -54,6 +54,11 @@ internal sealed class RdbReader
     /// <summary>About how many bytes have been read; other threads may read it.</summary>
     public long Progress => Volatile.Read(ref _progress);
 
+    /// <summary>
+    /// What had to be put right in the value read last, for the log; null if nothing. Whoever logs it sets it to null.
+    /// </summary>
+    public string? Repair { get; set; }
+
     /// <summary>Whether all bytes have been read. Only meaningful when reading from memory.</summary>
     public bool AtEnd => _at == _end && _source is null;
 

@@ -51,38 +51,66 @@ internal static class RdbStreams
         }
     }
 
-    public static StreamValue Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key)
+    /// <summary>
+    /// Reads a stream. Counters that its entries contradict, which old versions could write, are counted anew, and
+    /// <see cref="RdbReader.Repair"/> says so.
+    /// </summary>
+    /// <param name="reader">Where to read.</param>
+    /// <param name="type">The form.</param>
+    /// <param name="key">The key.</param>
+    /// <param name="checksCounts">Whether wrong counts in a node are an error, as when Redis sanitizes.</param>
+    public static StreamValue Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, bool checksCounts)
     {
         var stream = new StreamValue(key.ToArray());
-        long live = 0;
+        long sum = 0;
+        int wrongNodes = 0;
         for (long nodes = reader.Count(); nodes > 0; nodes--)
         {
             byte[] id = reader.String(), node = reader.String();
             if (id.Length != StreamId.EncodedLength) throw new RdbFormatException("Stream node key entry is not the size of a stream ID");
             if (!ListpackCheck.IsValid(node, out int elements, out _)) throw new RdbFormatException("Stream listpack integrity check failed.");
             if (elements == 0) throw new RdbFormatException("Empty listpack inside stream");
-            if (!StreamNode.IsValid(node)) throw new RdbFormatException("Stream listpack integrity check failed.");
-            if (!stream.AddLoadedNode(StreamId.Decode(id), node)) throw new RdbFormatException("Listpack re-added with existing key");
-            live += StreamNode.LiveCount(new Listpack(node, 0));
+            if (!StreamNode.IsValid(node, out long live, out long deleted)) throw new RdbFormatException("Stream listpack integrity check failed.");
+            var counted = new Listpack(node, 0);
+            if (live + deleted == 0 || StreamNode.CorrectCounts(ref counted, live, deleted))
+            {
+                if (checksCounts) throw new RdbFormatException("Stream listpack integrity check failed.");
+                wrongNodes++;
+                if (live + deleted == 0) continue; // nodes are removed with their last entry
+            }
+            if (!stream.AddLoadedNode(StreamId.Decode(id), counted.Array)) throw new RdbFormatException("Listpack re-added with existing key");
+            sum += live;
         }
         ulong length = reader.Length();
-        if (length != (ulong)live) throw new RdbFormatException("Stream length inconsistent with rax entries");
-        stream.SetLoaded(live, StreamId.Min);
+        // Nothing can be counted where entries are missing altogether.
+        if (length != 0 && stream.Nodes.Count == 0) throw new RdbFormatException("Stream length inconsistent with rax entries");
+        stream.SetLoaded(sum, StreamId.Min);
         stream.Deleted(); // finds the first entry
-        stream.LastId = ReadId(reader);
-        if (stream.LastId < stream.LastLiveId) throw new RdbFormatException("Stream object metadata loading failed.");
-        if (type == RdbType.StreamListpacks)
-        {
-            stream.EntriesAdded = length;
-        }
-        else
+        StreamId lastId = ReadId(reader);
+        ulong added = (ulong)sum;
+        if (type != RdbType.StreamListpacks)
         {
             _ = ReadId(reader); // the first ID, which is already known
             stream.MaxDeletedId = ReadId(reader);
-            stream.EntriesAdded = reader.Length();
+            added = reader.Length();
         }
+        StreamId leastLastId = stream.LastLiveId < stream.MaxDeletedId ? stream.MaxDeletedId : stream.LastLiveId;
+        stream.LastId = lastId < leastLastId ? leastLastId : lastId;
+        stream.EntriesAdded = Math.Max(added, (ulong)sum);
+        if (wrongNodes != 0 || length != (ulong)sum || stream.LastId != lastId || stream.EntriesAdded != added)
+            reader.Repair = Repaired(stream, wrongNodes, length, lastId, added);
         for (long groups = reader.Count(); groups > 0; groups--) ReadGroup(reader, type, stream);
         return stream;
+    }
+
+    private static string Repaired(StreamValue stream, int wrongNodes, ulong length, StreamId lastId, ulong added)
+    {
+        var repairs = new List<string>();
+        if (wrongNodes != 0) repairs.Add($"{wrongNodes} nodes");
+        if (length != (ulong)stream.Length) repairs.Add($"length {stream.Length} (was {length})");
+        if (lastId != stream.LastId) repairs.Add($"last ID {stream.LastId.Ms}-{stream.LastId.Sequence} (was {lastId.Ms}-{lastId.Sequence})");
+        if (added != stream.EntriesAdded) repairs.Add($"entries added {stream.EntriesAdded} (was {added})");
+        return $"counters of the stream that its entries contradict were counted anew: {string.Join(", ", repairs)}";
     }
 
     private static void ReadGroup(RdbReader reader, RdbType type, StreamValue stream)

@@ -1,4 +1,6 @@
+using Microsoft.Extensions.Options;
 using Orleans.Concurrency;
+using Orleans.Configuration;
 using Orleans.GrainDirectory;
 using OrleansRedis.Engine;
 
@@ -13,8 +15,15 @@ namespace OrleansRedis.Grains;
 [Reentrant]
 [SlotPlacement]
 [GrainDirectory(SlotDirectory.Name)]
-internal sealed class HashSlotGrain(SlotHost host, CommandRunner runner, ILocalSiloDetails silo) : Grain, IHashSlotGrain
+internal sealed class HashSlotGrain(SlotHost host, CommandRunner runner, ILocalSiloDetails silo, IOptions<SiloMessagingOptions> messaging)
+    : Grain, IHashSlotGrain
 {
+    /// <summary>
+    /// The caller stops waiting after the response timeout; what is left of it is for the way here and back. Null if it
+    /// waits for ever.
+    /// </summary>
+    private readonly TimeSpan? _limit = messaging.Value.ResponseTimeout is var timeout && timeout > TimeSpan.Zero ? timeout * 0.8 : null;
+
     private int _number;
 
     public override Task OnActivateAsync(CancellationToken cancellationToken)
@@ -28,5 +37,6 @@ internal sealed class HashSlotGrain(SlotHost host, CommandRunner runner, ILocalS
 
     public async Task<SlotLocation> LocateAsync() => new(silo.SiloAddress, (await host.OpenAsync(_number)).Epoch);
 
-    public Task<byte[]> ExecuteAsync(int database, ReadOnlyMemory<byte>[] arguments) => runner.RunAsync(database, arguments);
+    public Task<byte[]> ExecuteAsync(int database, ReadOnlyMemory<byte>[] arguments, CancellationToken cancellation) =>
+        runner.RunAsync(database, arguments, _limit, cancellation);
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -205,11 +206,57 @@ public sealed class CommandRunnerTests : IDisposable
         Assert.Equal(1L, _redis.Run("LLEN", "from"));
     }
 
+    [Theory]
+    [InlineData("BLPOP q 0", "RPUSH q x", "LLEN q")]
+    [InlineData("BLMOVE q other LEFT LEFT 100", "RPUSH q x", "LLEN q")]
+    [InlineData("BZPOPMIN q 0", "ZADD q 1 x", "ZCARD q")]
+    [InlineData("XREADGROUP GROUP g c BLOCK 0 STREAMS stream >", "XADD stream 1-1 f v", "XLEN stream")]
+    public async Task What_a_call_waits_for_is_not_given_to_it_once_it_is_over(string wait, string give, string count)
+    {
+        _redis.Show("XGROUP CREATE stream g 0 MKSTREAM");
+        using var cancellation = new CancellationTokenSource();
+        Task<string> timesOut = CallOnce(wait, TimeSpan.FromSeconds(20)), gives = CallOnce(wait, TimeSpan.FromSeconds(60), cancellation.Token);
+        await Eventually.TrueAsync(() => _redis.Store.BlockedCommands == 2);
+        _redis.Time.Advance(19_999);
+        Assert.False(timesOut.IsCompleted);
+        _redis.Time.Advance(1);
+        Assert.Equal($"-{Errors.CallIsOver}\r\n", await timesOut.WaitAsync(s_patience));
+        await cancellation.CancelAsync();
+        Assert.Equal($"-{Errors.CallIsOver}\r\n", await gives.WaitAsync(s_patience));
+        _redis.Show(give);
+        Assert.Equal(1L, _redis.Run(count.Split(' ')));
+        Assert.Equal("[0, (nil), (nil), (nil)]", _redis.Show("XPENDING stream g"));
+        Assert.Equal(0, _redis.Store.BlockedCommands);
+    }
+
+    [Fact]
+    public async Task A_call_that_is_over_before_its_command_can_run_does_nothing()
+    {
+        _redis.Run("RPUSH", "q", "x");
+        _redis.Runner.Pause.Begin(_redis.NowMs + 100_000, all: false);
+        Task<string> paused = CallOnce("LPOP q", TimeSpan.FromSeconds(20));
+        Assert.False(paused.IsCompleted);
+        _redis.Time.Advance(20_000);
+        Assert.Equal($"-{Errors.CallIsOver}\r\n", await paused.WaitAsync(s_patience));
+        _redis.Time.Advance(100_000);
+        Assert.Equal(1L, _redis.Run("LLEN", "q"));
+
+        // Held up by whoever has the whole silo, with no timer that could tell.
+        await _redis.Store.SiloGate.EnterExclusiveAsync();
+        Task<string> heldUp = CallOnce("LPOP q", TimeSpan.FromSeconds(20));
+        _redis.Time.Advance(20_000);
+        _redis.Store.SiloGate.ExitExclusive();
+        Assert.Equal($"-{Errors.CallIsOver}\r\n", await heldUp.WaitAsync(s_patience));
+        Assert.Equal(1L, _redis.Run("LLEN", "q"));
+        Assert.Equal("$1\r\nx\r\n", await CallOnce("LPOP q", TimeSpan.FromSeconds(20)));
+    }
+
     private static CommandInfo Command(string name) => EngineHarness.Commands.Find(Encoding.ASCII.GetBytes(name))!;
 
     /// <summary>A command as a grain call sends it.</summary>
-    private async Task<string> CallOnce(string line) => Encoding.ASCII.GetString(
-        await _redis.Runner.RunAsync(0, [.. line.Split(' ').Select(word => (ReadOnlyMemory<byte>)Encoding.ASCII.GetBytes(word))]));
+    private async Task<string> CallOnce(string line, TimeSpan? limit = null, CancellationToken cancellation = default) =>
+        Encoding.ASCII.GetString(await _redis.Runner.RunAsync(
+            0, [.. line.Split(' ').Select(word => (ReadOnlyMemory<byte>)Encoding.ASCII.GetBytes(word))], limit, cancellation));
 
     private void Withdraw(string key) => _redis.Store.Slots.Withdraw(_redis.Store.Slots[KeySlot.Of(Encoding.ASCII.GetBytes(key))]!);
 

@@ -96,11 +96,19 @@ internal sealed class EngineHarness : IDisposable
     /// Applies all effects recorded so far to another engine, and moves its clock to this one's time. They must apply
     /// without an error.
     /// </summary>
-    public void ReplayInto(EngineHarness copy)
+    public void ReplayInto(EngineHarness copy) => ReplayInto(copy, _recorder.Effects);
+
+    /// <summary>
+    /// Applies the effects recorded since the last call, or since <see cref="TakeEffects"/>, to another engine; as
+    /// <see cref="ReplayInto(EngineHarness)"/> does.
+    /// </summary>
+    public void ReplayNewInto(EngineHarness copy) => ReplayInto(copy, _recorder.TakeEffects());
+
+    private void ReplayInto(EngineHarness copy, IReadOnlyList<RecordedEffect> effects)
     {
         copy.Time.Advance(NowMs - copy.NowMs);
         copy.Store.IgnoresExpiry = true; // the effects say what expires
-        foreach (RecordedEffect effect in _recorder.Effects)
+        foreach (RecordedEffect effect in effects)
         {
             if (effect.IsShare) continue; // together the shares are the whole command
             copy._default.Session.Database = effect.Database;

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.DependencyInjection;
+using Orleans.Configuration;
 using Orleans.TestingHost;
 using OrleansRedis.Engine;
 using OrleansRedis.Grains;
@@ -17,7 +18,7 @@ internal sealed class SlotCluster : IAsyncDisposable
     private readonly InProcessTestCluster _cluster;
     private readonly ConcurrentDictionary<string, Node> _nodes = new();
 
-    private SlotCluster(int silos)
+    private SlotCluster(int silos, TimeSpan? responseTimeout, TimeSpan? clientResponseTimeout)
     {
         var builder = new InProcessTestClusterBuilder((short)silos);
         builder.Options.ConfigureFileLogging = false;
@@ -28,7 +29,10 @@ internal sealed class SlotCluster : IAsyncDisposable
             silo.Services.AddSingleton(node.Runner);
             silo.Services.AddSingleton<ISlotMap>(Map);
             silo.AddHashSlots();
+            if (responseTimeout is { } timeout) silo.Configure<SiloMessagingOptions>(messaging => messaging.ResponseTimeout = timeout);
         });
+        if (clientResponseTimeout is { } clientTimeout)
+            builder.ConfigureClient(client => client.Configure<ClientMessagingOptions>(messaging => messaging.ResponseTimeout = clientTimeout));
         _cluster = builder.Build();
     }
 
@@ -45,9 +49,9 @@ internal sealed class SlotCluster : IAsyncDisposable
     public Node this[InProcessSiloHandle silo] => _nodes[silo.Name];
 
     /// <summary>Silos that share the slots in contiguous ranges of equal size, all of them open.</summary>
-    public static async Task<SlotCluster> StartAsync(int silos)
+    public static async Task<SlotCluster> StartAsync(int silos, TimeSpan? responseTimeout = null, TimeSpan? clientResponseTimeout = null)
     {
-        var cluster = new SlotCluster(silos);
+        var cluster = new SlotCluster(silos, responseTimeout, clientResponseTimeout);
         await cluster._cluster.DeployAsync();
         await cluster.AssignAsync(slot => cluster.Silo((int)((long)slot * silos / HashSlot.Count)));
         return cluster;

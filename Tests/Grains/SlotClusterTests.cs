@@ -2,6 +2,7 @@ using Orleans.TestingHost;
 using OrleansRedis.Engine;
 using OrleansRedis.Grains;
 using OrleansRedis.Grains.Storage;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Grains;
@@ -147,6 +148,32 @@ public sealed class SlotClusterTests
     }
 
     [Fact]
+    public async Task A_call_that_waits_for_a_key_ends_before_its_caller_times_out_and_takes_nothing()
+    {
+        await using SlotCluster cluster = await SlotCluster.StartAsync(1, responseTimeout: TimeSpan.FromSeconds(2));
+        RedisDatabase redis = cluster.Client.GetRedisDatabase();
+        RedisErrorException error = await Assert.ThrowsAsync<RedisErrorException>(() => redis.ExecuteAsync("BLPOP", "q", "0"));
+        Assert.Equal(Errors.CallIsOver, error.Message);
+        await TakesNothingAsync(cluster, redis);
+    }
+
+    [Fact]
+    public async Task A_caller_that_times_out_or_cancels_earlier_is_given_nothing()
+    {
+        await using SlotCluster cluster = await SlotCluster.StartAsync(1, clientResponseTimeout: TimeSpan.FromSeconds(2));
+        RedisDatabase redis = cluster.Client.GetRedisDatabase();
+        await Assert.ThrowsAsync<TimeoutException>(() => redis.ExecuteAsync("BLPOP", "q", "0"));
+        await TakesNothingAsync(cluster, redis);
+
+        using var cancellation = new CancellationTokenSource();
+        Task call = redis.ExecuteAsync(["BLPOP", "q", "0"], cancellation.Token);
+        await Eventually.TrueAsync(() => cluster[cluster.Silo(0)].Store.BlockedCommands == 1);
+        await cancellation.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => call);
+        await TakesNothingAsync(cluster, redis);
+    }
+
+    [Fact]
     public async Task There_is_no_slot_beyond_the_last_one()
     {
         await using SlotCluster cluster = await SlotCluster.StartAsync(1);
@@ -155,5 +182,12 @@ public sealed class SlotClusterTests
             Exception error = await Assert.ThrowsAnyAsync<Exception>(() => cluster.Client.GetGrain<IHashSlotGrain>(number).LocateAsync());
             Assert.Contains($"There is no hash slot {number}", error.ToString(), StringComparison.Ordinal);
         }
+    }
+
+    private static async Task TakesNothingAsync(SlotCluster cluster, RedisDatabase redis)
+    {
+        await Eventually.TrueAsync(() => cluster[cluster.Silo(0)].Store.BlockedCommands == 0);
+        Assert.Equal(1, (await redis.ExecuteAsync("RPUSH", "q", "x")).Int64);
+        Assert.Equal("x", (await redis.ExecuteAsync("LPOP", "q")).Text);
     }
 }

@@ -253,6 +253,47 @@ public sealed class DumpFileTests : IDisposable
         Assert.Equal(Restrictions.None, redis.Store.Restrictions);
         watcher.Run("MULTI");
         Assert.Null(watcher.Run("EXEC"));
+        File.Delete(DumpPath);
+        Assert.Equal("ERR Error trying to load the RDB dump", await redis.Files.ReloadAsync(save: false, flush: true, merge: false));
+    }
+
+    [Fact]
+    public async Task Reloads_at_once_take_turns_and_lose_nothing()
+    {
+        EngineHarness redis = NewEngine();
+        for (int i = 0; i < 5000; i++) redis.Run("SET", $"{i}", "value");
+        string digest = KeyspaceDigest.OfAll(redis.Store.Slots);
+        redis.Run("SAVE");
+        redis.Store.Options.KeyLoadDelay = 20; // a reload takes 100 ms
+        string?[] errors = await Task.WhenAll(Enumerable.Range(0, 4).Select(
+            number => Task.Run(() => redis.Files.ReloadAsync(save: number % 2 == 0, flush: true, merge: false))));
+        Assert.All(errors, Assert.Null);
+        Assert.Equal(digest, KeyspaceDigest.OfAll(redis.Store.Slots));
+        Assert.Equal(Restrictions.None, redis.Store.Restrictions);
+        EngineHarness other = NewEngine();
+        other.Files.Load(CancellationToken.None);
+        Assert.Equal(digest, KeyspaceDigest.OfAll(other.Store.Slots));
+    }
+
+    [Fact]
+    public async Task What_is_half_loaded_is_never_saved()
+    {
+        EngineHarness redis = NewEngine();
+        redis.Run("SET", "a", "1");
+        redis.Run("SAVE");
+        byte[] whole = File.ReadAllBytes(DumpPath);
+        redis.Run("DEL", "a");
+        redis.Store.Restrict(Restrictions.Loading);
+        Assert.Equal(Errors.Loading, await redis.Files.ReloadAsync(save: true, flush: true, merge: false));
+        Assert.Equal(SaveStart.AlreadyRunning, await redis.Files.Dump.SaveAsync());
+        Assert.Equal(SaveStart.AlreadyRunning, await redis.Files.Dump.BeginAsync());
+        await redis.Store.SiloGate.EnterExclusiveAsync();
+        Assert.False(redis.Files.Dump.SaveExclusively());
+        redis.Store.SiloGate.ExitExclusive();
+        Assert.Equal(whole, File.ReadAllBytes(DumpPath));
+        redis.Store.Lift(Restrictions.Loading);
+        Assert.Equal("OK", redis.Run("SAVE"));
+        Assert.NotEqual(whole, File.ReadAllBytes(DumpPath));
     }
 
     [Fact]

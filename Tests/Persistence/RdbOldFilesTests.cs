@@ -199,6 +199,61 @@ public sealed class RdbOldFilesTests
         Assert.Contains("entries-added, 1", redis.Show("XINFO STREAM v1"), StringComparison.Ordinal);
     }
 
+    /// <summary>As 7.4 does, except that there the wrong numbers stay.</summary>
+    [Theory]
+    [InlineData("1 1", 9, 5, 2, 3, "length 1 (was 9)")]
+    [InlineData("1 1", 1, 0, 2, 3, "last ID 5-2 (was 0-2)")]
+    [InlineData("1 1", 1, 5, 0, 0, "entries added 1 (was 0)")]
+    [InlineData("7 9", 1, 5, 2, 3, "1 nodes")]
+    [InlineData("0 0", 1, 5, 2, 3, "1 nodes")]
+    [InlineData("300 0", 70, 1, 9, 0, "1 nodes, length 1 (was 70), last ID 5-2 (was 1-9), entries added 1 (was 0)")]
+    public void Counters_of_a_stream_that_its_entries_contradict_are_counted_anew(
+        string counts, int length, int lastMs, int lastSequence, int added, string repair)
+    {
+        using var redis = new EngineHarness();
+        List<string> log = [];
+        redis.Store.Log.Writer = (_, line) => log.Add(line);
+        byte[] id = new byte[16];
+        new StreamId(5, 1).Encode(id);
+        // 5-1 has been deleted, 5-2 is there.
+        byte[] node = RdbFileBuilder.Listpack([.. counts.Split(' '), "1", "f", "0", "3", "0", "0", "gone", "4", "2", "0", "1", "v", "4"]);
+        byte[] file = new RdbFileBuilder(11).Opcode(RdbOpcode.SelectDb).Length(0).Key(RdbType.StreamListpacks2, "s").Length(1).Text(id).Text(node)
+            .Length(length).Length(lastMs).Length(lastSequence).Length(5).Length(2).Length(0).Length(0).Length(added).Length(0).Build();
+        RdbFiles.Load(redis, file);
+        Assert.Contains(log, line => line.EndsWith(repair, StringComparison.Ordinal) && line.Contains("key 's'", StringComparison.Ordinal));
+        Assert.Equal(1L, redis.Run("XLEN", "s"));
+        Assert.Equal("[[5-2, [f, v]]]", redis.Show("XREVRANGE s + -"));
+        Assert.StartsWith("-ERR The ID specified in XADD is equal or smaller", redis.Show("XADD s 5-2 f v"), StringComparison.Ordinal);
+        Assert.Equal(1L, redis.Run("XDEL", "s", "5-2"));
+        Assert.Equal("OK", redis.Run("XSETID", "s", "5-2"));
+        Assert.Equal("6-1", redis.Run("XADD", "s", "6-1", "f", "w"));
+        Assert.Equal("[[6-1, [f, w]]]", redis.Show("XRANGE s - +"));
+        Assert.Equal(1L, redis.Run("XTRIM", "s", "MAXLEN", "0"));
+        using var again = new EngineHarness();
+        again.Store.Log.Writer = (_, line) => Assert.DoesNotContain("anew", line, StringComparison.Ordinal);
+        RdbFiles.Load(again, RdbFiles.Save(redis.Store));
+    }
+
+    [Fact]
+    public void A_stream_s_node_without_entries_is_passed_over_and_one_whose_nodes_are_missing_is_refused()
+    {
+        using var redis = new EngineHarness();
+        byte[] id = new byte[16];
+        new StreamId(5, 1).Encode(id);
+        RdbFileBuilder Stream(string key, bool hasNode, int length)
+        {
+            RdbFileBuilder file = new RdbFileBuilder(11).Key(RdbType.StreamListpacks, key).Length(hasNode ? 1 : 0);
+            if (hasNode) file.Text(id).Text(RdbFileBuilder.Listpack("0", "0", "1", "f", "0"));
+            return file.Length(length).Length(5).Length(1).Length(0);
+        }
+
+        Load(redis, Stream("empty", hasNode: true, length: 0));
+        Assert.Equal(0L, redis.Run("XLEN", "empty"));
+        Assert.Equal("5-2", redis.Run("XADD", "empty", "5-*", "f", "v"));
+        Assert.Equal("Stream length inconsistent with rax entries",
+            Assert.Throws<RdbFileException>(() => Load(redis, Stream("lost", hasNode: false, length: 3))).Message);
+    }
+
     [Fact]
     public void Empty_collections_are_passed_over()
     {

@@ -123,7 +123,8 @@ internal static class Bitfields
 
     private static void Run(ref CommandContext call, List<Operation> operations, long lastBit)
     {
-        bool writes = lastBit >= 0, changed = false;
+        bool writes = lastBit >= 0, grows = false;
+        int changes = 0;
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
         Span<byte> room = default;
         if (writes ? !call.TryWrite(1, ValueType.String, out Entry entry) : !call.TryRead(1, ValueType.String, out entry)) return;
@@ -131,7 +132,7 @@ internal static class Bitfields
         if (writes)
         {
             int length = (int)Math.Min(Array.MaxLength, (lastBit >> 3) + 1);
-            changed = entry.IsMissing || StringEntry.Length(entry.Object) < length;
+            grows = entry.IsMissing || StringEntry.Length(entry.Object) < length;
             room = StringWrites.Extend(ref call, entry, call[1], length);
         }
         ReadOnlySpan<byte> bytes = writes ? room : Bitmaps.BytesOf(entry, scratch);
@@ -151,9 +152,10 @@ internal static class Bitfields
             }
             call.Reply.Integer(operation.Kind == OperationKind.Set ? old : value);
             Put(room, operation, value);
-            changed |= value != old;
+            if (grows || value != old) changes++;
         }
-        if (changed) Bitmaps.Changed(ref call, keyspace);
+        // The string has grown even if every operation has failed.
+        if (grows || changes > 0) Bitmaps.Changed(ref call, keyspace, Math.Max(1, changes));
     }
 
     /// <summary>Computes the new value of the integer; false if that overflows and OVERFLOW FAIL applies.</summary>

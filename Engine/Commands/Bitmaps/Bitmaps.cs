@@ -226,11 +226,11 @@ internal static class Bitmaps
     internal static ReadOnlySpan<byte> BytesOf(scoped in Entry entry, Span<byte> scratch) =>
         entry.IsMissing ? [] : StringEntry.Read(entry.Object, scratch);
 
-    /// <summary>To be called after the string at argument 1 has changed.</summary>
-    internal static void Changed(ref CommandContext call, Keyspace keyspace)
+    /// <summary>To be called after the string at argument 1 has changed, so many times.</summary>
+    internal static void Changed(ref CommandContext call, Keyspace keyspace, int changes = 1)
     {
         Entry entry = keyspace.Find(call[1]);
-        call.Modified(entry, KeyEvents.String, "setbit"u8);
+        call.Modified(entry, KeyEvents.String, "setbit"u8, changes);
     }
 
     private static bool TryOperation(ReadOnlySpan<byte> word, out Operation operation)

@@ -162,7 +162,7 @@ internal static class GeoSearch
         for (int i = 0; i < entries.Length; i++)
             entries[i] = matches[i].ToEntry(query.StoreDistance ? matches[i].Distance / query.Shape.Unit : matches[i].Score);
         SortedSetEntry.Sort(entries);
-        SortedSetStore.Put(ref call, call[query.StoreKey], entries, eventName, giveEffects: true);
+        SortedSetStore.Put(ref call, call[query.StoreKey], entries, eventName, giveEffects: true, changes: entries.Length);
         call.Reply.Integer(entries.Length);
     }
 

@@ -55,7 +55,7 @@ internal static class HashFieldSets
             for (int i = first; i < call.Count; i++) effect.BulkString(call[i]);
             call.EndEffect(entry.Keyspace);
         }
-        Hashes.Removed(ref call, entry, hash, key);
+        Hashes.Removed(ref call, entry, hash, key, deleted);
     }
 
     /// <summary>
@@ -126,7 +126,7 @@ internal static class HashFieldSets
         for (int i = first; i < call.Count; i += 2) hash = HashEntry.Set(hash, call[i], call[i + 1], fieldExpiry, server, out _);
         Keyspace keyspace = entry.Keyspace;
         Hashes.Put(ref call, entry, hash);
-        call.Modified(keyspace, key, KeyEvents.Hash, "hset"u8);
+        call.Modified(keyspace, key, KeyEvents.Hash, "hset"u8, (call.Count - first) / 2);
         if (expires)
         {
             int count = (call.Count - first) / 2;

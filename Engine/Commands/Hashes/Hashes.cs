@@ -86,7 +86,7 @@ internal static class Hashes
                 hash = HashEntry.Remove(hash, call[i], out bool wasThere);
                 if (wasThere) removed++;
             }
-            if (removed > 0) Removed(ref call, entry, hash, call[1]);
+            if (removed > 0) Removed(ref call, entry, hash, call[1], removed);
         }
         call.Reply.Integer(removed);
     }
@@ -242,7 +242,7 @@ internal static class Hashes
             if (isNew) added++;
         }
         Put(ref call, entry, hash);
-        call.Modified(entry.Keyspace, call[1], KeyEvents.Hash, "hset"u8);
+        call.Modified(entry.Keyspace, call[1], KeyEvents.Hash, "hset"u8, (call.Count - from) / 2);
         return added;
     }
 
@@ -260,15 +260,15 @@ internal static class Hashes
     }
 
     /// <summary>
-    /// To be called after fields were removed from a hash: stores the rest, or removes the key if nothing is left, and
-    /// publishes the change.
+    /// To be called after so many fields were removed from a hash: stores the rest, or removes the key if nothing is
+    /// left, and publishes the change.
     /// </summary>
-    internal static void Removed(ref CommandContext call, in Entry entry, object rest, ReadOnlySpan<byte> key)
+    internal static void Removed(ref CommandContext call, in Entry entry, object rest, ReadOnlySpan<byte> key, int removed)
     {
         Keyspace keyspace = entry.Keyspace;
         entry.Replace(rest);
         keyspace.RecountFields(rest);
-        call.Modified(entry, KeyEvents.Hash, "hdel"u8);
+        call.Modified(entry, KeyEvents.Hash, "hdel"u8, removed);
         if (HashEntry.Count(rest) > 0) return;
         call.Remove(keyspace, key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);

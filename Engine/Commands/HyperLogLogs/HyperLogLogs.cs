@@ -14,7 +14,7 @@ internal static class HyperLogLogs
     {
         Entry entry = call.Write(1);
         if (!IsOne(ref call, entry)) return;
-        bool changed = entry.IsMissing;
+        int changes = entry.IsMissing ? 1 : 0;
         ReadOnlySpan<byte> key = call[1];
         if (!entry.IsMissing && !HyperLogLog.IsSparse(Content(entry)))
         {
@@ -22,9 +22,9 @@ internal static class HyperLogLogs
             for (int i = 2; i < call.Count; i++)
             {
                 int index = HyperLogLog.Locate(call[i], out int count);
-                changed |= HyperLogLog.RaiseDense(dense, index, count);
+                if (HyperLogLog.RaiseDense(dense, index, count)) changes++;
             }
-            if (changed) HyperLogLog.Invalidate(dense);
+            if (changes > 0) HyperLogLog.Invalidate(dense);
         }
         else
         {
@@ -39,16 +39,16 @@ internal static class HyperLogLogs
                     call.Reply.Error(Corrupted);
                     return;
                 }
-                changed |= raised;
+                if (raised) changes++;
             }
-            if (changed)
+            if (changes > 0)
             {
                 HyperLogLog.Invalidate(editor.Bytes);
                 Put(ref call, entry, key, editor.Bytes);
             }
         }
-        if (changed) call.Modified(entry.Keyspace, key, KeyEvents.String, "pfadd"u8);
-        call.Reply.Integer(changed ? 1 : 0);
+        if (changes > 0) call.Modified(entry.Keyspace, key, KeyEvents.String, "pfadd"u8, changes);
+        call.Reply.Integer(changes > 0 ? 1 : 0);
     }
 
     /// <summary>PFCOUNT key [key ...]</summary>

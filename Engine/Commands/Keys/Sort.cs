@@ -226,7 +226,7 @@ internal static class Sort
         EntryEffects.Recreate(ref call, keyspace, key, made);
         call.Remove(keyspace, key);
         call.Add(keyspace, made);
-        call.Modified(keyspace, key, KeyEvents.List, "sortstore"u8);
+        call.Modified(keyspace, key, KeyEvents.List, "sortstore"u8, count);
         call.Reply.Integer(count);
     }
 

@@ -137,7 +137,7 @@ internal static class ListEdits
             listpack.Delete(CollectionsMarshal.AsSpan(positions));
             entry.Replace(listpack.Array);
         }
-        if (removed > 0) ListWrites.Removed(ref call, entry, call[1], "lrem"u8);
+        if (removed > 0) ListWrites.Removed(ref call, entry, call[1], "lrem"u8, removed);
         call.Reply.Integer(removed);
     }
 
@@ -168,6 +168,6 @@ internal static class ListEdits
         }
         if (fromHead > 0) ListEntry.Remove(entry, atHead: true, fromHead);
         if (fromTail > 0) ListEntry.Remove(entry, atHead: false, fromTail);
-        ListWrites.Removed(ref call, entry, call[1], "ltrim"u8);
+        ListWrites.Removed(ref call, entry, call[1], "ltrim"u8, fromHead + fromTail);
     }
 }

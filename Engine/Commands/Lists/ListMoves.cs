@@ -83,7 +83,8 @@ internal static class ListMoves
         else ListEntry.Push(call.Store.Options, destination, element, toHead);
         call.Modified(to.Find(destinationKey), KeyEvents.List, toHead ? "lpush"u8 : "rpush"u8);
         // The source is looked up again, because adding the destination may have moved its cell.
-        ListWrites.Removed(ref call, from.Find(sourceKey), sourceKey, ListPops.EventOf(fromHead));
+        // The whole move is one change, which has been counted.
+        ListWrites.Removed(ref call, from.Find(sourceKey), sourceKey, ListPops.EventOf(fromHead), changes: 0);
         LogMove(ref call, from, to, element, fromHead, toHead);
     }
 

@@ -41,7 +41,7 @@ internal static class ListPops
         {
             ListEntry.Peek(entry.Object, atHead).WriteTo(call.Reply);
             ListEntry.Remove(entry, atHead, 1);
-            ListWrites.Removed(ref call, entry, call[1], EventOf(atHead));
+            ListWrites.Removed(ref call, entry, call[1], EventOf(atHead), 1);
         }
         else
         {
@@ -102,7 +102,7 @@ internal static class ListPops
             ListEntry.Peek(entry.Object, atHead).WriteTo(call.Reply);
             Keyspace keyspace = entry.Keyspace;
             ListEntry.Remove(entry, atHead, 1);
-            ListWrites.Removed(ref call, entry, call[i], EventOf(atHead));
+            ListWrites.Removed(ref call, entry, call[i], EventOf(atHead), 1);
             call.Effect(keyspace, atHead ? "LPOP"u8 : "RPOP"u8, call[i]);
             return;
         }
@@ -175,7 +175,7 @@ internal static class ListPops
         count = Math.Min(count, length);
         ListReads.ReplyRange(ref call, entry.Object, atHead ? 0 : length - 1, count, forward: atHead);
         ListEntry.Remove(entry, atHead, count);
-        ListWrites.Removed(ref call, entry, key, EventOf(atHead));
+        ListWrites.Removed(ref call, entry, key, EventOf(atHead), count);
         return count;
     }
 }

@@ -42,12 +42,12 @@ internal static class ListPushes
                 return;
             }
             ListWrites.Create(ref call, entry.Keyspace, call[1], 2, atHead);
-            call.Modified(entry.Keyspace, call[1], KeyEvents.List, atHead ? "lpush"u8 : "rpush"u8);
+            call.Modified(entry.Keyspace, call[1], KeyEvents.List, atHead ? "lpush"u8 : "rpush"u8, call.Count - 2);
             call.Reply.Integer(call.Count - 2);
             return;
         }
         ListWrites.Push(ref call, entry, 2, atHead);
         call.Reply.Integer(ListEntry.Count(entry.Object));
-        call.Modified(entry, KeyEvents.List, atHead ? "lpush"u8 : "rpush"u8);
+        call.Modified(entry, KeyEvents.List, atHead ? "lpush"u8 : "rpush"u8, call.Count - 2);
     }
 }

@@ -74,20 +74,20 @@ internal static class ListWrites
     }
 
     /// <summary>
-    /// To be called after elements were removed from a list: counts and publishes the change, removes an empty list,
-    /// and turns a small one into a listpack. If the list was empty, the entry is no longer valid.
+    /// To be called after elements were removed from a list: counts so many changes and publishes them, removes an
+    /// empty list, and turns a small one into a listpack. If the list was empty, the entry is no longer valid.
     /// </summary>
-    public static void Removed(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName)
+    public static void Removed(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName, long changes)
     {
         Keyspace keyspace = entry.Keyspace;
         if (ListEntry.Count(entry.Object) == 0)
         {
-            call.Modified(keyspace, key, KeyEvents.List, eventName);
+            call.Modified(keyspace, key, KeyEvents.List, eventName, changes);
             call.Remove(keyspace, key);
             call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
             return;
         }
         ListEntry.ShrinkIfSmall(call.Store.Options, entry);
-        call.Modified(entry, KeyEvents.List, eventName);
+        call.Modified(entry, KeyEvents.List, eventName, changes);
     }
 }

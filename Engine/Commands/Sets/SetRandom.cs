@@ -46,7 +46,7 @@ internal static class SetRandom
         ReadOnlySpan<byte> key = call[1];
         Keyspace keyspace = entry.Keyspace;
         Sets.ReplyAll(ref call, entry.Object);
-        call.Modified(keyspace, key, KeyEvents.Set, "spop"u8);
+        call.Modified(keyspace, key, KeyEvents.Set, "spop"u8, SetEntry.Count(entry.Object));
         call.Remove(keyspace, key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
         call.Effect(keyspace, "DEL"u8, key);
@@ -84,7 +84,7 @@ internal static class SetRandom
             }
             if (effect is not null) call.EndEffect(keyspace);
         }
-        Sets.Removed(ref call, entry, set, key, "spop"u8);
+        Sets.Removed(ref call, entry, set, key, count, "spop"u8);
     }
 
     /// <summary>Pops several members of a listpack in one walk.</summary>

@@ -28,12 +28,12 @@ internal static class Sets
         if (entry.IsMissing)
         {
             call.Add(entry.Keyspace, SetEntry.Trim(set));
-            call.Modified(entry.Keyspace, key, KeyEvents.Set, "sadd"u8);
+            call.Modified(entry.Keyspace, key, KeyEvents.Set, "sadd"u8, added);
         }
         else
         {
             entry.Replace(set);
-            if (added > 0) call.Modified(entry, KeyEvents.Set, "sadd"u8);
+            if (added > 0) call.Modified(entry, KeyEvents.Set, "sadd"u8, added);
         }
         call.Reply.Integer(added);
     }
@@ -56,7 +56,7 @@ internal static class Sets
                 set = SetEntry.Remove(set, call[i], out bool wasThere);
                 if (wasThere) removed++;
             }
-            if (removed > 0) Removed(ref call, entry, set, call[1], "srem"u8);
+            if (removed > 0) Removed(ref call, entry, set, call[1], removed, "srem"u8);
         }
         call.Reply.Integer(removed);
     }
@@ -132,7 +132,7 @@ internal static class Sets
             return;
         }
         object rest = SetEntry.Remove(from.Object, member, out _);
-        Removed(ref call, from, rest, source, "srem"u8);
+        Removed(ref call, from, rest, source, 1, "srem"u8);
         if (call.Hold != Hold.Slot) call.Effect(call.KeyspaceOf(source), "SREM"u8, source, member);
 
         ServerOptions options = call.Store.Options;
@@ -205,14 +205,15 @@ internal static class Sets
     }
 
     /// <summary>
-    /// To be called after members were removed from a set: stores the rest, or removes the key if nothing is left, and
-    /// publishes the change.
+    /// To be called after so many members were removed from a set: stores the rest, or removes the key if nothing is
+    /// left, and publishes the change.
     /// </summary>
-    internal static void Removed(ref CommandContext call, in Entry entry, object rest, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName)
+    internal static void Removed(
+        ref CommandContext call, in Entry entry, object rest, ReadOnlySpan<byte> key, int removed, ReadOnlySpan<byte> eventName)
     {
         Keyspace keyspace = entry.Keyspace;
         entry.Replace(rest);
-        call.Modified(entry, KeyEvents.Set, eventName);
+        call.Modified(entry, KeyEvents.Set, eventName, removed);
         if (SetEntry.Count(rest) > 0) return;
         call.Remove(keyspace, key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);

@@ -58,19 +58,20 @@ internal static class SortedSetRemovals
         {
             object set = entry.Object;
             SortedSetEntry.RemoveRange(ref set, ranks);
-            Removed(ref call, entry, set, call[1], eventName);
+            Removed(ref call, entry, set, call[1], ranks.Count, eventName);
         }
         call.Reply.Integer(ranks.Count);
     }
 
     /// <summary>
-    /// To be called after members were removed from a sorted set: stores the rest, or removes the key if nothing is
-    /// left, and publishes the change.
+    /// To be called after so many members were removed from a sorted set: stores the rest, or removes the key if nothing
+    /// is left, and publishes the change.
     /// </summary>
-    internal static void Removed(ref CommandContext call, in Entry entry, object set, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName)
+    internal static void Removed(
+        ref CommandContext call, in Entry entry, object set, ReadOnlySpan<byte> key, int removed, ReadOnlySpan<byte> eventName)
     {
         entry.Replace(set);
-        call.Modified(entry, KeyEvents.SortedSet, eventName);
+        call.Modified(entry, KeyEvents.SortedSet, eventName, removed);
         if (new SortedSetView(set).Count > 0) return;
         Keyspace keyspace = entry.Keyspace;
         call.Remove(keyspace, key);
@@ -232,6 +233,6 @@ internal static class SortedSetRemovals
             call.Reply.Double(walker.Score);
         }
         SortedSetEntry.RemoveRange(ref set, ranks);
-        Removed(ref call, entry, set, key, max ? "zpopmax"u8 : "zpopmin"u8);
+        Removed(ref call, entry, set, key, count, max ? "zpopmax"u8 : "zpopmin"u8);
     }
 }

@@ -9,9 +9,15 @@ internal static class SortedSetStore
     /// Makes the destination hold exactly these members, whatever it held before. They must be in order, and belong to
     /// the destination alone. If there are none, the destination is removed. Gives effects of its own if the request
     /// cannot serve as the effect, because its keys are in several slots, or if <paramref name="giveEffects"/> is set.
+    /// Storing is one change, as in Redis, unless <paramref name="changes"/> says otherwise.
     /// </summary>
     public static void Put(
-        ref CommandContext call, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries, ReadOnlySpan<byte> eventName, bool giveEffects = false)
+        ref CommandContext call,
+        ReadOnlySpan<byte> key,
+        ReadOnlySpan<byte[]> entries,
+        ReadOnlySpan<byte> eventName,
+        bool giveEffects = false,
+        int changes = 1)
     {
         giveEffects |= call.Hold != Hold.Slot;
         Entry destination = call.Write(key);
@@ -24,12 +30,20 @@ internal static class SortedSetStore
             if (giveEffects) call.Effect(keyspace, "DEL"u8, key);
             return;
         }
+        object made = SortedSetEntry.Create(call.Store.Options, key, entries);
         if (giveEffects)
         {
-            if (!destination.IsMissing) call.Effect(keyspace, "DEL"u8, key);
-            GiveEffects(ref call, keyspace, key, entries);
+            if (HasNegativeZero(entries))
+            {
+                // A listpack has no negative zero. ZADD, which begins with one, would lose what a large set keeps.
+                EntryEffects.Recreate(ref call, keyspace, key, made);
+            }
+            else
+            {
+                if (!destination.IsMissing) call.Effect(keyspace, "DEL"u8, key);
+                GiveEffects(ref call, keyspace, key, entries);
+            }
         }
-        object made = SortedSetEntry.Create(call.Store.Options, key, entries);
         if (destination.IsMissing)
         {
             call.Add(keyspace, made);
@@ -40,7 +54,16 @@ internal static class SortedSetStore
             call.Store.Freed(destination.Object);
             destination.Replace(made);
         }
-        call.Modified(keyspace, key, KeyEvents.SortedSet, eventName);
+        call.Modified(keyspace, key, KeyEvents.SortedSet, eventName, changes);
+    }
+
+    private static bool HasNegativeZero(ReadOnlySpan<byte[]> entries)
+    {
+        foreach (byte[] entry in entries)
+        {
+            if (ScoredMember.ScoreOf(entry) is 0 and var score && double.IsNegative(score)) return true;
+        }
+        return false;
     }
 
     private static void GiveEffects(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries)

@@ -106,8 +106,8 @@ internal static class SortedSets
         if (added + updated > 0)
         {
             ReadOnlySpan<byte> name = increments ? "zincr"u8 : "zadd"u8;
-            if (entry.IsMissing) call.Modified(entry.Keyspace, key, KeyEvents.SortedSet, name);
-            else call.Modified(entry, KeyEvents.SortedSet, name);
+            if (entry.IsMissing) call.Modified(entry.Keyspace, key, KeyEvents.SortedSet, name, added + updated);
+            else call.Modified(entry, KeyEvents.SortedSet, name, added + updated);
         }
         if (!increments) call.Reply.Integer(countChanged ? added + updated : added);
         else if (outcome == AddOutcome.Refused) call.Reply.Null();
@@ -143,7 +143,7 @@ internal static class SortedSets
                 removed++;
                 if (new SortedSetView(set).Count == 0) break;
             }
-            if (removed > 0) SortedSetRemovals.Removed(ref call, entry, set, call[1], "zrem"u8);
+            if (removed > 0) SortedSetRemovals.Removed(ref call, entry, set, call[1], removed, "zrem"u8);
         }
         call.Reply.Integer(removed);
     }

@@ -97,6 +97,7 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
             call.Reply.NullArray();
         }
         call.Reply.Finish(begin, Aggregate.Array, written);
+        entry.Keyspace.Slot.Changes++; // as in Redis, for save points alone
     }
 
     /// <summary>

@@ -130,7 +130,7 @@ internal static class StreamClaims
         var reader = new GroupReader(stream, group, groupArgument: 2, keyArgument: 1);
         StreamConsumer consumer = reader.Consumer(ref call, entry);
         int begin = call.Reply.Begin(), claimed = 0;
-        bool changed = false;
+        int changed = 0;
         for (int i = 5; i < firstOption; i++)
         {
             StreamId.TryParse(call[i], 0, out StreamId id);
@@ -141,7 +141,7 @@ internal static class StreamClaims
                 if (pending is null) continue;
                 reader.ClaimEffect(ref call, entry.Keyspace, id, pending);
                 group.RemovePending(id);
-                changed = true;
+                changed++;
                 continue;
             }
             if (pending is null)
@@ -162,12 +162,16 @@ internal static class StreamClaims
             claimed++;
             consumer.ActiveAtMs = call.NowMs;
             reader.ClaimEffect(ref call, entry.Keyspace, id, pending);
-            changed = true;
+            changed++;
         }
         call.Reply.Finish(begin, Aggregate.Array, claimed);
         // The effect of a claim includes the position.
-        if (positionMoved && !changed) reader.PositionEffect(ref call, entry.Keyspace);
-        if (changed || positionMoved) call.Modified(entry, KeyEvents.None, default);
+        if (positionMoved && changed == 0)
+        {
+            reader.PositionEffect(ref call, entry.Keyspace);
+            changed = 1;
+        }
+        if (changed != 0) call.Modified(entry, KeyEvents.None, default, changed);
     }
 
     /// <summary>XAUTOCLAIM key group consumer min-idle-time start [COUNT count] [JUSTID]</summary>
@@ -251,7 +255,7 @@ internal static class StreamClaims
         }
         call.Reply.Array(deleted.Count);
         foreach (StreamId id in deleted) id.WriteTo(call.Reply);
-        if (claimedIds.Count + deleted.Count != 0) call.Modified(entry, KeyEvents.None, default);
+        if (claimedIds.Count + deleted.Count != 0) call.Modified(entry, KeyEvents.None, default, claimedIds.Count + deleted.Count);
     }
 
     private static bool TryMinIdle(ref CommandContext call, ReadOnlySpan<byte> error, out long minIdleMs)

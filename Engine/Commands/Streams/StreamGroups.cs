@@ -158,7 +158,7 @@ internal static class StreamGroups
             StreamId.TryParse(call[i], 0, out StreamId id);
             if (group.RemovePending(id)) acknowledged++;
         }
-        if (acknowledged != 0) call.Modified(entry, KeyEvents.None, default);
+        if (acknowledged != 0) call.Modified(entry, KeyEvents.None, default, acknowledged);
         call.Reply.Integer(acknowledged);
     }
 

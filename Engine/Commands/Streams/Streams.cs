@@ -114,7 +114,8 @@ internal static class Streams
             return;
         }
         if (trim.Kind == StreamTrimKind.MaxLength) effect.BulkInteger(stream.Length);
-        else stream.FirstId.WriteTo(effect);
+        else if (stream.Length > 0) stream.FirstId.WriteTo(effect);
+        else StreamId.Max.WriteTo(effect); // nothing is left: no ID may stay
     }
 
     /// <summary>XLEN key</summary>
@@ -154,7 +155,7 @@ internal static class Streams
         if (deleted != 0)
         {
             stream.Deleted();
-            call.Modified(entry, KeyEvents.Stream, "xdel"u8);
+            call.Modified(entry, KeyEvents.Stream, "xdel"u8, deleted);
         }
         call.Reply.Integer(deleted);
     }
@@ -175,7 +176,7 @@ internal static class Streams
         long deleted = stream?.Trim(trim) ?? 0;
         if (deleted != 0)
         {
-            call.Modified(entry, KeyEvents.Stream, "xtrim"u8);
+            call.Modified(entry, KeyEvents.Stream, "xtrim"u8, deleted);
             if (trim.IsApproximate && call.BeginEffect(5) is { } effect)
             {
                 effect.BulkString("XTRIM"u8);

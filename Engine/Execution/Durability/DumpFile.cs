@@ -134,6 +134,8 @@ public sealed class DumpFile : IDisposable
         Run run;
         lock (_changing)
         {
+            // Data that is only half loaded must not be saved over the whole.
+            if ((_store.Restrictions & Restrictions.Loading) != 0) return false;
             Saves++;
             _exclusive = run = new Run(this, inBackground: false, isExclusive: true, _store.Slots.CountChanges()) { LogsDigest = logDigest };
         }
@@ -289,7 +291,8 @@ public sealed class DumpFile : IDisposable
         {
             lock (_changing)
             {
-                if (_running is not null) return null;
+                // A load may have begun since this was asked for; data that is only half loaded must not be saved.
+                if (_running is not null || (_store.Restrictions & Restrictions.Loading) != 0) return null;
                 Saves++;
                 if (inBackground) _lastTrySeconds = NowSeconds;
                 var run = new Run(this, inBackground, isExclusive: false, changes);

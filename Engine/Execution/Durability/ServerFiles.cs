@@ -10,6 +10,14 @@ namespace OrleansRedis.Engine;
 /// </summary>
 public sealed class ServerFiles : IDisposable
 {
+    private const string CannotLoadDump = "ERR Error trying to load the RDB dump";
+
+    /// <summary>
+    /// Held while DEBUG RELOAD or LOADAOF replaces the data: the next one waits, since it would save, or forget, what
+    /// has not been loaded yet.
+    /// </summary>
+    private readonly SemaphoreSlim _reloading = new(1);
+
     /// <param name="store">The data. From now on commands find these files through it
     /// (<see cref="CommandContext.Files"/>).</param>
     /// <param name="configuration">The directives, with the file they came from; its options are the store's.</param>
@@ -99,11 +107,14 @@ public sealed class ServerFiles : IDisposable
     /// <param name="save">Whether to save the data first; otherwise the file is loaded as it is.</param>
     /// <param name="flush">Whether to forget the data.</param>
     /// <param name="merge">Whether keys of the file may replace existing ones.</param>
-    public async Task<string?> ReloadAsync(bool save, bool flush, bool merge)
+    public Task<string?> ReloadAsync(bool save, bool flush, bool merge) => InTurnAsync(() => ReloadInTurnAsync(save, flush, merge));
+
+    private async Task<string?> ReloadInTurnAsync(bool save, bool flush, bool merge)
     {
         await Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
         try
         {
+            if (IsLoading) return Errors.Loading;
             if (save && !await Task.Run(() => Dump.SaveExclusively()).ConfigureAwait(false)) return "ERR";
             Store.Restrict(Restrictions.Loading);
             if (flush) Store.Empty();
@@ -114,7 +125,7 @@ public sealed class ServerFiles : IDisposable
         }
         try
         {
-            await Task.Run(() => Dump.Load(merge, CancellationToken.None)).ConfigureAwait(false);
+            if (!await Task.Run(() => Dump.Load(merge, CancellationToken.None)).ConfigureAwait(false)) return CannotLoadDump;
             if (flush) Dump.Loaded();
             Store.Log.Warning("DB reloaded by DEBUG RELOAD");
             return null;
@@ -122,7 +133,7 @@ public sealed class ServerFiles : IDisposable
         catch (LoadException failure)
         {
             Store.Log.Warning(failure.Message);
-            return "ERR Error trying to load the RDB dump";
+            return CannotLoadDump;
         }
         finally
         {
@@ -134,12 +145,15 @@ public sealed class ServerFiles : IDisposable
     /// DEBUG LOADAOF: forgets the data and loads the log. Other clients are told that the data is being loaded. Returns
     /// the error to reply, or null. The caller holds no gate.
     /// </summary>
-    public async Task<string?> LoadLogAsync()
+    public Task<string?> LoadLogAsync() => InTurnAsync(LoadLogInTurnAsync);
+
+    private async Task<string?> LoadLogInTurnAsync()
     {
         if (!await Task.Run(Aof.Flush).ConfigureAwait(false)) return $"ERR {Aof.WriteError}";
         await Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
         try
         {
+            if (IsLoading) return Errors.Loading;
             Store.Restrict(Restrictions.Loading);
             Store.Effects.Log.Suspend();
             Store.Empty();
@@ -169,11 +183,27 @@ public sealed class ServerFiles : IDisposable
         }
     }
 
+    private bool IsLoading => (Store.Restrictions & Restrictions.Loading) != 0;
+
+    private async Task<string?> InTurnAsync(Func<Task<string?>> load)
+    {
+        await _reloading.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            return await load().ConfigureAwait(false);
+        }
+        finally
+        {
+            _reloading.Release();
+        }
+    }
+
     public void Dispose()
     {
         Dump.Dispose();
         Aof.Dispose();
         Configuration.Dispose();
+        _reloading.Dispose();
     }
 
     /// <summary>Creates the loader of an RDB file into the store.</summary>

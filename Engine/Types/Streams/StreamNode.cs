@@ -143,21 +143,22 @@ internal static class StreamNode
     }
 
     /// <summary>
-    /// Whether bytes that are a well-formed listpack are a node of a stream: for RESTORE and damaged files.
+    /// Whether bytes that are a well-formed listpack are a node of a stream: for RESTORE and damaged files. The node's
+    /// own counts are not relied on; the entries are counted instead.
     /// </summary>
-    public static bool IsValid(byte[] bytes)
+    public static bool IsValid(byte[] bytes, out long liveSeen, out long deletedSeen)
     {
+        liveSeen = deletedSeen = 0;
         var node = new Listpack(bytes, 0);
         int at = node.First;
-        if (!Take(node, ref at, out long live) || !Take(node, ref at, out long deleted) || !Take(node, ref at, out long masterFields)) return false;
-        if (live < 0 || deleted < 0 || masterFields < 0) return false;
+        if (!Take(node, ref at, out _) || !Take(node, ref at, out _) || !Take(node, ref at, out long masterFields)) return false;
+        if (masterFields < 0) return false;
         for (long i = 0; i < masterFields; i++)
         {
             if (at < 0) return false;
             at = node.Next(at);
         }
         if (!Take(node, ref at, out long zero) || zero != 0) return false;
-        long liveSeen = 0, deletedSeen = 0;
         while (at >= 0)
         {
             if (!Take(node, ref at, out long flags) || !Take(node, ref at, out _) || !Take(node, ref at, out _)) return false;
@@ -177,7 +178,17 @@ internal static class StreamNode
             if ((flags & Deleted) != 0) deletedSeen++;
             else liveSeen++;
         }
-        return liveSeen == live && deletedSeen == deleted && liveSeen + deletedSeen > 0;
+        return true;
+    }
+
+    /// <summary>Makes the node's counts be these; false if they were so already.</summary>
+    public static bool CorrectCounts(ref Listpack node, long live, long deleted)
+    {
+        if (LiveCount(node) == live && TotalCount(node) == live + deleted) return false;
+        node.Replace(node.First, live);
+        node.Replace(node.Next(node.First), deleted);
+        node.TrimToSize();
+        return true;
     }
 
     private static bool Take(in Listpack node, ref int at, out long value)
