@@ -268,7 +268,7 @@ internal static class Hashes
         entry.Replace(rest);
         call.Modified(entry, KeyEvents.Hash, "hdel"u8);
         if (HashEntry.Count(rest) > 0) return;
-        call.Remove(keyspace, key);
+        keyspace.Remove(key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
     }
 

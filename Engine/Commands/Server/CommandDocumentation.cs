@@ -11,7 +11,7 @@ internal static class CommandDocumentation
         (CommandFlags.Write, "write"), (CommandFlags.ReadOnly, "readonly"), (CommandFlags.DenyOom, "denyoom"), (CommandFlags.Admin, "admin"),
         (CommandFlags.PubSub, "pubsub"), (CommandFlags.NoScript, "noscript"), (CommandFlags.Blocking, "blocking"), (CommandFlags.Loading, "loading"),
         (CommandFlags.Stale, "stale"), (CommandFlags.SkipMonitor, "skip_monitor"), (CommandFlags.SkipSlowlog, "skip_slowlog"),
-        (CommandFlags.Asking, "asking"), (CommandFlags.Fast, "fast"), (CommandFlags.NoAuth, "no_auth"), (CommandFlags.MayReplicate, "may_replicate"),
+        (CommandFlags.Asking, "asking"), (CommandFlags.Fast, "fast"), (CommandFlags.NoAuth, "no_auth"),
         (CommandFlags.MovableKeys, "movablekeys"), (CommandFlags.AllowBusy, "allow_busy"), (CommandFlags.NoMulti, "no_multi"),
         (CommandFlags.NoAsyncLoading, "no_async_loading"), (CommandFlags.NoMandatoryKeys, "no_mandatory_keys"),
     ];
@@ -39,7 +39,7 @@ internal static class CommandDocumentation
     {
         if (command is null)
         {
-            reply.NullArray();
+            reply.Null();
             return;
         }
         reply.Array(10);

@@ -167,7 +167,7 @@ internal static class StreamClaims
         call.Reply.Finish(begin, Aggregate.Array, claimed);
         // The effect of a claim includes the position.
         if (positionMoved && !changed) reader.PositionEffect(ref call, entry.Keyspace);
-        if (changed || positionMoved) call.Modified(entry, KeyEvents.None, default);
+        if (changed || positionMoved) call.ModifiedUnwatched(entry);
     }
 
     /// <summary>XAUTOCLAIM key group consumer min-idle-time start [COUNT count] [JUSTID]</summary>
@@ -251,7 +251,7 @@ internal static class StreamClaims
         }
         call.Reply.Array(deleted.Count);
         foreach (StreamId id in deleted) id.WriteTo(call.Reply);
-        if (claimedIds.Count + deleted.Count != 0) call.Modified(entry, KeyEvents.None, default);
+        if (claimedIds.Count + deleted.Count != 0) call.ModifiedUnwatched(entry);
     }
 
     private static bool TryMinIdle(ref CommandContext call, ReadOnlySpan<byte> error, out long minIdleMs)
