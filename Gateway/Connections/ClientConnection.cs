@@ -148,6 +148,8 @@ public sealed partial class ClientConnection : Session
             if (Transaction is not null) await Transaction.CloseAsync(_server.Store).ConfigureAwait(false);
             await _input.CompleteAsync().ConfigureAwait(false);
             await _output.CompleteAsync().ConfigureAwait(false);
+            _reply.Clear();
+            _meanwhile?.Clear();
         }
     }
 
