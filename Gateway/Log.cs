@@ -5,14 +5,23 @@ namespace OrleansRedis.Gateway;
 /// <summary>The gateway's messages to the operator.</summary>
 internal static partial class Log
 {
-    [LoggerMessage(LogLevel.Warning, "Closing client {Client}: it sent {Bytes} bytes of a request, more than client-query-buffer-limit.")]
-    public static partial void QueryBufferLimit(ILogger logger, long client, int bytes);
+    [LoggerMessage(LogLevel.Warning, "Closing client {Client}: {Bytes} bytes of its requests wait to be run, more than "
+        + "client-query-buffer-limit.")]
+    public static partial void QueryBufferLimit(ILogger logger, long client, long bytes);
 
     [LoggerMessage(LogLevel.Warning, "Closing client {Client}: {Bytes} bytes of replies wait for it, more than client-output-buffer-limit.")]
     public static partial void OutputBufferLimit(ILogger logger, long client, long bytes);
 
+    [LoggerMessage(LogLevel.Warning, "Closing client {Client}: the reply to its '{Command}' is larger than client-output-buffer-limit, or than a reply "
+        + "can be (2 GB).")]
+    public static partial void ReplyTooLarge(ILogger logger, long client, string command);
+
     [LoggerMessage(LogLevel.Warning, "Could not accept a connection on {EndPoint}; trying again.")]
     public static partial void AcceptFailed(ILogger logger, Exception exception, string endPoint);
+
+    [LoggerMessage(LogLevel.Warning, "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to Redis. This is likely "
+        + "due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection from {Address} aborted.")]
+    public static partial void CrossProtocol(ILogger logger, string address);
 
     [LoggerMessage(LogLevel.Debug, "Closing idle client {Client}.")]
     public static partial void ClosingIdle(ILogger logger, long client);

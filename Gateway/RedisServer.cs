@@ -8,6 +8,8 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 public sealed class RedisServer : IDisposable
 {
+    private long _attackToldAtMs;
+
     public RedisServer(ServerFiles files, CommandRunner runner, ILoggerFactory loggers)
     {
         Files = files;
@@ -70,6 +72,16 @@ public sealed class RedisServer : IDisposable
     /// Called when the server has decided to end and everything is saved; the host then stops the process.
     /// </summary>
     public Action? StopRequested { get; set; }
+
+    /// <summary>
+    /// Tells the operator, at most once a minute, of a client that seems to speak HTTP.
+    /// </summary>
+    internal void TellOfAttack(ClientConnection client)
+    {
+        long nowMs = Store.Clock.NowMs, toldAtMs = Volatile.Read(ref _attackToldAtMs);
+        if (nowMs - toldAtMs > 60_000 && Interlocked.CompareExchange(ref _attackToldAtMs, nowMs, toldAtMs) == toldAtMs)
+            Log.CrossProtocol(Logger, client.Address);
+    }
 
     public void Dispose()
     {

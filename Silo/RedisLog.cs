@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Globalization;
+using System.Text;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using OrleansRedis.Engine;
@@ -11,6 +13,9 @@ namespace OrleansRedis.Silo;
 /// </summary>
 internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
 {
+    private static readonly SearchValues<char> s_controls =
+        SearchValues.Create([.. Enumerable.Range(0, 0xa0).Select(c => (char)c).Where(c => char.IsControl(c) && c is not ('\n' or '\t'))]);
+
     private readonly Lock _writing = new();
     private readonly TextWriter _output = options.LogFile.Length == 0
         ? Console.Out
@@ -45,13 +50,29 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
             _ => '#',
         };
         string time = DateTime.Now.ToString("dd MMM yyyy HH:mm:ss.fff", CultureInfo.InvariantCulture);
-        // A message of several lines remains recognizable as one: only its first line begins like an entry.
-        string line = $"{Environment.ProcessId}:M {time} {mark} {message.TrimEnd().ReplaceLineEndings("\n    ")}";
+        string line = $"{Environment.ProcessId}:M {time} {mark} {Shown(message.TrimEnd())}";
         lock (_writing)
         {
             _output.WriteLine(line);
-            if (exception is not null) _output.WriteLine("    " + exception.ToString().ReplaceLineEndings("\n    "));
+            if (exception is not null) _output.WriteLine("    " + Shown(exception.ToString()));
         }
+    }
+
+    /// <summary>
+    /// Part of a message may come from outside (a client's text, a peer's). It cannot forge an entry: only the first
+    /// line begins like one, and no control character reaches the terminal that shows the log.
+    /// </summary>
+    private static string Shown(string text)
+    {
+        text = text.ReplaceLineEndings("\n    ");
+        if (!text.AsSpan().ContainsAny(s_controls)) return text;
+        var shown = new StringBuilder();
+        foreach (char c in text)
+        {
+            if (s_controls.Contains(c)) shown.Append(CultureInfo.InvariantCulture, $"\\x{(int)c:x2}");
+            else shown.Append(c);
+        }
+        return shown.ToString();
     }
 
     /// <summary>

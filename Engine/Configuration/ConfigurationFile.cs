@@ -23,19 +23,23 @@ public sealed class ConfigurationException(string message) : Exception(message)
 internal static class ConfigurationFile
 {
     private const int DeepestInclude = 16;
+    private const char ByteOrderMark = '\uFEFF';
 
     /// <summary>The text of a file, or of the standard input if the path is "-".</summary>
     public static string Read(string path)
     {
         try
         {
-            return path == "-" ? Console.In.ReadToEnd() : File.ReadAllText(path);
+            return Decode(path == "-" ? ReadInput() : File.ReadAllBytes(path));
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             throw new ConfigurationException($"Fatal error, can't open config file '{Path.GetFullPath(path)}': {Reason(exception)}");
         }
     }
+
+    /// <summary>The text of a file's bytes, without the byte order mark that some editors write.</summary>
+    public static string Decode(ReadOnlySpan<byte> bytes) => ByteText.Decode(bytes).TrimStart(ByteOrderMark);
 
     /// <summary>
     /// Applies every line to the options. Throws a <see cref="ConfigurationException"/> at the first line that makes no
@@ -82,6 +86,14 @@ internal static class ConfigurationFile
             }
         }
         return text.ToString();
+    }
+
+    private static byte[] ReadInput()
+    {
+        using Stream input = Console.OpenStandardInput();
+        using var content = new MemoryStream();
+        input.CopyTo(content);
+        return content.ToArray();
     }
 
     private static string? ApplyLine(string line, ServerOptions options, int depth)

@@ -5,7 +5,8 @@ namespace OrleansRedis.Engine;
 /// <summary>
 /// Splits lines into words as redis.conf, inline commands and redis-cli do. Blanks separate words. In "…" the escapes
 /// are \n \r \t \b \a and \xHH, and \c stands for c itself; in '…' there is only \'. A closing quote must be followed
-/// by a blank or the end of the line.
+/// by a blank or the end of the line. The vertical tab and the form feed are blanks between words, but inside a word
+/// they are part of it.
 /// </summary>
 public static class QuotedWords
 {
@@ -19,7 +20,7 @@ public static class QuotedWords
             while (i < line.Length && IsBlank(line[i])) i++;
             if (i == line.Length) return true;
             word.Clear();
-            while (i < line.Length && !IsBlank(line[i]))
+            while (i < line.Length && line[i] is not ((byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n'))
             {
                 byte c = line[i++];
                 if (c == 0) return false;
@@ -38,8 +39,8 @@ public static class QuotedWords
     public static bool TrySplit(string line, out List<string> words)
     {
         var split = new List<byte[]>();
-        bool balanced = TrySplit(Encoding.UTF8.GetBytes(line), split);
-        words = [.. split.Select(word => Encoding.UTF8.GetString(word))];
+        bool balanced = TrySplit(ByteText.Encode(line), split);
+        words = [.. split.Select(word => ByteText.Decode(word))];
         return balanced;
     }
 
@@ -47,7 +48,7 @@ public static class QuotedWords
     public static string Quote(string word)
     {
         var quoted = new StringBuilder("\"");
-        foreach (byte b in Encoding.UTF8.GetBytes(word))
+        foreach (byte b in ByteText.Encode(word))
         {
             quoted.Append(b switch
             {

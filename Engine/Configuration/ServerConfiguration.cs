@@ -132,8 +132,8 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
         if (FilePath is null) return "ERR The server is running without a config file";
         try
         {
-            string old = File.Exists(FilePath) ? File.ReadAllText(FilePath) : "";
-            AtomicFile.Replace(FilePath, Encoding.UTF8.GetBytes(ConfigurationRewriter.Rewrite(old, Options, everything)));
+            string old = File.Exists(FilePath) ? ConfigurationFile.Decode(File.ReadAllBytes(FilePath)) : "";
+            AtomicFile.Replace(FilePath, ByteText.Encode(ConfigurationRewriter.Rewrite(old, Options, everything)));
             return null;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)

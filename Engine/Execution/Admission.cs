@@ -131,7 +131,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
             session.Transaction?.Poison();
             reply.Error(error);
         }
-        observer.Refused(command, reply.Written[mark..]);
+        observer.Refused(command, reply.WrittenSince(mark));
         return Verdict.Refused;
     }
 }

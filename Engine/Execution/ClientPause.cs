@@ -12,8 +12,11 @@ public sealed class ClientPause(Store store) : IDisposable
 
     private int _held;
 
-    /// <summary>How many clients wait for the pause to end; INFO counts them among the blocked ones.</summary>
-    public int HeldCount => Volatile.Read(ref _held);
+    /// <summary>
+    /// How many clients wait for the pause to end; INFO counts them among the blocked ones. None once it has ended,
+    /// even if some have not gone on yet.
+    /// </summary>
+    public int HeldCount => _state is null ? 0 : Volatile.Read(ref _held);
 
     /// <summary>Whether this command must wait, and for what.</summary>
     public bool Holds(CommandInfo command, Session session, out Task over)

@@ -114,6 +114,18 @@ public ref partial struct CommandContext
         return false;
     }
 
+    /// <summary>
+    /// Parses an integer argument that can be negated (a count whose sign says from which end); if it is not one, the
+    /// error is in the reply.
+    /// </summary>
+    public readonly bool TryNegatable(int index, out long value)
+    {
+        if (!TryInt64(index, out value)) return false;
+        if (value != long.MinValue) return true;
+        Reply.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"u8);
+        return false;
+    }
+
     /// <summary>Parses an integer argument within bounds; if it is not one, the error is in the reply.</summary>
     public readonly bool TryInt32(int index, out int value, int least = int.MinValue, int most = int.MaxValue)
     {
@@ -293,18 +305,6 @@ public ref partial struct CommandContext
     }
 
     /// <summary>
-    /// Removes a key; true if it was there. The caller reports what happened with
-    /// <see cref="Modified(Keyspace, ReadOnlySpan{byte}, KeyEvents, ReadOnlySpan{byte}, long)"/>.
-    /// </summary>
-    internal readonly bool Remove(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => keyspace.Remove(key) is { } entry && Freed(entry);
-
-    private readonly bool Freed(object entry)
-    {
-        Store.Freed(entry);
-        return true;
-    }
-
-    /// <summary>
     /// The command has changed a key: counts the changes, notifies watchers of the key, and publishes the event ("set",
     /// "del", "lpush"…), unless the kind is <see cref="KeyEvents.None"/> (XACK). The number of changes is what Redis
     /// counts: an element added or removed is one.
@@ -337,6 +337,24 @@ public ref partial struct CommandContext
         if (!entry.IsBlob) entry.Keyspace.Recount(entry.Value);
         Modified(entry.Keyspace, entry.Key, kind, eventName, changes);
     }
+
+    /// <summary>
+    /// The command has changed what a stream has beside its entries (a group, the last ID): the same, except that the
+    /// key has not changed for those who WATCH it or wait for it.
+    /// </summary>
+    internal void ModifiedUnwatched(
+        in Entry entry, KeyEvents kind = KeyEvents.None, scoped ReadOnlySpan<byte> eventName = default, long changes = 1)
+    {
+        entry.Keyspace.Recount(entry.Value);
+        CountChanges(entry.Keyspace.Slot, changes);
+        if (kind != KeyEvents.None) Event(entry.Keyspace, entry.Key, kind, eventName);
+    }
+
+    /// <summary>
+    /// Only notifies commands that wait for the key (XREADGROUP, whose group is gone), not those who WATCH it.
+    /// </summary>
+    internal static void WakeBlocked(in Entry entry) =>
+        entry.Keyspace.Slot.Watchers?.Find<BlockedKey>(entry.Keyspace.Database, entry.Key)?.KeyChanged(entry.Keyspace.Database, entry.Key);
 
     /// <summary>Only publishes the event, where a command publishes more than one.</summary>
     internal readonly void Event(Keyspace keyspace, scoped ReadOnlySpan<byte> key, KeyEvents kind, scoped ReadOnlySpan<byte> eventName) =>

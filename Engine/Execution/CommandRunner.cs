@@ -162,7 +162,7 @@ public sealed class CommandRunner : IDisposable
         int mark = reply.Length;
         using (cancellation.UnsafeRegister(static waiting => ((Session)waiting!).Blocked?.TryEnd(BlockedEnd.Disconnected), session))
             await continuation(reply).ConfigureAwait(false);
-        if (!isReplied) Observer.Continued(command, reply.Written[mark..]);
+        if (!isReplied) Observer.Continued(command, reply.WrittenSince(mark));
     }
 
     /// <summary>
@@ -298,7 +298,7 @@ public sealed class CommandRunner : IDisposable
             Fail(e, command, reply, mark);
         }
         if (attempt.Outcome != Outcome.Done) return new(Verdict.Admitted, attempt);
-        Observer.Ran(command, Stopwatch.GetTimestamp() - started, reply.Written[mark..]);
+        Observer.Ran(command, Stopwatch.GetTimestamp() - started, reply.WrittenSince(mark));
         return new(Verdict.Admitted, attempt, Continuation: call.Continuation, IsReplied: call.Continuation is null || reply.Length > mark);
     }
 
@@ -307,7 +307,7 @@ public sealed class CommandRunner : IDisposable
     {
         int mark = reply.Length;
         reply.Error(Errors.SlotNotServed);
-        Observer.Refused(command, reply.Written[mark..]);
+        Observer.Refused(command, reply.WrittenSince(mark));
         if (session.Transaction is { } transaction && command.Is(CommandFlags.RunsQueue)) await transaction.CloseAsync(Store).ConfigureAwait(false);
     }
 

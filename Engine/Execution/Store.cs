@@ -406,9 +406,8 @@ public sealed partial class Store : ILogOwner, IDisposable
     internal void Expire(Keyspace keyspace, ReadOnlySpan<byte> key, EffectUnit unit)
     {
         keyspace.BeforeChange(key);
-        if (keyspace.Remove(key) is not { } entry) return;
+        if (keyspace.Remove(key) is null) return;
         Statistics.CountExpired();
-        Freed(entry);
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
         Effects.KeyEvents?.OnKeyEvent(KeyEvents.Expired, "expired"u8, key, keyspace.Database);
         if (!Effects.HasConsumers) return;
@@ -416,14 +415,5 @@ public sealed partial class Store : ILogOwner, IDisposable
         effect.BulkString("DEL"u8);
         effect.BulkString(key);
         unit.End(keyspace.Slot, keyspace.Database);
-    }
-
-    /// <summary>
-    /// An entry has left its keyspace. The garbage collector frees it in the background; it counts as lazily freed
-    /// here.
-    /// </summary>
-    internal void Freed(object entry)
-    {
-        if (entry is Value value && value.FreeEffort > 64) Statistics.CountLazyFreed();
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Text;
 using System.Runtime.CompilerServices;
 using System.Text;
@@ -7,7 +6,7 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// Writes replies (and effects) as RESP2 or RESP3 (https://redis.io/docs/latest/develop/reference/protocol-spec/) into
-/// a buffer of its own, which grows into arrays of the shared pool as needed. A type that RESP2 lacks is written as
+/// a buffer of its own, which grows into <see cref="LargeBuffers"/> as needed. A type that RESP2 lacks is written as
 /// Redis writes it for a RESP2 client: a map as a flat array, a double as a bulk string, a null as the null bulk
 /// string.
 /// </summary>
@@ -16,12 +15,28 @@ public sealed class RespWriter
     private const int InitialSize = 4096;
     private const int LargestKept = 256 * 1024;
 
-    // only this first array is not the pool's
+    // only this first array is not from LargeBuffers
     private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
     private int _length;
 
     /// <summary>Whether the client has said HELLO 3.</summary>
     public bool Resp3 { get; set; }
+
+    /// <summary>
+    /// The most bytes it may hold, checked when its buffer grows. What is written beyond that is dropped if
+    /// <see cref="Overflow"/> is set, so that a command may go on to its end, as in Redis; otherwise writing fails.
+    /// </summary>
+    public int Most { get; set; } = System.Array.MaxLength;
+
+    /// <summary>
+    /// Called once, by whoever writes more than <see cref="Most"/> bytes. From then on everything is dropped.
+    /// </summary>
+    public Action? Overflow { get; init; }
+
+    /// <summary>
+    /// Whether more was written than <see cref="Most"/> bytes. A command that writes very many elements stops then.
+    /// </summary>
+    public bool HasOverflowed { get; private set; }
 
     /// <summary>The number of bytes waiting to be sent.</summary>
     public int Length => _length;
@@ -32,19 +47,24 @@ public sealed class RespWriter
     /// <summary>The bytes waiting to be sent.</summary>
     public ReadOnlySpan<byte> Written => _buffer.AsSpan(0, _length);
 
+    /// <summary>
+    /// The bytes written after the first <paramref name="mark"/>; none if they have been dropped meanwhile.
+    /// </summary>
+    public ReadOnlySpan<byte> WrittenSince(int mark) => mark < _length ? _buffer.AsSpan(mark, _length - mark) : default;
+
     /// <summary>The bytes waiting to be sent, as memory; valid until the next write or <see cref="Clear"/>.</summary>
     public ReadOnlyMemory<byte> WrittenMemory => _buffer.AsMemory(0, _length);
 
-    /// <summary>Forgets everything written, and gives a buffer that has grown large back to the pool.</summary>
+    /// <summary>Forgets everything written, and gives a buffer that has grown large back.</summary>
     public void Clear()
     {
-        if (_buffer.Length > LargestKept) ArrayPool<byte>.Shared.Return(Detach(out _));
+        if (_buffer.Length > LargestKept) LargeBuffers.Return(Detach(out _));
         else _length = 0;
     }
 
     /// <summary>
     /// Hands over what is written together with its buffer, and starts again with a new one. The caller gives a buffer
-    /// that has grown to the shared pool when it is done.
+    /// that has grown to <see cref="LargeBuffers"/> when it is done.
     /// </summary>
     public byte[] Detach(out int length)
     {
@@ -56,7 +76,7 @@ public sealed class RespWriter
     }
 
     /// <summary>Drops everything written after the first <paramref name="length"/> bytes.</summary>
-    public void TruncateTo(int length) => _length = length;
+    public void TruncateTo(int length) => _length = Math.Min(_length, length);
 
     /// <summary>+text</summary>
     public void SimpleString(ReadOnlySpan<byte> text) => Line((byte)'+', text);
@@ -69,9 +89,8 @@ public sealed class RespWriter
     /// </summary>
     public void Error(ReadOnlySpan<byte> text)
     {
-        int start = _length;
         Line((byte)'-', text);
-        Span<byte> written = _buffer.AsSpan(start, _length - start - 2);
+        Span<byte> written = _buffer.AsSpan(_length - 2 - text.Length, text.Length);
         written.Replace((byte)'\r', (byte)' ');
         written.Replace((byte)'\n', (byte)' ');
     }
@@ -172,7 +191,7 @@ public sealed class RespWriter
     public void NullArray() => Raw(Resp3 ? "_\r\n"u8 : "*-1\r\n"u8);
 
     /// <summary>An array of this many elements follows.</summary>
-    public void Array(int count) => Header((byte)'*', count);
+    public void Array(long count) => Header((byte)'*', count);
 
     /// <summary>A map of this many pairs follows.</summary>
     public void Map(int pairs) => Header(Resp3 ? (byte)'%' : (byte)'*', Resp3 ? pairs : pairs * 2L);
@@ -215,6 +234,7 @@ public sealed class RespWriter
     public void Insert(int position, ReadOnlySpan<byte> bytes)
     {
         Reserve(bytes.Length);
+        if (position > _length) return; // dropped
         _buffer.AsSpan(position, _length - position).CopyTo(_buffer.AsSpan(position + bytes.Length));
         bytes.CopyTo(_buffer.AsSpan(position));
         _length += bytes.Length;
@@ -225,6 +245,16 @@ public sealed class RespWriter
     {
         bytes.CopyTo(Reserve(bytes.Length));
         _length += bytes.Length;
+    }
+
+    /// <summary>
+    /// A reply of at least this many bytes is about to be written, unless it overflows: then nothing of it need be.
+    /// </summary>
+    /// <returns>Whether to write it.</returns>
+    public bool TryAnnounce(long leastBytes)
+    {
+        if (_length + leastBytes > Most) Drop(0);
+        return !HasOverflowed;
     }
 
     /// <summary>Room for at least <paramref name="length"/> bytes, to be filled directly.</summary>
@@ -268,11 +298,31 @@ public sealed class RespWriter
     private void Grow(int length)
     {
         long needed = (long)_length + length;
-        if (needed > System.Array.MaxLength) throw new InsufficientMemoryException("A reply of more than 2 GB.");
-        byte[] smaller = _buffer, larger = ArrayPool<byte>.Shared.Rent((int)Math.Min(System.Array.MaxLength, Math.Max(needed, smaller.Length * 2L)));
+        if (needed > Most)
+        {
+            Drop(length);
+            return;
+        }
+        byte[] smaller = _buffer, larger = LargeBuffers.Rent((int)Math.Min(System.Array.MaxLength, Math.Max(needed, smaller.Length * 2L)));
         Written.CopyTo(larger);
         _buffer = larger;
-        if (smaller.Length > InitialSize) ArrayPool<byte>.Shared.Return(smaller);
+        if (smaller.Length > InitialSize) LargeBuffers.Return(smaller);
+    }
+
+    /// <summary>Gives up what was written, and makes room for something that will be dropped as well.</summary>
+    private void Drop(int length)
+    {
+        if (Overflow is null) throw new InsufficientMemoryException($"A reply of more than {Most} bytes.");
+        if (_buffer.Length < length || _buffer.Length > LargestKept)
+        {
+            if (_buffer.Length > InitialSize) LargeBuffers.Return(_buffer);
+            _buffer = LargeBuffers.Rent(Math.Max(InitialSize, length));
+        }
+        _length = 0;
+        Most = 0;
+        if (HasOverflowed) return;
+        HasOverflowed = true;
+        Overflow();
     }
 }
 

@@ -98,29 +98,37 @@ internal static class ClientCommand
         call.Reply.Ok();
     }
 
-    /// <summary>CLIENT REPLY ON | OFF | SKIP</summary>
+    /// <summary>
+    /// CLIENT REPLY ON | OFF | SKIP — in a transaction it replies OK, so that EXEC's reply is whole, and takes effect
+    /// after EXEC. (Redis would leave EXEC's reply without some of the elements that it announces.)
+    /// </summary>
     [Command("CLIENT|REPLY", 3, Flags, Category.Connection, Since = "3.2.0", Complexity = "O(1)",
         Summary = "Instructs the server whether to reply to commands.", Syntax = "action=<ON | OFF | SKIP>")]
     internal static void Reply(ref CommandContext call)
     {
         ClientConnection me = Me(call);
+        bool isInExec = me.Transaction is { IsOpen: true };
+        bool isSent = me.ReplyMode is ReplyMode.On or ReplyMode.OffAfterThis or ReplyMode.SkipAfterThis;
         if (call[2].Is("ON"u8))
         {
             me.ReplyMode = ReplyMode.On;
             call.Reply.Ok();
+            return;
         }
-        else if (call[2].Is("OFF"u8))
+        if (call[2].Is("OFF"u8))
         {
-            me.ReplyMode = ReplyMode.Off;
+            me.ReplyMode = isInExec && isSent ? ReplyMode.OffAfterThis : ReplyMode.Off;
         }
-        else if (call[2].Is("SKIP"u8))
-        {
-            if (me.ReplyMode != ReplyMode.Off) me.ReplyMode = ReplyMode.SkipNext;
-        }
-        else
+        else if (!call[2].Is("SKIP"u8))
         {
             call.SyntaxError();
+            return;
         }
+        else if (me.ReplyMode is not (ReplyMode.Off or ReplyMode.OffAfterThis))
+        {
+            me.ReplyMode = isInExec && isSent ? ReplyMode.SkipAfterThis : ReplyMode.SkipNext;
+        }
+        if (isInExec) call.Reply.Ok();
     }
 
     /// <summary>CLIENT NO-EVICT ON | OFF</summary>

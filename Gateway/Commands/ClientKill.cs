@@ -57,6 +57,9 @@ internal static class ClientKill
 
     private sealed class Filter
     {
+        private const string NotPositiveId = "client-id should be greater than 0";
+        private const string NotPositiveAge = "maxage should be greater than 0";
+
         private long? _id;
         private long? _maxAgeSeconds;
         private ClientClass? _class;
@@ -90,8 +93,8 @@ internal static class ClientKill
         private bool TryReadOption(ref CommandContext call, ReadOnlySpan<byte> option, int index)
         {
             ReadOnlySpan<byte> value = call[index];
-            if (option.Is("ID"u8)) return TryReadPositive(ref call, value, "client-id", out _id);
-            if (option.Is("MAXAGE"u8)) return TryReadPositive(ref call, value, "maxage", out _maxAgeSeconds);
+            if (option.Is("ID"u8)) return TryReadPositive(ref call, value, NotPositiveId, NotPositiveId, out _id);
+            if (option.Is("MAXAGE"u8)) return TryReadPositive(ref call, value, "maxage is not an integer or out of range", NotPositiveAge, out _maxAgeSeconds);
             if (option.Is("TYPE"u8))
             {
                 if (!ClientCommand.TryReadType(ref call, index, out ClientClass type)) return false;
@@ -123,12 +126,14 @@ internal static class ClientKill
             return true;
         }
 
-        private static bool TryReadPositive(ref CommandContext call, ReadOnlySpan<byte> text, string what, out long? value)
+        private static bool TryReadPositive(
+            ref CommandContext call, ReadOnlySpan<byte> text, string notInteger, string notPositive, out long? value)
         {
             value = null;
-            if (!Numbers.TryParseInt64(text, out long number) || number <= 0)
+            bool isInteger = Numbers.TryParseInt64(text, out long number);
+            if (!isInteger || number <= 0)
             {
-                call.Reply.Error($"ERR {what} should be greater than 0");
+                call.Reply.Error($"ERR {(isInteger ? notPositive : notInteger)}");
                 return false;
             }
             value = number;

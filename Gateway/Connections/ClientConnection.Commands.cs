@@ -31,6 +31,7 @@ public sealed partial class ClientConnection
         {
             var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs };
             LastUsedMs = call.NowMs;
+            _reply.Most = MostReplyBytes;
             _requests.LargestBulk = _server.Options.ProtoMaxBulkLength;
             while (wait is null && !CloseAfterReply && !_killed)
             {
@@ -136,7 +137,7 @@ public sealed partial class ClientConnection
             return;
         }
         long now = Stopwatch.GetTimestamp();
-        runner.Observer.Ran(statistics, command!, now - ticks, _reply.Written[mark..]);
+        runner.Observer.Ran(statistics, command!, now - ticks, _reply.WrittenSince(mark));
         ticks = now;
         bool isReplied = call.Continuation is null || _reply.Length > mark;
         if (call.Continuation is not null) wait = Continue(command!, call.Continuation, isReplied);
@@ -147,6 +148,13 @@ public sealed partial class ClientConnection
     /// <summary>Decides whether a request outside the usual case may run. False if it may not, or not now.</summary>
     private bool Admit(CommandInfo? command, in Request request, ref Func<Task>? wait)
     {
+        if (command is null && (request[0].Is("POST"u8) || request[0].Is("HOST:"u8)))
+        {
+            // Lines of an HTTP request, which a web page can have a browser send here: what follows must not run.
+            _server.TellOfAttack(this);
+            Kill();
+            return false;
+        }
         int mark = _reply.Length;
         Verdict verdict = _server.Runner.Admission.Admit(command, request, this, _reply, out Func<Task>? before);
         switch (verdict)
@@ -177,9 +185,13 @@ public sealed partial class ClientConnection
     private void AfterReply(int mark)
     {
         if (ReplyMode == ReplyMode.On) return;
-        _reply.TruncateTo(mark);
-        if (ReplyMode == ReplyMode.SkipNext) ReplyMode = ReplyMode.Skip;
-        else if (ReplyMode == ReplyMode.Skip) ReplyMode = ReplyMode.On;
+        if (ReplyMode is not (ReplyMode.OffAfterThis or ReplyMode.SkipAfterThis)) _reply.TruncateTo(mark);
+        ReplyMode = ReplyMode switch
+        {
+            ReplyMode.SkipNext or ReplyMode.SkipAfterThis => ReplyMode.Skip,
+            ReplyMode.Skip => ReplyMode.On,
+            _ => ReplyMode.Off,
+        };
     }
 
     private void RefuseMalformed()

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Connections.Features;
+using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
@@ -34,7 +35,7 @@ public sealed partial class ClientConnection
     public bool IsUnix => LocalEndPoint is UnixDomainSocketEndPoint || RemoteEndPoint is UnixDomainSocketEndPoint;
 
     /// <summary>Whether it waits in a blocking command, or for the end of CLIENT PAUSE.</summary>
-    public bool IsBlocked => Blocked is not null || _isHeld;
+    public bool IsBlocked => Blocked is { IsOver: false } || _isHeld;
 
     /// <summary>Size of its buffers in bytes.</summary>
     public long BufferBytes => _pending.Capacity + _reply.Capacity + (_meanwhile?.Capacity ?? 0) + SendingBytes;
@@ -58,7 +59,7 @@ public sealed partial class ClientConnection
             // Compares hashes, so that the time taken reveals nothing about the password, not even its length.
             Span<byte> theirs = stackalloc byte[SHA256.HashSizeInBytes], right = stackalloc byte[SHA256.HashSizeInBytes];
             SHA256.HashData(password, theirs);
-            SHA256.HashData(Encoding.UTF8.GetBytes(required), right);
+            SHA256.HashData(ByteText.Encode(required), right);
             if (!CryptographicOperations.FixedTimeEquals(theirs, right)) return false;
         }
         return IsAuthenticated = true;

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Connections;
 using OrleansRedis.Engine;
@@ -17,8 +16,21 @@ public sealed partial class ClientConnection
     /// </summary>
     private const int ChunkBytes = 64 * 1024;
 
+    /// <summary>
+    /// As long as a reply writer is not larger than this, it gathers what cannot be sent yet. Then its buffer joins a
+    /// queue, so that the replies to a pipeline may be larger than a buffer can be.
+    /// </summary>
+    private const int MostGathered = 64 * 1024 * 1024;
+
+    /// <summary>
+    /// Replies up to this size are sent without a look at the limits, which redis-server's fixed buffer does not count
+    /// against either.
+    /// </summary>
+    private const int NeverLimitedBytes = 16 * 1024;
+
     private Task _sending = Task.CompletedTask;
     private long _sendingBytes;     // while _sending is under way
+    private long _queuedBytes;      // what _sending sends after that
     private IDurability? _waitsFor; // the log, while replies wait for it
 
     // Position of the log before the first of the commands whose replies have gathered; -1 if none of them concerns the
@@ -31,7 +43,7 @@ public sealed partial class ClientConnection
     private int _reads;
     private int _readBytes;
 
-    private long SendingBytes => _sending.IsCompleted ? 0 : _sendingBytes;
+    private long SendingBytes => _sending.IsCompleted ? 0 : _sendingBytes + Volatile.Read(ref _queuedBytes);
 
     /// <summary>
     /// Starts to send what has gathered. If a send is under way, the loop does it once that has ended.
@@ -40,20 +52,21 @@ public sealed partial class ClientConnection
 
     private void Send(RespWriter written, ref long since)
     {
+        int length = written.Length;
+        // At once, as redis-server does, however fast the client reads.
+        if (length > NeverLimitedBytes || !_sending.IsCompleted) EnforceOutputLimit();
+        if (_killed)
+        {
+            written.Clear();
+            return;
+        }
         if (!_sending.IsCompleted)
         {
-            EnforceOutputLimit();
+            if (length > MostGathered) Queue(written, ref since);
             return;
         }
         _sending.GetAwaiter().GetResult(); // a failed send ends the connection
-        int length = written.Length;
         _statistics.OutputBytes += length;
-        if (length > ChunkBytes)
-        {
-            // At once, as redis-server does, however fast the client reads.
-            EnforceOutputLimit();
-            if (_killed) return;
-        }
         if (_server.Store.Durability is { } log && HoldsBack(log, written, ref since)) return;
         if (length > ChunkBytes)
         {
@@ -66,6 +79,31 @@ public sealed partial class ClientConnection
         if (flush.IsCompletedSuccessfully) return;
         _sendingBytes = length;
         _sending = flush.AsTask();
+    }
+
+    /// <summary>Has what is written sent after what is being sent, without waiting for that.</summary>
+    private void Queue(RespWriter written, ref long logBefore)
+    {
+        Task committed = Task.CompletedTask;
+        if (_server.Store.Durability is { } log)
+        {
+            if (logBefore < 0) log.BeforeReply();
+            else if (log.Appended is var position && log.Committed < position) committed = log.WhenCommitted(logBefore, position);
+            logBefore = -1;
+        }
+        if (written == _reply) ForgetReads();
+        byte[] bytes = written.Detach(out int length);
+        _statistics.OutputBytes += length;
+        Interlocked.Add(ref _queuedBytes, length);
+        _sending = SendAfterAsync(_sending, committed, bytes, length);
+    }
+
+    private async Task SendAfterAsync(Task before, Task committed, byte[] bytes, int length)
+    {
+        await before.ConfigureAwait(false);
+        _sendingBytes = length;
+        Interlocked.Add(ref _queuedBytes, -length);
+        await SendWhenCommittedAsync(committed, bytes, length).ConfigureAwait(false);
     }
 
     /// <summary>
@@ -107,7 +145,7 @@ public sealed partial class ClientConnection
         // Whatever the commands did or saw was appended before they released their gates.
         long position = log.Appended;
         if (log.Committed >= position) return false;
-        byte[] held = ArrayPool<byte>.Shared.Rent(length);
+        byte[] held = LargeBuffers.Rent(length);
         written.Written.CopyTo(held);
         written.Clear();
         _sendingBytes = length;
@@ -185,8 +223,8 @@ public sealed partial class ClientConnection
     }
 
     /// <summary>
-    /// Sends a buffer of the shared pool in pieces, so that what the client does not take in time is in memory only
-    /// once.
+    /// Sends a buffer of <see cref="LargeBuffers"/> in pieces, so that what the client does not take in time is in
+    /// memory only once.
     /// </summary>
     private async Task SendInPiecesAsync(byte[] bytes, int length)
     {
@@ -201,7 +239,7 @@ public sealed partial class ClientConnection
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(bytes);
+            LargeBuffers.Return(bytes);
         }
     }
 
@@ -216,6 +254,18 @@ public sealed partial class ClientConnection
                 ClientClass.PubSub => limits.PubSub,
                 _ => limits.Normal,
             };
+        }
+    }
+
+    /// <summary>
+    /// How large the replies may become that have gathered: the hard limit holds while a reply is being built, too.
+    /// </summary>
+    private int MostReplyBytes
+    {
+        get
+        {
+            long hardBytes = OutputLimit.HardBytes;
+            return hardBytes == 0 ? Array.MaxLength : (int)Math.Min(hardBytes, Array.MaxLength);
         }
     }
 
@@ -236,8 +286,17 @@ public sealed partial class ClientConnection
 
     private void KillForOutput()
     {
+        if (_killed) return;
         Log.OutputBufferLimit(_server.Logger, Id, PendingOutputBytes);
         _server.Clients.CountOutputBufferKill();
+        Kill();
+    }
+
+    /// <summary>More has been written to a reply than it may hold; the command that does so is still running.</summary>
+    private void RefuseReply()
+    {
+        if (_killed) return;
+        Log.ReplyTooLarge(_server.Logger, Id, LastCommand?.Name ?? "");
         Kill();
     }
 

@@ -57,7 +57,11 @@ public sealed partial class ClientConnection
     {
         get
         {
-            if (!_isWaiting) return _reply;
+            if (!_isWaiting)
+            {
+                _reply.Most = MostReplyBytes;
+                return _reply;
+            }
             _meanwhile ??= new();
             _meanwhile.Resp3 = _reply.Resp3;
             return _meanwhile;

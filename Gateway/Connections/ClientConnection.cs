@@ -19,7 +19,7 @@ public sealed partial class ClientConnection : Session
     private readonly PipeReader _input;
     private readonly PipeWriter _output;
     private readonly RequestReader _requests = new();
-    private readonly RespWriter _reply = new();
+    private readonly RespWriter _reply;
     private readonly InputBuffer _pending = new();
     private readonly Mailbox _mailbox = new();
     // Belongs to the thread that the loop runs on; fetched again wherever that may have changed.
@@ -32,6 +32,7 @@ public sealed partial class ClientConnection : Session
         _transport = transport;
         _input = transport.Transport.Input;
         _output = transport.Transport.Output;
+        _reply = new() { Overflow = RefuseReply };
         _statistics = server.CommandStatistics.Mine;
         Id = server.Clients.NextId();
         ConnectedAtMs = LastUsedMs = server.Store.Clock.NowMs;
@@ -147,6 +148,8 @@ public sealed partial class ClientConnection : Session
             if (Transaction is not null) await Transaction.CloseAsync(_server.Store).ConfigureAwait(false);
             await _input.CompleteAsync().ConfigureAwait(false);
             await _output.CompleteAsync().ConfigureAwait(false);
+            _reply.Clear();
+            _meanwhile?.Clear();
         }
     }
 
@@ -176,7 +179,8 @@ public sealed partial class ClientConnection : Session
         }
         _statistics.InputBytes += received.Length;
         _input.AdvanceTo(received.End);
-        if (_pending.Length > _server.Options.ClientQueryBufferLimit) RefuseQueryBuffer();
+        long queryBytes = _pending.Length + (Transaction is { } transaction ? transaction.QueuedBytes : 0);
+        if (queryBytes > _server.Options.ClientQueryBufferLimit) RefuseQueryBuffer(queryBytes);
         return wait;
     }
 
@@ -188,9 +192,9 @@ public sealed partial class ClientConnection : Session
         return wait;
     }
 
-    private void RefuseQueryBuffer()
+    private void RefuseQueryBuffer(long queryBytes)
     {
-        Log.QueryBufferLimit(_server.Logger, Id, _pending.Length);
+        Log.QueryBufferLimit(_server.Logger, Id, queryBytes);
         _server.Clients.CountQueryBufferKill();
         Kill();
     }

@@ -29,6 +29,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
 
     private readonly List<(IConnectionListener Listener, Task Accepting)> _listeners = [];
     private IConnectionListenerFactory? _transport;
+    private int _port; // the one in force: if a change fails though it stays the same, the addresses are at fault
     private int _serving; // connections accepted and not refused, counted from that moment on
 
     private ServerOptions Options => server.Options;
@@ -43,6 +44,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     public async Task StartAsync(CancellationToken cancellation)
     {
         await BindTcpAsync(cancellation).ConfigureAwait(false);
+        _port = Options.Port;
         if (Options.UnixSocket.Length != 0) await BindUnixAsync(cancellation).ConfigureAwait(false);
         var limit = new ClientLimit(server);
         limit.Reduce();
@@ -86,13 +88,14 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         try
         {
             await BindTcpAsync(CancellationToken.None).ConfigureAwait(false);
+            _port = Options.Port;
             return null;
         }
         catch (Exception e) when (e is SocketException or IOException or InvalidOperationException)
         {
             await UnbindAsync(endPoint => endPoint is IPEndPoint).ConfigureAwait(false);
             Log.CannotListen(server.Logger, e);
-            return "Unable to listen on this port. Check server logs.";
+            return Options.Port == _port ? "Failed to bind to specified addresses." : "Unable to listen on this port. Check server logs.";
         }
     }
 

@@ -14,4 +14,10 @@ public enum ReplyMode
 
     /// <summary>The next reply is not sent.</summary>
     Skip,
+
+    /// <summary>The current command is an EXEC with CLIENT REPLY OFF: its own reply is sent, and no other.</summary>
+    OffAfterThis,
+
+    /// <summary>The current command is an EXEC with CLIENT REPLY SKIP: its own reply is sent, but not the next.</summary>
+    SkipAfterThis,
 }

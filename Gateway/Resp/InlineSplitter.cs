@@ -4,7 +4,7 @@ namespace OrleansRedis.Gateway;
 
 /// <summary>
 /// Splits a line into arguments at blanks, with "…" (escapes \n \r \t \b \a \xHH) and '…' (escape \') as redis-cli
-/// users type them.
+/// users type them. The vertical tab and the form feed are blanks between words, but inside a word they are part of it.
 /// </summary>
 internal static class InlineSplitter
 {
@@ -29,7 +29,7 @@ internal static class InlineSplitter
 
     private static bool ReadWord(ReadOnlySpan<byte> line, ref int at, Span<byte> into, ref int written)
     {
-        while (at < line.Length && !IsBlank(line[at]))
+        while (at < line.Length && line[at] is not ((byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n'))
         {
             byte b = line[at++];
             if (b is not ((byte)'"' or (byte)'\''))
@@ -83,5 +83,5 @@ internal static class InlineSplitter
         };
     }
 
-    private static bool IsBlank(byte b) => b is (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n' or (byte)'\v' or (byte)'\f' or 0;
+    private static bool IsBlank(byte b) => b is (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n' or (byte)'\v' or (byte)'\f';
 }

@@ -1,4 +1,3 @@
-using System.Buffers.Text;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
@@ -25,7 +24,6 @@ internal enum ReadOutcome
 internal sealed class RequestReader
 {
     private const int LongestLine = 64 * 1024;
-    private const int LongestHeader = 32;
 
     private ArgumentRange[] _arguments = new ArgumentRange[16];
     private int _first;             // where the arguments of the request being read begin, after those of kept requests
@@ -177,7 +175,7 @@ internal sealed class RequestReader
         int at = _position;
         while (at < bytes.Length && (uint)(bytes[at] - '0') <= 9 && at - _position < 9)
             value = (value * 10) + bytes[at++] - '0';
-        if (at > _position && at + 1 < bytes.Length && bytes[at] == '\r')
+        if (at > _position && at + 1 < bytes.Length && bytes[at] == '\r' && (bytes[_position] != '0' || at == _position + 1))
         {
             _position = at + 2;
             return ReadOutcome.Request;
@@ -188,24 +186,26 @@ internal sealed class RequestReader
     private ReadOutcome ReadUnusualHeader(ReadOnlySpan<byte> bytes, out long value)
     {
         value = 0;
-        int end = bytes[_position..].IndexOf((byte)'\r');
-        if (end < 0 || _position + end + 1 >= bytes.Length) return ReadOutcome.Incomplete;
+        int end = bytes[_position..].IndexOfAny((byte)'\r', (byte)0);
+        // As in Redis, a NUL hides what follows it, so the number never ends.
+        if (end < 0 || bytes[_position + end] == 0 || _position + end + 1 >= bytes.Length) return ReadOutcome.Incomplete;
         ReadOnlySpan<byte> digits = bytes.Slice(_position, end);
         _position += end + 2;
-        bool read = digits.Length is > 0 and < LongestHeader && digits[0] != '+'
-            && Utf8Parser.TryParse(digits, out value, out int used) && used == digits.Length;
-        return read ? ReadOutcome.Request : ReadOutcome.Malformed;
+        return Numbers.TryParseInt64(digits, out value) ? ReadOutcome.Request : ReadOutcome.Malformed;
     }
 
     private ReadOutcome ReadInline(ReadOnlySpan<byte> bytes)
     {
-        int end = bytes[_position..].IndexOf((byte)'\n');
-        if (end < 0)
+        int end = bytes[_position..].IndexOfAny((byte)'\n', (byte)0);
+        end = end < 0 ? bytes.Length : end + _position;
+        // However much of it arrives at once.
+        if (end > LongestLine) return Malformed("Protocol error: too big inline request");
+        if (end == bytes.Length || bytes[end] == 0)
         {
-            _position = bytes.Length;
+            // As in Redis, a NUL hides what follows it, so the line never ends.
+            _position = end;
             return bytes.Length > LongestLine ? Malformed("Protocol error: too big inline request") : ReadOutcome.Incomplete;
         }
-        end += _position;
         _position = end + 1;
         ReadOnlySpan<byte> line = bytes[..end];
         if (line.EndsWith("\r"u8)) line = line[..^1];

@@ -60,8 +60,8 @@ internal static class Comparison
         "BITCOUNT" when command.Length == 3 && redis.IsError && redis.Text.StartsWith("ERR syntax error", StringComparison.Ordinal) => true,
         // Since 7.2 the arguments are checked before the key.
         "BITCOUNT" or "BITPOS" => ours.IsError && (redis.Kind == RespKind.Integer || redis.Text.StartsWith("WRONGTYPE", StringComparison.Ordinal)),
-        // -2^63 cannot be negated, so 7.2 and later refuse it as a rank.
-        "LPOS" => ours.IsError && ours.Text.StartsWith("ERR value is out of range, value must between -9223372036854775807", StringComparison.Ordinal),
+        // -2^63 cannot be negated, so 7.2 and later refuse it as a rank, and 7.4 as a count.
+        "LPOS" or "LREM" => IsNotNegatable(ours),
         "OBJECT" => ours.Text == "listpack" && redis.Text is ("quicklist" or "hashtable"),
         _ => false,
     };
@@ -71,9 +71,16 @@ internal static class Comparison
     /// would prove nothing, so the command is to be left out.
     /// </summary>
     public static bool Diverges(RespArgument[] command, RespValue redis, RespValue ours) =>
-        // Since 7.2 the last ID cannot be set below the largest deleted one.
-        Encoding.Latin1.GetString(command[0].Bytes).Equals("XSETID", StringComparison.OrdinalIgnoreCase) && !redis.IsError
-        && ours is { IsError: true, Text: SmallerThanDeleted };
+        !redis.IsError && ours.IsError && Encoding.Latin1.GetString(command[0].Bytes).ToUpperInvariant() switch
+        {
+            // Since 7.2 the last ID cannot be set below the largest deleted one.
+            "XSETID" => ours.Text == SmallerThanDeleted,
+            "LREM" => IsNotNegatable(ours),
+            _ => false,
+        };
+
+    private static bool IsNotNegatable(RespValue reply) =>
+        reply.IsError && reply.Text.StartsWith("ERR value is out of range, value must between -9223372036854775807", StringComparison.Ordinal);
 
     /// <summary>
     /// XINFO's reply without three counts. Consumers: 7.2 creates one for every claim, even of nothing. Entries read

@@ -49,6 +49,23 @@ public class BlockingTests
     }
 
     [Fact]
+    public async Task Who_is_served_or_has_given_up_is_not_blocked_from_that_moment_on()
+    {
+        using var redis = new EngineHarness();
+        for (int round = 0; round < 200; round++)
+        {
+            Task<object?>[] waiting = [.. Enumerable.Range(0, 5).Select(_ => Begin(redis, "BLPOP", "k", "1"))];
+            Assert.Equal(5, redis.Store.BlockedCount);
+            redis.Run("RPUSH", "k", "a", "b");
+            Assert.Equal(3, redis.Store.BlockedCount);
+            redis.Time.Advance(1000);
+            Assert.Equal(0, redis.Store.BlockedCount);
+            await Task.WhenAll(waiting).WaitAsync(Eventually.Deadline);
+            Assert.Equal(0, redis.Store.BlockedCommands);
+        }
+    }
+
+    [Fact]
     public async Task A_client_served_before_the_pushers_next_command_leaves_it_nothing()
     {
         using var redis = new EngineHarness();

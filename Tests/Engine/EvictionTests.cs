@@ -63,11 +63,22 @@ public sealed class EvictionTests : IDisposable
     }
 
     [Fact]
-    public void In_a_transaction_nothing_more_is_queued_and_it_is_spoilt()
+    public void A_transaction_of_what_needs_no_memory_is_queued_and_runs()
+    {
+        _redis.Run("SET", "k", "v");
+        Limit("noeviction", -1);
+        Assert.Equal("OK", _redis.Show("MULTI"));
+        Assert.Equal("QUEUED", _redis.Show("GET k"));
+        Assert.Equal("QUEUED", _redis.Show("DEL k"));
+        Assert.Equal("[v, 1]", _redis.Show("EXEC"));
+    }
+
+    [Fact]
+    public void In_a_transaction_what_needs_memory_is_refused_and_it_is_spoilt()
     {
         Assert.Equal("OK", _redis.Show("MULTI"));
         Limit("noeviction", -1, _redis.NewClient());
-        Assert.Equal(Refusal, _redis.Show("GET k"));
+        Assert.Equal(Refusal, _redis.Show("SET k v"));
         Assert.StartsWith("-EXECABORT Transaction discarded because of previous errors", _redis.Show("EXEC"));
     }
 

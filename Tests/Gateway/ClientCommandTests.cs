@@ -19,6 +19,7 @@ public sealed partial class ClientCommandTests : GatewayTest
     [InlineData("CLIENT KILL 1.2.3.4:5", "-ERR No such client")]
     [InlineData("CLIENT KILL ID x", "-ERR client-id should be greater than 0")]
     [InlineData("CLIENT KILL ID 0", "-ERR client-id should be greater than 0")]
+    [InlineData("CLIENT KILL MAXAGE abc", "-ERR maxage is not an integer or out of range")]
     [InlineData("CLIENT KILL MAXAGE 0", "-ERR maxage should be greater than 0")]
     [InlineData("CLIENT KILL TYPE strange", "-ERR Unknown client type 'strange'")]
     [InlineData("CLIENT KILL USER nobody", "-ERR No such user 'nobody'")]

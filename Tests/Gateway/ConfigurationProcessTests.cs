@@ -37,6 +37,20 @@ public sealed class ConfigurationProcessTests
     }
 
     [Fact]
+    public async Task An_address_that_is_not_there_is_refused_and_the_old_one_stays()
+    {
+        await using RedisProcess server = await RedisProcess.StartAsync();
+        await using RespConnection redis = await server.ConnectAsync();
+        foreach (string address in (string[])["192.0.2.1", "999.999.999.999"])
+        {
+            Assert.Equal("-ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses.",
+                (await redis.CallAsync("CONFIG", "SET", "bind", address)).ToString());
+            await using RespConnection other = await server.ConnectAsync();
+            Assert.Equal("+PONG", (await other.LineAsync("PING")).ToString());
+        }
+    }
+
+    [Fact]
     public async Task Maxclients_refuses_the_next_one()
     {
         await using RedisProcess server = await RedisProcess.StartAsync();

@@ -66,7 +66,7 @@ public sealed class ConnectionCommandTests : GatewayTest
         Assert.Equal("-NOAUTH Authentication required.", (await stranger.LineAsync("PING")).ToString());
         Assert.StartsWith("-NOAUTH HELLO must be called with the client already authenticated", (await stranger.LineAsync("HELLO 3")).ToString());
         Assert.StartsWith("-WRONGPASS", (await stranger.LineAsync("AUTH wrong")).ToString());
-        byte[] password = System.Text.Encoding.UTF8.GetBytes(Options.RequirePass);
+        byte[] password = System.Text.Encoding.Latin1.GetBytes("s\u00e9cret");
         Assert.StartsWith("-WRONGPASS", (await stranger.CallAsync("AUTH", "nobody", password)).ToString());
         Assert.Equal("-NOAUTH Authentication required.", (await stranger.LineAsync("GET a")).ToString());
         Assert.Equal(RespKind.Map, (await stranger.CallAsync("HELLO", "3", "AUTH", "default", password)).Kind);
@@ -75,6 +75,22 @@ public sealed class ConnectionCommandTests : GatewayTest
         Assert.Equal("-NOAUTH Authentication required.", (await stranger.LineAsync("PING")).ToString());
         Assert.Equal("+OK", (await stranger.CallAsync("AUTH", password)).ToString());
         Assert.Equal("+PONG", (await stranger.LineAsync("PING")).ToString());
+    }
+
+    [Fact]
+    public async Task A_password_is_bytes()
+    {
+        for (int i = 0; i < 50; i++)
+        {
+            byte[] password = TestSeed.Bytes(1 + (i % 12));
+            Assert.Equal("+OK", await Call("CONFIG", "SET", "requirepass", password));
+            Assert.Equal(password, (await Redis.CallAsync("CONFIG", "GET", "requirepass"))[1].Bytes);
+            await using RespConnection stranger = await Server.ConnectAsync();
+            byte[] wrong = [.. password];
+            wrong[^1] ^= 1;
+            Assert.StartsWith("-WRONGPASS", (await stranger.CallAsync("AUTH", wrong)).ToString());
+            Assert.Equal("+OK", (await stranger.CallAsync("AUTH", password)).ToString());
+        }
     }
 
     [Fact]

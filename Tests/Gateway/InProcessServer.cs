@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
@@ -18,7 +19,7 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
     private readonly CommandRunner _runner;
     private readonly RedisListener _listener;
 
-    private InProcessServer(Action<ServerOptions>? configure)
+    private InProcessServer(Action<ServerOptions>? configure, ILoggerFactory loggers)
     {
         var options = new ServerOptions { Port = 0, Save = new(), Dir = _directory.FullName, UnixSocket = Path.Combine(_directory.FullName, "socket") };
         configure?.Invoke(options);
@@ -26,7 +27,7 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
         Files = new ServerFiles(Store, new ServerConfiguration(options));
         _runner = new CommandRunner(Store, this);
-        Server = new RedisServer(Files, _runner, NullLoggerFactory.Instance);
+        Server = new RedisServer(Files, _runner, loggers);
         _listener = new RedisListener(Server);
     }
 
@@ -36,9 +37,10 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
 
     public RedisServer Server { get; }
 
-    public static async Task<InProcessServer> StartAsync(Action<ServerOptions>? configure = null, Action<ServerFiles>? prepare = null)
+    public static async Task<InProcessServer> StartAsync(
+        Action<ServerOptions>? configure = null, Action<ServerFiles>? prepare = null, ILoggerFactory? loggers = null)
     {
-        var server = new InProcessServer(configure);
+        var server = new InProcessServer(configure, loggers ?? NullLoggerFactory.Instance);
         prepare?.Invoke(server.Files);
         await server._listener.StartAsync(CancellationToken.None);
         return server;
@@ -46,9 +48,9 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
 
     public Task<RespConnection> ConnectAsync() => RespConnection.ConnectAsync(new UnixDomainSocketEndPoint(Store.Options.UnixSocket));
 
-    /// <summary>Waits until this many clients are blocked.</summary>
+    /// <summary>Waits until this many clients are blocked, and the others have left their queues.</summary>
     public Task BlockedAsync(int count) =>
-        Eventually.TrueAsync(() => Store.BlockedCount == count, () => $"{Store.BlockedCount} clients are blocked, not {count}");
+        Eventually.TrueAsync(() => Store.BlockedCommands == count, () => $"{Store.BlockedCommands} clients are blocked, not {count}");
 
     /// <summary>Whether no key of any slot is watched or waited for.</summary>
     public bool NobodyWatches => Enumerable.Range(0, KeySlot.Count).All(number => Store.Slots[number]!.Watchers?.IsEmpty != false);

@@ -23,7 +23,8 @@ public sealed class OutputLimitTests : GatewayTest
         await SetAsync("normal", "0 1mb 100");
         (RespConnection client, ClientConnection connection) = await StuckAsync(4 * Megabyte);
         await using RespConnection closing = client;
-        long nowMs = Server.Store.Clock.NowMs + 1_000_000; // the limit remembers times of this clock
+        // The server's own housekeeping looks at the same time, whose clock shows nowMs + 50_000 and a little more.
+        long nowMs = Server.Store.Clock.NowMs - 50_000;
         connection.EnforceOutputLimit(nowMs);
         Assert.Equal(4 * Megabyte, (await client.ReadAsync()).Text.Length);
         await Eventually.TrueAsync(() => connection.PendingOutputBytes == 0);
@@ -31,7 +32,7 @@ public sealed class OutputLimitTests : GatewayTest
         await client.SendRawAsync("GET large\r\n");
         await Eventually.TrueAsync(() => connection.PendingOutputBytes > Megabyte);
         connection.EnforceOutputLimit(nowMs + 60_000);
-        connection.EnforceOutputLimit(nowMs + 159_000);
+        connection.EnforceOutputLimit(nowMs + 149_000);
         Assert.Equal(4 * Megabyte, (await client.ReadAsync()).Text.Length);
     }
 
@@ -54,6 +55,74 @@ public sealed class OutputLimitTests : GatewayTest
         await using RespConnection client = await Server.ConnectAsync();
         await client.SendRawAsync("GET large\r\n");
         Assert.True(await client.IsClosedByServerAsync());
+    }
+
+    [Theory]
+    [InlineData("KEYS *")]
+    [InlineData("LRANGE list 0 -1")]
+    [InlineData("SMEMBERS set")]
+    [InlineData("SRANDMEMBER set -100000")]
+    [InlineData("HRANDFIELD hash -100000 WITHVALUES")]
+    [InlineData("ZRANDMEMBER zset -100000")]
+    [InlineData("SRANDMEMBER intset -100000")]
+    public async Task The_hard_limit_holds_for_clients_that_read(string command)
+    {
+        await FillAsync(10_000);
+        await SetAsync("normal", "100000 0 0");
+        await using RespConnection client = await Server.ConnectAsync();
+        await client.SendRawAsync(command + "\r\n");
+        byte[] received = await client.ReadToEndAsync();
+        Assert.InRange(received.Length, 0, 100_000);
+        await Eventually.TrueAsync(() => Server.Server.Clients.Count == 1);
+        Assert.Equal("+PONG", await Line("PING"));
+    }
+
+    [Fact]
+    public async Task A_reply_that_is_dropped_does_not_keep_its_command_from_its_end()
+    {
+        await FillAsync(10_000);
+        await SetAsync("normal", "100000 0 0");
+        await using RespConnection client = await Server.ConnectAsync();
+        foreach (string line in (string[])["MULTI", "SET before 1", "LRANGE list 0 -1", "SPOP set 9000", "SORT list BY nosort", "SET after 1", "EXEC"])
+            await client.SendRawAsync(line + "\r\n");
+        await client.ReadToEndAsync();
+        Assert.Equal("[\"1\", \"1\"]", await Line("MGET before after"));
+        Assert.Equal(":1000", await Line("SCARD set"));
+        await Redis.SendAsync("SPOP", "set", "1000");
+        await Redis.ReadAsync();
+        Assert.Equal(":0", await Line("EXISTS set"));
+    }
+
+    /// <summary>No client can take these replies, and Redis runs out of memory while it writes them.</summary>
+    [Theory]
+    [InlineData("HRANDFIELD hash -999999999")]
+    [InlineData("HRANDFIELD hash -999999999 WITHVALUES")]
+    [InlineData("HRANDFIELD small -999999999999")]
+    [InlineData("SRANDMEMBER set -9223372036854775807")]
+    [InlineData("SRANDMEMBER intset -999999999")]
+    [InlineData("ZRANDMEMBER zset -999999999 WITHSCORES")]
+    public async Task A_reply_larger_than_any_can_be_closes_the_client_and_takes_no_memory(string command)
+    {
+        await FillAsync(1000);
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+        await using RespConnection client = await Server.ConnectAsync();
+        await client.SendRawAsync(command + "\r\n");
+        Assert.True(await client.IsClosedByServerAsync());
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: false) - before, long.MinValue, 100 * Megabyte);
+    }
+
+    [Fact]
+    public async Task Replies_to_a_pipeline_may_be_larger_than_one_buffer()
+    {
+        const int size = 40 * Megabyte, count = 6;
+        Assert.Equal("+OK", await Call("SET", "large", new string('x', size)));
+        await using RespConnection client = await Server.ConnectAsync();
+        ClientConnection connection = await ServerSideAsync(client);
+        await client.SendRawAsync(string.Concat(Enumerable.Repeat("GET large\r\n", count)) + "PING\r\n");
+        await Eventually.TrueAsync(() => connection.PendingOutputBytes > (long)size * (count - 1));
+        for (int i = 0; i < count; i++) Assert.Equal(size, (await client.ReadAsync()).Text.Length);
+        Assert.Equal("+PONG", (await client.ReadAsync()).ToString());
+        await Eventually.TrueAsync(() => connection.PendingOutputBytes == 0);
     }
 
     [Theory]
@@ -106,6 +175,19 @@ public sealed class OutputLimitTests : GatewayTest
         }
         Assert.InRange(posted, 4 * Megabyte / message.Length, 200);
         await Server.BlockedAsync(0);
+    }
+
+    /// <summary>Keys and elements whose replies come to more than 100,000 bytes.</summary>
+    private async Task FillAsync(int elements)
+    {
+        var numbers = Enumerable.Range(0, elements).ToArray();
+        await Redis.PipelineAsync([.. numbers.Select(i => (RespArgument[])["SET", $"key:{i}", i])]);
+        await Call(["RPUSH", "list", .. numbers.Select(i => (RespArgument)$"element:{i}")]);
+        await Call(["SADD", "set", .. numbers.Select(i => (RespArgument)$"element:{i}")]);
+        await Call(["SADD", "intset", "1", "2", "3"]);
+        await Call(["HSET", "small", "f", "v"]);
+        await Call(["HSET", "hash", .. numbers.SelectMany(i => (RespArgument[])[$"field:{i}", i])]);
+        await Call(["ZADD", "zset", .. numbers.SelectMany(i => (RespArgument[])[i, $"member:{i}"])]);
     }
 
     private async Task SetAsync(string which, string limit) =>

@@ -176,7 +176,7 @@ internal static class Bitmaps
         Keyspace keyspace = target.Keyspace;
         if (length == 0)
         {
-            if (call.Remove(keyspace, key))
+            if (keyspace.Remove(key) is not null)
             {
                 call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
                 call.Effect(keyspace, "DEL"u8, key);
@@ -192,7 +192,6 @@ internal static class Bitmaps
             else
             {
                 KeyEntry.SetAccessClock(made, KeyEntry.AccessClock(target.Object));
-                call.Store.Freed(target.Object);
                 target.Replace(made);
             }
             call.Modified(keyspace, key, KeyEvents.String, "set"u8);

@@ -206,7 +206,7 @@ internal static class HashExpiry
         }
         call.Modified(entry, KeyEvents.Hash, deleted > 0 ? "hdel"u8 : "hexpire"u8, changed + deleted);
         if (HashEntry.Count(hash) > 0) return;
-        call.Remove(keyspace, key);
+        keyspace.Remove(key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
     }
 

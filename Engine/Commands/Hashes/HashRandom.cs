@@ -15,7 +15,7 @@ internal static class HashRandom
     {
         long count = 1;
         bool many = call.Count > 2, values = call.Count == 4;
-        if (many && !SetRandom.TryCount(ref call, 2, out count)) return;
+        if (many && !call.TryNegatable(2, out count)) return;
         if (call.Count > 4 || (values && !call[3].Is("WITHVALUES"u8)))
         {
             call.SyntaxError();
@@ -57,8 +57,7 @@ internal static class HashRandom
     /// <summary>
     /// Begins the reply: RESP3 has a pair for each field and its value, RESP2 has them one after the other.
     /// </summary>
-    private static void Begin(RespWriter reply, long count, bool values) =>
-        reply.Array((int)Math.Min(int.MaxValue, values && !reply.Resp3 ? count * 2 : count));
+    private static void Begin(RespWriter reply, long count, bool values) => reply.Array(values && !reply.Resp3 ? count * 2 : count);
 
     private static void Write(RespWriter reply, in HashItem item, bool values)
     {
@@ -69,6 +68,7 @@ internal static class HashRandom
 
     private static void ReplyWithRepetition(RespWriter reply, object hash, long count, bool values)
     {
+        if (!SetRandom.TryAnnounce(reply, count)) return;
         Begin(reply, count, values);
         if (hash is byte[] blob && count > 1)
         {
@@ -80,10 +80,10 @@ internal static class HashRandom
             {
                 if (index++ % step == 0) positions[found++] = at;
             }
-            for (; count > 0; count--) Write(reply, HashItem.At(listpack, positions[Random.Shared.Next(found)], step == 3), values);
+            for (; count > 0 && !reply.HasOverflowed; count--) Write(reply, HashItem.At(listpack, positions[Random.Shared.Next(found)], step == 3), values);
             return;
         }
-        for (; count > 0; count--) Write(reply, Any(hash), values);
+        for (; count > 0 && !reply.HasOverflowed; count--) Write(reply, Any(hash), values);
     }
 
     /// <summary>

@@ -270,7 +270,7 @@ internal static class Hashes
         keyspace.RecountFields(rest);
         call.Modified(entry, KeyEvents.Hash, "hdel"u8, removed);
         if (HashEntry.Count(rest) > 0) return;
-        call.Remove(keyspace, key);
+        keyspace.Remove(key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
     }
 

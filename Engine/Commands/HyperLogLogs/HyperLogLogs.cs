@@ -52,7 +52,7 @@ internal static class HyperLogLogs
     }
 
     /// <summary>PFCOUNT key [key ...]</summary>
-    [Command("PFCOUNT", -2, CommandFlags.ReadOnly, Category.HyperLogLog, Keys = "RW ACCESS 1..-1",
+    [Command("PFCOUNT", -2, CommandFlags.ReadOnly | CommandFlags.MayReplicate, Category.HyperLogLog, Keys = "RW ACCESS 1..-1",
         Since = "2.8.9",
         Complexity = "O(1) with a very small average constant time when called with a single key. O(N) with N being the number of keys, and much "
             + "bigger constant times, when called with multiple keys.",

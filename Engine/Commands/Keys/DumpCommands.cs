@@ -97,7 +97,7 @@ internal static class DumpCommands
             return;
         }
         long expiresAtMs = ttl == 0 ? Expiry.Never : isAbsolute ? ttl : ttl > long.MaxValue - call.NowMs ? Expiry.Never : ttl + call.NowMs;
-        bool removed = call.Remove(keyspace, key);
+        bool removed = keyspace.Remove(key) is not null;
         if (expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry)
         {
             if (removed)

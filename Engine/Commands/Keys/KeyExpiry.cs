@@ -92,7 +92,7 @@ internal static class KeyExpiry
         if (expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry)
         {
             Keyspace keyspace = entry.Keyspace;
-            call.Remove(keyspace, key);
+            keyspace.Remove(key);
             call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
             call.Effect(keyspace, "DEL"u8, key);
         }

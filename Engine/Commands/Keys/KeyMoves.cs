@@ -60,7 +60,7 @@ internal static class KeyMoves
         }
         object copy = KeyEntry.Clone(original, newKey);
         if (from.Slot != to.Slot) EntryEffects.Recreate(ref call, to, newKey, copy);
-        if (taken) call.Remove(to, newKey);
+        if (taken) to.Remove(newKey);
         call.Add(to, copy);
         call.Modified(to, newKey, KeyEvents.Generic, "copy_to"u8);
         call.Reply.Integer(1);
@@ -140,7 +140,7 @@ internal static class KeyMoves
             EntryEffects.Recreate(ref call, to, newKey, from.Find(key).Object);
             call.Effect(from, "DEL"u8, key);
         }
-        if (taken) call.Remove(to, newKey);
+        if (taken) to.Remove(newKey);
         object moved = KeyEntry.WithKey(from.Remove(key)!, newKey);
         call.AddMoved(to, moved);
         call.CountChanges(to.Slot, 1);

@@ -3,22 +3,26 @@ namespace OrleansRedis.Engine;
 /// <summary>Commands on keys of any type: whether they exist, what type they are, deleting them.</summary>
 internal static class Keys
 {
+    /// <summary>Redis frees values in another thread if that takes more effort than this (LAZYFREE_THRESHOLD).</summary>
+    private const long LeastLazyEffort = 64;
+
     /// <summary>DEL key [key ...]</summary>
     [Command("DEL", -2, CommandFlags.Write, Category.Keyspace, Keys = "RM DELETE 1..-1", Since = "1.0.0",
         Complexity = "O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual "
             + "complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that "
         + "holds a string value is O(1).",
         Summary = "Deletes one or more keys.", Syntax = "key [key ...]", Tips = "request_policy:multi_shard;response_policy:agg_sum")]
-    internal static void Del(ref CommandContext call) => Delete(ref call);
+    internal static void Del(ref CommandContext call) => Delete(ref call, isLazy: false);
 
     /// <summary>
-    /// UNLINK key [key ...] — The same as DEL, because the garbage collector frees every value in the background.
+    /// UNLINK key [key ...] — The same as DEL, because the garbage collector frees every value in the background; but
+    /// what Redis frees in another thread is counted as such.
     /// </summary>
     [Command("UNLINK", -2, CommandFlags.Write | CommandFlags.Fast, Category.Keyspace, Keys = "RM DELETE 1..-1", Since = "4.0.0",
         Complexity = "O(1) for each key removed regardless of its size. Then the command does O(N) work in a different thread in order to reclaim "
             + "memory, where N is the number of allocations the deleted objects where composed of.",
         Summary = "Asynchronously deletes one or more keys.", Syntax = "key [key ...]", Tips = "request_policy:multi_shard;response_policy:agg_sum")]
-    internal static void Unlink(ref CommandContext call) => Delete(ref call);
+    internal static void Unlink(ref CommandContext call) => Delete(ref call, isLazy: true);
 
     /// <summary>EXISTS key [key ...] — A key named twice counts twice.</summary>
     [Command("EXISTS", -2, CommandFlags.ReadOnly | CommandFlags.Fast, Category.Keyspace, Keys = "RO 1..-1", Since = "1.0.0",
@@ -74,7 +78,7 @@ internal static class Keys
         _ => throw new InvalidOperationException($"A value of unknown type {type}."),
     };
 
-    private static void Delete(ref CommandContext call)
+    private static void Delete(ref CommandContext call, bool isLazy)
     {
         int count = 0;
         for (int i = 1; i < call.Count; i++)
@@ -83,7 +87,8 @@ internal static class Keys
             Entry entry = call.Peek(key);
             if (entry.IsMissing) continue;
             Keyspace keyspace = entry.Keyspace;
-            call.Remove(keyspace, key);
+            if (isLazy && entry.Object is Value { FreeEffort: > LeastLazyEffort }) call.Store.Statistics.CountLazyFreed();
+            keyspace.Remove(key);
             call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
             call.Effect(keyspace, "DEL"u8, key);
             count++;

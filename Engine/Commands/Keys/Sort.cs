@@ -214,7 +214,7 @@ internal static class Sort
         long count = list.Count;
         if (count == 0)
         {
-            if (call.Remove(keyspace, key))
+            if (keyspace.Remove(key) is not null)
             {
                 call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
                 call.Effect(keyspace, "DEL"u8, key);
@@ -224,7 +224,7 @@ internal static class Sort
         }
         object made = ListEntry.Compact(server, new ListValue(key.ToArray(), list));
         EntryEffects.Recreate(ref call, keyspace, key, made);
-        call.Remove(keyspace, key);
+        keyspace.Remove(key);
         call.Add(keyspace, made);
         call.Modified(keyspace, key, KeyEvents.List, "sortstore"u8, count);
         call.Reply.Integer(count);

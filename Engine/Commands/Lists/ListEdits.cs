@@ -115,7 +115,7 @@ internal static class ListEdits
         Summary = "Removes elements from a list. Deletes the list if the last element was removed.", Syntax = "key count element")]
     internal static void Lrem(ref CommandContext call)
     {
-        if (!call.TryInt64(2, out long count)) return;
+        if (!call.TryNegatable(2, out long count)) return;
         if (!call.TryWrite(1, ValueType.List, out Entry entry)) return;
         if (entry.IsMissing)
         {
@@ -123,7 +123,7 @@ internal static class ListEdits
             return;
         }
         bool reverse = count < 0;
-        long most = count is 0 or long.MinValue ? long.MaxValue : Math.Abs(count), removed;
+        long most = count is 0 ? long.MaxValue : Math.Abs(count), removed;
         if (entry.Object is ListValue value)
         {
             removed = value.Elements.RemoveEqual(call[3], most, reverse);

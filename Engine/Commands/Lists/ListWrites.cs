@@ -83,7 +83,7 @@ internal static class ListWrites
         if (ListEntry.Count(entry.Object) == 0)
         {
             call.Modified(keyspace, key, KeyEvents.List, eventName, changes);
-            call.Remove(keyspace, key);
+            keyspace.Remove(key);
             call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
             return;
         }

@@ -39,7 +39,7 @@ internal static class CommandDocumentation
     {
         if (command is null)
         {
-            reply.NullArray();
+            reply.Null();
             return;
         }
         reply.Array(10);

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>CONFIG: reading and changing the directives of redis.conf while the server runs.</summary>
@@ -15,13 +13,13 @@ internal static class ConfigCommand
     internal static void Get(ref CommandContext call)
     {
         var patterns = new List<string>();
-        for (int i = 2; i < call.Count; i++) patterns.Add(Encoding.UTF8.GetString(call[i]));
+        for (int i = 2; i < call.Count; i++) patterns.Add(ByteText.Decode(call[i]));
         List<(string Name, string Value)> found = call.Files.Configuration.Get(patterns);
         call.Reply.Map(found.Count);
         foreach ((string name, string value) in found)
         {
             call.Reply.BulkString(name);
-            call.Reply.BulkString(value);
+            call.Reply.BulkString(ByteText.Encode(value));
         }
     }
 
@@ -39,7 +37,7 @@ internal static class ConfigCommand
             return;
         }
         var pairs = new List<(string, string)>();
-        for (int i = 2; i < call.Count; i += 2) pairs.Add((Encoding.UTF8.GetString(call[i]), Encoding.UTF8.GetString(call[i + 1])));
+        for (int i = 2; i < call.Count; i += 2) pairs.Add((ByteText.Decode(call[i]), ByteText.Decode(call[i + 1])));
         // A change that reaches outside the configuration, such as a port to listen on, may take a moment. Most take
         // effect at once.
         Task<string?> setting = call.Files.Configuration.SetAsync(pairs, call.Session.IsLocal).AsTask();
@@ -84,6 +82,6 @@ internal static class ConfigCommand
     private static void ReplyOkOr(string? error, RespWriter reply)
     {
         if (error is null) reply.Ok();
-        else reply.Error(error);
+        else reply.Error(ByteText.Encode(error));
     }
 }

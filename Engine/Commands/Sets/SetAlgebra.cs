@@ -333,7 +333,7 @@ internal static class SetAlgebra
         {
             if (replaced)
             {
-                call.Remove(keyspace, key);
+                keyspace.Remove(key);
                 call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
                 if (ownEffects) call.Effect(keyspace, "DEL"u8, key);
             }
@@ -344,7 +344,6 @@ internal static class SetAlgebra
         if (replaced)
         {
             KeyEntry.SetAccessClock(result, KeyEntry.AccessClock(entry.Object));
-            call.Store.Freed(entry.Object);
             entry.Replace(result);
         }
         else

@@ -47,7 +47,7 @@ internal static class SetRandom
         Keyspace keyspace = entry.Keyspace;
         Sets.ReplyAll(ref call, entry.Object);
         call.Modified(keyspace, key, KeyEvents.Set, "spop"u8, SetEntry.Count(entry.Object));
-        call.Remove(keyspace, key);
+        keyspace.Remove(key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
         call.Effect(keyspace, "DEL"u8, key);
     }
@@ -120,7 +120,7 @@ internal static class SetRandom
         }
         long count = 1;
         bool many = call.Count == 3;
-        if (many && !TryCount(ref call, 2, out count)) return;
+        if (many && !call.TryNegatable(2, out count)) return;
         if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
         RespWriter reply = call.Reply;
         if (!many)
@@ -142,14 +142,13 @@ internal static class SetRandom
     }
 
     /// <summary>
-    /// Reads the count of SRANDMEMBER, HRANDFIELD and ZRANDMEMBER. If it is not valid, the error is in the reply.
+    /// Whether to reply with this many elements, drawn with repetition. A reply too large for any client is not even
+    /// begun; Redis would write until it runs out of memory.
     /// </summary>
-    internal static bool TryCount(ref CommandContext call, int index, out long count)
+    internal static bool TryAnnounce(RespWriter reply, long count)
     {
-        if (!call.TryInt64(index, out count)) return false;
-        if (count != long.MinValue) return true;
-        call.Reply.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"u8);
-        return false;
+        const int leastElement = 6; // "$0\r\n\r\n"
+        return reply.TryAnnounce(Math.Min(count, long.MaxValue / (2 * leastElement)) * leastElement);
     }
 
     /// <summary>A random member. The set must not be empty.</summary>
@@ -171,7 +170,8 @@ internal static class SetRandom
 
     private static void ReplyWithRepetition(RespWriter reply, object set, long count)
     {
-        reply.Array((int)Math.Min(count, int.MaxValue));
+        if (!TryAnnounce(reply, count)) return;
+        reply.Array(count);
         if (set is byte[] blob && Blob.KindOf(blob) == BlobKind.SetListpack && count > 1)
         {
             // Finds all of them in one walk, instead of walking once for each.
@@ -179,10 +179,10 @@ internal static class SetRandom
             int[] positions = new int[listpack.Count];
             int found = 0;
             for (int at = listpack.First; at >= 0; at = listpack.Next(at)) positions[found++] = at;
-            for (; count > 0; count--) listpack[positions[Random.Shared.Next(found)]].WriteTo(reply);
+            for (; count > 0 && !reply.HasOverflowed; count--) listpack[positions[Random.Shared.Next(found)]].WriteTo(reply);
             return;
         }
-        for (; count > 0; count--) Any(set).WriteTo(reply);
+        for (; count > 0 && !reply.HasOverflowed; count--) Any(set).WriteTo(reply);
     }
 
     /// <summary>

@@ -215,7 +215,7 @@ internal static class Sets
         entry.Replace(rest);
         call.Modified(entry, KeyEvents.Set, eventName, removed);
         if (SetEntry.Count(rest) > 0) return;
-        call.Remove(keyspace, key);
+        keyspace.Remove(key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
     }
 

@@ -74,7 +74,7 @@ internal static class SortedSetRemovals
         call.Modified(entry, KeyEvents.SortedSet, eventName, removed);
         if (new SortedSetView(set).Count > 0) return;
         Keyspace keyspace = entry.Keyspace;
-        call.Remove(keyspace, key);
+        keyspace.Remove(key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
     }
 

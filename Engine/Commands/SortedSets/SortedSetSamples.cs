@@ -17,12 +17,7 @@ internal static class SortedSetSamples
         bool withScores = false;
         if (call.Count >= 3)
         {
-            if (!call.TryInt64(2, out count)) return;
-            if (count == long.MinValue)
-            {
-                call.Reply.Error("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"u8);
-                return;
-            }
+            if (!call.TryNegatable(2, out count)) return;
             if (call.Count > 4 || (call.Count == 4 && !call[3].Is("WITHSCORES"u8)))
             {
                 call.SyntaxError();
@@ -52,10 +47,9 @@ internal static class SortedSetSamples
         if (count < 0 || count == 1)
         {
             long drawn = Math.Abs(count);
-            // A reply too large for any client is not even begun. Redis would write until it runs out of memory.
-            if (drawn > int.MaxValue / 16) throw new InsufficientMemoryException("A reply of more than 2 GB.");
-            call.Reply.Array((int)(withScores && !nested ? drawn * 2 : drawn));
-            for (long i = 0; i < drawn; i++) ReplyAny(call.Reply, set, withScores, nested);
+            if (!SetRandom.TryAnnounce(call.Reply, drawn)) return;
+            call.Reply.Array(withScores && !nested ? drawn * 2 : drawn);
+            for (long i = 0; i < drawn && !call.Reply.HasOverflowed; i++) ReplyAny(call.Reply, set, withScores, nested);
             return;
         }
         int distinct = (int)Math.Min(count, set.Count);

@@ -25,7 +25,7 @@ internal static class SortedSetStore
         if (entries.Length == 0)
         {
             if (destination.IsMissing) return;
-            call.Remove(keyspace, key);
+            keyspace.Remove(key);
             call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
             if (giveEffects) call.Effect(keyspace, "DEL"u8, key);
             return;
@@ -51,7 +51,6 @@ internal static class SortedSetStore
         else
         {
             KeyEntry.SetAccessClock(made, KeyEntry.AccessClock(destination.Object));
-            call.Store.Freed(destination.Object);
             destination.Replace(made);
         }
         call.Modified(keyspace, key, KeyEvents.SortedSet, eventName, changes);

@@ -20,7 +20,7 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
             return consumer;
         }
         consumer = group.AddConsumer(name, call.NowMs);
-        call.Modified(entry, KeyEvents.Stream, "xgroup-createconsumer"u8);
+        call.ModifiedUnwatched(entry, KeyEvents.Stream, "xgroup-createconsumer"u8);
         if (call.BeginEffect(5) is { } effect)
         {
             effect.BulkString("XGROUP"u8);
@@ -70,7 +70,7 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
         call.Reply.Finish(begin, Aggregate.Array, written);
         if (written == 0) return;
         PositionEffect(ref call, entry.Keyspace);
-        call.Modified(entry, KeyEvents.None, default);
+        call.ModifiedUnwatched(entry);
     }
 
     /// <summary>

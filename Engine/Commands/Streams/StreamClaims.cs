@@ -171,7 +171,7 @@ internal static class StreamClaims
             reader.PositionEffect(ref call, entry.Keyspace);
             changed = 1;
         }
-        if (changed != 0) call.Modified(entry, KeyEvents.None, default, changed);
+        if (changed != 0) call.ModifiedUnwatched(entry, changes: changed);
     }
 
     /// <summary>XAUTOCLAIM key group consumer min-idle-time start [COUNT count] [JUSTID]</summary>
@@ -255,7 +255,7 @@ internal static class StreamClaims
         }
         call.Reply.Array(deleted.Count);
         foreach (StreamId id in deleted) id.WriteTo(call.Reply);
-        if (claimedIds.Count + deleted.Count != 0) call.Modified(entry, KeyEvents.None, default, claimedIds.Count + deleted.Count);
+        if (claimedIds.Count + deleted.Count != 0) call.ModifiedUnwatched(entry, changes: claimedIds.Count + deleted.Count);
     }
 
     private static bool TryMinIdle(ref CommandContext call, ReadOnlySpan<byte> error, out long minIdleMs)

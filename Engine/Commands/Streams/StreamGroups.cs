@@ -35,7 +35,7 @@ internal static class StreamGroups
         else
         {
             found.AddGroup(call[3], id, entriesRead);
-            call.Modified(entry, KeyEvents.Stream, "xgroup-create"u8);
+            call.ModifiedUnwatched(entry, KeyEvents.Stream, "xgroup-create"u8);
         }
         call.Reply.Ok();
     }
@@ -55,7 +55,7 @@ internal static class StreamGroups
         if (call[4] is not [(byte)'$'] && !StreamArguments.TryIdOrEdge(ref call, 4, 0, out id)) return;
         group!.LastDeliveredId = id;
         group.EntriesRead = entriesRead;
-        call.Modified(entry, KeyEvents.Stream, "xgroup-setid"u8);
+        call.ModifiedUnwatched(entry, KeyEvents.Stream, "xgroup-setid"u8);
         call.Reply.Ok();
     }
 
@@ -73,7 +73,11 @@ internal static class StreamGroups
             return;
         }
         bool destroyed = stream.RemoveGroup(call[3]);
-        if (destroyed) call.Modified(entry, KeyEvents.Stream, "xgroup-destroy"u8);
+        if (destroyed)
+        {
+            call.ModifiedUnwatched(entry, KeyEvents.Stream, "xgroup-destroy"u8);
+            CommandContext.WakeBlocked(entry);
+        }
         call.Reply.Integer(destroyed ? 1 : 0);
     }
 
@@ -89,7 +93,7 @@ internal static class StreamGroups
         if (isNew)
         {
             group.AddConsumer(call[4], call.NowMs);
-            call.Modified(entry, KeyEvents.Stream, "xgroup-createconsumer"u8);
+            call.ModifiedUnwatched(entry, KeyEvents.Stream, "xgroup-createconsumer"u8);
         }
         call.Reply.Integer(isNew ? 1 : 0);
     }
@@ -108,7 +112,7 @@ internal static class StreamGroups
         if (group!.Consumers.Find(call[4]) is { } consumer)
         {
             pending = group.RemoveConsumer(consumer);
-            call.Modified(entry, KeyEvents.Stream, "xgroup-delconsumer"u8);
+            call.ModifiedUnwatched(entry, KeyEvents.Stream, "xgroup-delconsumer"u8);
         }
         call.Reply.Integer(pending);
     }
@@ -158,7 +162,7 @@ internal static class StreamGroups
             StreamId.TryParse(call[i], 0, out StreamId id);
             if (group.RemovePending(id)) acknowledged++;
         }
-        if (acknowledged != 0) call.Modified(entry, KeyEvents.None, default, acknowledged);
+        if (acknowledged != 0) call.ModifiedUnwatched(entry, changes: acknowledged);
         call.Reply.Integer(acknowledged);
     }
 

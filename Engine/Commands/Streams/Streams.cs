@@ -253,7 +253,7 @@ internal static class Streams
         stream.LastId = id;
         if (entriesAdded != -1) stream.EntriesAdded = (ulong)entriesAdded;
         if (maxDeleted != StreamId.Min) stream.MaxDeletedId = maxDeleted;
-        call.Modified(entry, KeyEvents.Stream, "xsetid"u8);
+        call.ModifiedUnwatched(entry, KeyEvents.Stream, "xsetid"u8);
         call.Reply.Ok();
     }
 }

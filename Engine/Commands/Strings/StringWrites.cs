@@ -19,7 +19,6 @@ internal static class StringWrites
         uint clock = KeyEntry.AccessClock(entry.Object);
         object made = StringEntry.Create(key, content, expiresAtMs);
         KeyEntry.SetAccessClock(made, clock);
-        call.Store.Freed(entry.Object);
         entry.Replace(made);
     }
 

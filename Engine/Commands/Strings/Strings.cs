@@ -84,7 +84,7 @@ internal static class Strings
 
     private static void Delete(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key)
     {
-        call.Remove(keyspace, key);
+        keyspace.Remove(key);
         call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
         call.Effect(keyspace, "DEL"u8, key);
     }

@@ -86,6 +86,9 @@ public sealed class BlockedCommand
     /// <summary>Where its reply is written while its client's connection waits.</summary>
     internal RespWriter Reply { get; } = new();
 
+    /// <summary>Whether its end is decided.</summary>
+    public bool IsOver => Volatile.Read(ref _state) is >= (int)BlockedEnd.Served and < EndPending;
+
     internal bool IsWaiting => Volatile.Read(ref _state) == Waiting;
 
     /// <summary>Ends the wait, unless it is already over or about to be; true if this call did it.</summary>
@@ -97,7 +100,7 @@ public sealed class BlockedCommand
             if (state == Waiting)
             {
                 if (Interlocked.CompareExchange(ref _state, (int)end, Waiting) != Waiting) continue;
-                _ended.SetResult();
+                Ended();
                 return true;
             }
             if (state != Running) return false;
@@ -115,7 +118,7 @@ public sealed class BlockedCommand
         int state = Interlocked.CompareExchange(ref _state, Waiting, Running);
         if (state == Running) return;
         Volatile.Write(ref _state, state - EndPending);
-        _ended.SetResult();
+        Ended();
     }
 
     /// <summary>It has run and its reply is written; the gates of all its keys are held.</summary>
@@ -123,6 +126,16 @@ public sealed class BlockedCommand
     {
         RemoveFromQueues();
         Volatile.Write(ref _state, (int)BlockedEnd.Served);
+        Ended();
+    }
+
+    /// <summary>
+    /// Its end is decided. It no longer counts as blocked, even before its connection gets to it: a client that has
+    /// pushed what another waits for, and then looks, must not see that one blocked.
+    /// </summary>
+    private void Ended()
+    {
+        Interlocked.Decrement(ref _store.WaitingCommands);
         _ended.SetResult();
     }
 
@@ -133,6 +146,7 @@ public sealed class BlockedCommand
     internal void Start()
     {
         Interlocked.Increment(ref _store.BlockedCommands);
+        Interlocked.Increment(ref _store.WaitingCommands);
         Session.Blocked = this;
         if (HasDeadline)
             _timer = _store.Clock.Time.CreateTimer(static waiting => ((BlockedCommand)waiting!).Tick(), this, UntilDeadline(), Timeout.InfiniteTimeSpan);

@@ -3,11 +3,17 @@ namespace OrleansRedis.Engine;
 /// <summary>Serves blocked commands when one of their keys is ready.</summary>
 public sealed partial class Store
 {
-    /// <summary>How many commands are blocked now (INFO blocked_clients).</summary>
+    /// <summary>
+    /// How many commands are in queues of keys, or have only just left them. While there are any, keys may become
+    /// ready.
+    /// </summary>
     internal int BlockedCommands;
 
-    /// <summary>How many clients wait in a blocking command.</summary>
-    public int BlockedCount => Volatile.Read(ref BlockedCommands);
+    /// <summary>How many of them still wait; the end of the others is decided.</summary>
+    internal int WaitingCommands;
+
+    /// <summary>How many clients wait in a blocking command (INFO blocked_clients).</summary>
+    public int BlockedCount => Volatile.Read(ref WaitingCommands);
 
     /// <summary>
     /// At the end of a command, inside its gates: runs the commands that wait for the keys it has changed, in the order

@@ -68,9 +68,8 @@ public sealed class Eviction
     internal bool Refuses(CommandInfo command, Session session)
     {
         if (!IsOver || MakeRoom() != Progress.Failed) return false;
-        if ((session.FlagsOf(command) & CommandFlags.DenyOom) != 0) return true;
-        // A queue takes memory, whatever it contains.
-        return session.Transaction is { IsOpen: true } && !command.Is(CommandFlags.NotQueued);
+        // A queue takes memory whatever is in it, but client-query-buffer-limit limits that.
+        return (session.FlagsOf(command) & CommandFlags.DenyOom) != 0;
     }
 
     private Progress MakeRoom()
@@ -254,9 +253,8 @@ public sealed class Eviction
     private void Delete(Keyspace keyspace, ReadOnlySpan<byte> key)
     {
         keyspace.BeforeChange(key);
-        if (keyspace.Remove(key) is not { } entry) return;
+        if (keyspace.Remove(key) is null) return;
         _store.Statistics.CountEvicted();
-        _store.Freed(entry);
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
         _store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Evicted, "evicted"u8, key, keyspace.Database);
         if (_store.Effects.HasConsumers)

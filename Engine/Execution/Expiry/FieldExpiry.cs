@@ -48,7 +48,6 @@ internal static class FieldExpiry
         store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Hash, "hexpired"u8, key, keyspace.Database);
         if (HashEntry.Count(hash) > 0) return false;
         keyspace.Remove(key);
-        store.Freed(hash);
         store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Generic, "del"u8, key, keyspace.Database);
         return true;
     }

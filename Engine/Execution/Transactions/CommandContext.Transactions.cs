@@ -36,7 +36,7 @@ public ref partial struct CommandContext
                 Reply.TruncateTo(mark);
                 Reply.Error(Errors.SlotNotServed);
             }
-            Store.Observer?.Ran(queued.Command, Stopwatch.GetTimestamp() - started, Reply.Written[mark..]);
+            Store.Observer?.Ran(queued.Command, Stopwatch.GetTimestamp() - started, Reply.WrittenSince(mark));
             nested.EndWithin();
             _changes += nested._changes;
             if (nested.Continuation is not null) (later ??= []).Add((Reply.Length - begin, nested.Continuation));
@@ -50,18 +50,18 @@ public ref partial struct CommandContext
     /// </summary>
     private void FinishLater(int begin, List<(int At, Func<RespWriter, Task> Continuation)> later)
     {
-        byte[] written = Reply.Written[begin..].ToArray();
+        byte[] written = Reply.WrittenSince(begin).ToArray();
         Reply.TruncateTo(begin);
         Continuation = async reply =>
         {
             int from = 0;
             foreach ((int at, Func<RespWriter, Task> continuation) in later)
             {
-                reply.Raw(written.AsSpan(from, at - from));
+                if (!reply.HasOverflowed) reply.Raw(written.AsSpan(from, at - from));
                 from = at;
                 await continuation(reply).ConfigureAwait(false);
             }
-            reply.Raw(written.AsSpan(from));
+            if (!reply.HasOverflowed) reply.Raw(written.AsSpan(from));
         };
     }
 

@@ -30,7 +30,9 @@ public sealed class Transaction : IKeyWatcher
     /// <summary>The flags that all queued commands have in common.</summary>
     public CommandFlags QueuedInAll { get; private set; } = (CommandFlags)~0;
 
-    /// <summary>Bytes taken by the queued requests (CLIENT LIST, multi-mem).</summary>
+    /// <summary>
+    /// Bytes of the queued requests' arguments (CLIENT LIST, multi-mem). They count against client-query-buffer-limit.
+    /// </summary>
     public long QueuedBytes { get; private set; }
 
     /// <summary>How many keys are watched.</summary>
@@ -44,7 +46,7 @@ public sealed class Transaction : IKeyWatcher
         _queue.Add(new(command, request.ToOwned()));
         QueuedFlags |= command.Flags;
         QueuedInAll &= command.Flags;
-        QueuedBytes += request.Frame.Length;
+        for (int i = 0; i < request.Count; i++) QueuedBytes += request[i].Length;
     }
 
     /// <summary>A command was refused instead of being queued.</summary>

@@ -16,6 +16,7 @@ public sealed class CommandCommandTests : IDisposable
         Assert.StartsWith("[[config|get, -3, [admin, noscript, loading, stale], 0, 0, 0,", _redis.Show("COMMAND INFO config|get"));
         Assert.StartsWith("[[config, -2, [], 0, 0, 0, [@slow], [], [], [[config|", _redis.Show("COMMAND INFO config"));
         Assert.Equal("[(nil)]", _redis.Show("COMMAND INFO config|nosuch"));
+        Assert.Equal("*1\r\n$-1\r\n", _redis.Raw("COMMAND", "INFO", "nosuch"));
     }
 
     [Fact]

@@ -22,7 +22,24 @@ public sealed class ConfigurationFileTests : IDisposable
     [InlineData("requirepass 'it\\'s \\n'", "it's \\n")]
     [InlineData("requirepass \"\"", "")]
     [InlineData("requirepass pass#word", "pass#word")]
+    [InlineData("requirepass a\vb\fc", "a\vb\fc")]
     public void Values_may_be_quoted(string line, string value) => Assert.Equal(value, Load(line).RequirePass);
+
+    [Fact]
+    public void Values_are_bytes_and_so_they_are_written_back()
+    {
+        byte[] password = [0xe9, (byte)'x', 0xff, 0xc3, 0xa9, 0xed, 0xb2, 0x80];
+        string path = Path.Combine(_directory, "redis.conf");
+        File.WriteAllBytes(path, [.. "# caf\u00e9 "u8, 0xe9, .. "\nrequirepass "u8, .. password, (byte)'\n']);
+        using ServerConfiguration configuration = ServerConfiguration.Load([path]);
+        Assert.Equal(password, ByteText.Encode(configuration.Options.RequirePass));
+        configuration.Options.Timeout = 7;
+        Assert.Null(configuration.Rewrite());
+        string written = System.Text.Encoding.Latin1.GetString(File.ReadAllBytes(path));
+        Assert.StartsWith("# caf\u00c3\u00a9 \u00e9\nrequirepass \"\\xe9x\\xff\\xc3\\xa9\\xed\\xb2\\x80\"\n", written, StringComparison.Ordinal);
+        using ServerConfiguration again = ServerConfiguration.Load([path]);
+        Assert.Equal(password, ByteText.Encode(again.Options.RequirePass));
+    }
 
     [Theory]
     [InlineData("1mb", 1048576)]

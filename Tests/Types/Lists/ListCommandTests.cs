@@ -14,6 +14,18 @@ public class ListCommandTests
         return KeyEntry.EncodingOf(redis.Store.Slots[KeySlot.Of(name)]!.Keyspace(0).Find(name).Object);
     }
 
+    [Theory]
+    [InlineData("-9223372036854775808", "-ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")]
+    [InlineData("-9223372036854775807", "2")]
+    [InlineData("9223372036854775807", "2")]
+    [InlineData("-9223372036854775809", "-ERR value is not an integer or out of range")]
+    public void Lrem_takes_any_count_that_can_be_negated(string count, string reply)
+    {
+        using var redis = new EngineHarness();
+        redis.Run("RPUSH", "k", "x", "y", "x");
+        Assert.Equal(reply, redis.Show($"LREM k {count} x"));
+    }
+
     [Fact]
     public void Pushes_and_pops_reply_as_redis_does()
     {
