@@ -61,7 +61,7 @@ internal static class StringComparisons
         {
             ReadOnlySpan<byte> key = call[1];
             Keyspace keyspace = entry.Keyspace;
-            call.Remove(keyspace, key);
+            keyspace.Remove(key);
             call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
             call.Effect(keyspace, "DEL"u8, key);
         }
