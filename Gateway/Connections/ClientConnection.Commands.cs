@@ -104,7 +104,8 @@ public sealed partial class ClientConnection
             if (call.Count == 0) continue; // an empty line
             call.SlotHint = keys[i].Slot;
             Run(ref call, ahead[i].Command, statistics, ref ticks, ref wait);
-            if (_reply.Length > ChunkBytes) Send();
+            // With a limit, the replies to all that came in together count against it, as in Redis.
+            if (_reply.Length > ChunkBytes && _reply.Most == Array.MaxLength) Send();
             if (wait is not null || CloseAfterReply || _killed) return i + 1;
         }
         return count;

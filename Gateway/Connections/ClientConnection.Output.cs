@@ -12,7 +12,7 @@ public sealed partial class ClientConnection
 {
     /// <summary>
     /// The most handed to the transport at once. When replies reach this size, they are sent before more requests are
-    /// run.
+    /// run, unless the client's output is limited.
     /// </summary>
     private const int ChunkBytes = 64 * 1024;
 

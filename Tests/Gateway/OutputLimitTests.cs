@@ -78,6 +78,18 @@ public sealed class OutputLimitTests : GatewayTest
     }
 
     [Fact]
+    public async Task The_replies_to_a_pipeline_that_came_in_together_count_together()
+    {
+        await Call("SET", "large", new string('x', 10_000));
+        await SetAsync("normal", "100000 0 0");
+        await using RespConnection client = await Server.ConnectAsync();
+        await client.SendRawAsync(string.Concat(Enumerable.Repeat("GET large\r\n", 9)));
+        for (int i = 0; i < 9; i++) Assert.Equal(10_000, (await client.ReadAsync()).Text.Length);
+        await client.SendRawAsync(string.Concat(Enumerable.Repeat("GET large\r\n", 15)));
+        Assert.True(await client.IsClosedByServerAsync());
+    }
+
+    [Fact]
     public async Task A_reply_that_is_dropped_does_not_keep_its_command_from_its_end()
     {
         await FillAsync(10_000);
