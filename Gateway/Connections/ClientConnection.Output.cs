@@ -297,6 +297,7 @@ public sealed partial class ClientConnection
     {
         if (_killed) return;
         Log.ReplyTooLarge(_server.Logger, Id, LastCommand?.Name ?? "");
+        _server.Clients.CountOutputBufferKill();
         Kill();
     }
 
