@@ -152,7 +152,7 @@ public sealed class OutputLimitTests : GatewayTest
         await using RespConnection closing = client;
         connection.Class = which;
         await SetAsync(limited, "1mb 0 0");
-        await client.SendRawAsync("PING\r\n");
+        await Record.ExceptionAsync(() => client.SendRawAsync("PING\r\n")); // the housekeeping may have been quicker
         await Eventually.TrueAsync(() => Server.Server.Clients.Find(connection.Id) is null);
         Assert.Equal(2, Server.Server.Clients.Count);
         Assert.Equal(4 * Megabyte, (await spared.ReadAsync()).Text.Length);
