@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Concurrent;
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Connections;
@@ -71,7 +70,7 @@ internal sealed class HeldReply(PipeWriter output) : TaskCompletionSource
             SetException(failure);
             return;
         }
-        ArrayPool<byte>.Shared.Return(Bytes);
+        LargeBuffers.Return(Bytes);
         SetResult();
     }
 }
