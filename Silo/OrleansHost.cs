@@ -66,7 +66,7 @@ internal sealed partial class OrleansHost(
             var silo = new Attempt(this, giveUp);
             try
             {
-                silo.Build(Options, slots, runner, loggers);
+                silo.Build(Options, slots, runner, new SiloLogs(loggers, _stopping.Token));
                 await silo.Host!.StartAsync(giveUp.Token).ConfigureAwait(false);
                 silo.Runs();
                 Volatile.Write(ref _running, silo);

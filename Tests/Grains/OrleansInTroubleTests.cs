@@ -22,7 +22,10 @@ public sealed class OrleansInTroubleTests
     [InlineData(0)]
     [InlineData(30)]
     [InlineData(100)]
+    [InlineData(200)]
     [InlineData(250)]
+    [InlineData(300)]
+    [InlineData(400)]
     public async Task A_server_that_is_told_to_stop_while_its_silo_starts_saves_and_ends_in_order(int delayMs)
     {
         await using RedisProcess server = await RedisProcess.StartAsync(ServerKind.OrleansRedis, "--save", "3600 1");
