@@ -1,0 +1,44 @@
+namespace OrleansRedis.Engine;
+
+/// <summary>
+/// A run of granules: free, cut up into blocks of one size, or one large block. Its place in
+/// <see cref="Granules.Spans"/> is the number of its first granule.
+/// </summary>
+internal unsafe struct Span
+{
+    /// <summary>The class of a span that is one large block.</summary>
+    public const byte Large = byte.MaxValue;
+
+    /// <summary>Its neighbours in the list that it is in; 0 for none.</summary>
+    public uint Next, Previous;
+
+    /// <summary>How many granules it has.</summary>
+    public uint Length;
+
+    /// <summary>The <see cref="SizeClasses">size class</see> of its blocks, <see cref="Large"/>, or 0 if it is free.</summary>
+    public byte Class;
+
+    /// <summary>Which of its owner's lists it is in.</summary>
+    public byte List;
+
+    /// <summary>
+    /// Of a free run: whether pages may still stand behind it. Of a span of blocks: whether it is being emptied, and so
+    /// must not hand out any more.
+    /// </summary>
+    public bool IsDirty, IsLeaving;
+
+    /// <summary>Blocks that are out: in use, or in a thread's cache.</summary>
+    public int Live;
+
+    /// <summary>How many blocks fit.</summary>
+    public int Capacity;
+
+    /// <summary>The first of the blocks that came back; each begins with the address of the next.</summary>
+    public byte* Free;
+
+    /// <summary>From here on no block was ever handed out. Of a large block: where its last page ends.</summary>
+    public byte* Fresh;
+
+    /// <summary>When a free run became free, in ms of <see cref="Environment.TickCount64"/>.</summary>
+    public long FreedAtMs;
+}
