@@ -179,7 +179,7 @@ internal static unsafe class Granules
 
     private static uint Grow(uint length)
     {
-        if (length > s_reserved - s_top) throw new OutOfMemoryException($"The heap's {(ulong)s_reserved << Shift} bytes of address space are used up.");
+        if (length > s_reserved - s_top) throw new InsufficientMemoryException($"The heap's {(ulong)s_reserved << Shift} bytes of address space are used up.");
         uint span = s_top;
         while (s_top + length > s_usable) Commit();
         s_top += length;
@@ -193,7 +193,7 @@ internal static unsafe class Granules
         if (!SystemMemory.TryCommit(s_classes + from, Step * sizeof(byte))
             || !SystemMemory.TryCommit((byte*)(s_heads + from), Step * sizeof(uint))
             || !SystemMemory.TryCommit((byte*)(s_spans + from), (nuint)(Step * sizeof(Span)))
-            || !SystemMemory.TryCommit(AddressOf(from), (nuint)Step << Shift)) throw new OutOfMemoryException("The system has no more memory.");
+            || !SystemMemory.TryCommit(AddressOf(from), (nuint)Step << Shift)) throw new InsufficientMemoryException("The system has no more memory.");
         Volatile.Write(ref s_usable, from + Step);
     }
 
@@ -253,13 +253,13 @@ internal static unsafe class Granules
             granules = (uint)(bytes >> Shift);
             return (byte*)(((nuint)address + Size - 1) & ~(nuint)(Size - 1));
         }
-        throw new OutOfMemoryException("The process may not reserve the address space that its keys need (see ulimit -v).");
+        throw new InsufficientMemoryException("The process may not reserve the address space that its keys need (see ulimit -v).");
     }
 
     private static byte* ReserveTable(int itemBytes)
     {
         byte* table = SystemMemory.TryReserve((nuint)s_reserved * (nuint)itemBytes);
-        if (table == null) throw new OutOfMemoryException("The process may not reserve the address space that its keys need (see ulimit -v).");
+        if (table == null) throw new InsufficientMemoryException("The process may not reserve the address space that its keys need (see ulimit -v).");
         return table;
     }
 }

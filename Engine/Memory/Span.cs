@@ -1,8 +1,8 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A run of granules: free, cut up into blocks of one size, or one large block. Its place in
-/// <see cref="Granules.Spans"/> is the number of its first granule.
+/// A run of granules: free, cut up into blocks of one size, or one large block. Its number is that
+/// of its first granule.
 /// </summary>
 internal unsafe struct Span
 {

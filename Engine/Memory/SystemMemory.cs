@@ -35,7 +35,7 @@ internal static unsafe partial class SystemMemory
         if (OperatingSystem.IsWindows())
         {
             _ = VirtualFree(address, bytes, Decommit);
-            if (!TryCommit(address, bytes)) throw new OutOfMemoryException();
+            if (!TryCommit(address, bytes)) throw new InsufficientMemoryException();
         }
         else if (OperatingSystem.IsLinux())
         {
