@@ -1,13 +1,11 @@
-using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 namespace OrleansRedis.Engine;
 
 /// <summary>What the payload of a <see cref="Blob"/> is. The numbers exist only in memory, never in a file.</summary>
 internal enum BlobKind : byte
 {
-    /// <summary>A string, as its bytes.</summary>
+    /// <summary>A string, as 2 bytes of length and its bytes.</summary>
     String = 0,
 
     /// <summary>A string that is the canonical decimal form of a 64-bit integer, as 8 bytes little-endian.</summary>
@@ -38,156 +36,238 @@ internal enum BlobKind : byte
 }
 
 /// <summary>
-/// A whole small key in one byte array: one object for the collector, no pointers.
+/// A whole small key in one block of the <see cref="Heap"/>:
 /// <code>
-/// byte 0      kind in the low nibble, <see cref="HasExpiry"/>, <see cref="HasLongKey"/>, <see cref="IsCountedForFields"/>
+/// byte 0      kind in the low nibble, <see cref="HasExpiry"/>, <see cref="HasLongKey"/>, <see cref="CountedForFields"/>
 /// bytes 1-3   access clock (LRU seconds, or LFU minutes and counter), see <see cref="AccessClock"/>
 /// byte 4      key length; with HasLongKey bytes 4-7
 /// 8 bytes     with HasExpiry: Unix time in ms
-/// key, then the payload up to the array's end
+/// key, then the payload
 /// </code>
-/// A collection's payload may be followed by spare room; it says itself how long it is.
+/// The payload of a string that is not an integer begins with 2 bytes of its length. Any other payload says itself how
+/// long it is, and may be followed by spare room up to the block's end.
 /// </summary>
-internal static class Blob
+internal readonly unsafe struct Blob
 {
-    public const byte HasExpiry = 0x40;
-    public const byte HasLongKey = 0x80;
+    private const byte HasExpiry = 0x40;
+    private const byte HasLongKey = 0x80;
 
     /// <summary>
     /// The keyspace has counted this hash among those with expiring fields. Its mark alone: a copy of the blob may carry
     /// it along.
     /// </summary>
-    public const byte IsCountedForFields = 0x20;
+    private const byte CountedForFields = 0x20;
 
     private const byte KindMask = 0x0f;
 
+    /// <summary>The bytes before the text of a string.</summary>
+    private const int TextHead = sizeof(ushort);
+
     /// <summary>
-    /// A key whose name and payload together take more bytes than this is held as a <see cref="Value"/> instead.
+    /// A string whose key and text together take more bytes than this is held as a <see cref="StringValue"/> instead.
     /// </summary>
-    public const int LargestPayload = 32 * 1024;
+    public const int LargestString = 32 * 1024;
 
-    /// <summary>The bytes that the runtime allocates for a byte array of this length.</summary>
-    public static int AllocatedBytes(int arrayLength) => (24 + arrayLength + 7) & ~7;
-
+    /// <summary>The blob in a block.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static BlobKind KindOf(byte[] blob) => (BlobKind)(blob[0] & KindMask);
-
-    /// <summary>Makes a blob with a payload of the given length, which the caller fills in.</summary>
-    public static byte[] Create(BlobKind kind, ReadOnlySpan<byte> key, int payloadLength, long expiresAtMs, out Span<byte> payload)
+    public Blob(byte* block)
     {
-        bool longKey = key.Length > byte.MaxValue, expires = expiresAtMs != Expiry.Never;
-        int keyStart = (longKey ? 8 : 5) + (expires ? 8 : 0);
-        byte[] blob = GC.AllocateUninitializedArray<byte>(keyStart + key.Length + payloadLength);
-        blob[0] = (byte)((byte)kind | (expires ? HasExpiry : 0) | (longKey ? HasLongKey : 0));
-        blob[1] = blob[2] = blob[3] = 0;
-        if (longKey) BinaryPrimitives.WriteInt32LittleEndian(blob.AsSpan(4), key.Length);
-        else blob[4] = (byte)key.Length;
-        if (expires) BinaryPrimitives.WriteInt64LittleEndian(blob.AsSpan(longKey ? 8 : 5), expiresAtMs);
-        key.CopyTo(blob.AsSpan(keyStart));
-        payload = blob.AsSpan(keyStart + key.Length);
-        return blob;
+        Block = block;
     }
 
-    /// <summary>Makes a blob around a copy of a payload.</summary>
-    public static byte[] Create(BlobKind kind, ReadOnlySpan<byte> key, ReadOnlySpan<byte> payload, long expiresAtMs)
+    /// <summary>The block that it lies in.</summary>
+    public byte* Block { get; }
+
+    public BlobKind Kind
     {
-        byte[] blob = Create(kind, key, payload.Length, expiresAtMs, out Span<byte> room);
-        payload.CopyTo(room);
-        return blob;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (BlobKind)(*Block & KindMask);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ReadOnlySpan<byte> KeyOf(byte[] blob)
+    public ReadOnlySpan<byte> Key
     {
-        // The common case first: a short key without expiry.
-        int flags = blob[0];
-        if ((flags & (HasExpiry | HasLongKey)) == 0)
-            return MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(blob), 5), blob[4]);
-        return SlowKeyOf(blob, flags);
-    }
-
-    private static ReadOnlySpan<byte> SlowKeyOf(byte[] blob, int flags)
-    {
-        int start = (flags & HasLongKey) != 0 ? 8 : 5;
-        int length = (flags & HasLongKey) != 0 ? BinaryPrimitives.ReadInt32LittleEndian(blob.AsSpan(4)) : blob[4];
-        if ((flags & HasExpiry) != 0) start += 8;
-        return blob.AsSpan(start, length);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get
+        {
+            // The common case first: a short key without expiry.
+            int flags = *Block;
+            return (flags & (HasExpiry | HasLongKey)) == 0 ? new(Block + 5, Block[4]) : SlowKey(flags);
+        }
     }
 
     /// <summary>Where the payload begins.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int PayloadStart(byte[] blob)
+    public int PayloadStart
     {
-        int flags = blob[0];
-        if ((flags & (HasExpiry | HasLongKey)) == 0) return 5 + blob[4];
-        int start = (flags & HasLongKey) != 0 ? 8 + BinaryPrimitives.ReadInt32LittleEndian(blob.AsSpan(4)) : 5 + blob[4];
-        return (flags & HasExpiry) != 0 ? start + 8 : start;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get
+        {
+            int flags = *Block;
+            if ((flags & (HasExpiry | HasLongKey)) == 0) return 5 + Block[4];
+            int start = (flags & HasLongKey) != 0 ? 8 + *(int*)(Block + 4) : 5 + Block[4];
+            return (flags & HasExpiry) != 0 ? start + 8 : start;
+        }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Span<byte> Payload(byte[] blob) => blob.AsSpan(PayloadStart(blob));
+    /// <summary>The text of a string that is not an integer.</summary>
+    public Span<byte> Text
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get
+        {
+            byte* payload = Block + PayloadStart;
+            return new(payload + TextHead, *(ushort*)payload);
+        }
+    }
+
+    /// <summary>The number in a blob of kind Integer.</summary>
+    public long Integer
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => *(long*)(Block + PayloadStart);
+        set => *(long*)(Block + PayloadStart) = value;
+    }
 
     /// <summary>Whether the key has a time of expiry, or is a hash whose fields may have one.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool MayExpire(byte[] blob) => (blob[0] & HasExpiry) != 0 || (blob[0] & KindMask) == (int)BlobKind.HashListpackEx;
+    public bool MayExpire
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (*Block & HasExpiry) != 0 || (*Block & KindMask) == (int)BlobKind.HashListpackEx;
+    }
 
     /// <summary>When the key expires, as Unix time in ms, or <see cref="Expiry.Never"/>.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static long ExpiresAtMs(byte[] blob) =>
-        (blob[0] & HasExpiry) == 0 ? Expiry.Never : BinaryPrimitives.ReadInt64LittleEndian(blob.AsSpan((blob[0] & HasLongKey) != 0 ? 8 : 5));
+    public long ExpiresAtMs
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (*Block & HasExpiry) == 0 ? Expiry.Never : *ExpiryPlace;
+    }
+
+    /// <summary>24 bits that tell when, or how often, the key was used; see <see cref="Access"/>.</summary>
+    public uint AccessClock
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => *(uint*)Block >> 8;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        set => *(uint*)Block = (value << 8) | *Block;
+    }
+
+    public bool IsCountedForFields
+    {
+        get => (*Block & CountedForFields) != 0;
+        set => *Block = (byte)(value ? *Block | CountedForFields : *Block & ~CountedForFields);
+    }
+
+    /// <summary>The bytes that it takes.</summary>
+    public int AllocatedBytes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Heap.AllocatedBytes(Block);
+    }
+
+    /// <summary>What of the block has content, spare room not included.</summary>
+    public ReadOnlySpan<byte> Content => new(Block, PayloadStart + ContentLength);
+
+    private long* ExpiryPlace => (long*)(Block + ((*Block & HasLongKey) != 0 ? 8 : 5));
+
+    private int ContentLength => Kind switch
+    {
+        BlobKind.String or BlobKind.RawString => TextHead + Text.Length,
+        BlobKind.Integer => sizeof(long),
+        BlobKind.SetIntset => Intset.In(this).Length,
+        _ => Listpack.In(this).Length,
+    };
+
+    /// <summary>Makes a blob with room for a payload of the given length, which the caller fills in.</summary>
+    public static Blob Create(BlobKind kind, ReadOnlySpan<byte> key, int payloadLength, long expiresAtMs)
+    {
+        bool longKey = key.Length > byte.MaxValue, expires = expiresAtMs != Expiry.Never;
+        int keyStart = (longKey ? 8 : 5) + (expires ? 8 : 0);
+        byte* block = Heap.Allocate(checked(keyStart + key.Length + payloadLength));
+        *(uint*)block = (uint)((byte)kind | (expires ? HasExpiry : 0) | (longKey ? HasLongKey : 0));
+        if (longKey) *(int*)(block + 4) = key.Length;
+        else block[4] = (byte)key.Length;
+        if (expires) *(long*)(block + (longKey ? 8 : 5)) = expiresAtMs;
+        key.CopyTo(new(block + keyStart, key.Length));
+        return new(block);
+    }
+
+    /// <summary>Makes a string of the given length, whose text the caller fills in.</summary>
+    public static Blob CreateText(BlobKind kind, ReadOnlySpan<byte> key, int length, long expiresAtMs, out Span<byte> text)
+    {
+        Blob blob = Create(kind, key, TextHead + length, expiresAtMs);
+        *(ushort*)(blob.Block + blob.PayloadStart) = (ushort)length;
+        text = blob.Text;
+        return blob;
+    }
+
+    /// <summary>Makes a string that is an integer.</summary>
+    public static Blob CreateInteger(ReadOnlySpan<byte> key, long number, long expiresAtMs)
+    {
+        Blob blob = Create(BlobKind.Integer, key, sizeof(long), expiresAtMs);
+        blob.Integer = number;
+        return blob;
+    }
+
+    /// <summary>Makes a blob around a copy of a collection's bytes.</summary>
+    public static Blob CreatePacked(BlobKind kind, ReadOnlySpan<byte> key, ReadOnlySpan<byte> packed, long expiresAtMs = Expiry.Never)
+    {
+        Blob blob = Create(kind, key, packed.Length, expiresAtMs);
+        packed.CopyTo(new(blob.Block + blob.PayloadStart, packed.Length));
+        return blob;
+    }
+
+    /// <summary>A copy of <see cref="Content"/>, which was copied elsewhere meanwhile.</summary>
+    public static Blob Copy(ReadOnlySpan<byte> content)
+    {
+        byte* block = Heap.Allocate(content.Length);
+        content.CopyTo(new(block, content.Length));
+        return new(block);
+    }
 
     /// <summary>
-    /// The same key and payload with another expiry: the blob itself if the time can be changed in place, else a new
-    /// one.
+    /// The same key and payload with another expiry: the blob itself if the time can be changed in place. Otherwise a
+    /// new one, and this one is retired.
     /// </summary>
-    public static byte[] WithExpiry(byte[] blob, long expiresAtMs)
+    public Blob WithExpiry(long expiresAtMs)
     {
-        if (expiresAtMs != Expiry.Never && (blob[0] & HasExpiry) != 0)
-        {
-            BinaryPrimitives.WriteInt64LittleEndian(blob.AsSpan((blob[0] & HasLongKey) != 0 ? 8 : 5), expiresAtMs);
-            return blob;
-        }
-        if (expiresAtMs == Expiry.Never && (blob[0] & HasExpiry) == 0) return blob;
-        byte[] changed = Create(KindOf(blob), KeyOf(blob), Payload(blob), expiresAtMs);
-        SetAccessClock(changed, AccessClock(blob));
+        bool expires = (*Block & HasExpiry) != 0;
+        if (expires && expiresAtMs != Expiry.Never) *ExpiryPlace = expiresAtMs;
+        if (expires == (expiresAtMs != Expiry.Never)) return this;
+        Blob changed = CopyTo(Kind, Key, ContentLength, expiresAtMs);
+        Retire();
         return changed;
     }
 
-    /// <summary>The same payload and expiry under another key.</summary>
-    public static byte[] WithKey(byte[] blob, ReadOnlySpan<byte> key)
-    {
-        byte[] renamed = Create(KindOf(blob), key, Payload(blob), ExpiresAtMs(blob));
-        SetAccessClock(renamed, AccessClock(blob));
-        return renamed;
-    }
+    /// <summary>A copy under another key.</summary>
+    public Blob WithKey(ReadOnlySpan<byte> key) => CopyTo(Kind, key, ContentLength, ExpiresAtMs);
 
-    /// <summary>The same key and expiry with another payload.</summary>
-    public static byte[] WithPayload(byte[] blob, BlobKind kind, ReadOnlySpan<byte> payload)
+    /// <summary>A blob with the same key, expiry and access clock, and room for another payload.</summary>
+    public Blob WithRoom(BlobKind kind, int payloadLength)
     {
-        byte[] changed = WithPayload(blob, kind, payload.Length, out Span<byte> room);
-        payload.CopyTo(room);
-        return changed;
-    }
-
-    /// <summary>The same key and expiry with room for another payload, which the caller fills in.</summary>
-    public static byte[] WithPayload(byte[] blob, BlobKind kind, int payloadLength, out Span<byte> payload)
-    {
-        byte[] changed = Create(kind, KeyOf(blob), payloadLength, ExpiresAtMs(blob), out payload);
-        SetAccessClock(changed, AccessClock(blob));
-        return changed;
+        Blob made = Create(kind, Key, payloadLength, ExpiresAtMs);
+        made.AccessClock = AccessClock;
+        return made;
     }
 
     /// <summary>Changes the kind in place, between kinds whose payloads mean the same.</summary>
-    public static void SetKind(byte[] blob, BlobKind kind) => blob[0] = (byte)((blob[0] & ~KindMask) | (byte)kind);
+    public void SetKind(BlobKind kind) => *Block = (byte)((*Block & ~KindMask) | (byte)kind);
 
-    /// <summary>24 bits that tell when, or how often, the key was used; see <see cref="Access"/>.</summary>
-    public static uint AccessClock(byte[] blob) => (uint)(blob[1] | (blob[2] << 8) | (blob[3] << 16));
+    /// <summary>Frees it once the command has ended.</summary>
+    public void Retire() => Retirement.Retire(Block);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void SetAccessClock(byte[] blob, uint clock)
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private ReadOnlySpan<byte> SlowKey(int flags)
     {
-        blob[3] = (byte)(clock >> 16);
-        blob[2] = (byte)(clock >> 8);
-        blob[1] = (byte)clock;
+        int start = (flags & HasLongKey) != 0 ? 8 : 5;
+        int length = (flags & HasLongKey) != 0 ? *(int*)(Block + 4) : Block[4];
+        if ((flags & HasExpiry) != 0) start += 8;
+        return new(Block + start, length);
+    }
+
+    private Blob CopyTo(BlobKind kind, ReadOnlySpan<byte> key, int contentLength, long expiresAtMs)
+    {
+        Blob copy = Create(kind, key, contentLength, expiresAtMs);
+        new ReadOnlySpan<byte>(Block + PayloadStart, contentLength).CopyTo(new(copy.Block + copy.PayloadStart, contentLength));
+        copy.AccessClock = AccessClock;
+        return copy;
     }
 }

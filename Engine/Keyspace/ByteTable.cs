@@ -3,15 +3,21 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>How a <see cref="ByteTable{TKeyOf}"/> finds the key inside one of its entries.</summary>
-internal interface IKeyOf
+/// <summary>An entry of a <see cref="ByteTable{TEntry}"/>: one word, of which 0 means that there is none.</summary>
+internal interface ITableEntry
 {
-    /// <summary>The key of <paramref name="entry"/>. It never changes while the entry is in a table.</summary>
-    static abstract ReadOnlySpan<byte> KeyOf(object entry);
+    bool IsNone { get; }
+
+    /// <summary>The key. It never changes while the entry is in a table.</summary>
+    ReadOnlySpan<byte> Key { get; }
+
+    /// <summary>Gives back the entry's memory at once.</summary>
+    void Free();
 }
 
 /// <summary>
-/// A hash table of objects that carry their own key bytes: open addressing, linear probing, 16 bytes a cell.
+/// A hash table of entries that carry their own key bytes: open addressing, linear probing, 16 bytes a cell. The cells
+/// are native memory, which belongs to the table; so do the entries, unless a method says otherwise.
 /// <para>
 /// The home cell of a hash is <c>hash * homes / 2^32</c>. So a table of any size is ordered by hash, but for a little
 /// disorder within each run of occupied cells. Everything unusual here follows from that order. The capacity can be any
@@ -25,7 +31,7 @@ internal interface IKeyOf
 /// </para>
 /// Not thread-safe: only the thread that holds the slot's gate may touch it.
 /// </summary>
-internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
+internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
 {
     /// <summary>
     /// Tables of more cells than this are resized step by step. Moving this many at once takes well under a
@@ -62,8 +68,8 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         for (int i = 0; i < 4; i++) _unmixer *= 2 - (_mixer * _unmixer); // Newton's method for the inverse modulo 2^32
     }
 
-    /// <summary>A copy of another table. The entries themselves are shared, not copied.</summary>
-    public ByteTable(ByteTable<TKeyOf> other)
+    /// <summary>A copy of another table. Each entry is to be replaced by a copy of its own.</summary>
+    public ByteTable(ByteTable<TEntry> other)
     {
         other.FinishResize();
         _cells = other._cells.Copy();
@@ -76,13 +82,13 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     /// <summary>The number of entries.</summary>
     public int Count => _count;
 
-    /// <summary>The bytes of the arrays, for memory accounting.</summary>
-    public long ArrayBytes => (16L * (_cells.Length + _old.Length)) + 24;
+    /// <summary>The bytes of the cells, for memory accounting.</summary>
+    public long CellBytes => _cells.AllocatedBytes + _old.AllocatedBytes;
 
     /// <summary>
     /// The cell that holds the entry with this key, or a null reference. Valid until the next Add or Remove.
     /// </summary>
-    public ref object? Find(scoped ReadOnlySpan<byte> key, uint hash)
+    public ref TEntry Find(scoped ReadOnlySpan<byte> key, uint hash)
     {
         hash *= _mixer;
         if (hash < _boundary) return ref _cells.Find(key, hash);
@@ -91,40 +97,42 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
 
     /// <summary>
     /// Touches the cell where a search for this hash begins, to bring it into the cache. Like <see cref="Foresee"/> it
-    /// may be called without the gate: the answer may then be wrong.
+    /// may be called without the gate. The cells may then be others' memory by now, and what is found there anything;
+    /// but it can be read, since everything that was ever in the heap stays mapped.
     /// </summary>
     public uint ForeseeHome(uint hash)
     {
-        Cell[] cells = _cells.All;
-        int home = _cells.HomeOf(hash * _mixer);
-        return (uint)home < (uint)cells.Length ? cells[home].Hash : 0;
+        Cells cells = _cells;
+        Cell* home = cells.All + cells.HomeOf(hash * _mixer);
+        return Granules.IsMapped(home) ? home->Hash : 0;
     }
 
     /// <summary>The entry that a search for this hash will most probably end at, if any.</summary>
-    public object? Foresee(uint hash)
+    public TEntry Foresee(uint hash)
     {
         hash *= _mixer;
-        Cell[] cells = _cells.All;
-        int home = _cells.HomeOf(hash);
-        for (int i = home; (uint)i < (uint)cells.Length && i < home + MostForeseen && cells[i].Entry is { } entry; i++)
+        Cells cells = _cells;
+        Cell* cell = cells.All + cells.HomeOf(hash);
+        for (int i = 0; i < MostForeseen && Granules.IsMapped(cell + 1); i++, cell++)
         {
-            if (cells[i].Hash == hash) return entry;
+            if (cell->Entry.IsNone) break;
+            if (cell->Hash == hash) return cell->Entry;
         }
-        return null;
+        return default;
     }
 
-    /// <summary>The entry with this key, or null.</summary>
-    public object? Get(ReadOnlySpan<byte> key)
+    /// <summary>The entry with this key; none if there is none.</summary>
+    public TEntry Get(ReadOnlySpan<byte> key)
     {
-        ref object? cell = ref Find(key, KeyHash.Of(key));
-        return Unsafe.IsNullRef(ref cell) ? null : cell;
+        ref TEntry cell = ref Find(key, KeyHash.Of(key));
+        return Unsafe.IsNullRef(ref cell) ? default : cell;
     }
 
     /// <summary>Adds an entry whose key is known to be absent.</summary>
-    public void Add(object entry) => Add(entry, KeyHash.Of(TKeyOf.KeyOf(entry)));
+    public void Add(TEntry entry) => Add(entry, KeyHash.Of(entry.Key));
 
     /// <summary>Adds an entry whose key, of the given hash, is known to be absent.</summary>
-    public void Add(object entry, uint hash)
+    public void Add(TEntry entry, uint hash)
     {
         hash *= _mixer;
         if (_old.Length != 0) Step();
@@ -138,27 +146,37 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         _count++;
     }
 
-    /// <summary>Removes the entry with this key and returns it, or null if there is none.</summary>
-    public object? Remove(ReadOnlySpan<byte> key) => Remove(key, KeyHash.Of(key));
+    /// <summary>Removes the entry with this key and returns it, none if there is none. It belongs to the caller.</summary>
+    public TEntry Remove(ReadOnlySpan<byte> key) => Remove(key, KeyHash.Of(key));
 
-    /// <summary>Removes the entry with this key and hash and returns it, or null if there is none.</summary>
-    public object? Remove(ReadOnlySpan<byte> key, uint hash)
+    /// <inheritdoc cref="Remove(ReadOnlySpan{byte})"/>
+    public TEntry Remove(ReadOnlySpan<byte> key, uint hash)
     {
         hash *= _mixer;
         if (_old.Length != 0) Step();
-        object? entry = hash < _boundary ? _cells.Remove(key, hash) : _old.Remove(key, hash);
-        if (entry is null) return null;
+        TEntry entry = hash < _boundary ? _cells.Remove(key, hash) : _old.Remove(key, hash);
+        if (entry.IsNone) return default;
         _count--;
         if (_old.Length == 0 && _cells.Length > SmallestLength && _count < _cells.Length / 8) Resize(LengthFor(_count * 2));
         return entry;
     }
 
-    /// <summary>Removes all entries.</summary>
-    public void Clear()
+    /// <summary>Gives back the memory of all entries and of the cells. The table must not be used any more.</summary>
+    public void Free()
     {
-        _cells = Cells.Create(SmallestLength);
-        _old = default;
-        _boundary = 1UL << 32;
+        _cells.FreeEntries();
+        _old.FreeEntries();
+        FreeCells();
+    }
+
+    /// <summary>
+    /// Gives back the memory of the cells, but not of the entries, which belong to others. The table must not be used
+    /// any more.
+    /// </summary>
+    public void FreeCells()
+    {
+        _cells.Free();
+        _old.Free();
         _count = 0;
     }
 
@@ -173,17 +191,17 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         FinishResize();
     }
 
-    /// <summary>An entry chosen at random, each with the same probability; null if there is none.</summary>
-    public object? Random(Random random)
+    /// <summary>An entry chosen at random, each with the same probability; none if there is none.</summary>
+    public TEntry Random(Random random)
     {
-        if (_count == 0) return null;
+        if (_count == 0) return default;
         int oldCells = _old.Length - (_old.Length == 0 ? 0 : _oldNext);
         while (true)
         {
             // After removals at least an eighth of the cells stay in use, so this takes only a few tries.
             int index = random.Next(_cells.Length + oldCells);
-            object? entry = (index < _cells.Length ? _cells.All[index] : _old.All[_oldNext + index - _cells.Length]).Entry;
-            if (entry is not null) return entry;
+            TEntry entry = (index < _cells.Length ? _cells.All[index] : _old.All[_oldNext + index - _cells.Length]).Entry;
+            if (!entry.IsNone) return entry;
         }
     }
 
@@ -192,7 +210,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     /// <paramref name="atLeast"/> of them unless the table ends first. Returns the cursor to continue from, 0 at the
     /// end. Stops after looking at ten times as many cells even if they were empty, so one call is always short.
     /// </summary>
-    public uint Scan(uint cursor, int atLeast, List<object> into)
+    public uint Scan(uint cursor, int atLeast, List<TEntry> into)
     {
         long cellsLeft = Math.Max(16, 10L * atLeast);
         ulong from = cursor;
@@ -211,7 +229,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     /// Appends every entry with a hash from <paramref name="from"/> up to, but not including, <paramref name="end"/>,
     /// which is at most 2^32.
     /// </summary>
-    public void Range(ulong from, ulong end, List<object> into)
+    public void Range(ulong from, ulong end, List<TEntry> into)
     {
         long cellsLeft = long.MaxValue;
         while (from < end)
@@ -222,7 +240,7 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     }
 
     /// <summary>Scans from a cursor given by a client. One beyond all hashes is at the end.</summary>
-    public uint ScanFrom(ulong cursor, int atLeast, List<object> into) => cursor > uint.MaxValue ? 0 : Scan((uint)cursor, atLeast, into);
+    public uint ScanFrom(ulong cursor, int atLeast, List<TEntry> into) => cursor > uint.MaxValue ? 0 : Scan((uint)cursor, atLeast, into);
 
     /// <summary>Enumerates all entries, in no particular order. The table must not change meanwhile.</summary>
     public Enumerator GetEnumerator() => new(this);
@@ -252,12 +270,12 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
     private void Step()
     {
         int limit = _oldNext + CellsPerStep;
-        Cell[] cells = _old.All;
+        Cell* cells = _old.All;
         int index = _oldNext;
-        while (index < cells.Length)
+        while (index < _old.Length)
         {
-            object? entry = cells[index].Entry;
-            if (entry is null)
+            TEntry entry = cells[index].Entry;
+            if (entry.IsNone)
             {
                 index++;
                 if (index >= limit) break;
@@ -269,11 +287,12 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
                 Restart(_cells.Length + (_cells.Length / 2));
                 return;
             }
-            cells[index].Entry = null;
+            cells[index].Entry = default;
             index++;
         }
-        if (index >= cells.Length)
+        if (index >= _old.Length)
         {
+            _old.Retire();
             _old = default;
             _boundary = 1UL << 32;
         }
@@ -295,8 +314,11 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
                 _cells = larger;
                 _old = default;
                 _boundary = 1UL << 32;
+                partial.Retire();
+                old.Retire();
                 return;
             }
+            larger.Free();
             length += length / 2;
         }
 
@@ -304,25 +326,28 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         {
             for (int i = 0; i < from.Length; i++)
             {
-                if (from.All[i].Entry is { } entry && !to.TryAdd(entry, from.All[i].Hash)) return false;
+                if (!from.All[i].Entry.IsNone && !to.TryAdd(from.All[i].Entry, from.All[i].Hash)) return false;
             }
             return true;
         }
     }
 
-    /// <summary>Walks all cells; see <see cref="ByteTable{TKeyOf}.GetEnumerator"/>.</summary>
-    public struct Enumerator(ByteTable<TKeyOf> table)
+    /// <summary>Walks all cells; see <see cref="ByteTable{TEntry}.GetEnumerator"/>.</summary>
+    public struct Enumerator(ByteTable<TEntry> table)
     {
         private int _index = -1;
-        private Cell[] _current = table._cells.All;
-        private Cell[]? _next = table._old.Length == 0 ? null : table._old.All;
+        private Cells _current = table._cells;
+        private Cells _next = table._old;
         private readonly uint _unmixer = table._unmixer;
 
         /// <summary>The entry that the last MoveNext reached.</summary>
-        public readonly object Current => _current[_index].Entry!;
+        public readonly TEntry Current => _current.All[_index].Entry;
+
+        /// <summary>The place of that entry, for putting another one with the same key there.</summary>
+        public readonly ref TEntry CurrentCell => ref _current.All[_index].Entry;
 
         /// <summary>The hash of that entry's key, for looking it up in another table.</summary>
-        public readonly uint CurrentHash => _current[_index].Hash * _unmixer;
+        public readonly uint CurrentHash => _current.All[_index].Hash * _unmixer;
 
         /// <summary>Steps to the next entry.</summary>
         public bool MoveNext()
@@ -331,11 +356,11 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
             {
                 while (++_index < _current.Length)
                 {
-                    if (_current[_index].Entry is not null) return true;
+                    if (!_current.All[_index].Entry.IsNone) return true;
                 }
-                if (_next is null) return false;
+                if (_next.Length == 0) return false;
                 _current = _next;
-                _next = null;
+                _next = default;
                 _index = -1;
             }
         }
@@ -343,16 +368,18 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
 
     private struct Cell
     {
-        public object? Entry;
+        public TEntry Entry;
         public uint Hash;
     }
 
     private struct Cells
     {
-        public Cell[] All;
+        public Cell* All;
         private uint _homes;
 
-        public readonly int Length => All is null ? 0 : All.Length;
+        public int Length { get; private init; }
+
+        public readonly long AllocatedBytes => All == null ? 0 : Heap.AllocatedBytes((byte*)All);
 
         /// <summary>
         /// 13/16 full: a search then looks at about three cells if it succeeds and at fourteen if it fails, side by
@@ -362,60 +389,81 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
 
         public static Cells Create(int length) => new()
         {
-            All = new Cell[length],
+            All = (Cell*)Heap.AllocateZeroed(checked(length * sizeof(Cell))),
+            Length = length,
             _homes = (uint)(length - Math.Min(64, 2 + (length / 32))),
         };
 
-        public readonly Cells Copy() => new() { All = (Cell[])All.Clone(), _homes = _homes };
+        public readonly Cells Copy()
+        {
+            Cells copy = Create(Length);
+            new ReadOnlySpan<Cell>(All, Length).CopyTo(new(copy.All, Length));
+            return copy;
+        }
+
+        public readonly void Free()
+        {
+            if (All != null) Heap.Free((byte*)All);
+        }
+
+        public readonly void Retire()
+        {
+            if (All != null) Retirement.Retire((byte*)All);
+        }
+
+        public readonly void FreeEntries()
+        {
+            for (int i = 0; i < Length; i++)
+            {
+                if (!All[i].Entry.IsNone) All[i].Entry.Free();
+            }
+        }
 
         public readonly int HomeOf(uint hash) => (int)(((ulong)hash * _homes) >> 32);
 
         /// <summary>The lowest hash whose home is this cell or a later one.</summary>
         public readonly ulong LowestHashOf(int home) => home >= _homes ? 1UL << 32 : (((ulong)home << 32) + _homes - 1) / _homes;
 
-        public readonly ref object? Find(scoped ReadOnlySpan<byte> key, uint hash)
+        public readonly ref TEntry Find(scoped ReadOnlySpan<byte> key, uint hash)
         {
-            Cell[] all = All;
-            for (int i = HomeOf(hash); (uint)i < (uint)all.Length; i++)
+            Cell* end = All + Length;
+            for (Cell* cell = All + HomeOf(hash); cell < end && !cell->Entry.IsNone; cell++)
             {
-                ref Cell cell = ref all[i];
-                object? entry = cell.Entry;
-                if (entry is null) break;
-                if (cell.Hash == hash && TKeyOf.KeyOf(entry).SequenceEqual(key)) return ref cell.Entry;
+                if (cell->Hash == hash && cell->Entry.Key.SequenceEqual(key)) return ref cell->Entry;
             }
-            return ref Unsafe.NullRef<object?>();
+            return ref Unsafe.NullRef<TEntry>();
         }
 
-        public readonly bool TryAdd(object entry, uint hash)
+        public readonly bool TryAdd(TEntry entry, uint hash)
         {
-            for (int i = HomeOf(hash); i < All.Length; i++)
+            for (int i = HomeOf(hash); i < Length; i++)
             {
-                if (All[i].Entry is not null) continue;
+                if (!All[i].Entry.IsNone) continue;
                 All[i] = new() { Entry = entry, Hash = hash };
                 return true;
             }
             return false;
         }
 
-        public readonly object? Remove(ReadOnlySpan<byte> key, uint hash)
+        public readonly TEntry Remove(ReadOnlySpan<byte> key, uint hash)
         {
             int index = HomeOf(hash);
-            object? entry;
+            TEntry entry;
             while (true)
             {
-                if (index >= All.Length || (entry = All[index].Entry) is null) return null;
-                if (All[index].Hash == hash && TKeyOf.KeyOf(entry).SequenceEqual(key)) break;
+                if (index >= Length || (entry = All[index].Entry).IsNone) return default;
+                if (All[index].Hash == hash && entry.Key.SequenceEqual(key)) break;
                 index++;
             }
             // Close the gap: an entry further on moves into it unless its home lies behind the gap.
             int gap = index;
-            for (int i = index + 1; i < All.Length && All[i].Entry is not null; i++)
+            for (int i = index + 1; i < Length && !All[i].Entry.IsNone; i++)
             {
                 if (HomeOf(All[i].Hash) > gap) continue;
                 All[gap] = All[i];
                 gap = i;
             }
-            All[gap].Entry = null;
+            All[gap].Entry = default;
             return entry;
         }
 
@@ -423,16 +471,16 @@ internal class ByteTable<TKeyOf> where TKeyOf : struct, IKeyOf
         /// Appends the entries with hashes from <paramref name="from"/> up to <paramref name="end"/>. Returns the first
         /// hash not covered.
         /// </summary>
-        public readonly ulong Scan(ulong from, ulong end, int wanted, ref long cellsLeft, List<object> into)
+        public readonly ulong Scan(ulong from, ulong end, int wanted, ref long cellsLeft, List<TEntry> into)
         {
             int index = HomeOf((uint)from);
             while (true)
             {
                 ulong upTo = Math.Min(LowestHashOf(index + 1), end);
                 // Entries whose home is this cell lie between it and the next empty cell.
-                for (int i = index; i < All.Length && All[i].Entry is { } entry; i++)
+                for (int i = index; i < Length && !All[i].Entry.IsNone; i++)
                 {
-                    if (All[i].Hash >= from && All[i].Hash < upTo) into.Add(entry);
+                    if (All[i].Hash >= from && All[i].Hash < upTo) into.Add(All[i].Entry);
                 }
                 from = upTo;
                 cellsLeft--;

@@ -8,9 +8,9 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal readonly ref struct Entry
 {
-    private readonly ref object? _cell;
+    private readonly ref KeyEntry _cell;
 
-    public Entry(Keyspace keyspace, ref object? cell)
+    public Entry(Keyspace keyspace, ref KeyEntry cell)
     {
         Keyspace = keyspace;
         _cell = ref cell;
@@ -25,39 +25,51 @@ internal readonly ref struct Entry
         get => Unsafe.IsNullRef(ref _cell);
     }
 
-    /// <summary>The entry itself: a blob or a <see cref="OrleansRedis.Engine.Value"/>.</summary>
-    public object Object => _cell!;
+    /// <summary>The entry itself.</summary>
+    public KeyEntry Found
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _cell;
+    }
 
     public bool IsBlob
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => _cell!.GetType() == typeof(byte[]);
+        get => _cell.IsBlob;
     }
 
-    public byte[] Blob => Unsafe.As<byte[]>(_cell!);
+    public Blob Blob => _cell.Blob;
 
-    public Value Value => Unsafe.As<Value>(_cell!);
+    public Value Value => _cell.Value;
 
-    public BlobKind Kind => Engine.Blob.KindOf(Blob);
+    public BlobKind Kind => _cell.Blob.Kind;
 
-    /// <summary>The blob's payload, spare room included.</summary>
-    public Span<byte> Payload => Engine.Blob.Payload(Blob);
+    public ValueType Type => _cell.Type;
 
-    public ValueType Type => KeyEntry.TypeOf(_cell!);
+    public long ExpiresAtMs => _cell.ExpiresAtMs;
 
-    public long ExpiresAtMs => KeyEntry.ExpiresAtMs(_cell!);
-
-    public ReadOnlySpan<byte> Key => KeyEntry.KeyOf(_cell!);
+    public ReadOnlySpan<byte> Key => _cell.Key;
 
     /// <summary>
-    /// Puts another object with the same key in this one's place. Expiry and access clock are not carried over: the new
-    /// object has its own.
+    /// Puts what has become of this entry in its place: the one that a method gave back which may have moved it, and
+    /// has then retired it. Expiry and access clock are not carried over: the new one has its own.
     /// </summary>
-    public void Replace(object entry)
+    public void Replace(KeyEntry entry)
     {
-        object old = _cell!;
-        if (ReferenceEquals(old, entry)) return;
+        if (_cell == entry) return;
+        KeyEntry old = _cell;
         _cell = entry;
         Keyspace.Replaced(old, entry);
+    }
+
+    /// <summary>
+    /// Puts another entry with the same key in this one's place, which is retired. Expiry and access clock are not
+    /// carried over.
+    /// </summary>
+    public void Overwrite(KeyEntry entry)
+    {
+        KeyEntry old = _cell;
+        Replace(entry);
+        if (old != entry) old.Retire();
     }
 }

@@ -24,7 +24,7 @@ public struct ForeseenKey
 /// or sorted set adds another two. Following the pointers of many keys side by side, step by step, lets the processor
 /// wait for all of them at once.
 /// </summary>
-internal static class Foresight
+internal static unsafe class Foresight
 {
     /// <summary>The most keys that are followed at once.</summary>
     public const int Most = 32;
@@ -37,6 +37,7 @@ internal static class Foresight
     public static int Follow(SlotTable slots, int database, ReadOnlySpan<ForeseenKey> keys)
     {
         var found = default(Objects);
+        var entries = default(Entries);
         int touched = 0;
         for (int i = 0; i < keys.Length; i++)
         {
@@ -51,24 +52,26 @@ internal static class Foresight
             if (keyspace is not null) touched += keyspace.Count;
         }
         for (int i = 0; i < keys.Length; i++) touched += (int)(Unsafe.As<Keyspace?>(found[i])?.ForeseeHome(keys[i].Hash) ?? 0);
-        for (int i = 0; i < keys.Length; i++) found[i] = Unsafe.As<Keyspace?>(found[i])?.Foresee(keys[i].Hash);
+        for (int i = 0; i < keys.Length; i++) entries[i] = Unsafe.As<Keyspace?>(found[i])?.Foresee(keys[i].Hash) ?? default;
         bool hasElements = false;
         for (int i = 0; i < keys.Length; i++)
         {
             // A small entry seldom lies within one cache line.
-            if (found[i] is byte[] { Length: > 0 } blob) touched += blob[0] + blob[Math.Min(blob.Length, 64) - 1];
+            byte* block = entries[i].Address;
+            if (Granules.IsMapped(block)) touched += block[0] + block[63];
             else hasElements |= keys[i].HasElement;
         }
         if (!hasElements) return touched;
         for (int i = 0; i < keys.Length; i++)
         {
-            found[i] = keys[i].HasElement ? found[i] as Value : null;
-            if (found[i] is not null) touched += (int)Unsafe.As<Value>(found[i])!.ForeseeHome(keys[i].ElementHash);
+            Value? value = keys[i].HasElement && !entries[i].IsNone ? entries[i].Foreseen : null;
+            found[i] = value;
+            if (value is not null) touched += (int)value.ForeseeHome(keys[i].ElementHash);
         }
-        for (int i = 0; i < keys.Length; i++) found[i] = Unsafe.As<Value?>(found[i])?.ForeseeElement(keys[i].ElementHash);
         for (int i = 0; i < keys.Length; i++)
         {
-            if (found[i] is byte[] { Length: > 0 } element) touched += element[0];
+            byte* element = Unsafe.As<Value?>(found[i]) is { } value ? value.ForeseeElement(keys[i].ElementHash) : null;
+            if (Granules.IsMapped(element)) touched += element[0];
         }
         return touched;
     }
@@ -77,5 +80,11 @@ internal static class Foresight
     private struct Objects
     {
         private object? _first;
+    }
+
+    [InlineArray(Most)]
+    private struct Entries
+    {
+        private KeyEntry _first;
     }
 }

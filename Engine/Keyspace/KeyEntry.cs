@@ -3,37 +3,133 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Treats the two kinds of entries in a keyspace's table alike: a blob (byte[]) and a <see cref="Value"/>.
+/// What a keyspace holds for a key: a <see cref="Engine.Blob"/>, or a <see cref="Engine.Value"/>. It is a single word,
+/// the address of the blob, or the value's number in <see cref="ValueTable"/> with the lowest bit set.
 /// </summary>
-internal readonly struct KeyEntry : IKeyOf
+internal readonly unsafe struct KeyEntry : ITableEntry, IEquatable<KeyEntry>
 {
+    private readonly nint _word;
+
+    private KeyEntry(nint word)
+    {
+        _word = word;
+    }
+
+    public bool IsNone
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _word == 0;
+    }
+
+    public bool IsBlob
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => (_word & 1) == 0;
+    }
+
+    public Blob Blob
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => new((byte*)_word);
+    }
+
+    public Value Value
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ValueTable.At((int)(_word >> 1));
+    }
+
+    /// <summary>The address that the entry's bytes begin at, if it is a blob; for <see cref="Foresight"/>.</summary>
+    public byte* Address => IsBlob ? (byte*)_word : null;
+
+    /// <summary>The value, even if the word was read without the gate and may be anything; then null.</summary>
+    public Value? Foreseen => IsBlob ? null : ValueTable.Foresee(_word >> 1);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ReadOnlySpan<byte> KeyOf(object entry) =>
-        entry.GetType() == typeof(byte[]) ? Blob.KeyOf(Unsafe.As<byte[]>(entry)) : Unsafe.As<Value>(entry).Key;
+    public static implicit operator KeyEntry(Blob blob) => new((nint)blob.Block);
 
-    public static long ExpiresAtMs(object entry) => entry is byte[] blob ? Blob.ExpiresAtMs(blob) : Unsafe.As<Value>(entry).ExpiresAtMs;
+    public static implicit operator KeyEntry(Value value) => new(((nint)value.Number << 1) | 1);
 
-    /// <summary>The same entry with another expiry; this may be a new object.</summary>
-    public static object WithExpiry(object entry, long expiresAtMs)
+    public static bool operator ==(KeyEntry left, KeyEntry right) => left._word == right._word;
+
+    public static bool operator !=(KeyEntry left, KeyEntry right) => left._word != right._word;
+
+    public bool Equals(KeyEntry other) => _word == other._word;
+
+    public override bool Equals(object? obj) => obj is KeyEntry other && Equals(other);
+
+    public override int GetHashCode() => _word.GetHashCode();
+
+    /// <summary>Whether it is a blob, and which.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public bool TryBlob(out Blob blob)
     {
-        if (entry is byte[] blob) return Blob.WithExpiry(blob, expiresAtMs);
-        Unsafe.As<Value>(entry).ExpiresAtMs = expiresAtMs;
-        return entry;
+        blob = new((byte*)_word);
+        return IsBlob;
     }
 
-    /// <summary>The same entry under another key. A value is changed in place, a blob is copied.</summary>
-    public static object WithKey(object entry, ReadOnlySpan<byte> key)
+    /// <summary>The value, of a kind that the caller is sure of.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public T As<T>() where T : Value => Unsafe.As<T>(Value);
+
+    public ReadOnlySpan<byte> Key
     {
-        if (entry is byte[] blob) return Blob.WithKey(blob, key);
-        Unsafe.As<Value>(entry).Key = key.ToArray();
-        return entry;
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => IsBlob ? Blob.Key : Value.Key;
     }
 
-    /// <summary>A deep copy under another key, with the same expiry.</summary>
-    public static object Clone(object entry, ReadOnlySpan<byte> key) =>
-        entry is byte[] blob ? Blob.WithKey(blob, key) : Unsafe.As<Value>(entry).Clone(key.ToArray());
+    public long ExpiresAtMs => TryBlob(out Blob blob) ? blob.ExpiresAtMs : Value.ExpiresAtMs;
 
-    public static ValueType TypeOf(object entry) => entry is byte[] blob ? TypeOf(Blob.KindOf(blob)) : Unsafe.As<Value>(entry).Type;
+    public ValueType Type => TryBlob(out Blob blob) ? TypeOf(blob.Kind) : Value.Type;
+
+    /// <summary>The name that OBJECT ENCODING reports.</summary>
+    public string Encoding => !TryBlob(out Blob blob) ? Value.Encoding : blob.Kind switch
+    {
+        // Redis keeps up to 44 bytes beside the object's header and calls that embstr. Our blobs are all of that kind,
+        // whatever their length, but clients and tests know the limit.
+        BlobKind.String => blob.Text.Length <= 44 ? "embstr" : "raw",
+        BlobKind.Integer => "int",
+        BlobKind.RawString => "raw",
+        BlobKind.SetIntset => "intset",
+        BlobKind.HashListpackEx => "listpackex",
+        _ => "listpack",
+    };
+
+    public uint AccessClock => TryBlob(out Blob blob) ? blob.AccessClock : Value.AccessClock;
+
+    /// <summary>The bytes that the entry takes in memory, without its share of the table.</summary>
+    public long Bytes => TryBlob(out Blob blob) ? blob.AllocatedBytes : Value.Bytes;
+
+    /// <summary>The same, including the table's reference to it.</summary>
+    public long BytesWithCell => IntPtr.Size + Bytes;
+
+    /// <summary>The earliest time at which the key, or something inside it, expires.</summary>
+    public long EarliestExpiryMs
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get
+        {
+            if (TryBlob(out Blob blob)) return blob.MayExpire ? Math.Min(blob.ExpiresAtMs, EarliestFieldExpiryMs(blob)) : Expiry.Never;
+            Value value = Value;
+            return Math.Min(value.ExpiresAtMs, value.InnerExpiresAtMs);
+        }
+    }
+
+    /// <summary>Whether it is a hash of which a field has a time of expiry.</summary>
+    public bool HasExpiringFields
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => TryBlob(out Blob blob)
+            ? blob.Kind == BlobKind.HashListpackEx && EarliestFieldExpiryMs(blob) != Expiry.Never
+            : Value.InnerExpiresAtMs != Expiry.Never;
+    }
+
+    /// <summary>Whether the keyspace has counted it as such.</summary>
+    public bool IsCountedForFields
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => TryBlob(out Blob blob) ? blob.IsCountedForFields : Value.IsCountedForFields;
+    }
 
     public static ValueType TypeOf(BlobKind kind) => kind switch
     {
@@ -45,79 +141,69 @@ internal readonly struct KeyEntry : IKeyOf
         _ => throw new InvalidOperationException($"A blob of unknown kind {kind}."),
     };
 
-    /// <summary>The name that OBJECT ENCODING reports.</summary>
-    public static string EncodingOf(object entry) => entry is not byte[] blob ? Unsafe.As<Value>(entry).Encoding : Blob.KindOf(blob) switch
-    {
-        // Redis keeps up to 44 bytes beside the object's header and calls that embstr. Our blobs are all of that kind,
-        // whatever their length, but clients and tests know the limit.
-        BlobKind.String => Blob.Payload(blob).Length <= 44 ? "embstr" : "raw",
-        BlobKind.Integer => "int",
-        BlobKind.RawString => "raw",
-        BlobKind.SetIntset => "intset",
-        BlobKind.HashListpackEx => "listpackex",
-        _ => "listpack",
-    };
-
-    public static uint AccessClock(object entry) => entry is byte[] blob ? Blob.AccessClock(blob) : Unsafe.As<Value>(entry).AccessClock;
-
-    public static void SetAccessClock(object entry, uint clock)
-    {
-        if (entry is byte[] blob) Blob.SetAccessClock(blob, clock);
-        else Unsafe.As<Value>(entry).AccessClock = clock;
-    }
-
-    /// <summary>The bytes that the entry takes in memory, without its share of the table.</summary>
-    public static long Bytes(object entry) => entry is byte[] blob ? Blob.AllocatedBytes(blob.Length) : Unsafe.As<Value>(entry).Bytes;
-
-    /// <summary>The same, including the table's reference to it.</summary>
-    public static long BytesWithCell(object entry) => IntPtr.Size + Bytes(entry);
-
-    /// <summary>The earliest time at which the key, or something inside it, expires.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static long EarliestExpiryMs(object entry)
-    {
-        if (entry.GetType() == typeof(byte[]))
-        {
-            byte[] blob = Unsafe.As<byte[]>(entry);
-            return Blob.MayExpire(blob) ? SlowEarliestExpiryMs(blob) : Expiry.Never;
-        }
-        Value value = Unsafe.As<Value>(entry);
-        return Math.Min(value.ExpiresAtMs, value.InnerExpiresAtMs);
-    }
-
-    /// <summary>Whether it is a hash of which a field has a time of expiry.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool HasExpiringFields(object entry)
-    {
-        if (entry.GetType() != typeof(byte[])) return Unsafe.As<Value>(entry).InnerExpiresAtMs != Expiry.Never;
-        byte[] blob = Unsafe.As<byte[]>(entry);
-        return Blob.KindOf(blob) == BlobKind.HashListpackEx && EarliestFieldExpiryMs(blob) != Expiry.Never;
-    }
-
-    /// <summary>Whether the keyspace has counted it as such.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsCountedForFields(object entry) =>
-        entry.GetType() == typeof(byte[]) ? (Unsafe.As<byte[]>(entry)[0] & Blob.IsCountedForFields) != 0 : Unsafe.As<Value>(entry).IsCountedForFields;
-
-    /// <inheritdoc cref="IsCountedForFields"/>
-    public static void SetCountedForFields(object entry, bool isCounted)
-    {
-        if (entry is not byte[] blob) Unsafe.As<Value>(entry).IsCountedForFields = isCounted;
-        else blob[0] = (byte)(isCounted ? blob[0] | Blob.IsCountedForFields : blob[0] & ~Blob.IsCountedForFields);
-    }
-
-    private static long SlowEarliestExpiryMs(byte[] blob) => Math.Min(Blob.ExpiresAtMs(blob), EarliestFieldExpiryMs(blob));
-
     /// <summary>
     /// The earliest time at which a field of a hash in a blob expires. Fields are ordered by expiry, each followed by
     /// its value and that time (0 for none), so it is the time of the first field.
     /// </summary>
-    public static long EarliestFieldExpiryMs(byte[] blob)
+    public static long EarliestFieldExpiryMs(Blob blob)
     {
-        if (Blob.KindOf(blob) != BlobKind.HashListpackEx) return Expiry.Never;
+        if (blob.Kind != BlobKind.HashListpackEx) return Expiry.Never;
         Listpack listpack = Listpack.In(blob);
         if (listpack.IsEmpty) return Expiry.Never;
         long time = listpack[listpack.Next(listpack.Next(listpack.First))].Integer;
         return time > 0 ? time : Expiry.Never;
+    }
+
+    /// <summary>The same entry with another expiry. It may be another blob; this one is then retired.</summary>
+    public KeyEntry WithExpiry(long expiresAtMs)
+    {
+        if (TryBlob(out Blob blob)) return blob.WithExpiry(expiresAtMs);
+        Value.ExpiresAtMs = expiresAtMs;
+        return this;
+    }
+
+    /// <summary>
+    /// The same entry under another key. A value is changed in place. A blob is copied, and this one is retired.
+    /// </summary>
+    public KeyEntry WithKey(ReadOnlySpan<byte> key)
+    {
+        if (TryBlob(out Blob blob))
+        {
+            Blob renamed = blob.WithKey(key);
+            blob.Retire();
+            return renamed;
+        }
+        Value.Key = key.ToArray();
+        return this;
+    }
+
+    /// <summary>A deep copy under another key, with the same expiry.</summary>
+    public KeyEntry Clone(ReadOnlySpan<byte> key) => TryBlob(out Blob blob) ? blob.WithKey(key) : Value.Clone(key.ToArray());
+
+    public void SetAccessClock(uint clock)
+    {
+        if (TryBlob(out Blob blob)) blob.AccessClock = clock;
+        else Value.AccessClock = clock;
+    }
+
+    /// <inheritdoc cref="IsCountedForFields"/>
+    public void SetCountedForFields(bool isCounted)
+    {
+        if (TryBlob(out Blob blob)) blob.IsCountedForFields = isCounted;
+        else Value.IsCountedForFields = isCounted;
+    }
+
+    /// <summary>Frees it once the command has ended. Nothing may lead to it any more.</summary>
+    public void Retire()
+    {
+        if (TryBlob(out Blob blob)) blob.Retire();
+        else Retirement.Retire(Value);
+    }
+
+    /// <summary>Frees it at once. Nothing may look at it any more.</summary>
+    public void Free()
+    {
+        if (TryBlob(out Blob blob)) Heap.Free(blob.Block);
+        else Value.Free();
     }
 }

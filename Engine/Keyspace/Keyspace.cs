@@ -5,10 +5,10 @@ namespace OrleansRedis.Engine;
 /// <summary>
 /// The keys of one logical database that fall into one slot. Only the thread that holds the slot's gate may touch it.
 /// </summary>
-internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(commonOrder: true)
+internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(commonOrder: true), IFreeable
 {
     /// <summary>The bytes of a table without keys.</summary>
-    internal static readonly long EmptyArrayBytes = new ByteTable<KeyEntry>(commonOrder: true).ArrayBytes;
+    internal static readonly long EmptyCellBytes = Heap.SizeFor(SmallestBytes);
 
     private const long LatestSummedMs = 1L << 46;
 
@@ -22,7 +22,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     public Slot Slot { get; } = slot;
 
     /// <summary>The bytes of the table that the slot has been told of.</summary>
-    internal long CountedArrayBytes { get; private set; } = EmptyArrayBytes;
+    internal long CountedCellBytes { get; private set; } = EmptyCellBytes;
 
     public int Database { get; private set; } = database;
 
@@ -47,7 +47,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     public long EntryBytes { get; private set; }
 
     /// <summary>The bytes of all entries and of the table.</summary>
-    public long Bytes => EntryBytes + ArrayBytes;
+    public long Bytes => EntryBytes + CellBytes;
 
     /// <summary>The marks of the snapshots of this keyspace that are under way; null if there are none.</summary>
     internal KeyspaceSnapshot? Snapshots { get; set; }
@@ -135,44 +135,52 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     public Entry Find(scoped ReadOnlySpan<byte> key) => new(this, ref Find(key, KeyHash.Of(key)));
 
     /// <summary>Adds an entry whose key is known to be absent.</summary>
-    public new void Add(object entry)
+    public new void Add(KeyEntry entry)
     {
         base.Add(entry);
         CountEntry(entry, +1);
     }
 
     /// <summary>Adds an entry whose key has this hash. False if the key exists already.</summary>
-    public bool TryAdd(object entry, uint hash)
+    public bool TryAdd(KeyEntry entry, uint hash)
     {
-        if (!Unsafe.IsNullRef(ref Find(KeyEntry.KeyOf(entry), hash))) return false;
+        if (!Unsafe.IsNullRef(ref Find(entry.Key, hash))) return false;
         base.Add(entry, hash);
         CountEntry(entry, +1);
         return true;
     }
 
-    /// <summary>Stores the entry, in place of the key's previous one if there is one.</summary>
-    public void Set(object entry)
+    /// <summary>Stores the entry, in place of the key's previous one, which is retired, if there is one.</summary>
+    public void Set(KeyEntry entry)
     {
-        Entry found = Find(KeyEntry.KeyOf(entry));
+        Entry found = Find(entry.Key);
         if (found.IsMissing) Add(entry);
-        else found.Replace(entry);
+        else found.Overwrite(entry);
     }
 
-    /// <summary>Removes the key and returns its entry, or null if there was none.</summary>
-    public new object? Remove(ReadOnlySpan<byte> key)
+    /// <summary>Removes the key; its entry is retired. False if there was none.</summary>
+    public bool Delete(ReadOnlySpan<byte> key)
     {
-        object? entry = base.Remove(key);
-        if (entry is not null) CountEntry(entry, -1);
+        KeyEntry entry = Take(key);
+        if (entry.IsNone) return false;
+        entry.Retire();
+        return true;
+    }
+
+    /// <summary>Removes the key and returns its entry, which belongs to the caller; none if there was none.</summary>
+    public KeyEntry Take(ReadOnlySpan<byte> key)
+    {
+        KeyEntry entry = Remove(key);
+        if (!entry.IsNone) CountEntry(entry, -1);
         return entry;
     }
 
     /// <summary>Gives the key another time of expiry (<see cref="Expiry.Never"/> for none).</summary>
     public static void SetExpiry(in Entry entry, long expiresAtMs)
     {
-        object old = entry.Object;
         long before = entry.ExpiresAtMs;
-        object changed = KeyEntry.WithExpiry(old, expiresAtMs);
-        if (ReferenceEquals(old, changed)) entry.Keyspace.ExpiryChanged(before, expiresAtMs);
+        KeyEntry changed = entry.Found.WithExpiry(expiresAtMs);
+        if (entry.Found == changed) entry.Keyspace.ExpiryChanged(before, expiresAtMs);
         else entry.Replace(changed);
     }
 
@@ -191,7 +199,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     /// <summary>
     /// To be called after the fields of a hash, or their times of expiry, have changed in place.
     /// </summary>
-    public void RecountFields(object hash) => CountFields(hash, KeyEntry.IsCountedForFields(hash), KeyEntry.HasExpiringFields(hash));
+    public void RecountFields(KeyEntry hash) => CountFields(hash, hash.IsCountedForFields, hash.HasExpiringFields);
 
     /// <summary>Notes that something here expires at this time: a key, or a field of a hash.</summary>
     public void NoteExpiry(long expiresAtMs)
@@ -207,7 +215,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     /// with commands in between. The caller reports the expiry of each entry with <see cref="MetWhileScanning"/>, and
     /// ends the step with <see cref="EndScanForExpiry"/>.
     /// </summary>
-    public void ScanForExpiry(int atLeast, List<object> into)
+    public void ScanForExpiry(int atLeast, List<KeyEntry> into)
     {
         if (_expiryCursor == 0) _earliestMetMs = Expiry.Never;
         _nextExpiryCursor = Scan(_expiryCursor, atLeast, into);
@@ -228,15 +236,15 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     /// <summary>Makes this the keyspace of another database, for SWAPDB.</summary>
     internal void Renumber(int database) => Database = database;
 
-    internal void Replaced(object old, object entry)
+    internal void Replaced(KeyEntry old, KeyEntry entry)
     {
         long difference = Counted(entry) - CountedBefore(old);
         EntryBytes += difference;
         Slot.AddBytes(difference);
         // The new entry's own mark means nothing yet: it came along if the entry is a grown copy of the old one.
-        CountFields(entry, KeyEntry.IsCountedForFields(old), KeyEntry.HasExpiringFields(entry));
-        ExpiryChanged(KeyEntry.ExpiresAtMs(old), KeyEntry.ExpiresAtMs(entry));
-        NoteExpiry(KeyEntry.EarliestExpiryMs(entry));
+        CountFields(entry, old.IsCountedForFields, entry.HasExpiringFields);
+        ExpiryChanged(old.ExpiresAtMs, entry.ExpiresAtMs);
+        NoteExpiry(entry.EarliestExpiryMs);
     }
 
     private void ExpiryChanged(long before, long after)
@@ -247,22 +255,22 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
         if (after != Expiry.Never) NoteExpiry(after);
     }
 
-    private void CountEntry(object entry, int sign)
+    private void CountEntry(KeyEntry entry, int sign)
     {
         long bytes = sign > 0 ? Counted(entry) : -CountedBefore(entry);
         EntryBytes += bytes;
         Slot.AddBytes(bytes);
         CountArrays();
         Slot.KeyCountChanged(Database, sign);
-        long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
+        long expiresAtMs = entry.ExpiresAtMs;
         if (expiresAtMs != Expiry.Never)
         {
             CountExpiring(sign);
             ExpirySumMs += sign * Summed(expiresAtMs);
         }
-        bool wasCounted = sign < 0 && KeyEntry.IsCountedForFields(entry);
-        CountFields(entry, wasCounted, sign > 0 && KeyEntry.HasExpiringFields(entry));
-        if (sign > 0) NoteExpiry(KeyEntry.EarliestExpiryMs(entry));
+        bool wasCounted = sign < 0 && entry.IsCountedForFields;
+        CountFields(entry, wasCounted, sign > 0 && entry.HasExpiringFields);
+        if (sign > 0) NoteExpiry(entry.EarliestExpiryMs);
     }
 
     private void CountExpiring(int difference)
@@ -274,14 +282,14 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
 
     /// <summary>Sets the entry's mark, and counts it accordingly.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void CountFields(object entry, bool before, bool after)
+    private void CountFields(KeyEntry entry, bool before, bool after)
     {
-        if (before | after | KeyEntry.IsCountedForFields(entry)) CountFieldsOf(entry, before, after);
+        if (before | after | entry.IsCountedForFields) CountFieldsOf(entry, before, after);
     }
 
-    private void CountFieldsOf(object entry, bool before, bool after)
+    private void CountFieldsOf(KeyEntry entry, bool before, bool after)
     {
-        KeyEntry.SetCountedForFields(entry, after);
+        entry.SetCountedForFields(after);
         FieldExpiringCount += (after ? 1 : 0) - (before ? 1 : 0);
     }
 
@@ -289,19 +297,18 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
 
     private void CountArrays()
     {
-        long difference = ArrayBytes - CountedArrayBytes;
+        long difference = CellBytes - CountedCellBytes;
         if (difference == 0) return;
-        CountedArrayBytes += difference;
+        CountedCellBytes += difference;
         Slot.TablesChanged(difference);
     }
 
-    private static long Counted(object entry)
+    private static long Counted(KeyEntry entry)
     {
-        if (entry is byte[] blob) return Blob.AllocatedBytes(blob.Length);
-        Value value = Unsafe.As<Value>(entry);
+        if (entry.TryBlob(out Blob blob)) return blob.AllocatedBytes;
+        Value value = entry.Value;
         return value.CountedBytes = value.Bytes;
     }
 
-    private static long CountedBefore(object entry) =>
-        entry is byte[] blob ? Blob.AllocatedBytes(blob.Length) : Unsafe.As<Value>(entry).CountedBytes;
+    private static long CountedBefore(KeyEntry entry) => entry.TryBlob(out Blob blob) ? blob.AllocatedBytes : entry.Value.CountedBytes;
 }

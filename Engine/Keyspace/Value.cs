@@ -16,8 +16,14 @@ public enum ValueType : byte
 /// A key that is too large, or too structured, for a <see cref="Blob"/>. There is one subclass per structure (a raw
 /// string with room to grow, a quicklist, a hash table…). Only the thread that holds the slot's gate may touch it.
 /// </summary>
-internal abstract class Value(byte[] key)
+/// <remarks>
+/// Its elements are in native memory, which <see cref="Free"/> gives back: whoever makes a value sees to it that it is
+/// put into a keyspace or freed.
+/// </remarks>
+internal abstract class Value(byte[] key) : IFreeable
 {
+    private int _number = -1;
+
     /// <summary>The key that this value is stored under.</summary>
     public byte[] Key = key;
 
@@ -32,6 +38,9 @@ internal abstract class Value(byte[] key)
 
     /// <summary>Whether the keyspace has counted this among its hashes with expiring fields.</summary>
     public bool IsCountedForFields;
+
+    /// <summary>Its number in <see cref="ValueTable"/>; it gets one when first asked.</summary>
+    public int Number => _number >= 0 ? _number : _number = ValueTable.Add(this);
 
     public abstract ValueType Type { get; }
 
@@ -62,11 +71,22 @@ internal abstract class Value(byte[] key)
     /// <summary>
     /// The element that the search will most probably end at; see <see cref="ByteTable{TKeyOf}.Foresee"/>.
     /// </summary>
-    public virtual object? ForeseeElement(uint hash) => null;
+    public virtual unsafe byte* ForeseeElement(uint hash) => null;
 
     /// <summary>A deep copy under another key, with the same expiry.</summary>
     public abstract Value Clone(byte[] key);
 
     /// <summary>The earliest expiry of anything inside (a hash's fields), or <see cref="Expiry.Never"/>.</summary>
     public virtual long InnerExpiresAtMs => Expiry.Never;
+
+    /// <summary>Gives back all its memory. Nothing may look at it any more.</summary>
+    public void Free()
+    {
+        FreeElements();
+        if (_number >= 0) ValueTable.Remove(_number);
+        _number = -1;
+    }
+
+    /// <summary>Gives back the memory of its elements and tables.</summary>
+    protected abstract void FreeElements();
 }

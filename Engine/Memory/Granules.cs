@@ -64,10 +64,11 @@ internal static unsafe class Granules
     public static uint SpanOf(byte* block) => s_heads[(nuint)(block - s_base) >> Shift];
 
     /// <summary>
-    /// Whether this can be read: whether it lies within what was ever made usable. The address may be any number.
+    /// Whether 64 bytes can be read from here on: whether they lie within what was ever made usable. The address may be
+    /// any number.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsMapped(void* address) => (nuint)((byte*)address - s_base) < (nuint)Volatile.Read(ref s_usable) << Shift;
+    public static bool IsMapped(void* address) => (nuint)((byte*)address - s_base) + 64 <= (nuint)Volatile.Read(ref s_usable) << Shift;
 
     /// <summary>Takes a run of granules. What they contain is undefined.</summary>
     /// <exception cref="OutOfMemoryException">The system has no more memory, or the process may not have it.</exception>

@@ -9,51 +9,54 @@ namespace OrleansRedis.Engine;
 /// integers (2, 4 or 8 bytes), 4 bytes with their number, then the integers; all little-endian. The width is that of
 /// the widest member so far.
 /// <para>
-/// It lies in an array that may have spare room, and a change may move it to another one, as with
-/// <see cref="Listpack"/>: look at <see cref="Array"/> again after every change.
+/// It lies in a block that may have spare room, and a change may move it to another one, as with
+/// <see cref="Listpack"/>: look at <see cref="Block"/> again after every change.
 /// </para>
 /// </summary>
-internal struct Intset
+internal unsafe struct Intset
 {
     /// <summary>Bytes before the first integer, and the length of an empty intset.</summary>
     public const int HeaderLength = 8;
 
-    /// <summary>The intset that lies in an array from a position on.</summary>
+    /// <summary>The intset that lies in a block from a position on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Intset(byte[] array, int start)
+    public Intset(byte* block, int start)
     {
-        Array = array;
+        Block = block;
         Start = start;
     }
 
     /// <summary>The intset in a blob's payload.</summary>
-    public static Intset In(byte[] blob) => new(blob, Blob.PayloadStart(blob));
+    public static Intset In(Blob blob) => new(blob.Block, blob.PayloadStart);
 
-    /// <summary>The array that it lies in. Look at this again after every change.</summary>
-    public byte[] Array { get; private set; }
+    /// <summary>The block that it lies in. Look at this again after every change.</summary>
+    public byte* Block { get; private set; }
 
-    /// <summary>Where in the array it begins.</summary>
+    /// <summary>The blob that it lies in.</summary>
+    public readonly Blob Blob => new(Block);
+
+    /// <summary>Where in the block it begins.</summary>
     public int Start { get; }
 
     /// <summary>The number of integers.</summary>
     public readonly int Count
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => BinaryPrimitives.ReadInt32LittleEndian(Array.AsSpan(Start + 4));
+        get => *(int*)(Block + Start + 4);
     }
 
     /// <summary>The bytes that each integer takes: 2, 4 or 8.</summary>
     public readonly int Width
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Array[Start];
+        get => Block[Start];
     }
 
     /// <summary>The bytes that the whole intset takes.</summary>
     public readonly int Length => HeaderLength + (Count * Width);
 
     /// <summary>Its bytes, without spare room: what an RDB file contains.</summary>
-    public readonly ReadOnlySpan<byte> Bytes => Array.AsSpan(Start, Length);
+    public readonly ReadOnlySpan<byte> Bytes => new(Block + Start, Length);
 
     /// <summary>The integer at an index, in ascending order.</summary>
     public readonly long this[int index]
@@ -61,7 +64,7 @@ internal struct Intset
         get
         {
             int width = Width;
-            return Read(Array.AsSpan(Start + HeaderLength + (index * width)), width);
+            return Read(new(Block + Start + HeaderLength + (index * width), width), width);
         }
     }
 
@@ -71,8 +74,8 @@ internal struct Intset
     /// <summary>Makes fresh bytes an empty intset of this width.</summary>
     public readonly void Clear(int width = 2)
     {
-        BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start), width);
-        BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start + 4), 0);
+        *(int*)(Block + Start) = width;
+        *(int*)(Block + Start + 4) = 0;
     }
 
     /// <summary>Whether an integer is in the set.</summary>
@@ -82,7 +85,7 @@ internal struct Intset
     public readonly bool Find(long value, out int index)
     {
         int width = Width, count = Count;
-        ReadOnlySpan<byte> members = Array.AsSpan(Start + HeaderLength, count * width);
+        ReadOnlySpan<byte> members = new(Block + Start + HeaderLength, count * width);
         if (width < WidthOf(value))
         {
             index = value < 0 ? 0 : count;
@@ -124,7 +127,7 @@ internal struct Intset
         int index = count;
         if (count > 0 && value <= this[count - 1] && Find(value, out index)) return false;
         EnsureRoom((count + 1) * width);
-        Span<byte> members = Array.AsSpan(Start + HeaderLength);
+        Span<byte> members = new(Block + Start + HeaderLength, (count + 1) * width);
         members[(index * width)..(count * width)].CopyTo(members[((index + 1) * width)..]);
         Write(members[(index * width)..], width, value);
         SetCount(count + 1);
@@ -136,11 +139,11 @@ internal struct Intset
     {
         if (!Find(value, out int index)) return false;
         int width = Width, count = Count;
-        Span<byte> members = Array.AsSpan(Start + HeaderLength);
+        Span<byte> members = new(Block + Start + HeaderLength, count * width);
         members[((index + 1) * width)..(count * width)].CopyTo(members[(index * width)..]);
         SetCount(count - 1);
-        int length = Start + Length;
-        if (Array.Length - length > 64 && Array.Length - Start > Length * 2) MoveTo(length + SpareFor(length, Length));
+        int length = Start + Length, room = Heap.SizeOf(Block);
+        if (room - length > 64 && room - Start > Length * 2) MoveTo(length + SpareFor(Length));
         return true;
     }
 
@@ -148,7 +151,7 @@ internal struct Intset
     public void TrimToSize()
     {
         int length = Start + Length;
-        if (length != Array.Length) MoveTo(length);
+        if (Heap.SizeFor(length) < Heap.SizeOf(Block)) MoveTo(length);
     }
 
     /// <summary>
@@ -175,30 +178,31 @@ internal struct Intset
     {
         int before = Width, count = Count, shift = value < 0 ? 1 : 0;
         EnsureRoom((count + 1) * width);
-        Span<byte> members = Array.AsSpan(Start + HeaderLength);
+        Span<byte> members = new(Block + Start + HeaderLength, (count + 1) * width);
         for (int i = count - 1; i >= 0; i--) Write(members[((i + shift) * width)..], width, Read(members[(i * before)..], before));
         Write(members[(shift == 1 ? 0 : count * width)..], width, value);
-        BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start), width);
+        *(int*)(Block + Start) = width;
         SetCount(count + 1);
     }
 
     private void EnsureRoom(int memberBytes)
     {
         int needed = Start + HeaderLength + memberBytes;
-        if (needed > Array.Length) MoveTo(needed + SpareFor(needed, memberBytes));
+        if (needed > Heap.SizeOf(Block)) MoveTo(needed + SpareFor(memberBytes));
     }
 
-    /// <summary>A quarter more, rounded up to the multiple of 8 that the runtime allocates anyway.</summary>
-    private static int SpareFor(int total, int length) => (length / 4) + (-(total + (length / 4)) & 7);
+    /// <summary>A quarter more.</summary>
+    private static int SpareFor(int length) => length / 4;
 
-    private void MoveTo(int arrayLength)
+    private void MoveTo(int blockLength)
     {
-        byte[] moved = GC.AllocateUninitializedArray<byte>(arrayLength);
-        Array.AsSpan(0, Math.Min(Start + Length, arrayLength)).CopyTo(moved);
-        Array = moved;
+        byte* moved = Heap.Allocate(blockLength);
+        new ReadOnlySpan<byte>(Block, Start + Length).CopyTo(new(moved, Start + Length));
+        Retirement.Retire(Block);
+        Block = moved;
     }
 
-    private readonly void SetCount(int count) => BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start + 4), count);
+    private readonly void SetCount(int count) => *(int*)(Block + Start + 4) = count;
 
     private static long Read(ReadOnlySpan<byte> at, int width) => width switch
     {

@@ -14,23 +14,23 @@ namespace OrleansRedis.Engine;
 /// 0xFF
 /// </code>
 /// <para>
-/// It lies in an array from <see cref="Start"/> on: 0 in an array of its own (a node of a quicklist or stream), the
-/// start of the payload in a <see cref="Blob"/>. Behind it there may be spare room. A change that fits is made in
-/// place. One that does not fit moves everything, including what lies before <see cref="Start"/>, to a larger array,
-/// and a change that leaves much of the array empty moves it to a smaller one. So look at <see cref="Array"/> again
-/// after every change. A blob that has grown remains a blob with the same key, and goes into the keyspace by
-/// <c>entry.Replace(listpack.Array)</c>.
+/// It lies in a block of the <see cref="Heap"/> from <see cref="Start"/> on: 0 in a block of its own (a node of a
+/// quicklist or stream), the start of the payload in a <see cref="Blob"/>. Behind it there may be spare room. A change
+/// that fits is made in place. One that does not fit moves everything, including what lies before <see cref="Start"/>,
+/// to a larger block, and a change that leaves much of the block empty moves it to a smaller one; the old block is then
+/// retired. So look at <see cref="Block"/> again after every change. A blob that has grown remains a blob with the same
+/// key, and goes into the keyspace by <c>entry.Replace(listpack.Blob)</c>.
 /// </para>
 /// <para>
-/// An element is identified by its position: the index in <see cref="Array"/> of its first byte; -1 for none. A change
-/// behind an element leaves its position valid, even if the array is another one afterwards.
+/// An element is identified by its position: the index in <see cref="Block"/> of its first byte; -1 for none. A change
+/// behind an element leaves its position valid, even if the block is another one afterwards.
 /// </para>
 /// <para>
 /// A string that is the canonical spelling of a 64-bit integer is always kept as an integer, so equal values have equal
 /// bytes.
 /// </para>
 /// </summary>
-internal struct Listpack
+internal unsafe struct Listpack
 {
     /// <summary>Bytes before the first element.</summary>
     public const int HeaderLength = 6;
@@ -41,55 +41,67 @@ internal struct Listpack
     private const byte End = 0xff;
     private const int UnknownCount = ushort.MaxValue;
 
-    /// <summary>The listpack that lies in an array from a position on.</summary>
+    /// <summary>The listpack that lies in a block from a position on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public Listpack(byte[] array, int start)
+    public Listpack(byte* block, int start)
     {
-        Array = array;
+        Block = block;
         Start = start;
     }
 
     /// <summary>The listpack in a blob's payload.</summary>
-    public static Listpack In(byte[] blob) => new(blob, Blob.PayloadStart(blob));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Listpack In(Blob blob) => new(blob.Block, blob.PayloadStart);
 
     /// <summary>
-    /// Makes an empty listpack in an array of its own, with room for elements of this many bytes (see
+    /// Makes an empty listpack in a block of its own, with room for elements of this many bytes (see
     /// <see cref="SizeOf(ReadOnlySpan{byte})"/>).
     /// </summary>
     public static Listpack Create(int elementBytes = 0)
     {
-        var made = new Listpack(GC.AllocateUninitializedArray<byte>(EmptyLength + elementBytes), 0);
+        var made = new Listpack(Heap.Allocate(EmptyLength + elementBytes), 0);
         made.Clear();
         return made;
     }
 
-    /// <summary>The array that it lies in. Look at this again after every change.</summary>
-    public byte[] Array { get; private set; }
+    /// <summary>A copy of a listpack's bytes in a block of its own.</summary>
+    public static Listpack Copy(ReadOnlySpan<byte> bytes)
+    {
+        byte* block = Heap.Allocate(bytes.Length);
+        bytes.CopyTo(new(block, bytes.Length));
+        return new(block, 0);
+    }
 
-    /// <summary>Where in the array it begins.</summary>
+    /// <summary>The block that it lies in. Look at this again after every change.</summary>
+    public byte* Block { get; private set; }
+
+    /// <summary>The blob that it lies in, if it does.</summary>
+    public readonly Blob Blob => new(Block);
+
+    /// <summary>Where in the block it begins.</summary>
     public int Start { get; }
 
     /// <summary>Its length in bytes, header and end included.</summary>
     public readonly int Length
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => (int)BinaryPrimitives.ReadUInt32LittleEndian(Array.AsSpan(Start));
+        get => *(int*)(Block + Start);
     }
 
     /// <summary>Its bytes, without spare room: what an RDB file contains.</summary>
-    public readonly ReadOnlySpan<byte> Bytes => Array.AsSpan(Start, Length);
+    public readonly ReadOnlySpan<byte> Bytes => new(Block + Start, Length);
 
     /// <summary>The number of elements. If there are more than 65,534, they have to be walked.</summary>
     public readonly int Count
     {
         get
         {
-            int count = BinaryPrimitives.ReadUInt16LittleEndian(Array.AsSpan(Start + 4));
+            int count = *(ushort*)(Block + Start + 4);
             return count != UnknownCount ? count : Walk();
         }
     }
 
-    public readonly bool IsEmpty => Array[Start + HeaderLength] == End;
+    public readonly bool IsEmpty => Block[Start + HeaderLength] == End;
 
     /// <summary>
     /// The position behind the last element, where <see cref="Insert(int, ReadOnlySpan{byte})"/> appends.
@@ -106,7 +118,7 @@ internal struct Listpack
     public void Clear()
     {
         SetHeader(EmptyLength, 0);
-        Array[Start + HeaderLength] = End;
+        Block[Start + HeaderLength] = End;
     }
 
     /// <summary>The next element, or -1.</summary>
@@ -114,16 +126,15 @@ internal struct Listpack
     public readonly int Next(int position)
     {
         position = Skip(position);
-        return Array[position] == End ? -1 : position;
+        return Block[position] == End ? -1 : position;
     }
 
     /// <summary>The previous element, or -1. The position may also be <see cref="EndPosition"/>.</summary>
     public readonly int Previous(int position)
     {
         if (position <= Start + HeaderLength) return -1;
-        byte[] array = Array;
-        int at = position - 1, length = array[at] & 127;
-        for (int shift = 7; (array[at] & 128) != 0; shift += 7) length |= (array[--at] & 127) << shift;
+        int at = position - 1, length = Block[at] & 127;
+        for (int shift = 7; (Block[at] & 128) != 0; shift += 7) length |= (Block[--at] & 127) << shift;
         return at - length;
     }
 
@@ -132,7 +143,7 @@ internal struct Listpack
     /// </summary>
     public readonly int Seek(int index)
     {
-        int count = BinaryPrimitives.ReadUInt16LittleEndian(Array.AsSpan(Start + 4));
+        int count = *(ushort*)(Block + Start + 4);
         if (count != UnknownCount)
         {
             if (index < 0) index += count;
@@ -153,7 +164,7 @@ internal struct Listpack
     }
 
     /// <summary>The element at a position.</summary>
-    public readonly ListpackElement this[int position] => ListpackElement.At(Array, position);
+    public readonly ListpackElement this[int position] => ListpackElement.At(Block + position);
 
     /// <summary>Whether the element at a position has these bytes.</summary>
     public readonly bool Equals(int position, ReadOnlySpan<byte> value) => this[position].Equals(value);
@@ -165,7 +176,7 @@ internal struct Listpack
     public readonly int Find(int from, ReadOnlySpan<byte> value, int skip = 0)
     {
         if (from < 0) return -1;
-        byte[] array = Array;
+        byte* block = Block;
         Span<byte> head = stackalloc byte[9];
         int headLength = EncodeHead(value, head, out bool isInteger);
         int length = isInteger ? headLength : headLength + value.Length;
@@ -173,14 +184,14 @@ internal struct Listpack
         int position = from, skipped = 0;
         while (true)
         {
-            byte marker = array[position];
+            byte marker = block[position];
             if (marker == End) return -1;
-            int size = DataLength(array, position, marker);
+            int size = DataLength(block + position, marker);
             if (skipped == 0)
             {
                 if (marker == first && size == length
-                    && (headLength == 1 || array.AsSpan(position, headLength).SequenceEqual(head[..headLength]))
-                    && (isInteger || array.AsSpan(position + headLength, value.Length).SequenceEqual(value))) return position;
+                    && (headLength == 1 || new ReadOnlySpan<byte>(block + position, headLength).SequenceEqual(head[..headLength]))
+                    && (isInteger || new ReadOnlySpan<byte>(block + position + headLength, value.Length).SequenceEqual(value))) return position;
                 skipped = skip;
             }
             else
@@ -225,7 +236,7 @@ internal struct Listpack
     public void Delete(int position, int count = 1)
     {
         int end = position, deleted = 0;
-        for (; deleted < count && Array[end] != End; deleted++) end = Skip(end);
+        for (; deleted < count && Block[end] != End; deleted++) end = Skip(end);
         if (deleted != 0) Splice(position, end - position, 0, -deleted);
     }
 
@@ -240,16 +251,15 @@ internal struct Listpack
     public void Delete(ReadOnlySpan<int> positions)
     {
         if (positions.Length == 0) return;
-        byte[] array = Array;
-        int count = BinaryPrimitives.ReadUInt16LittleEndian(array.AsSpan(Start + 4)), end = EndPosition, to = positions[0];
+        int count = *(ushort*)(Block + Start + 4), end = EndPosition, to = positions[0];
         for (int i = 0; i < positions.Length; i++)
         {
             Debug.Assert(i == 0 || positions[i] > positions[i - 1]);
             int from = Skip(positions[i]), until = i + 1 < positions.Length ? positions[i + 1] : end;
-            array.AsSpan(from, until - from).CopyTo(array.AsSpan(to));
+            Move(from, to, until - from);
             to += until - from;
         }
-        array[to] = End;
+        Block[to] = End;
         SetHeader(to + 1 - Start, count == UnknownCount ? UnknownCount : count - positions.Length);
         if (count == UnknownCount) Recount();
         ShrinkIfSparse();
@@ -261,19 +271,19 @@ internal struct Listpack
         int at = EndPosition, bytes = other.Length - EmptyLength;
         ReadOnlySpan<byte> elements = other.Bytes.Slice(HeaderLength, bytes);
         MakeGap(at, 0, bytes, other.Count);
-        elements.CopyTo(Array.AsSpan(at));
+        elements.CopyTo(new(Block + at, bytes));
     }
 
     /// <summary>
     /// Copies the elements from one position up to, but not including, another (or <see cref="EndPosition"/>) into an
-    /// array of their own, of the exact length.
+    /// block of their own.
     /// </summary>
     public readonly Listpack Copy(int from, int until)
     {
         Listpack copy = Create(until - from);
-        Array.AsSpan(from, until - from).CopyTo(copy.Array.AsSpan(HeaderLength));
-        copy.Array[^1] = End;
-        copy.SetHeader(copy.Array.Length, UnknownCount);
+        new ReadOnlySpan<byte>(Block + from, until - from).CopyTo(new(copy.Block + HeaderLength, until - from));
+        copy.Block[HeaderLength + until - from] = End;
+        copy.SetHeader(EmptyLength + until - from, UnknownCount);
         copy.Recount();
         return copy;
     }
@@ -282,14 +292,14 @@ internal struct Listpack
     public void EnsureRoom(int elementBytes)
     {
         int length = Length;
-        if (Array.Length - Start - length < elementBytes) MoveTo(Start + length + elementBytes);
+        if (Heap.SizeOf(Block) - Start - length < elementBytes) MoveTo(Start + length + elementBytes);
     }
 
     /// <summary>Gives up spare room.</summary>
     public void TrimToSize()
     {
         int length = Start + Length;
-        if (length != Array.Length) MoveTo(length);
+        if (Heap.SizeFor(length) < Heap.SizeOf(Block)) MoveTo(length);
     }
 
     /// <summary>The bytes that a value takes as an element.</summary>
@@ -322,10 +332,10 @@ internal struct Listpack
         return length + WriteBack(length, into[length..]);
     }
 
-    /// <summary>The bytes that the element at a position takes, including its backwards length.</summary>
-    public static int SizeAt(byte[] array, int position)
+    /// <summary>The bytes that the element at an address takes, including its backwards length.</summary>
+    public static int SizeAt(byte* element)
     {
-        int length = DataLength(array, position, array[position]);
+        int length = DataLength(element, *element);
         return length + BackLength(length);
     }
 
@@ -336,13 +346,13 @@ internal struct Listpack
         return bytes.SequenceEqual(right[..WriteBack(length, right)]);
     }
 
-    /// <summary>The bytes that the element at a position takes before its backwards length.</summary>
+    /// <summary>The bytes that the element at an address takes before its backwards length.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static int DataLength(byte[] array, int position, byte marker)
+    internal static int DataLength(byte* element, byte marker)
     {
         if (marker < 0xe0) return DataLengthOfMarker(marker);
-        if (marker < 0xf0) return 2 + (((marker & 15) << 8) | array[position + 1]);
-        if (marker == 0xf0) return 5 + BinaryPrimitives.ReadInt32LittleEndian(array.AsSpan(position + 1));
+        if (marker < 0xf0) return 2 + (((marker & 15) << 8) | element[1]);
+        if (marker == 0xf0) return 5 + *(int*)(element + 1);
         return DataLengthOfMarker(marker);
     }
 
@@ -441,8 +451,7 @@ internal struct Listpack
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly int Skip(int position)
     {
-        byte[] array = Array;
-        int length = DataLength(array, position, array[position]);
+        int length = DataLength(Block + position, Block[position]);
         return position + length + BackLength(length);
     }
 
@@ -456,8 +465,9 @@ internal struct Listpack
             return;
         }
         int length = headLength + value.Length;
-        MakeGap(position, removed, length + BackLength(length), countDifference);
-        Span<byte> gap = Array.AsSpan(position);
+        int size = length + BackLength(length);
+        MakeGap(position, removed, size, countDifference);
+        Span<byte> gap = new(Block + position, size);
         head[..headLength].CopyTo(gap);
         value.CopyTo(gap[headLength..]);
         WriteBack(length, gap[length..]);
@@ -477,7 +487,7 @@ internal struct Listpack
     private void PutInteger(int position, int removed, ReadOnlySpan<byte> encoded, int countDifference)
     {
         MakeGap(position, removed, encoded.Length + 1, countDifference);
-        Span<byte> gap = Array.AsSpan(position);
+        Span<byte> gap = new(Block + position, encoded.Length + 1);
         encoded.CopyTo(gap);
         gap[encoded.Length] = (byte)encoded.Length;
     }
@@ -488,20 +498,20 @@ internal struct Listpack
     /// </summary>
     private void MakeGap(int position, int removed, int inserted, int countDifference)
     {
-        byte[] array = Array;
         int length = Length, newLength = checked(length + inserted - removed);
         int tail = position + removed, tailLength = Start + length - tail;
-        int noted = BinaryPrimitives.ReadUInt16LittleEndian(array.AsSpan(Start + 4));
-        if (Start + newLength > array.Length)
+        int noted = *(ushort*)(Block + Start + 4);
+        if (Start + newLength > Heap.SizeOf(Block))
         {
-            byte[] larger = GC.AllocateUninitializedArray<byte>(Start + newLength + SpareFor(Start, newLength));
-            array.AsSpan(0, position).CopyTo(larger);
-            array.AsSpan(tail, tailLength).CopyTo(larger.AsSpan(position + inserted));
-            Array = larger;
+            byte* larger = Heap.Allocate(checked(Start + newLength + SpareFor(newLength)));
+            new ReadOnlySpan<byte>(Block, position).CopyTo(new(larger, position));
+            new ReadOnlySpan<byte>(Block + tail, tailLength).CopyTo(new(larger + position + inserted, tailLength));
+            Retirement.Retire(Block);
+            Block = larger;
         }
         else if (removed != inserted)
         {
-            array.AsSpan(tail, tailLength).CopyTo(array.AsSpan(position + inserted));
+            Move(tail, position + inserted, tailLength);
         }
         if (noted != UnknownCount)
         {
@@ -516,28 +526,27 @@ internal struct Listpack
         if (removed > inserted) ShrinkIfSparse();
     }
 
-    /// <summary>A quarter more, rounded up to the multiple of 8 that the runtime allocates anyway.</summary>
-    private static int SpareFor(int start, int length)
-    {
-        int spare = length / 4, total = start + length + spare;
-        return spare + (-total & 7);
-    }
+    /// <summary>A quarter more.</summary>
+    private static int SpareFor(int length) => length / 4;
 
     /// <summary>
-    /// After removals: moves to a smaller array if more than half is empty, and that is worth having back.
+    /// After removals: moves to a smaller block if more than half is empty, and that is worth having back.
     /// </summary>
     private void ShrinkIfSparse()
     {
-        int length = Length, room = Array.Length - Start;
-        if (room - length > 64 && room > length * 2) MoveTo(Start + length + SpareFor(Start, length));
+        int length = Length, room = Heap.SizeOf(Block) - Start;
+        if (room - length > 64 && room > length * 2) MoveTo(Start + length + SpareFor(length));
     }
 
-    private void MoveTo(int arrayLength)
+    private void MoveTo(int blockLength)
     {
-        byte[] moved = GC.AllocateUninitializedArray<byte>(arrayLength);
-        Array.AsSpan(0, Start + Length).CopyTo(moved);
-        Array = moved;
+        byte* moved = Heap.Allocate(blockLength);
+        new ReadOnlySpan<byte>(Block, Start + Length).CopyTo(new(moved, Start + Length));
+        Retirement.Retire(Block);
+        Block = moved;
     }
+
+    private readonly void Move(int from, int to, int length) => new ReadOnlySpan<byte>(Block + from, length).CopyTo(new(Block + to, length));
 
     private readonly int Walk()
     {
@@ -554,7 +563,7 @@ internal struct Listpack
 
     private readonly void SetHeader(int length, int count)
     {
-        BinaryPrimitives.WriteInt32LittleEndian(Array.AsSpan(Start), length);
-        BinaryPrimitives.WriteUInt16LittleEndian(Array.AsSpan(Start + 4), (ushort)count);
+        *(int*)(Block + Start) = length;
+        *(ushort*)(Block + Start + 4) = (ushort)count;
     }
 }

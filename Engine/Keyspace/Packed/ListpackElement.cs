@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
@@ -73,26 +72,25 @@ internal readonly ref struct ListpackElement
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static ListpackElement At(byte[] array, int position)
+    internal static unsafe ListpackElement At(byte* element)
     {
-        byte marker = array[position];
+        byte marker = *element;
         if (marker < 0x80) return new(marker);
-        if (marker < 0xc0) return new(array.AsSpan(position + 1, marker & 63));
-        return AtSlowly(array, position, marker);
+        if (marker < 0xc0) return new(new ReadOnlySpan<byte>(element + 1, marker & 63));
+        return AtSlowly(element + 1, marker);
     }
 
-    private static ListpackElement AtSlowly(byte[] array, int position, byte marker)
+    private static unsafe ListpackElement AtSlowly(byte* data, byte marker)
     {
-        Span<byte> data = array.AsSpan(position + 1);
         if (marker < 0xe0) return new(((((marker & 31) << 8) | data[0]) << 19) >> 19); // 13 bits, sign-extended
-        if (marker < 0xf0) return new(data.Slice(1, ((marker & 15) << 8) | data[0]));
+        if (marker < 0xf0) return new(new ReadOnlySpan<byte>(data + 1, ((marker & 15) << 8) | data[0]));
         return marker switch
         {
-            0xf0 => new(data.Slice(4, BinaryPrimitives.ReadInt32LittleEndian(data))),
-            0xf1 => new(BinaryPrimitives.ReadInt16LittleEndian(data)),
+            0xf0 => new(new ReadOnlySpan<byte>(data + 4, *(int*)data)),
+            0xf1 => new(*(short*)data),
             0xf2 => new(data[0] | (data[1] << 8) | ((sbyte)data[2] << 16)),
-            0xf3 => new(BinaryPrimitives.ReadInt32LittleEndian(data)),
-            0xf4 => new(BinaryPrimitives.ReadInt64LittleEndian(data)),
+            0xf3 => new(*(int*)data),
+            0xf4 => new(*(long*)data),
             _ => throw new InvalidDataException($"A listpack with an element marked {marker}."),
         };
     }
