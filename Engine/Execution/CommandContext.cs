@@ -204,7 +204,7 @@ public ref partial struct CommandContext
     {
         keyspace.Slot.Misses++;
         if (announce) Store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.KeyMiss, "keymiss"u8, key, keyspace.Database);
-        return new(keyspace, ref Unsafe.NullRef<object?>());
+        return new(keyspace, ref Unsafe.NullRef<KeyEntry>());
     }
 
     /// <summary>Looks a key up to change it: an expired key counts as missing, and the use is noted.</summary>
@@ -225,7 +225,7 @@ public ref partial struct CommandContext
     internal Entry Peek(Keyspace keyspace, scoped ReadOnlySpan<byte> key)
     {
         Entry entry = keyspace.Find(key);
-        return entry.IsMissing || !ExpireIfDue(entry) ? entry : new(keyspace, ref Unsafe.NullRef<object?>());
+        return entry.IsMissing || !ExpireIfDue(entry) ? entry : new(keyspace, ref Unsafe.NullRef<KeyEntry>());
     }
 
     /// <summary>
@@ -256,7 +256,7 @@ public ref partial struct CommandContext
     }
 
     /// <summary>Whether an entry found while walking through a keyspace has expired.</summary>
-    internal readonly bool IsDue(object entry) => KeyEntry.ExpiresAtMs(entry) <= NowMs && !Store.IgnoresExpiry;
+    internal readonly bool IsDue(KeyEntry entry) => entry.ExpiresAtMs <= NowMs && !Store.IgnoresExpiry;
 
     /// <summary>Deletes an expired key found while walking through a keyspace, with its effect and event.</summary>
     internal readonly void ExpireMet(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => Store.Expire(keyspace, key, Effects);
@@ -266,7 +266,7 @@ public ref partial struct CommandContext
     /// </summary>
     private readonly bool ExpireIfDue(in Entry entry)
     {
-        if (KeyEntry.EarliestExpiryMs(entry.Object) > NowMs || Store.IgnoresExpiry) return false;
+        if (entry.Found.EarliestExpiryMs > NowMs || Store.IgnoresExpiry) return false;
         return Expire(entry);
     }
 
@@ -283,25 +283,25 @@ public ref partial struct CommandContext
     /// <summary>Notes that the key is being used now.</summary>
     internal readonly void Touch(in Entry entry)
     {
-        object found = entry.Object;
-        uint clock = KeyEntry.AccessClock(found), now = Access.Touch(Store.Options, clock, NowMs);
-        if (now != clock) KeyEntry.SetAccessClock(found, now);
+        KeyEntry found = entry.Found;
+        uint clock = found.AccessClock, now = Access.Touch(Store.Options, clock, NowMs);
+        if (now != clock) found.SetAccessClock(now);
     }
 
     /// <summary>Adds an entry for a missing key, with the access clock set to now.</summary>
-    internal readonly void Add(Keyspace keyspace, object entry)
+    internal readonly void Add(Keyspace keyspace, KeyEntry entry)
     {
-        KeyEntry.SetAccessClock(entry, Access.Initial(Store.Options, NowMs));
+        entry.SetAccessClock(Access.Initial(Store.Options, NowMs));
         AddMoved(keyspace, entry);
     }
 
     /// <summary>
     /// Adds an entry for a missing key that had another key or database before; it keeps its access clock.
     /// </summary>
-    internal readonly void AddMoved(Keyspace keyspace, object entry)
+    internal readonly void AddMoved(Keyspace keyspace, KeyEntry entry)
     {
         keyspace.Add(entry);
-        Store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.New, "new"u8, KeyEntry.KeyOf(entry), keyspace.Database);
+        Store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.New, "new"u8, entry.Key, keyspace.Database);
     }
 
     /// <summary>

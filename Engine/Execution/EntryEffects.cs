@@ -9,15 +9,15 @@ internal static class EntryEffects
     /// could do nothing with the request. Call it before making the change, so that an entry that cannot be written
     /// down changes nothing.
     /// </summary>
-    public static void Recreate(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, object entry)
+    public static void Recreate(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, KeyEntry entry)
     {
-        switch (KeyEntry.TypeOf(entry))
+        switch (entry.Type)
         {
             case ValueType.String:
                 RecreateString(ref call, keyspace, key, entry);
                 break;
             default:
-                if (call.Store.Effects.HasConsumers) Restore(ref call, keyspace, key, DumpPayload.Of(entry, call.Store.Options), KeyEntry.ExpiresAtMs(entry));
+                if (call.Store.Effects.HasConsumers) Restore(ref call, keyspace, key, DumpPayload.Of(entry, call.Store.Options), entry.ExpiresAtMs);
                 else call.BeginEffect(0);
                 break;
         }
@@ -36,9 +36,9 @@ internal static class EntryEffects
         call.EndEffect(keyspace);
     }
 
-    private static void RecreateString(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, object entry)
+    private static void RecreateString(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, KeyEntry entry)
     {
-        long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
+        long expiresAtMs = entry.ExpiresAtMs;
         if (call.BeginEffect(expiresAtMs == Expiry.Never ? 3 : 5) is not { } effect) return;
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
         effect.BulkString("SET"u8);

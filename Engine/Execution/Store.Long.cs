@@ -82,7 +82,7 @@ public sealed partial class Store
         {
             ReadOnlySpan<byte> key = request[position];
             Entry entry = Slots[KeySlot.Of(key)]?.KeyspaceIfAny(database) is { } keyspace ? keyspace.Find(key) : default;
-            int length = !entry.IsMissing && entry.Type == ValueType.String ? StringEntry.Length(entry.Object) : 0;
+            int length = !entry.IsMissing && entry.Type == ValueType.String ? StringEntry.Length(entry.Found) : 0;
             // A collection stored in one blob is small.
             long count = length != 0 ? length / BytesForOne : entry.IsMissing || entry.IsBlob ? 0 : entry.Value.ElementCount;
             sum += count;
@@ -105,7 +105,8 @@ public sealed partial class Store
     {
         if (IgnoresExpiry || KeepsExpired || slot.KeyspaceIfAny(call.Session.Database) is not { } keyspace) return true;
         Entry entry = keyspace.Find(call.Request[call.Command.HashKey]);
-        if (entry.IsMissing || entry.Object is not HashValue hash || hash.ExpiresAtMs <= call.NowMs || hash.InnerExpiresAtMs > call.NowMs) return true;
+        if (entry.IsMissing || entry.IsBlob || entry.Value is not HashValue hash) return true;
+        if (hash.ExpiresAtMs <= call.NowMs || hash.InnerExpiresAtMs > call.NowMs) return true;
         EffectUnit unit = t_fieldEffects ??= new();
         bool isGone = FieldExpiry.ExpireDue(this, entry, call.NowMs, unit, MostFieldsAtOnce);
         unit.PublishTo(Effects);

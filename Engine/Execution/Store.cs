@@ -390,23 +390,23 @@ public sealed partial class Store : ILogOwner, IDisposable
     /// Deletes the expired part of an entry, under its gate, and returns when the next part expires
     /// (<see cref="Expiry.Never"/> once the entry is gone). The caller publishes the unit.
     /// </summary>
-    internal long ExpireDue(Keyspace keyspace, object entry, long nowMs, EffectUnit unit)
+    internal long ExpireDue(Keyspace keyspace, KeyEntry entry, long nowMs, EffectUnit unit)
     {
-        ReadOnlySpan<byte> key = KeyEntry.KeyOf(entry);
-        if (KeyEntry.ExpiresAtMs(entry) <= nowMs)
+        ReadOnlySpan<byte> key = entry.Key;
+        if (entry.ExpiresAtMs <= nowMs)
         {
             Expire(keyspace, key, unit);
             return Expiry.Never;
         }
         if (FieldExpiry.ExpireDue(this, keyspace.Find(key), nowMs, unit, MostFieldsAtOnce)) return Expiry.Never;
-        return KeyEntry.EarliestExpiryMs(keyspace.Find(key).Object);
+        return keyspace.Find(key).Found.EarliestExpiryMs;
     }
 
     /// <summary>Deletes an expired key, under its gate. The caller publishes the unit.</summary>
     internal void Expire(Keyspace keyspace, ReadOnlySpan<byte> key, EffectUnit unit)
     {
         keyspace.BeforeChange(key);
-        if (keyspace.Remove(key) is null) return;
+        if (!keyspace.Remove(key)) return;
         Statistics.CountExpired();
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
         Effects.KeyEvents?.OnKeyEvent(KeyEvents.Expired, "expired"u8, key, keyspace.Database);

@@ -124,7 +124,6 @@ internal readonly unsafe struct Blob
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => *(long*)(Block + PayloadStart);
-        set => *(long*)(Block + PayloadStart) = value;
     }
 
     /// <summary>Whether the key has a time of expiry, or is a hash whose fields may have one.</summary>
@@ -146,14 +145,11 @@ internal readonly unsafe struct Blob
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => *(uint*)Block >> 8;
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        set => *(uint*)Block = (value << 8) | *Block;
     }
 
     public bool IsCountedForFields
     {
         get => (*Block & CountedForFields) != 0;
-        set => *Block = (byte)(value ? *Block | CountedForFields : *Block & ~CountedForFields);
     }
 
     /// <summary>The bytes that it takes.</summary>
@@ -203,7 +199,7 @@ internal readonly unsafe struct Blob
     public static Blob CreateInteger(ReadOnlySpan<byte> key, long number, long expiresAtMs)
     {
         Blob blob = Create(BlobKind.Integer, key, sizeof(long), expiresAtMs);
-        blob.Integer = number;
+        blob.SetInteger(number);
         return blob;
     }
 
@@ -244,9 +240,32 @@ internal readonly unsafe struct Blob
     public Blob WithRoom(BlobKind kind, int payloadLength)
     {
         Blob made = Create(kind, Key, payloadLength, ExpiresAtMs);
-        made.AccessClock = AccessClock;
+        made.SetAccessClock(AccessClock);
         return made;
     }
+
+    /// <summary>
+    /// Gives the text of a string another length, if the block is of a size for it. The text is then undefined.
+    /// </summary>
+    public bool TryResizeText(int length)
+    {
+        ushort* current = (ushort*)(Block + PayloadStart);
+        if (*current == length) return true;
+        int size = Heap.SizeOf(Block), needed = PayloadStart + TextHead + length;
+        if (needed > size || needed < size - (size / 4)) return false;
+        *current = (ushort)length;
+        return true;
+    }
+
+    /// <summary>Gives a blob of kind Integer another number.</summary>
+    public void SetInteger(long number) => *(long*)(Block + PayloadStart) = number;
+
+    /// <inheritdoc cref="AccessClock"/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void SetAccessClock(uint clock) => *(uint*)Block = (clock << 8) | *Block;
+
+    /// <inheritdoc cref="IsCountedForFields"/>
+    public void SetCountedForFields(bool isCounted) => *Block = (byte)(isCounted ? *Block | CountedForFields : *Block & ~CountedForFields);
 
     /// <summary>Changes the kind in place, between kinds whose payloads mean the same.</summary>
     public void SetKind(BlobKind kind) => *Block = (byte)((*Block & ~KindMask) | (byte)kind);
@@ -267,7 +286,7 @@ internal readonly unsafe struct Blob
     {
         Blob copy = Create(kind, key, contentLength, expiresAtMs);
         new ReadOnlySpan<byte>(Block + PayloadStart, contentLength).CopyTo(new(copy.Block + copy.PayloadStart, contentLength));
-        copy.AccessClock = AccessClock;
+        copy.SetAccessClock(AccessClock);
         return copy;
     }
 }

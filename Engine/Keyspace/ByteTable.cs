@@ -121,6 +121,22 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
         return default;
     }
 
+    /// <summary>
+    /// The entries whose keys have this hash, one after the other: <paramref name="place"/> is 0 at first, and the
+    /// answer is none after the last.
+    /// </summary>
+    public TEntry NextWithHash(uint hash, ref int place)
+    {
+        hash *= _mixer;
+        Cells cells = hash < _boundary ? _cells : _old;
+        for (int i = cells.HomeOf(hash) + place; i < cells.Length && !cells.All[i].Entry.IsNone; i++)
+        {
+            place++;
+            if (cells.All[i].Hash == hash) return cells.All[i].Entry;
+        }
+        return default;
+    }
+
     /// <summary>The entry with this key; none if there is none.</summary>
     public TEntry Get(ReadOnlySpan<byte> key)
     {

@@ -182,14 +182,14 @@ internal readonly unsafe struct KeyEntry : ITableEntry, IEquatable<KeyEntry>
 
     public void SetAccessClock(uint clock)
     {
-        if (TryBlob(out Blob blob)) blob.AccessClock = clock;
+        if (TryBlob(out Blob blob)) blob.SetAccessClock(clock);
         else Value.AccessClock = clock;
     }
 
     /// <inheritdoc cref="IsCountedForFields"/>
     public void SetCountedForFields(bool isCounted)
     {
-        if (TryBlob(out Blob blob)) blob.IsCountedForFields = isCounted;
+        if (TryBlob(out Blob blob)) blob.SetCountedForFields(isCounted);
         else Value.IsCountedForFields = isCounted;
     }
 

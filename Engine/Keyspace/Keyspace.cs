@@ -8,7 +8,7 @@ namespace OrleansRedis.Engine;
 internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(commonOrder: true), IFreeable
 {
     /// <summary>The bytes of a table without keys.</summary>
-    internal static readonly long EmptyCellBytes = Heap.SizeFor(SmallestBytes);
+    internal static readonly long EmptyCellBytes = new ByteTable<KeyEntry>(commonOrder: true).CellBytes;
 
     private const long LatestSummedMs = 1L << 46;
 
@@ -18,6 +18,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     private uint _nextExpiryCursor;
     private long _instant = slot.LatestInstant; // the latest instant that this keyspace has heard of
     private KeyspaceSnapshot? _spareMark;
+    private bool _isRetired;
 
     public Slot Slot { get; } = slot;
 
@@ -159,7 +160,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     }
 
     /// <summary>Removes the key; its entry is retired. False if there was none.</summary>
-    public bool Delete(ReadOnlySpan<byte> key)
+    public new bool Remove(ReadOnlySpan<byte> key)
     {
         KeyEntry entry = Take(key);
         if (entry.IsNone) return false;
@@ -170,7 +171,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     /// <summary>Removes the key and returns its entry, which belongs to the caller; none if there was none.</summary>
     public KeyEntry Take(ReadOnlySpan<byte> key)
     {
-        KeyEntry entry = Remove(key);
+        KeyEntry entry = base.Remove(key);
         if (!entry.IsNone) CountEntry(entry, -1);
         return entry;
     }
@@ -311,4 +312,21 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     }
 
     private static long CountedBefore(KeyEntry entry) => entry.TryBlob(out Blob blob) ? blob.AllocatedBytes : entry.Value.CountedBytes;
+
+    /// <summary>
+    /// The slot has no use for this keyspace any more: its memory is given back, once no snapshot needs it either.
+    /// </summary>
+    internal void Retire()
+    {
+        _isRetired = true;
+        if (Snapshots is null) Retirement.Retire(this);
+    }
+
+    /// <summary>The last mark has been taken off.</summary>
+    internal void LeftBySnapshots()
+    {
+        if (_isRetired) Retirement.Retire(this);
+    }
+
+    long IFreeable.FreeEffort => Count;
 }

@@ -21,7 +21,7 @@ public sealed class Slot
     private const long FixedBytes = 312;
 
     /// <summary>The bytes of a slot without keys.</summary>
-    internal static long EmptyBytes => FixedBytes + Engine.Keyspace.EmptyArrayBytes;
+    internal static long EmptyBytes => FixedBytes + Engine.Keyspace.EmptyCellBytes;
 
     private readonly SlotTable _table;
     private Keyspace _first;            // database 0, often the only one: one step fewer to reach it
@@ -35,7 +35,7 @@ public sealed class Slot
         Epoch = epoch;
         _first = new Keyspace(this, 0);
         table.Memory.Add(FixedBytes);
-        TablesChanged(_first.ArrayBytes);
+        TablesChanged(_first.CellBytes);
     }
 
     /// <summary>0 to 16,383.</summary>
@@ -96,7 +96,7 @@ public sealed class Slot
         _others ??= new Keyspace?[_table.Databases];
         if (_others[database] is { } keyspace) return keyspace;
         keyspace = new Keyspace(this, database);
-        TablesChanged(keyspace.ArrayBytes);
+        TablesChanged(keyspace.CellBytes);
         return _others[database] = keyspace;
     }
 
@@ -125,24 +125,25 @@ public sealed class Slot
     {
         if (keyspace.Count != 0 || keyspace.Database == 0 || keyspace.Snapshots is not null) return;
         _others![keyspace.Database] = null;
-        TablesChanged(-keyspace.CountedArrayBytes);
+        TablesChanged(-keyspace.CountedCellBytes);
+        keyspace.Retire();
     }
 
-    /// <summary>
-    /// Empties a database and returns its keyspace, so that the caller can free it in the background.
-    /// </summary>
-    internal Keyspace? Clear(int database)
+    /// <summary>Empties a database; its keyspace is retired. Returns how many keys it had.</summary>
+    internal int Clear(int database)
     {
         Keyspace? cleared = KeyspaceIfAny(database);
-        if (cleared is null || cleared.Count == 0) return null;
+        if (cleared is null || cleared.Count == 0) return 0;
+        int count = cleared.Count;
         if (database == 0) _first = new Keyspace(this, 0);
         else _others![database] = null;
         AddBytes(-cleared.EntryBytes);
-        TablesChanged((database == 0 ? _first.ArrayBytes : 0) - cleared.CountedArrayBytes);
+        TablesChanged((database == 0 ? _first.CellBytes : 0) - cleared.CountedCellBytes);
         KeyCountChanged(database, -cleared.Count);
         ExpiringCountChanged(database, -cleared.ExpiringCount);
         cleared.Flushed();
-        return cleared;
+        cleared.Retire();
+        return count;
     }
 
     /// <summary>
@@ -160,6 +161,13 @@ public sealed class Slot
     {
         _first.LeavesPlace();
         foreach (Keyspace? keyspace in _others ?? []) keyspace?.LeavesPlace();
+    }
+
+    /// <summary>The slot is closed, and nobody comes here any more: its memory is given back.</summary>
+    internal void Retire()
+    {
+        _first.Retire();
+        foreach (Keyspace? keyspace in _others ?? []) keyspace?.Retire();
     }
 
     private void Put(Keyspace keyspace, int database)

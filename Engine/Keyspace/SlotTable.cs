@@ -108,7 +108,7 @@ public sealed class SlotTable(int databases)
             times += keyspace.ExpirySumMs;
             expiring += keyspace.ExpiringCount;
             withFields += keyspace.FieldExpiringCount;
-            tables += keyspace.CountedArrayBytes;
+            tables += keyspace.CountedCellBytes;
         }
         return (expiring == 0 ? 0 : Math.Max(0, (long)(times / expiring) - nowMs), withFields, tables);
     }
@@ -152,6 +152,7 @@ public sealed class SlotTable(int databases)
             if (!slot.IsOpen) return;
             slot.IsOpen = false;
             slot.LeavesPlace();
+            slot.Retire();
             Interlocked.Add(ref _otherChanges, slot.Changes);
             Interlocked.Add(ref _withdrawnHits, slot.Hits);
             Interlocked.Add(ref _withdrawnMisses, slot.Misses);

@@ -42,6 +42,9 @@ internal abstract class Value(byte[] key) : IFreeable
     /// <summary>Its number in <see cref="ValueTable"/>; it gets one when first asked.</summary>
     public int Number => _number >= 0 ? _number : _number = ValueTable.Add(this);
 
+    /// <summary>The bytes that the runtime allocates for the key.</summary>
+    protected long KeyBytes => (24L + Key.Length + 7) & ~7;
+
     public abstract ValueType Type { get; }
 
     /// <summary>The name that OBJECT ENCODING reports.</summary>

@@ -12,7 +12,7 @@ internal static class WatchedDatabases
     public static int Empty(Slot slot, int database)
     {
         List<byte[]>? watched = slot.Watchers is null ? null : WatchedThatChange(slot, database, -1, nowMs: 0);
-        int removed = slot.Clear(database)!.Count;
+        int removed = slot.Clear(database);
         Wake(slot, database, watched);
         return removed;
     }

@@ -17,7 +17,7 @@ internal static class DumpPayload
     private static RdbWriter? t_plainWriter;
 
     /// <summary>The payload of an entry; valid until this thread makes another one.</summary>
-    public static ReadOnlySpan<byte> Of(object entry, ServerOptions options)
+    public static ReadOnlySpan<byte> Of(KeyEntry entry, ServerOptions options)
     {
         RdbWriter writer = options.RdbCompression ? t_writer ??= new(compress: true) : t_plainWriter ??= new(compress: false);
         writer.Clear();
@@ -42,18 +42,19 @@ internal static class DumpPayload
     }
 
     /// <summary>
-    /// The entry for a key that an intact payload describes. Null if the content makes no sense; the reason is logged.
+    /// The entry for a key that an intact payload describes; none if the content makes no sense; the reason is logged.
     /// </summary>
-    public static object? Read(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> key, ServerOptions options, ServerLog log)
+    public static KeyEntry Read(ReadOnlySpan<byte> payload, ReadOnlySpan<byte> key, ServerOptions options, ServerLog log)
     {
         var reader = new RdbReader(payload[..^FooterLength]);
         string reason = "Bytes are left over";
         try
         {
-            object? entry = RdbObjectReader.Read(
+            KeyEntry entry = RdbObjectReader.Read(
                 reader, reader.Type(), key, Expiry.Never, options, checksDoubles: options.SanitizeDumpPayload != SanitizeDumpPayload.No);
             if (reader.Repair is { } repair) log.Verbose($"RESTORE: {repair}");
             if (reader.AtEnd) return entry;
+            if (!entry.IsNone) entry.Retire();
         }
         catch (Exception failure) when (failure is not InsufficientMemoryException and not OutOfMemoryException)
         {
@@ -62,6 +63,6 @@ internal static class DumpPayload
             reason = failure.Message;
         }
         log.Verbose($"Internal error in RDB reading offset {reader.Position} -> {reason}");
-        return null;
+        return default;
     }
 }

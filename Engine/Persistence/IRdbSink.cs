@@ -27,7 +27,7 @@ internal interface IRdbSink
     /// How long the key had been idle when the file was written; -1 if the file does not say.
     /// </param>
     /// <param name="frequency">Its LFU counter; -1 if the file does not say.</param>
-    void Entry(object entry, long expiresAtMs, long idleSeconds, int frequency);
+    void Entry(KeyEntry entry, long expiresAtMs, long idleSeconds, int frequency);
 
     /// <summary>
     /// A key with an empty collection, which old versions could write but which is not a key. Also a module's value, if

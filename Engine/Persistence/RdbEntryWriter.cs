@@ -18,9 +18,9 @@ internal static class RdbEntryWriter
     /// Writes a key: its expiry, its idle time or access frequency if the maxmemory policy uses it, then type, key and
     /// value.
     /// </summary>
-    public static void Write(RdbWriter writer, object entry, ServerOptions options, long nowMs)
+    public static void Write(RdbWriter writer, KeyEntry entry, ServerOptions options, long nowMs)
     {
-        long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
+        long expiresAtMs = entry.ExpiresAtMs;
         if (expiresAtMs != Expiry.Never)
         {
             writer.Opcode(RdbOpcode.ExpireTimeMs);
@@ -30,15 +30,15 @@ internal static class RdbEntryWriter
         {
             case MaxMemoryPolicy.AllkeysLru or MaxMemoryPolicy.VolatileLru:
                 writer.Opcode(RdbOpcode.Idle);
-                writer.Length(Access.IdleMs(KeyEntry.AccessClock(entry), nowMs) / 1000);
+                writer.Length(Access.IdleMs(entry.AccessClock, nowMs) / 1000);
                 break;
             case MaxMemoryPolicy.AllkeysLfu or MaxMemoryPolicy.VolatileLfu:
                 writer.Opcode(RdbOpcode.Frequency);
-                writer.Byte((byte)Access.Frequency(options, KeyEntry.AccessClock(entry), nowMs));
+                writer.Byte((byte)Access.Frequency(options, entry.AccessClock, nowMs));
                 break;
         }
         writer.Type(RdbObjectWriter.TypeOf(entry));
-        writer.String(KeyEntry.KeyOf(entry));
+        writer.String(entry.Key);
         RdbObjectWriter.Write(writer, entry);
     }
 }

@@ -193,7 +193,7 @@ internal sealed class RdbFileReader
         _keyLength = _reader.String(ref _key).Length;
         _step = RdbStep.Value;
         ReadOnlySpan<byte> key = _key.AsSpan(0, _keyLength);
-        object? entry = null;
+        KeyEntry entry = default;
         if (type == RdbType.Module2 && SkipsModules) RdbModules.Skip(_reader, RdbModules.NameOf(_reader.Length()));
         else entry = ReadValue(type, key, expiresAtMs);
         if (_reader.Repair is { } repair)
@@ -201,13 +201,13 @@ internal sealed class RdbFileReader
             _reader.Repair = null;
             _sink.Repaired(key, repair);
         }
-        if (entry is null) _sink.Nothing(key, type, expiresAtMs);
+        if (entry.IsNone) _sink.Nothing(key, type, expiresAtMs);
         else _sink.Entry(entry, expiresAtMs, idleSeconds, frequency);
         _keyLength = -1;
         _type = null;
     }
 
-    private object? ReadValue(RdbType type, ReadOnlySpan<byte> key, long expiresAtMs)
+    private KeyEntry ReadValue(RdbType type, ReadOnlySpan<byte> key, long expiresAtMs)
     {
         try
         {

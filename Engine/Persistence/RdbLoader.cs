@@ -136,18 +136,19 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
         _batch.For(_database, _keysPerSlot);
     }
 
-    void IRdbSink.Entry(object entry, long expiresAtMs, long idleSeconds, int frequency)
+    void IRdbSink.Entry(KeyEntry entry, long expiresAtMs, long idleSeconds, int frequency)
     {
         if (expiresAtMs < _startedAtMs && !KeepsExpired)
         {
             KeysExpired++;
+            entry.Free();
             return;
         }
         uint clock = options.UsesLfu
             ? frequency >= 0 ? Access.FromFrequency((byte)frequency, _startedAtMs) : Access.Initial(options, _startedAtMs)
             : idleSeconds >= 0 ? Access.FromIdleSeconds(idleSeconds, _startedAtMs) : Access.Initial(options, _startedAtMs);
-        KeyEntry.SetAccessClock(entry, clock);
-        ReadOnlySpan<byte> key = KeyEntry.KeyOf(entry);
+        entry.SetAccessClock(clock);
+        ReadOnlySpan<byte> key = entry.Key;
         _batch.Add(entry, KeySlot.Of(key), KeyHash.Of(key));
         KeysLoaded++;
         if (_batch.IsFull || options.KeyLoadDelay != 0) HandOver();
@@ -191,6 +192,7 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
             _adder = new(AddAll) { IsBackground = true, Name = "rdb-load" };
             _adder.Start();
         }
+        Retirement.CommandEnded(); // what reading these keys has replaced
         _full.Add(_batch);
         _heap!.Check();
         _batch = _free.Take();
@@ -241,12 +243,12 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
         }
     }
 
-    private void Add(Keyspace keyspace, object entry, uint hash, int keysPerSlot)
+    private void Add(Keyspace keyspace, KeyEntry entry, uint hash, int keysPerSlot)
     {
         if (keyspace.Count == 0 && keysPerSlot != 0) keyspace.EnsureCapacity(keysPerSlot);
         if (keyspace.TryAdd(entry, hash)) return;
-        if (!ReplacesKeys) throw new RdbFormatException($"RDB has duplicated key '{Encoding.UTF8.GetString(KeyEntry.KeyOf(entry))}' in DB {keyspace.Database}");
-        keyspace.BeforeChange(KeyEntry.KeyOf(entry));
+        if (!ReplacesKeys) throw new RdbFormatException($"RDB has duplicated key '{Encoding.UTF8.GetString(entry.Key)}' in DB {keyspace.Database}");
+        keyspace.BeforeChange(entry.Key);
         keyspace.Set(entry);
     }
 
@@ -264,7 +266,7 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
     {
         private const int Length = 1024;
 
-        public object[] Entries { get; } = new object[Length];
+        public KeyEntry[] Entries { get; } = new KeyEntry[Length];
 
         public ForeseenKey[] Keys { get; } = new ForeseenKey[Length];
 
@@ -276,7 +278,7 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
 
         public bool IsFull => Count == Length;
 
-        public void Add(object entry, int slot, uint hash)
+        public void Add(KeyEntry entry, int slot, uint hash)
         {
             Entries[Count] = entry;
             Keys[Count++] = new() { Slot = slot, Hash = hash };

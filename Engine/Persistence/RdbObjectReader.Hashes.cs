@@ -4,127 +4,144 @@ namespace OrleansRedis.Engine;
 internal readonly ref partial struct RdbObjectReader
 {
     /// <summary>Reads a listpack of alternating fields and values.</summary>
-    private object? ReadFieldListpack(ReadOnlySpan<byte> bytes, string what)
+    private KeyEntry ReadFieldListpack(ReadOnlySpan<byte> bytes, string what)
     {
         string failure = $"{what} integrity check failed.";
         if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical) || (count & 1) != 0) throw new RdbFormatException(failure);
-        if (count == 0) return null;
-        byte[] blob = Blob.Create(BlobKind.HashListpack, _key, bytes, _expiresAtMs);
-        CheckDoubles(Listpack.In(blob), 2, failure);
-        if (count / 2 <= _options.HashMaxListpackEntries) return isCanonical ? blob : Rewritten(BlobKind.HashListpack, Listpack.In(blob));
+        if (count == 0) return default;
+        var blob = Blob.CreatePacked(BlobKind.HashListpack, _key, bytes, _expiresAtMs);
+        CheckDoubles(blob, 2, failure);
+        if (count / 2 <= _options.HashMaxListpackEntries) return isCanonical ? blob : Rewritten(blob);
         return ToTable(blob, count / 2, "Hash listpack with dup elements");
     }
 
-    private static HashValue ToTable(byte[] blob, int count, string failure)
+    private static HashValue ToTable(Blob blob, int count, string failure)
     {
         HashValue table = HashEntry.ToTable(blob, count);
-        return table.Count == count ? table : throw new RdbFormatException(failure);
+        return table.Count == count ? table : throw Damaged(table, failure);
     }
 
-    private object? ReadZipmap()
+    private KeyEntry ReadZipmap()
     {
         const string Failure = "Hash zipmap with dup elements, or big length (0)";
         Listpack listpack = RdbLegacy.FromZipmap(_reader.StringSpan());
         bool isShort = true;
         for (int at = listpack.First; at >= 0; at = listpack.Next(at)) isShort &= listpack[at].Length <= _options.HashMaxListpackValue;
-        CheckingDoubles.CheckDoubles(listpack, 2, Failure);
-        object? hash = ReadFieldListpack(listpack.Bytes, "Zipmap");
-        return isShort || hash is not byte[] blob ? hash : HashEntry.ToTable(blob, 0);
+        if (CheckingDoubles.HasDoubles(listpack, 2)) throw new RdbFormatException(Failure);
+        KeyEntry hash = ReadFieldListpack(listpack.Bytes, "Zipmap");
+        return isShort || !hash.TryBlob(out Blob blob) ? hash : HashEntry.ToTable(blob, 0);
     }
 
     /// <summary>Reads alternating fields and values.</summary>
-    private object? ReadFields()
+    private KeyEntry ReadFields()
     {
         const string Failure = "Duplicate hash fields detected";
         long count = _reader.Count();
-        if (count == 0) return null;
+        if (count == 0) return default;
         long left = count;
         byte[] room = [];
-        HashValue? table = null;
-        if (count <= _options.HashMaxListpackEntries)
+        bool packed = count <= _options.HashMaxListpackEntries;
+        KeyEntry hash = packed ? HashEntry.CreateListpack(_key, 0) : new HashValue(_key.ToArray(), _reader.Plausible(count, 2));
+        try
         {
-            Listpack listpack = Listpack.In(HashEntry.CreateListpack(_key, 0));
-            for (; left > 0 && table is null; left--)
+            for (; left > 0; left--)
             {
                 ReadOnlySpan<byte> field = _reader.String(ref room), value = _reader.StringSpan();
-                if (field.Length <= _options.HashMaxListpackValue && value.Length <= _options.HashMaxListpackValue)
+                if (packed && field.Length <= _options.HashMaxListpackValue && value.Length <= _options.HashMaxListpackValue)
                 {
+                    Listpack listpack = Listpack.In(hash.Blob);
                     listpack.Append(field);
                     listpack.Append(value);
+                    hash = listpack.Blob;
                     continue;
                 }
-                table = ToTable(listpack.Array, (int)(count - left), Failure);
-                if (!table.Set(field, value, Expiry.Never)) throw new RdbFormatException(Failure);
+                if (packed)
+                {
+                    hash = HashEntry.ToTable(hash, (int)(count - left));
+                    packed = false;
+                    if (HashEntry.Count(hash) != count - left) throw new RdbFormatException(Failure);
+                }
+                if (!hash.As<HashValue>().Set(field, value, Expiry.Never)) throw new RdbFormatException(Failure);
             }
-            if (table is null)
-            {
-                listpack.TrimToSize();
-                CheckDoubles(listpack, 2, "Hash with dup elements");
-                return listpack.Array;
-            }
+            if (!packed) return hash;
+            if (HasDoubles(Listpack.In(hash.Blob), 2)) throw new RdbFormatException("Hash with dup elements");
+            return HashEntry.Trim(hash);
         }
-        table ??= new HashValue(_key.ToArray(), _reader.Plausible(count, 2));
-        for (; left > 0; left--)
+        catch
         {
-            ReadOnlySpan<byte> field = _reader.String(ref room);
-            if (!table.Set(field, _reader.StringSpan(), Expiry.Never)) throw new RdbFormatException(Failure);
+            hash.Retire();
+            throw;
         }
-        return table;
     }
 
     /// <summary>Reads a listpack of field, value and expiry in ms (0 for none), sorted by expiry.</summary>
-    private object? ReadExpiringFieldListpack(ReadOnlySpan<byte> bytes)
+    private KeyEntry ReadExpiringFieldListpack(ReadOnlySpan<byte> bytes)
     {
         const string Failure = "Hash listpackex integrity check failed.";
         if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical) || count % 3 != 0) throw new RdbFormatException(Failure);
-        if (count == 0) return null;
-        byte[] blob = Blob.Create(BlobKind.HashListpackEx, _key, bytes, _expiresAtMs);
+        if (count == 0) return default;
+        var blob = Blob.CreatePacked(BlobKind.HashListpackEx, _key, bytes, _expiresAtMs);
         Listpack listpack = Listpack.In(blob);
-        CheckDoubles(listpack, 3, Failure);
+        CheckDoubles(blob, 3, Failure);
         bool inOrder = true;
         long before = 1;
         for (int at = listpack.First; at >= 0; at = listpack.Next(at))
         {
             at = listpack.Next(listpack.Next(at));
-            if (!listpack[at].IsInteger || listpack[at].Integer is < 0 or > HashField.LatestExpiryMs) throw new RdbFormatException(Failure);
+            if (!listpack[at].IsInteger || listpack[at].Integer is < 0 or > HashField.LatestExpiryMs) throw Damaged(blob, Failure);
             long expiresAtMs = listpack[at].Integer == 0 ? Expiry.Never : listpack[at].Integer;
             inOrder &= expiresAtMs >= before;
             before = expiresAtMs;
         }
         if (count / 3 > _options.HashMaxListpackEntries) return ToTable(blob, count / 3, Failure);
         if (inOrder && isCanonical && HashEntry.EarliestExpiryMs(blob) != Expiry.Never) return blob;
-        object hash = HashEntry.CreateListpack(_key, bytes.Length);
+        KeyEntry hash = HashEntry.CreateListpack(_key, bytes.Length);
         Span<byte> field = stackalloc byte[ListpackElement.ScratchLength], value = stackalloc byte[ListpackElement.ScratchLength];
         foreach (HashItem item in new HashItems(blob))
         {
             hash = HashEntry.Set(hash, item.Field.AsSpan(field), item.Value.AsSpan(value), item.ExpiresAtMs, _options, out bool isNew);
-            if (!isNew) throw new RdbFormatException(Failure);
+            if (isNew) continue;
+            hash.Retire();
+            throw Damaged(blob, Failure);
         }
+        blob.Retire();
         return HashEntry.Trim(hash);
     }
 
     /// <summary>Reads expiries, fields and values in turn.</summary>
-    private object? ReadExpiringFields(RdbType type)
+    private KeyEntry ReadExpiringFields(RdbType type)
     {
         // Expiries are relative to the earliest one, plus one, because 0 means none. Before the release they were
         // absolute.
         long earliest = type == RdbType.HashMetadata ? _reader.Milliseconds() : 1;
         if (earliest is < 0 or > HashField.LatestExpiryMs) throw new RdbFormatException("Hash read invalid minExpire value");
         long count = _reader.Count();
-        if (count == 0) return null;
+        if (count == 0) return default;
         byte[] room = [];
-        object hash = count <= _options.HashMaxListpackEntries ? HashEntry.CreateListpack(_key, 0) : new HashValue(_key.ToArray(), _reader.Plausible(count, 3));
-        for (long done = 0; done < count; done++)
+        KeyEntry hash = count <= _options.HashMaxListpackEntries
+            ? HashEntry.CreateListpack(_key, 0)
+            : new HashValue(_key.ToArray(), _reader.Plausible(count, 3));
+        try
         {
-            ulong expiry = _reader.Length();
-            if (expiry > (ulong)(HashField.LatestExpiryMs - earliest + 1)) throw new RdbFormatException($"invalid expireAt time: {expiry}");
-            long expiresAtMs = expiry == 0 ? Expiry.Never : earliest + (long)expiry - 1;
-            ReadOnlySpan<byte> field = _reader.String(ref room), value = _reader.StringSpan();
-            if (hash is byte[] && (field.Length > _options.HashMaxListpackValue || value.Length > _options.HashMaxListpackValue))
-                hash = HashEntry.ToTable(hash, (int)count);
-            hash = HashEntry.Set(hash, field, value, expiresAtMs, _options, out bool isNew);
-            if (!isNew) throw new RdbFormatException("Duplicate hash fields detected");
+            for (long done = 0; done < count; done++) ReadExpiringField(ref hash, count, earliest, ref room);
+            return HashEntry.Trim(hash);
         }
-        return HashEntry.Trim(hash);
+        catch
+        {
+            hash.Retire();
+            throw;
+        }
+    }
+
+    private void ReadExpiringField(ref KeyEntry hash, long count, long earliest, ref byte[] room)
+    {
+        ulong expiry = _reader.Length();
+        if (expiry > (ulong)(HashField.LatestExpiryMs - earliest + 1)) throw new RdbFormatException($"invalid expireAt time: {expiry}");
+        long expiresAtMs = expiry == 0 ? Expiry.Never : earliest + (long)expiry - 1;
+        ReadOnlySpan<byte> field = _reader.String(ref room), value = _reader.StringSpan();
+        if (hash.IsBlob && (field.Length > _options.HashMaxListpackValue || value.Length > _options.HashMaxListpackValue))
+            hash = HashEntry.ToTable(hash, (int)count);
+        hash = HashEntry.Set(hash, field, value, expiresAtMs, _options, out bool isNew);
+        if (!isNew) throw new RdbFormatException("Duplicate hash fields detected");
     }
 }

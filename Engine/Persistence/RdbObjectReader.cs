@@ -28,7 +28,7 @@ internal readonly ref partial struct RdbObjectReader
     }
 
     /// <summary>
-    /// Reads a value of this type as the entry of a key. Null if it is an empty collection, which no key can hold.
+    /// Reads a value of this type as the entry of a key; none if it is an empty collection, which no key can hold.
     /// </summary>
     /// <param name="reader">Where to read the value's bytes.</param>
     /// <param name="type">The type of the value.</param>
@@ -36,11 +36,11 @@ internal readonly ref partial struct RdbObjectReader
     /// <param name="expiresAtMs">When the key expires.</param>
     /// <param name="options">The thresholds.</param>
     /// <param name="checksDoubles">Whether packed collections are searched for duplicates.</param>
-    public static object? Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, long expiresAtMs, ServerOptions options, bool checksDoubles)
+    public static KeyEntry Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, long expiresAtMs, ServerOptions options, bool checksDoubles)
     {
         if (type == RdbType.String) return reader.StringEntry(key, expiresAtMs);
-        object? entry = new RdbObjectReader(reader, key, expiresAtMs, options, checksDoubles).Read(type);
-        return entry is null || KeyEntry.ExpiresAtMs(entry) == expiresAtMs ? entry : KeyEntry.WithExpiry(entry, expiresAtMs);
+        KeyEntry entry = new RdbObjectReader(reader, key, expiresAtMs, options, checksDoubles).Read(type);
+        return entry.IsNone || entry.ExpiresAtMs == expiresAtMs ? entry : entry.WithExpiry(expiresAtMs);
     }
 
     /// <summary>
@@ -49,7 +49,7 @@ internal readonly ref partial struct RdbObjectReader
     /// </summary>
     private RdbObjectReader CheckingDoubles => new(_reader, _key, _expiresAtMs, _options, checksDoubles: true);
 
-    private object? Read(RdbType type)
+    private KeyEntry Read(RdbType type)
     {
         switch (type)
         {
@@ -94,10 +94,10 @@ internal readonly ref partial struct RdbObjectReader
         }
     }
 
-    private object? ReadList(RdbType type)
+    private KeyEntry ReadList(RdbType type)
     {
         long left = type == RdbType.ListZiplist ? 1 : _reader.Count();
-        if (left == 0) return null;
+        if (left == 0) return default;
         var list = new Quicklist(_options.ListMaxListpackSize, _options.ListCompressDepth);
         for (bool isOnly = left == 1; left > 0; left--)
         {
@@ -131,7 +131,7 @@ internal readonly ref partial struct RdbObjectReader
                 byte[] element = _reader.String();
                 if (element.Length == 0) throw new RdbFormatException("Quicklist integrity check failed.");
                 list.AppendPlain(element);
-                return null;
+                return default;
             case RdbObjectWriter.PackedNode:
                 ReadOnlySpan<byte> bytes = _reader.StringSpan();
                 if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical)) throw new RdbFormatException("Listpack integrity check failed.");
@@ -145,7 +145,7 @@ internal readonly ref partial struct RdbObjectReader
                     node = rewritten;
                 }
                 Append(list, node);
-                return null;
+                return default;
             default:
                 throw new RdbFormatException("Quicklist integrity check failed.");
         }
@@ -153,14 +153,21 @@ internal readonly ref partial struct RdbObjectReader
 
     private static void Append(Quicklist list, in Listpack node) => list.AppendListpack(node.Array, 0, node.Length, node.Count);
 
-    /// <summary>Makes a blob of a listpack's elements, each written in our own encoding.</summary>
-    private byte[] Rewritten(BlobKind kind, in Listpack from)
+    /// <summary>The same collection with each element written in our own encoding; the blob is retired.</summary>
+    private static Blob Rewritten(Blob from)
     {
-        byte[] blob = Blob.Create(kind, _key, from.Length, _expiresAtMs, out _);
-        Listpack listpack = Listpack.In(blob);
+        Listpack old = Listpack.In(from), listpack = Listpack.In(from.WithRoom(from.Kind, old.Length));
         listpack.Clear();
-        Rewrite(from, ref listpack);
-        return listpack.Array;
+        Rewrite(old, ref listpack);
+        from.Retire();
+        return listpack.Blob;
+    }
+
+    /// <summary>The data are damaged: what was made of them so far is retired.</summary>
+    private static RdbFormatException Damaged(KeyEntry made, string failure)
+    {
+        made.Retire();
+        return new(failure);
     }
 
     private static void Rewrite(in Listpack from, ref Listpack to)
@@ -170,56 +177,75 @@ internal readonly ref partial struct RdbObjectReader
         to.TrimToSize();
     }
 
-    private object? ReadSet()
+    private KeyEntry ReadSet()
     {
         long count = _reader.Count();
-        if (count == 0) return null;
+        if (count == 0) return default;
         ReadOnlySpan<byte> first = _reader.StringSpan();
         // Added member by member, so that a small set keeps its order and gets the encoding it would have had.
-        object set = SetEntry.Create(_key, first, _reader.Plausible(count, 1), 0, _options);
-        set = SetEntry.Add(set, first, _options, out _);
-        for (long left = count - 1; left > 0; left--)
+        KeyEntry set = SetEntry.Create(_key, first, _reader.Plausible(count, 1), 0, _options);
+        try
         {
-            set = SetEntry.Add(set, _reader.StringSpan(), _options, out bool added);
-            if (!added) throw new RdbFormatException("Duplicate set members detected");
+            set = SetEntry.Add(set, first, _options, out _);
+            for (long left = count - 1; left > 0; left--)
+            {
+                set = SetEntry.Add(set, _reader.StringSpan(), _options, out bool added);
+                if (!added) throw new RdbFormatException("Duplicate set members detected");
+            }
+            return SetEntry.Trim(set);
         }
-        return SetEntry.Trim(set);
+        catch
+        {
+            set.Retire();
+            throw;
+        }
     }
 
-    private object? ReadIntset(ReadOnlySpan<byte> bytes)
+    private KeyEntry ReadIntset(ReadOnlySpan<byte> bytes)
     {
         if (!Intset.IsValid(bytes)) throw new RdbFormatException("Intset integrity check failed.");
-        byte[] blob = Blob.Create(BlobKind.SetIntset, _key, bytes, _expiresAtMs);
+        var blob = Blob.CreatePacked(BlobKind.SetIntset, _key, bytes, _expiresAtMs);
         int count = Intset.In(blob).Count;
-        return count == 0 ? null : count > _options.SetMaxIntsetEntries ? SetEntry.ToTable(blob, count) : blob;
+        return count > _options.SetMaxIntsetEntries ? SetEntry.ToTable(blob, count) : blob;
     }
 
-    private object? ReadSetListpack(ReadOnlySpan<byte> bytes)
+    private KeyEntry ReadSetListpack(ReadOnlySpan<byte> bytes)
     {
         const string Failure = "Set listpack integrity check failed.";
         if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical)) throw new RdbFormatException(Failure);
-        if (count == 0) return null;
-        byte[] blob = Blob.Create(BlobKind.SetListpack, _key, bytes, _expiresAtMs);
-        CheckDoubles(Listpack.In(blob), 1, Failure);
-        if (count <= _options.SetMaxListpackEntries) return isCanonical ? blob : Rewritten(BlobKind.SetListpack, Listpack.In(blob));
+        if (count == 0) return default;
+        var blob = Blob.CreatePacked(BlobKind.SetListpack, _key, bytes, _expiresAtMs);
+        CheckDoubles(blob, 1, Failure);
+        if (count <= _options.SetMaxListpackEntries) return isCanonical ? blob : Rewritten(blob);
         SetValue table = SetEntry.ToTable(blob, count);
-        return table.Count == count ? table : throw new RdbFormatException(Failure);
+        return table.Count == count ? table : throw Damaged(table, Failure);
     }
 
     /// <summary>
-    /// If duplicates are checked for: every <paramref name="step"/>th element of the listpack must be unique.
+    /// If duplicates are checked for: every <paramref name="step"/>th element of the listpack must be unique. If one is
+    /// not, the blob is retired.
     /// </summary>
-    private void CheckDoubles(in Listpack listpack, int step, string failure)
+    private void CheckDoubles(Blob blob, int step, string failure)
     {
-        if (!_checksDoubles) return;
-        var seen = new ByteTable<ByteMember>();
+        if (HasDoubles(Listpack.In(blob), step)) throw Damaged(blob, failure);
+    }
+
+    private bool HasDoubles(in Listpack listpack, int step)
+    {
+        if (!_checksDoubles) return false;
+        var seen = new ByteTable<StoredMember>();
+        bool found = false;
+        Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         int index = 0;
         for (int at = listpack.First; at >= 0; at = listpack.Next(at))
         {
             if (index++ % step != 0) continue;
-            byte[] element = listpack[at].ToArray();
-            if (seen.Get(element) is not null) throw new RdbFormatException(failure);
-            seen.Add(element);
+            ReadOnlySpan<byte> element = listpack[at].AsSpan(scratch);
+            found = !seen.Get(element).IsNone;
+            if (found) break;
+            seen.Add(StoredMember.Create(element));
         }
+        seen.Free();
+        return found;
     }
 }

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>Writes a key's value in the RDB format. Packed encodings are written as they are in memory.</summary>
@@ -12,9 +10,8 @@ internal static class RdbObjectWriter
     /// The type as which an entry is written: the oldest that can hold it, so that Redis 7.0 can read it. Version 7.0
     /// does not know listpacks as sets, so such a set is written member by member.
     /// </summary>
-    public static RdbType TypeOf(object entry) => entry switch
-    {
-        byte[] blob => Blob.KindOf(blob) switch
+    public static RdbType TypeOf(KeyEntry entry) => entry.TryBlob(out Blob blob)
+        ? blob.Kind switch
         {
             BlobKind.String or BlobKind.Integer or BlobKind.RawString => RdbType.String,
             BlobKind.HashListpack => RdbType.HashListpack,
@@ -23,27 +20,31 @@ internal static class RdbObjectWriter
             BlobKind.SetIntset => RdbType.SetIntset,
             BlobKind.SetListpack => RdbType.Set,
             BlobKind.ZSetListpack => RdbType.ZSetListpack,
-            _ => throw new InvalidOperationException($"A blob of unknown kind {Blob.KindOf(blob)}."),
-        },
-        StringValue => RdbType.String,
-        ListValue => RdbType.ListQuicklist2,
-        SetValue => RdbType.Set,
-        HashValue hash => hash.ExpiringCount == 0 ? RdbType.Hash : RdbType.HashMetadata,
-        SortedSetValue => RdbType.ZSet2,
-        StreamValue => RdbType.StreamListpacks2,
-        _ => throw new InvalidOperationException($"{entry.GetType()} has no form in the RDB format."),
-    };
+            _ => throw new InvalidOperationException($"A blob of unknown kind {blob.Kind}."),
+        }
+        : entry.Value switch
+        {
+            StringValue => RdbType.String,
+            ListValue => RdbType.ListQuicklist2,
+            SetValue => RdbType.Set,
+            HashValue hash => hash.ExpiringCount == 0 ? RdbType.Hash : RdbType.HashMetadata,
+            SortedSetValue => RdbType.ZSet2,
+            StreamValue => RdbType.StreamListpacks2,
+            Value value => throw new InvalidOperationException($"{value.GetType()} has no form in the RDB format."),
+        };
 
     /// <summary>
     /// Writes an entry's content as the type given by <see cref="TypeOf"/>. The type itself is written elsewhere.
     /// </summary>
-    public static void Write(RdbWriter writer, object entry)
+    public static void Write(RdbWriter writer, KeyEntry entry)
     {
-        switch (entry)
+        if (entry.TryBlob(out Blob blob))
         {
-            case byte[] blob:
-                WriteBlob(writer, blob);
-                break;
+            WriteBlob(writer, blob);
+            return;
+        }
+        switch (entry.Value)
+        {
             case StringValue text:
                 writer.String(text.Span);
                 break;
@@ -52,7 +53,7 @@ internal static class RdbObjectWriter
                 break;
             case SetValue set:
                 writer.Length(set.Count);
-                foreach (object member in set.Members) writer.String(Unsafe.As<byte[]>(member));
+                foreach (StoredMember member in set.Members) writer.String(member.Key);
                 break;
             case HashValue hash:
                 WriteHash(writer, hash);
@@ -63,20 +64,20 @@ internal static class RdbObjectWriter
             case StreamValue stream:
                 RdbStreams.Write(writer, stream);
                 break;
-            default:
-                throw new InvalidOperationException($"{entry.GetType()} has no form in the RDB format.");
+            case Value value:
+                throw new InvalidOperationException($"{value.GetType()} has no form in the RDB format.");
         }
     }
 
-    private static void WriteBlob(RdbWriter writer, byte[] blob)
+    private static void WriteBlob(RdbWriter writer, Blob blob)
     {
-        switch (Blob.KindOf(blob))
+        switch (blob.Kind)
         {
             case BlobKind.Integer:
-                writer.String(StringEntry.Integer(blob));
+                writer.String(blob.Integer);
                 break;
             case BlobKind.String or BlobKind.RawString:
-                writer.String(Blob.Payload(blob));
+                writer.String(blob.Text);
                 break;
             case BlobKind.HashListpack or BlobKind.ZSetListpack:
                 writer.String(Listpack.In(blob).Bytes);
@@ -100,7 +101,7 @@ internal static class RdbObjectWriter
         }
     }
 
-    private static void WriteExpiringHash(RdbWriter writer, byte[] blob)
+    private static void WriteExpiringHash(RdbWriter writer, Blob blob)
     {
         long earliest = HashEntry.EarliestExpiryMs(blob);
         if (earliest != Expiry.Never)
@@ -124,17 +125,16 @@ internal static class RdbObjectWriter
         long earliest = expires ? hash.InnerExpiresAtMs : 0;
         if (expires) writer.Milliseconds(earliest);
         writer.Length(hash.Count);
-        foreach (object field in hash.Fields)
+        foreach (HashField field in hash.Fields)
         {
-            byte[] entry = Unsafe.As<byte[]>(field);
             if (expires)
             {
                 // Relative to the earliest expiry, plus one, because zero means never.
-                long expiresAtMs = HashField.ExpiresAtMs(entry);
+                long expiresAtMs = field.ExpiresAtMs;
                 writer.Length(expiresAtMs == Expiry.Never ? 0 : expiresAtMs - earliest + 1);
             }
-            writer.String(HashField.KeyOf(entry));
-            writer.String(HashField.ValueOf(entry));
+            writer.String(field.Key);
+            writer.String(field.Value);
         }
     }
 

@@ -146,15 +146,15 @@ internal sealed class RdbReader
     }
 
     /// <summary>Reads a string that is the value of a key, and makes the key's entry.</summary>
-    public object StringEntry(ReadOnlySpan<byte> key, long expiresAtMs)
+    public KeyEntry StringEntry(ReadOnlySpan<byte> key, long expiresAtMs)
     {
         if (TryLength(out ulong length, out int encoding))
         {
             if (length < Large) return Engine.StringEntry.Create(key, Take((int)length), expiresAtMs);
             byte[] value = OwnBytes(length);
-            return new StringValue(key.ToArray(), value, value.Length) { ExpiresAtMs = expiresAtMs };
+            return new StringValue(key.ToArray(), value) { ExpiresAtMs = expiresAtMs };
         }
-        if (encoding != RdbWriter.Compressed) return Engine.StringEntry.Create(key, Integer(encoding), expiresAtMs);
+        if (encoding != RdbWriter.Compressed) return Blob.CreateInteger(key, Integer(encoding), expiresAtMs);
         ReadOnlySpan<byte> compressed = Compressed(out int original);
         if (original <= Engine.StringEntry.ScratchLength)
         {
@@ -163,14 +163,22 @@ internal sealed class RdbReader
             Decompress(compressed, digits);
             return Engine.StringEntry.Create(key, digits, expiresAtMs);
         }
-        if (key.Length + original > Blob.LargestPayload)
+        if (key.Length + original > Blob.LargestString)
         {
             byte[] value = GC.AllocateUninitializedArray<byte>(original);
             Decompress(compressed, value);
-            return new StringValue(key.ToArray(), value, original) { ExpiresAtMs = expiresAtMs };
+            return new StringValue(key.ToArray(), value) { ExpiresAtMs = expiresAtMs };
         }
-        byte[] blob = Blob.Create(BlobKind.String, key, original, expiresAtMs, out Span<byte> payload);
-        Decompress(compressed, payload);
+        var blob = Blob.CreateText(BlobKind.String, key, original, expiresAtMs, out Span<byte> text);
+        try
+        {
+            Decompress(compressed, text);
+        }
+        catch
+        {
+            blob.Retire();
+            throw;
+        }
         return blob;
     }
 

@@ -13,7 +13,7 @@ public static class KeyspaceDigest
     {
         var digest = new ValueDigest();
         Entry entry = slot?.KeyspaceIfAny(database) is { } keyspace ? keyspace.Find(key) : default;
-        if (!entry.IsMissing) digest.MixEntry(entry.Object);
+        if (!entry.IsMissing) digest.MixEntry(entry.Found);
         return Convert.ToHexStringLower(digest.Bytes);
     }
 
@@ -42,10 +42,10 @@ public static class KeyspaceDigest
         try
         {
             if (slot.KeyspaceIfAny(database) is not { } keyspace) return;
-            foreach (object entry in keyspace)
+            foreach (KeyEntry entry in keyspace)
             {
                 var digest = new ValueDigest();
-                digest.Mix(KeyEntry.KeyOf(entry));
+                digest.Mix(entry.Key);
                 digest.MixEntry(entry);
                 all.Xor(digest.Bytes);
             }

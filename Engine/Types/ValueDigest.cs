@@ -44,9 +44,9 @@ internal sealed class ValueDigest
     }
 
     /// <summary>Adds what a key holds, and whether it expires, but not the key itself.</summary>
-    public void MixEntry(object entry)
+    public void MixEntry(KeyEntry entry)
     {
-        ValueType type = KeyEntry.TypeOf(entry);
+        ValueType type = entry.Type;
         Mix(NumberOf(type));
         switch (type)
         {
@@ -66,10 +66,10 @@ internal sealed class ValueDigest
                 XorHash(entry);
                 break;
             case ValueType.Stream:
-                MixStream((StreamValue)entry);
+                MixStream(entry.As<StreamValue>());
                 break;
         }
-        if (KeyEntry.ExpiresAtMs(entry) != Expiry.Never) Xor("!!expire!!"u8);
+        if (entry.ExpiresAtMs != Expiry.Never) Xor("!!expire!!"u8);
     }
 
     /// <summary>Redis's type numbers (OBJ_STRING and so on).</summary>
@@ -84,20 +84,20 @@ internal sealed class ValueDigest
         _ => throw new InvalidOperationException($"A value of unknown type {type}."),
     };
 
-    private void MixList(object entry)
+    private void MixList(KeyEntry entry)
     {
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         var cursor = new ListCursor(entry, 0, forward: true);
         while (cursor.MoveNext()) Mix(cursor.Current.AsSpan(scratch));
     }
 
-    private void XorSet(object entry)
+    private void XorSet(KeyEntry entry)
     {
         Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
         foreach (SetMember member in new SetMembers(entry)) Xor(member.AsSpan(scratch));
     }
 
-    private void XorSortedSet(object entry)
+    private void XorSortedSet(KeyEntry entry)
     {
         Span<byte> text = stackalloc byte[32];
         SortedSetView.Walker walker = new SortedSetView(entry).Walk(stackalloc byte[ListpackElement.ScratchLength]);
@@ -123,7 +123,7 @@ internal sealed class ValueDigest
         return length;
     }
 
-    private void XorHash(object entry)
+    private void XorHash(KeyEntry entry)
     {
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         var field = new ValueDigest();

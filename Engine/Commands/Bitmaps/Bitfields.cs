@@ -132,7 +132,7 @@ internal static class Bitfields
         if (writes)
         {
             int length = (int)Math.Min(Array.MaxLength, (lastBit >> 3) + 1);
-            grows = entry.IsMissing || StringEntry.Length(entry.Object) < length;
+            grows = entry.IsMissing || StringEntry.Length(entry.Found) < length;
             room = StringWrites.Extend(ref call, entry, call[1], length);
         }
         ReadOnlySpan<byte> bytes = writes ? room : Bitmaps.BytesOf(entry, scratch);

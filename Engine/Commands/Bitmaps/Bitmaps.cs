@@ -46,7 +46,7 @@ internal static class Bitmaps
             return;
         }
         if (!call.TryWrite(1, ValueType.String, out Entry entry)) return;
-        int index = (int)(offset >> 3), former = entry.IsMissing ? -1 : StringEntry.Length(entry.Object);
+        int index = (int)(offset >> 3), former = entry.IsMissing ? -1 : StringEntry.Length(entry.Found);
         Span<byte> bytes = StringWrites.Extend(ref call, entry, call[1], index + 1);
         int mask = 0x80 >> (int)(offset & 7);
         bool was = (bytes[index] & mask) != 0, set = call[3][0] == '1';
@@ -168,7 +168,7 @@ internal static class Bitmaps
         for (int i = 3; i < call.Count; i++)
         {
             if (!call.TryRead(i, ValueType.String, out Entry source)) return;
-            if (!source.IsMissing) length = Math.Max(length, StringEntry.Length(source.Object));
+            if (!source.IsMissing) length = Math.Max(length, StringEntry.Length(source.Found));
         }
         byte[] result = length == 0 ? [] : Combine(ref call, operation, length);
         ReadOnlySpan<byte> key = call[2];
@@ -176,7 +176,7 @@ internal static class Bitmaps
         Keyspace keyspace = target.Keyspace;
         if (length == 0)
         {
-            if (keyspace.Remove(key) is not null)
+            if (keyspace.Remove(key))
             {
                 call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
                 call.Effect(keyspace, "DEL"u8, key);
@@ -184,15 +184,15 @@ internal static class Bitmaps
         }
         else
         {
-            object made = StringEntry.CreateRaw(key, result, Expiry.Never);
+            KeyEntry made = StringEntry.CreateRaw(key, result, Expiry.Never);
             if (target.IsMissing)
             {
                 call.Add(keyspace, made);
             }
             else
             {
-                KeyEntry.SetAccessClock(made, KeyEntry.AccessClock(target.Object));
-                target.Replace(made);
+                made.SetAccessClock(target.Found.AccessClock);
+                target.Overwrite(made);
             }
             call.Modified(keyspace, key, KeyEvents.String, "set"u8);
             // A copy may have only the destination's slot, so it gets the result. If all keys are in one slot, the
@@ -223,7 +223,7 @@ internal static class Bitmaps
     /// The bytes of a string to be read; none if the key is missing. See <see cref="StringEntry.Read"/>.
     /// </summary>
     internal static ReadOnlySpan<byte> BytesOf(scoped in Entry entry, Span<byte> scratch) =>
-        entry.IsMissing ? [] : StringEntry.Read(entry.Object, scratch);
+        entry.IsMissing ? [] : StringEntry.Read(entry.Found, scratch);
 
     /// <summary>To be called after the string at argument 1 has changed, so many times.</summary>
     internal static void Changed(ref CommandContext call, Keyspace keyspace, int changes = 1)

@@ -54,7 +54,7 @@ internal static class Geo
         call.Reply.Array(call.Count - 2);
         for (int i = 2; i < call.Count; i++)
         {
-            if (entry.IsMissing || !new SortedSetView(entry.Object).TryScore(call[i], out double score))
+            if (entry.IsMissing || !new SortedSetView(entry.Found).TryScore(call[i], out double score))
             {
                 call.Reply.NullArray();
                 continue;
@@ -79,7 +79,7 @@ internal static class Geo
         }
         if (call.Count == 5 && !TryReadUnit(ref call, 4, out unit)) return;
         if (!call.TryRead(1, ValueType.SortedSet, out Entry entry)) return;
-        SortedSetView set = entry.IsMissing ? default : new(entry.Object);
+        SortedSetView set = entry.IsMissing ? default : new(entry.Found);
         if (entry.IsMissing || !set.TryScore(call[2], out double score1) || !set.TryScore(call[3], out double score2))
         {
             call.Reply.Null();
@@ -102,7 +102,7 @@ internal static class Geo
         call.Reply.Array(call.Count - 2);
         for (int i = 2; i < call.Count; i++)
         {
-            if (entry.IsMissing || !new SortedSetView(entry.Object).TryScore(call[i], out double score))
+            if (entry.IsMissing || !new SortedSetView(entry.Found).TryScore(call[i], out double score))
             {
                 call.Reply.Null();
                 continue;

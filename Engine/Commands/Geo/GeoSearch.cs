@@ -100,14 +100,14 @@ internal static class GeoSearch
     private static void Search(ref CommandContext call, Form form, int source, int firstOption, bool mayStore)
     {
         if (!call.TryRead(source, ValueType.SortedSet, out Entry entry)) return;
-        object? set = entry.IsMissing ? null : entry.Object;
+        KeyEntry set = entry.IsMissing ? default : entry.Found;
         var query = new GeoQuery { StoreKey = form == Form.Search && mayStore ? 1 : 0 };
         if (form == Form.RadiusOfPosition)
         {
             if (!Geo.TryReadPosition(ref call, 2, out query.Shape.Longitude, out query.Shape.Latitude)) return;
             if (!TryReadCircle(ref call, 4, ref query.Shape)) return;
         }
-        else if (form == Form.RadiusOfMember && set is not null)
+        else if (form == Form.RadiusOfMember && !set.IsNone)
         {
             if (!TryReadMember(ref call, set, 2, ref query.Shape) || !TryReadCircle(ref call, 3, ref query.Shape)) return;
         }
@@ -115,7 +115,7 @@ internal static class GeoSearch
             ? TryReadSearch(ref call, set, firstOption, mayStore, ref query)
             : TryReadOptions(ref call, firstOption, mayStore, ref query);
         if (!read || !IsSound(ref call, form, query)) return;
-        if (set is null)
+        if (set.IsNone)
         {
             if (query.StoreKey == 0)
             {
@@ -158,7 +158,7 @@ internal static class GeoSearch
 
     private static void Store(ref CommandContext call, GeoMatches matches, int count, in GeoQuery query, ReadOnlySpan<byte> eventName)
     {
-        var entries = new byte[count][];
+        var entries = new ScoredMember[count];
         for (int i = 0; i < entries.Length; i++)
             entries[i] = matches[i].ToEntry(query.StoreDistance ? matches[i].Distance / query.Shape.Unit : matches[i].Score);
         SortedSetEntry.Sort(entries);
@@ -225,7 +225,7 @@ internal static class GeoSearch
         return true;
     }
 
-    private static bool TryReadSearch(ref CommandContext call, object? set, int first, bool mayStore, ref GeoQuery query)
+    private static bool TryReadSearch(ref CommandContext call, KeyEntry set, int first, bool mayStore, ref GeoQuery query)
     {
         for (int i = first; i < call.Count; i++)
         {
@@ -240,7 +240,7 @@ internal static class GeoSearch
             else if (word.Is("FROMMEMBER"u8) && left >= 1 && query.From is 0 or 1)
             {
                 // If the key is missing, the remaining arguments are still checked for errors.
-                if (set is not null && !TryReadMember(ref call, set, i + 1, ref query.Shape)) return false;
+                if (!set.IsNone && !TryReadMember(ref call, set, i + 1, ref query.Shape)) return false;
                 query.From = 1;
                 i++;
             }
@@ -288,7 +288,7 @@ internal static class GeoSearch
         return error is null;
     }
 
-    private static bool TryReadMember(ref CommandContext call, object set, int index, ref GeoShape shape)
+    private static bool TryReadMember(ref CommandContext call, KeyEntry set, int index, ref GeoShape shape)
     {
         if (!new SortedSetView(set).TryScore(call[index], out double score))
         {

@@ -12,7 +12,7 @@ internal static class HashCounters
     {
         if (!call.TryInt64(3, out long increment) || !call.TryWrite(1, ValueType.Hash, out Entry entry)) return;
         long number = 0;
-        if (!entry.IsMissing && HashEntry.TryGet(entry.Object, call[2], out HashItem item))
+        if (!entry.IsMissing && HashEntry.TryGet(entry.Found, call[2], out HashItem item))
         {
             if (item.Value.IsInteger)
             {
@@ -56,7 +56,7 @@ internal static class HashCounters
         if (!call.TryWrite(1, ValueType.Hash, out Entry entry)) return;
         LongDouble number = default;
         long expiresAtMs = Expiry.Never;
-        if (!entry.IsMissing && HashEntry.TryGet(entry.Object, call[2], out HashItem item))
+        if (!entry.IsMissing && HashEntry.TryGet(entry.Found, call[2], out HashItem item))
         {
             expiresAtMs = item.ExpiresAtMs;
             if (!LongDouble.TryParse(item.Value.AsSpan(stackalloc byte[ListpackElement.ScratchLength]), out number))
@@ -101,8 +101,8 @@ internal static class HashCounters
         ReadOnlySpan<byte> key = call[1], field = call[2];
         ServerOptions options = call.Store.Options;
         bool fits = field.Length <= options.HashMaxListpackValue && value.Length <= options.HashMaxListpackValue;
-        object hash;
-        if (!entry.IsMissing) hash = fits ? entry.Object : HashEntry.ToTable(entry.Object, 0);
+        KeyEntry hash;
+        if (!entry.IsMissing) hash = fits ? entry.Found : HashEntry.ToTable(entry.Found, 0);
         else if (!fits || options.HashMaxListpackEntries == 0) hash = new HashValue(key.ToArray(), 1);
         else hash = HashEntry.CreateListpack(key, Listpack.SizeOf(field) + Listpack.SizeOf(value));
         Hashes.Put(ref call, entry, HashEntry.Set(hash, field, value, HashEntry.KeepExpiry, options, out _));

@@ -104,10 +104,10 @@ internal static class HashExpiry
     /// <summary>Clears a field's expiry. The caller gives the effect and the event.</summary>
     internal static int Persist(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> field)
     {
-        if (entry.IsMissing || !HashEntry.TryGet(entry.Object, field, out HashItem item)) return NoField;
+        if (entry.IsMissing || !HashEntry.TryGet(entry.Found, field, out HashItem item)) return NoField;
         if (item.ExpiresAtMs == Expiry.Never) return NoExpiry;
-        entry.Replace(HashEntry.SetExpiry(entry.Object, field, Expiry.Never, call.Store.Options));
-        entry.Keyspace.RecountFields(entry.Object);
+        entry.Replace(HashEntry.SetExpiry(entry.Found, field, Expiry.Never, call.Store.Options));
+        entry.Keyspace.RecountFields(entry.Found);
         return Changed;
     }
 
@@ -163,7 +163,7 @@ internal static class HashExpiry
         ReadOnlySpan<byte> key = call[1];
         Keyspace keyspace = entry.Keyspace;
         ServerOptions options = call.Store.Options;
-        object hash = entry.Object;
+        KeyEntry hash = entry.Found;
         int changed = 0, deleted = 0;
         bool past = expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry;
         for (int i = first, n = 0; i < call.Count; i += step, n++)
@@ -246,7 +246,7 @@ internal static class HashExpiry
         reply.Array(call.Count - first);
         for (int i = first; i < call.Count; i++)
         {
-            if (entry.IsMissing || !HashEntry.TryGet(entry.Object, call[i], out HashItem item)) reply.Integer(NoField);
+            if (entry.IsMissing || !HashEntry.TryGet(entry.Found, call[i], out HashItem item)) reply.Integer(NoField);
             else if (item.ExpiresAtMs == Expiry.Never) reply.Integer(NoExpiry);
             else ReplyTime(reply, item.ExpiresAtMs - (relative ? call.NowMs : 0), inSeconds);
         }

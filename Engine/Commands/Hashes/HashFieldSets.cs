@@ -34,7 +34,7 @@ internal static class HashFieldSets
             for (int i = first; i < call.Count; i++) reply.Null();
             return;
         }
-        object hash = entry.Object;
+        KeyEntry hash = entry.Found;
         int deleted = 0;
         for (int i = first; i < call.Count; i++)
         {
@@ -122,7 +122,7 @@ internal static class HashFieldSets
         ServerOptions server = call.Store.Options;
         bool expires = (options & Options.Expires) != 0;
         long fieldExpiry = (options & Options.KeepTtl) != 0 ? HashEntry.KeepExpiry : Expiry.Never;
-        object hash = entry.IsMissing ? HashWrites.Create(ref call, first) : HashWrites.Prepare(entry.Object, ref call, first);
+        KeyEntry hash = entry.IsMissing ? HashWrites.Create(ref call, first) : HashWrites.Prepare(entry.Found, ref call, first);
         for (int i = first; i < call.Count; i += 2) hash = HashEntry.Set(hash, call[i], call[i + 1], fieldExpiry, server, out _);
         Keyspace keyspace = entry.Keyspace;
         Hashes.Put(ref call, entry, hash);
@@ -154,7 +154,7 @@ internal static class HashFieldSets
         bool wanted = (options & Options.IfAll) != 0;
         for (int i = first; i < call.Count; i += 2)
         {
-            bool exists = !entry.IsMissing && HashEntry.Contains(entry.Object, call[i]);
+            bool exists = !entry.IsMissing && HashEntry.Contains(entry.Found, call[i]);
             if (exists != wanted) return false;
         }
         return true;

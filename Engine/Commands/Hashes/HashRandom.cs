@@ -31,7 +31,7 @@ internal static class HashRandom
         if (!many)
         {
             if (entry.IsMissing) reply.Null();
-            else Any(entry.Object).Field.WriteTo(reply);
+            else Any(entry.Found).Field.WriteTo(reply);
             return;
         }
         if (entry.IsMissing || count == 0)
@@ -39,16 +39,16 @@ internal static class HashRandom
             reply.Array(0);
             return;
         }
-        object hash = entry.Object;
+        KeyEntry hash = entry.Found;
         int size = HashEntry.Count(hash);
         if (count < 0) ReplyWithRepetition(reply, hash, -count, values);
-        else if (count >= size || count * 3 > size || hash is byte[]) ReplySelection(reply, hash, size, (int)Math.Min(count, size), values);
-        else ReplyFew(reply, (HashValue)hash, (int)count, values);
+        else if (count >= size || count * 3 > size || hash.IsBlob) ReplySelection(reply, hash, size, (int)Math.Min(count, size), values);
+        else ReplyFew(reply, hash.As<HashValue>(), (int)count, values);
     }
 
-    private static HashItem Any(object hash)
+    private static HashItem Any(KeyEntry hash)
     {
-        if (hash is not byte[] blob) return HashItem.Of(Unsafe.As<byte[]>(((HashValue)hash).Fields.Random(Random.Shared)!));
+        if (!hash.TryBlob(out Blob blob)) return HashItem.Of(hash.As<HashValue>().Fields.Random(Random.Shared));
         Listpack listpack = Listpack.In(blob);
         int step = HashEntry.Step(blob);
         return HashItem.At(listpack, listpack.Seek(Random.Shared.Next(listpack.Count / step) * step), step == 3);
@@ -66,11 +66,11 @@ internal static class HashRandom
         if (values) item.Value.WriteTo(reply);
     }
 
-    private static void ReplyWithRepetition(RespWriter reply, object hash, long count, bool values)
+    private static void ReplyWithRepetition(RespWriter reply, KeyEntry hash, long count, bool values)
     {
         if (!SetRandom.TryAnnounce(reply, count)) return;
         Begin(reply, count, values);
-        if (hash is byte[] blob && count > 1)
+        if (hash.TryBlob(out Blob blob) && count > 1)
         {
             // Finds all of them in one walk, instead of walking once for each.
             Listpack listpack = Listpack.In(blob);
@@ -90,7 +90,7 @@ internal static class HashRandom
     /// Walks the hash once, and takes each field with the probability that makes every selection equally likely
     /// (Knuth's algorithm S).
     /// </summary>
-    private static void ReplySelection(RespWriter reply, object hash, int size, int count, bool values)
+    private static void ReplySelection(RespWriter reply, KeyEntry hash, int size, int count, bool values)
     {
         Begin(reply, count, values);
         foreach (HashItem item in new HashItems(hash))
@@ -106,11 +106,11 @@ internal static class HashRandom
     private static void ReplyFew(RespWriter reply, HashValue hash, int count, bool values)
     {
         Begin(reply, count, values);
-        var drawn = new HashSet<object>(count, ReferenceEqualityComparer.Instance);
+        var drawn = new HashSet<HashField>(count);
         while (drawn.Count < count)
         {
-            object field = hash.Fields.Random(Random.Shared)!;
-            if (drawn.Add(field)) Write(reply, HashItem.Of(Unsafe.As<byte[]>(field)), values);
+            HashField field = hash.Fields.Random(Random.Shared);
+            if (drawn.Add(field)) Write(reply, HashItem.Of(field), values);
         }
     }
 }

@@ -9,16 +9,16 @@ internal static class HashWrites
     /// Turns a hash into a table in advance, if the fields and values in these arguments, which are about to be added,
     /// are too many or too long for a listpack.
     /// </summary>
-    public static object Prepare(object hash, ref CommandContext call, int from)
+    public static KeyEntry Prepare(KeyEntry hash, ref CommandContext call, int from)
     {
-        if (hash is not byte[]) return hash;
+        if (!hash.IsBlob) return hash;
         return FitListpack(ref call, from) ? hash : HashEntry.ToTable(hash, (call.Count - from) / 2);
     }
 
     /// <summary>
     /// Makes an empty hash for a missing key, with exactly enough room for the fields and values in these arguments.
     /// </summary>
-    public static object Create(ref CommandContext call, int from)
+    public static KeyEntry Create(ref CommandContext call, int from)
     {
         ReadOnlySpan<byte> key = call[1];
         if (!FitListpack(ref call, from)) return new HashValue(key.ToArray(), (call.Count - from) / 2);

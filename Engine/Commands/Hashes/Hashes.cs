@@ -36,7 +36,7 @@ internal static class Hashes
     internal static void Hsetnx(ref CommandContext call)
     {
         if (!call.TryWrite(1, ValueType.Hash, out Entry entry)) return;
-        if (!entry.IsMissing && HashEntry.Contains(entry.Object, call[2]))
+        if (!entry.IsMissing && HashEntry.Contains(entry.Found, call[2]))
         {
             call.Reply.Integer(0);
             return;
@@ -80,7 +80,7 @@ internal static class Hashes
         int removed = 0;
         if (!entry.IsMissing)
         {
-            object hash = entry.Object;
+            KeyEntry hash = entry.Found;
             for (int i = 2; i < call.Count && HashEntry.Count(hash) > 0; i++)
             {
                 hash = HashEntry.Remove(hash, call[i], out bool wasThere);
@@ -99,7 +99,7 @@ internal static class Hashes
     internal static void Hlen(ref CommandContext call)
     {
         if (!call.TryRead(1, ValueType.Hash, out Entry entry)) return;
-        call.Reply.Integer(entry.IsMissing ? 0 : HashEntry.Count(entry.Object));
+        call.Reply.Integer(entry.IsMissing ? 0 : HashEntry.Count(entry.Found));
     }
 
     /// <summary>HSTRLEN key field</summary>
@@ -110,7 +110,7 @@ internal static class Hashes
     internal static void Hstrlen(ref CommandContext call)
     {
         if (!call.TryRead(1, ValueType.Hash, out Entry entry)) return;
-        call.Reply.Integer(!entry.IsMissing && HashEntry.TryGet(entry.Object, call[2], out HashItem item) ? item.Value.Length : 0);
+        call.Reply.Integer(!entry.IsMissing && HashEntry.TryGet(entry.Found, call[2], out HashItem item) ? item.Value.Length : 0);
     }
 
     /// <summary>HEXISTS key field</summary>
@@ -121,7 +121,7 @@ internal static class Hashes
     internal static void Hexists(ref CommandContext call)
     {
         if (!call.TryRead(1, ValueType.Hash, out Entry entry)) return;
-        call.Reply.Integer(!entry.IsMissing && HashEntry.Contains(entry.Object, call[2]) ? 1 : 0);
+        call.Reply.Integer(!entry.IsMissing && HashEntry.Contains(entry.Found, call[2]) ? 1 : 0);
     }
 
     /// <summary>HGETALL key</summary>
@@ -139,7 +139,7 @@ internal static class Hashes
             reply.Map(0);
             return;
         }
-        object hash = entry.Object;
+        KeyEntry hash = entry.Found;
         reply.Map(HashEntry.Count(hash));
         foreach (HashItem item in new HashItems(hash))
         {
@@ -181,7 +181,7 @@ internal static class Hashes
         {
             // A small hash is replied in one go.
             int begin = ScanOptions.BeginReply(reply, 0);
-            foreach (HashItem item in new HashItems(entry.Object))
+            foreach (HashItem item in new HashItems(entry.Found))
             {
                 ReadOnlySpan<byte> field = item.Field.AsSpan(scratch);
                 if (!options.Wants(field)) continue;
@@ -194,16 +194,16 @@ internal static class Hashes
             reply.Finish(begin, Aggregate.Array, count);
             return;
         }
-        List<object> met = t_met ??= [];
-        int start = ScanOptions.BeginReply(reply, ((HashValue)entry.Value).Fields.ScanFrom(cursor, options.Count, met));
-        foreach (object found in met)
+        List<HashField> met = t_met ??= [];
+        int start = ScanOptions.BeginReply(reply, entry.Found.As<HashValue>().Fields.ScanFrom(cursor, options.Count, met));
+        foreach (HashField found in met)
         {
-            ReadOnlySpan<byte> field = HashField.KeyOf(found);
+            ReadOnlySpan<byte> field = found.Key;
             if (!options.Wants(field)) continue;
             reply.BulkString(field);
             count++;
             if (options.NoValues) continue;
-            reply.BulkString(HashField.ValueOf((byte[])found));
+            reply.BulkString(found.Value);
             count++;
         }
         reply.Finish(start, Aggregate.Array, count);
@@ -211,7 +211,7 @@ internal static class Hashes
     }
 
     [ThreadStatic]
-    private static List<object>? t_met;
+    private static List<HashField>? t_met;
 
     private static bool TrySetFields(ref CommandContext call, out int added)
     {
@@ -234,7 +234,7 @@ internal static class Hashes
     {
         ServerOptions options = call.Store.Options;
         bool isMissing = entry.IsMissing;
-        object hash = isMissing ? HashWrites.Create(ref call, from) : HashWrites.Prepare(entry.Object, ref call, from);
+        KeyEntry hash = isMissing ? HashWrites.Create(ref call, from) : HashWrites.Prepare(entry.Found, ref call, from);
         int added = 0;
         for (int i = from; i < call.Count; i += 2)
         {
@@ -247,7 +247,7 @@ internal static class Hashes
     }
 
     /// <summary>Stores a new or changed hash as the value of its key. The caller publishes the change.</summary>
-    internal static void Put(ref CommandContext call, in Entry entry, object hash)
+    internal static void Put(ref CommandContext call, in Entry entry, KeyEntry hash)
     {
         if (entry.IsMissing)
         {
@@ -256,14 +256,14 @@ internal static class Hashes
         }
         entry.Replace(hash);
         entry.Keyspace.RecountFields(hash);
-        if (hash is Value value) entry.Keyspace.Recount(value);
+        if (!hash.IsBlob) entry.Keyspace.Recount(hash.Value);
     }
 
     /// <summary>
     /// To be called after so many fields were removed from a hash: stores the rest, or removes the key if nothing is
     /// left, and publishes the change.
     /// </summary>
-    internal static void Removed(ref CommandContext call, in Entry entry, object rest, ReadOnlySpan<byte> key, int removed)
+    internal static void Removed(ref CommandContext call, in Entry entry, KeyEntry rest, ReadOnlySpan<byte> key, int removed)
     {
         Keyspace keyspace = entry.Keyspace;
         entry.Replace(rest);
@@ -277,7 +277,7 @@ internal static class Hashes
     /// <summary>Replies with a field's value, or null if there is none.</summary>
     internal static void ReplyValue(RespWriter reply, in Entry entry, ReadOnlySpan<byte> field)
     {
-        if (!entry.IsMissing && HashEntry.TryGet(entry.Object, field, out HashItem item)) item.Value.WriteTo(reply);
+        if (!entry.IsMissing && HashEntry.TryGet(entry.Found, field, out HashItem item)) item.Value.WriteTo(reply);
         else reply.Null();
     }
 
@@ -290,7 +290,7 @@ internal static class Hashes
             reply.Array(0);
             return;
         }
-        object hash = entry.Object;
+        KeyEntry hash = entry.Found;
         reply.Array(HashEntry.Count(hash));
         foreach (HashItem item in new HashItems(hash)) (fields ? item.Field : item.Value).WriteTo(reply);
     }

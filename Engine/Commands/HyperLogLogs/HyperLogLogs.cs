@@ -232,7 +232,7 @@ internal static class HyperLogLogs
         return false;
     }
 
-    private static ReadOnlySpan<byte> Content(scoped in Entry entry) => StringEntry.Read(entry.Object, default);
+    private static ReadOnlySpan<byte> Content(scoped in Entry entry) => StringEntry.Read(entry.Found, default);
 
     /// <summary>Stores these bytes as the key's value, and keeps its expiry.</summary>
     private static void Put(scoped ref CommandContext call, scoped in Entry entry, ReadOnlySpan<byte> key, ReadOnlySpan<byte> bytes)
@@ -242,14 +242,14 @@ internal static class HyperLogLogs
             call.Add(entry.Keyspace, StringEntry.CreateRaw(key, bytes, Expiry.Never));
             return;
         }
-        if (StringEntry.Length(entry.Object) == bytes.Length)
+        if (StringEntry.Length(entry.Found) == bytes.Length)
         {
             bytes.CopyTo(StringWrites.Extend(ref call, entry, key, bytes.Length));
             return;
         }
-        object made = StringEntry.CreateRaw(key, bytes, entry.ExpiresAtMs);
-        KeyEntry.SetAccessClock(made, KeyEntry.AccessClock(entry.Object));
-        entry.Replace(made);
+        KeyEntry made = StringEntry.CreateRaw(key, bytes, entry.ExpiresAtMs);
+        made.SetAccessClock(entry.Found.AccessClock);
+        entry.Overwrite(made);
     }
 
     /// <summary>Raises the registers to at least those of every key in the request.</summary>

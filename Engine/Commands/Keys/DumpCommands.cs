@@ -15,7 +15,7 @@ internal static class DumpCommands
     {
         Entry entry = call.Read(1);
         if (entry.IsMissing) call.Reply.Null();
-        else call.Reply.BulkString(DumpPayload.Of(entry.Object, call.Store.Options));
+        else call.Reply.BulkString(DumpPayload.Of(entry.Found, call.Store.Options));
     }
 
     /// <summary>RESTORE key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]</summary>
@@ -91,15 +91,17 @@ internal static class DumpCommands
             call.Reply.Error("ERR DUMP payload version or checksum are wrong"u8);
             return;
         }
-        if (DumpPayload.Read(payload, key, call.Store.Options, call.Store.Log) is not { } entry)
+        KeyEntry entry = DumpPayload.Read(payload, key, call.Store.Options, call.Store.Log);
+        if (entry.IsNone)
         {
             call.Reply.Error("ERR Bad data format"u8);
             return;
         }
         long expiresAtMs = ttl == 0 ? Expiry.Never : isAbsolute ? ttl : ttl > long.MaxValue - call.NowMs ? Expiry.Never : ttl + call.NowMs;
-        bool removed = keyspace.Remove(key) is not null;
+        bool removed = keyspace.Remove(key);
         if (expiresAtMs <= call.NowMs && !call.Store.IgnoresExpiry)
         {
+            entry.Retire();
             if (removed)
             {
                 call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
@@ -108,11 +110,11 @@ internal static class DumpCommands
             call.Reply.Ok();
             return;
         }
-        entry = KeyEntry.WithExpiry(entry, expiresAtMs);
+        entry = entry.WithExpiry(expiresAtMs);
         call.Add(keyspace, entry);
-        if (idleSeconds >= 0 && !call.Store.Options.UsesLfu) KeyEntry.SetAccessClock(entry, Access.FromIdleSeconds(idleSeconds, call.NowMs));
-        if (frequency >= 0 && call.Store.Options.UsesLfu) KeyEntry.SetAccessClock(entry, Access.FromFrequency((byte)frequency, call.NowMs));
-        if (KeyEntry.TypeOf(entry) == ValueType.Hash) keyspace.NoteExpiry(HashEntry.EarliestExpiryMs(entry));
+        if (idleSeconds >= 0 && !call.Store.Options.UsesLfu) entry.SetAccessClock(Access.FromIdleSeconds(idleSeconds, call.NowMs));
+        if (frequency >= 0 && call.Store.Options.UsesLfu) entry.SetAccessClock(Access.FromFrequency((byte)frequency, call.NowMs));
+        if (entry.Type == ValueType.Hash) keyspace.NoteExpiry(HashEntry.EarliestExpiryMs(entry));
         call.Modified(keyspace, key, KeyEvents.Generic, "restore"u8);
         if (ttl != 0 && !isAbsolute) EntryEffects.Restore(ref call, keyspace, key, payload, expiresAtMs);
         call.Reply.Ok();

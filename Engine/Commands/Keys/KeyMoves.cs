@@ -51,14 +51,14 @@ internal static class KeyMoves
             return;
         }
         Keyspace from = source.Keyspace, to = call.KeyspaceOf(newKey, database);
-        object original = source.Object; // the entry itself may move when the destination turns out to have expired
+        KeyEntry original = source.Found; // the entry itself may move when the destination turns out to have expired
         bool taken = !call.Peek(to, newKey).IsMissing;
         if (taken && !replace)
         {
             call.Reply.Integer(0);
             return;
         }
-        object copy = KeyEntry.Clone(original, newKey);
+        KeyEntry copy = original.Clone(newKey);
         if (from.Slot != to.Slot) EntryEffects.Recreate(ref call, to, newKey, copy);
         if (taken) to.Remove(newKey);
         call.Add(to, copy);
@@ -85,7 +85,7 @@ internal static class KeyMoves
             call.Reply.Integer(0);
             return;
         }
-        object moved = from.Remove(key)!;
+        KeyEntry moved = from.Take(key);
         call.AddMoved(to, moved);
         call.CountChanges(from.Slot, 1);
         CommandContext.WakeWatchers(from, key);
@@ -137,11 +137,11 @@ internal static class KeyMoves
         }
         if (from.Slot != to.Slot)
         {
-            EntryEffects.Recreate(ref call, to, newKey, from.Find(key).Object);
+            EntryEffects.Recreate(ref call, to, newKey, from.Find(key).Found);
             call.Effect(from, "DEL"u8, key);
         }
         if (taken) to.Remove(newKey);
-        object moved = KeyEntry.WithKey(from.Remove(key)!, newKey);
+        KeyEntry moved = from.Take(key).WithKey(newKey);
         call.AddMoved(to, moved);
         call.CountChanges(to.Slot, 1);
         CommandContext.WakeWatchers(from, key);

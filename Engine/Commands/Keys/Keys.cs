@@ -87,7 +87,7 @@ internal static class Keys
             Entry entry = call.Peek(key);
             if (entry.IsMissing) continue;
             Keyspace keyspace = entry.Keyspace;
-            if (isLazy && entry.Object is Value { FreeEffort: > LeastLazyEffort }) call.Store.Statistics.CountLazyFreed();
+            if (isLazy && !entry.IsBlob && entry.Value.FreeEffort > LeastLazyEffort) call.Store.Statistics.CountLazyFreed();
             keyspace.Remove(key);
             call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
             call.Effect(keyspace, "DEL"u8, key);

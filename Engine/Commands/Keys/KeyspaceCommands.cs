@@ -50,7 +50,7 @@ internal static class KeyspaceCommands
         if (!ScanOptions.TryReadCursor(ref call, 1, out ulong cursor) ||
             !ScanOptions.TryRead(ref call, 2, ScanOptions.Of.Keys, out ScanOptions options)) return;
         int begin = call.Reply.Begin(), found = 0, looked = 0;
-        var entries = new List<object>();
+        var entries = new List<KeyEntry>();
         SlotTable slots = call.Store.Slots;
         int only = options.HasPattern ? GlobPattern.SlotOf(options.Pattern) : -1;
         ulong last = only < 0 ? KeySlot.Count - 1 : (ulong)only;
@@ -110,9 +110,9 @@ internal static class KeyspaceCommands
         if (slot.KeyspaceIfAny(call.Session.Database) is { } keyspace)
         {
             bool all = GlobPattern.IsAll(pattern);
-            foreach (object entry in keyspace)
+            foreach (KeyEntry entry in keyspace)
             {
-                ReadOnlySpan<byte> key = KeyEntry.KeyOf(entry);
+                ReadOnlySpan<byte> key = entry.Key;
                 if ((!all && !GlobPattern.IsMatch(pattern, key)) || call.IsDue(entry)) continue;
                 call.Reply.BulkString(key);
                 count++;
@@ -125,23 +125,23 @@ internal static class KeyspaceCommands
     /// <summary>
     /// Continues the scan in one slot: replies with the keys that match, counts them, and returns where to continue.
     /// </summary>
-    private static uint ScanSlot(ref CommandContext call, int number, uint from, scoped ScanOptions options, int atLeast, List<object> entries, ref int found)
+    private static uint ScanSlot(ref CommandContext call, int number, uint from, scoped ScanOptions options, int atLeast, List<KeyEntry> entries, ref int found)
     {
         if (call.Enter(number) is not { } slot) return 0;
         uint next = 0;
         if (slot.KeyspaceIfAny(call.Session.Database) is { } keyspace)
         {
             next = keyspace.Scan(from, Math.Min(atLeast, int.MaxValue / 2), entries);
-            foreach (object entry in entries)
+            foreach (KeyEntry entry in entries)
             {
-                ReadOnlySpan<byte> key = KeyEntry.KeyOf(entry);
+                ReadOnlySpan<byte> key = entry.Key;
                 if (!options.Wants(key)) continue;
                 if (call.IsDue(entry))
                 {
                     call.ExpireMet(keyspace, key);
                     continue;
                 }
-                if (options.HasType && !options.Type.Is(OrleansRedis.Engine.Keys.NameOf(KeyEntry.TypeOf(entry)))) continue;
+                if (options.HasType && !options.Type.Is(OrleansRedis.Engine.Keys.NameOf(entry.Type))) continue;
                 call.Reply.BulkString(key);
                 found++;
             }
@@ -153,10 +153,10 @@ internal static class KeyspaceCommands
     private static bool TryReplyRandom(ref CommandContext call, int number)
     {
         if (call.Enter(number) is not { } slot) return false;
-        object? entry = slot.KeyspaceIfAny(call.Session.Database)?.Random(Random.Shared);
-        bool alive = entry is not null && !call.IsDue(entry);
-        if (alive) call.Reply.BulkString(KeyEntry.KeyOf(entry!));
-        else if (entry is not null) call.ExpireMet(slot.Keyspace(call.Session.Database), KeyEntry.KeyOf(entry));
+        KeyEntry entry = slot.KeyspaceIfAny(call.Session.Database)?.Random(Random.Shared) ?? default;
+        bool alive = !entry.IsNone && !call.IsDue(entry);
+        if (alive) call.Reply.BulkString(entry.Key);
+        else if (!entry.IsNone) call.ExpireMet(slot.Keyspace(call.Session.Database), entry.Key);
         call.Leave(slot);
         return alive;
     }

@@ -8,7 +8,7 @@ internal static class ObjectCommands
         Summary = "Returns the internal encoding of a Redis object.", Syntax = "key", Tips = "nondeterministic_output")]
     internal static void Encoding(ref CommandContext call)
     {
-        if (TryFind(ref call, out Entry entry)) call.Reply.BulkString(KeyEntry.EncodingOf(entry.Object));
+        if (TryFind(ref call, out Entry entry)) call.Reply.BulkString(entry.Found.Encoding);
     }
 
     /// <summary>
@@ -23,7 +23,7 @@ internal static class ObjectCommands
         ServerOptions options = call.Store.Options;
         // Redis does not share objects when each key needs one of its own to hold its time of last use.
         bool sharedInRedis = (options.MaxMemory == 0 || !options.UsesAccessClock) && entry.IsBlob
-            && entry.Kind == BlobKind.Integer && StringEntry.Integer(entry.Blob) is >= 0 and < 10_000;
+            && entry.Kind == BlobKind.Integer && entry.Blob.Integer is >= 0 and < 10_000;
         call.Reply.Integer(sharedInRedis ? int.MaxValue : 1);
     }
 
@@ -40,7 +40,7 @@ internal static class ObjectCommands
                     + "LFU data will take some time to adjust."u8);
             return;
         }
-        call.Reply.Integer(Access.IdleMs(KeyEntry.AccessClock(entry.Object), call.NowMs) / 1000);
+        call.Reply.Integer(Access.IdleMs(entry.Found.AccessClock, call.NowMs) / 1000);
     }
 
     /// <summary>OBJECT FREQ key</summary>
@@ -56,7 +56,7 @@ internal static class ObjectCommands
                     + "runtime LRU and LFU data will take some time to adjust."u8);
             return;
         }
-        call.Reply.Integer(Access.Frequency(call.Store.Options, KeyEntry.AccessClock(entry.Object), call.NowMs));
+        call.Reply.Integer(Access.Frequency(call.Store.Options, entry.Found.AccessClock, call.NowMs));
     }
 
     /// <summary>OBJECT HELP</summary>

@@ -54,7 +54,7 @@ internal static class Sort
             // A set has no order of its own, and what is stored must be the same on every copy.
             sorts = alpha = true;
         }
-        SortedElement[] elements = entry.IsMissing ? [] : Elements(entry.Object, type, reversed: !sorts && options.Descending && type != ValueType.Set);
+        SortedElement[] elements = entry.IsMissing ? [] : Elements(entry.Found, type, reversed: !sorts && options.Descending && type != ValueType.Set);
         if (sorts)
         {
             if (!TryWeigh(ref call, elements, by, alpha)) return;
@@ -76,7 +76,7 @@ internal static class Sort
         return (start, Math.Min(count < 0 ? length - 1 : start + count - 1, length - 1));
     }
 
-    private static SortedElement[] Elements(object entry, ValueType type, bool reversed)
+    private static SortedElement[] Elements(KeyEntry entry, ValueType type, bool reversed)
     {
         var elements = new List<SortedElement>();
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
@@ -172,10 +172,10 @@ internal static class Sort
         {
             if (entry.Type != ValueType.String) return false;
             Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
-            value = StringEntry.Read(entry.Object, scratch).ToArray();
+            value = StringEntry.Read(entry.Found, scratch).ToArray();
             return true;
         }
-        if (entry.Type != ValueType.Hash || !HashEntry.TryGet(entry.Object, field, out HashItem item) || item.ExpiresAtMs <= call.NowMs) return false;
+        if (entry.Type != ValueType.Hash || !HashEntry.TryGet(entry.Found, field, out HashItem item) || item.ExpiresAtMs <= call.NowMs) return false;
         value = item.Value.ToArray();
         return true;
     }
@@ -214,7 +214,7 @@ internal static class Sort
         long count = list.Count;
         if (count == 0)
         {
-            if (keyspace.Remove(key) is not null)
+            if (keyspace.Remove(key))
             {
                 call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
                 call.Effect(keyspace, "DEL"u8, key);
@@ -222,7 +222,7 @@ internal static class Sort
             call.Reply.Integer(0);
             return;
         }
-        object made = ListEntry.Compact(server, new ListValue(key.ToArray(), list));
+        KeyEntry made = ListEntry.Compact(server, new ListValue(key.ToArray(), list));
         EntryEffects.Recreate(ref call, keyspace, key, made);
         keyspace.Remove(key);
         call.Add(keyspace, made);

@@ -69,9 +69,9 @@ public static class DebugKeys
         if (slot.KeyspaceIfAny(call.Session.Database) is not { } keyspace) return null;
         Entry entry = keyspace.Find(key);
         if (entry.IsMissing || entry.ExpiresAtMs <= call.NowMs) return null;
-        uint clock = KeyEntry.AccessClock(entry.Object);
+        uint clock = entry.Found.AccessClock;
         long idleSeconds = call.Store.Options.UsesLfu ? 0 : Access.IdleMs(clock, call.NowMs) / 1000;
-        return $"Value at:slot-{slot.Number} refcount:1 encoding:{KeyEntry.EncodingOf(entry.Object)} "
-            + $"memory:{KeyEntry.BytesWithCell(entry.Object)} lru:{clock} lru_seconds_idle:{idleSeconds}";
+        return $"Value at:slot-{slot.Number} refcount:1 encoding:{entry.Found.Encoding} "
+            + $"memory:{entry.Found.BytesWithCell} lru:{clock} lru_seconds_idle:{idleSeconds}";
     }
 }

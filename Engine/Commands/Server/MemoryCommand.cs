@@ -25,6 +25,6 @@ internal static class MemoryCommand
         }
         Entry entry = call.Peek(call[2]);
         if (entry.IsMissing) call.Reply.Null();
-        else call.Reply.Integer(KeyEntry.BytesWithCell(entry.Object));
+        else call.Reply.Integer(entry.Found.BytesWithCell);
     }
 }

@@ -14,7 +14,7 @@ internal static class SetAlgebra
         Tips = "nondeterministic_output_order")]
     internal static void Sinter(ref CommandContext call)
     {
-        if (!TryReadSets(ref call, 1, call.Count - 1, out Span<object?> sets)) return;
+        if (!TryReadSets(ref call, 1, call.Count - 1, out Span<KeyEntry> sets)) return;
         if (sets.Length == 1)
         {
             ReplySet(ref call, sets[0]);
@@ -24,7 +24,7 @@ internal static class SetAlgebra
         int begin = reply.Begin(), count = 0;
         if (PrepareIntersection(sets))
         {
-            foreach (SetMember member in new SetMembers(sets[0]!))
+            foreach (SetMember member in new SetMembers(sets[0]))
             {
                 if (!InAll(sets, member)) continue;
                 member.WriteTo(reply);
@@ -65,11 +65,11 @@ internal static class SetAlgebra
                 return;
             }
         }
-        if (!TryReadSets(ref call, 2, (int)keys, out Span<object?> sets)) return;
+        if (!TryReadSets(ref call, 2, (int)keys, out Span<KeyEntry> sets)) return;
         int count = 0;
         if (PrepareIntersection(sets))
         {
-            foreach (SetMember member in new SetMembers(sets[0]!))
+            foreach (SetMember member in new SetMembers(sets[0]))
             {
                 if (InAll(sets, member) && ++count == limit) break;
             }
@@ -84,13 +84,13 @@ internal static class SetAlgebra
         Syntax = "destination key [key ...]")]
     internal static void Sinterstore(ref CommandContext call)
     {
-        if (!TryReadSets(ref call, 2, call.Count - 2, out Span<object?> sets)) return;
-        object? result = null;
+        if (!TryReadSets(ref call, 2, call.Count - 2, out Span<KeyEntry> sets)) return;
+        KeyEntry result = default;
         if (PrepareIntersection(sets))
         {
             ServerOptions options = call.Store.Options;
-            result = CreateResult(call[1], SetEntry.Count(sets[0]!), options);
-            foreach (SetMember member in new SetMembers(sets[0]!))
+            result = CreateResult(call[1], SetEntry.Count(sets[0]), options);
+            foreach (SetMember member in new SetMembers(sets[0]))
             {
                 if (InAll(sets, member)) result = SetEntry.Add(result, member, options);
             }
@@ -106,9 +106,9 @@ internal static class SetAlgebra
         Tips = "nondeterministic_output_order")]
     internal static void Sunion(ref CommandContext call)
     {
-        if (!TryReadSets(ref call, 1, call.Count - 1, out Span<object?> sets)) return;
+        if (!TryReadSets(ref call, 1, call.Count - 1, out Span<KeyEntry> sets)) return;
         LargestFirst(sets);
-        if (sets.Length == 1 || sets[1] is null)
+        if (sets.Length == 1 || sets[1].IsNone)
         {
             ReplySet(ref call, sets[0]);
             return;
@@ -116,14 +116,14 @@ internal static class SetAlgebra
         // With few sets, each member is looked up in the sets before its own. With many, the union is built.
         if (sets.Length > 4)
         {
-            Sets.ReplyAll(ref call, Union(sets, [], call.Store.Options));
+            ReplyOnce(ref call, Union(sets, [], call.Store.Options));
             return;
         }
         RespWriter reply = call.Reply;
         int begin = reply.Begin(), count = 0;
-        for (int i = 0; i < sets.Length && sets[i] is { } set; i++)
+        for (int i = 0; i < sets.Length && !sets[i].IsNone; i++)
         {
-            foreach (SetMember member in new SetMembers(set))
+            foreach (SetMember member in new SetMembers(sets[i]))
             {
                 if (InAny(sets[..i], member)) continue;
                 member.WriteTo(reply);
@@ -140,9 +140,9 @@ internal static class SetAlgebra
         Syntax = "destination key [key ...]")]
     internal static void Sunionstore(ref CommandContext call)
     {
-        if (!TryReadSets(ref call, 2, call.Count - 2, out Span<object?> sets)) return;
+        if (!TryReadSets(ref call, 2, call.Count - 2, out Span<KeyEntry> sets)) return;
         LargestFirst(sets);
-        object? result = sets[0] is null ? null : Union(sets, call[1], call.Store.Options);
+        KeyEntry result = sets[0].IsNone ? default : Union(sets, call[1], call.Store.Options);
         Store(ref call, result, "sunionstore"u8);
     }
 
@@ -154,15 +154,16 @@ internal static class SetAlgebra
         Tips = "nondeterministic_output_order")]
     internal static void Sdiff(ref CommandContext call)
     {
-        if (!TryReadSets(ref call, 1, call.Count - 1, out Span<object?> sets)) return;
-        if (sets[0] is not { } first)
+        if (!TryReadSets(ref call, 1, call.Count - 1, out Span<KeyEntry> sets)) return;
+        KeyEntry first = sets[0];
+        if (first.IsNone)
         {
             call.Reply.Set(0);
             return;
         }
         if (!LookUpEach(sets))
         {
-            Sets.ReplyAll(ref call, Subtract(sets, [], call.Store.Options));
+            ReplyOnce(ref call, Subtract(sets, []));
             return;
         }
         RespWriter reply = call.Reply;
@@ -183,9 +184,10 @@ internal static class SetAlgebra
         Syntax = "destination key [key ...]")]
     internal static void Sdiffstore(ref CommandContext call)
     {
-        if (!TryReadSets(ref call, 2, call.Count - 2, out Span<object?> sets)) return;
-        object? result = null;
-        if (sets[0] is { } first)
+        if (!TryReadSets(ref call, 2, call.Count - 2, out Span<KeyEntry> sets)) return;
+        KeyEntry result = default;
+        KeyEntry first = sets[0];
+        if (!first.IsNone)
         {
             ServerOptions options = call.Store.Options;
             if (LookUpEach(sets))
@@ -198,21 +200,21 @@ internal static class SetAlgebra
             }
             else
             {
-                result = Subtract(sets, call[1], options);
+                result = Subtract(sets, call[1]);
             }
         }
         Store(ref call, result, "sdiffstore"u8);
     }
 
-    /// <summary>Looks up all sources; a missing one is null. If one is not a set, the error is in the reply.</summary>
-    private static bool TryReadSets(ref CommandContext call, int first, int count, out Span<object?> sets)
+    /// <summary>Looks up all sources; a missing one is none. If one is not a set, the error is in the reply.</summary>
+    private static bool TryReadSets(ref CommandContext call, int first, int count, out Span<KeyEntry> sets)
     {
-        sets = new object?[count];
+        sets = new KeyEntry[count];
         for (int i = 0; i < count; i++)
         {
-            // Keeps the objects, which stay where they are. Entries move when a look-up removes an expired key.
+            // Keeps what the cells hold, since cells move when a look-up removes an expired key.
             if (!call.TryRead(first + i, ValueType.Set, out Entry entry)) return false;
-            sets[i] = entry.IsMissing ? null : entry.Object;
+            sets[i] = entry.IsMissing ? default : entry.Found;
         }
         return true;
     }
@@ -221,35 +223,35 @@ internal static class SetAlgebra
     /// Puts the smallest set first, and the others after it in ascending order. False if one is empty, because then the
     /// intersection is too.
     /// </summary>
-    private static bool PrepareIntersection(Span<object?> sets)
+    private static bool PrepareIntersection(Span<KeyEntry> sets)
     {
-        foreach (object? set in sets)
+        foreach (KeyEntry set in sets)
         {
-            if (set is null) return false;
+            if (set.IsNone) return false;
         }
-        sets.Sort(static (a, b) => SetEntry.Count(a!).CompareTo(SetEntry.Count(b!)));
+        sets.Sort(static (a, b) => SetEntry.Count(a).CompareTo(SetEntry.Count(b)));
         return true;
     }
 
-    private static void LargestFirst(Span<object?> sets) => sets.Sort(static (a, b) => CountOf(b).CompareTo(CountOf(a)));
+    private static void LargestFirst(Span<KeyEntry> sets) => sets.Sort(static (a, b) => CountOf(b).CompareTo(CountOf(a)));
 
-    private static int CountOf(object? set) => set is null ? 0 : SetEntry.Count(set);
+    private static int CountOf(KeyEntry set) => set.IsNone ? 0 : SetEntry.Count(set);
 
     /// <summary>Whether a member of the first set is in all the others.</summary>
-    private static bool InAll(ReadOnlySpan<object?> sets, in SetMember member)
+    private static bool InAll(ReadOnlySpan<KeyEntry> sets, in SetMember member)
     {
         for (int i = 1; i < sets.Length; i++)
         {
-            if (!ReferenceEquals(sets[i], sets[0]) && !SetEntry.Contains(sets[i]!, member)) return false;
+            if (sets[i] != sets[0] && !SetEntry.Contains(sets[i], member)) return false;
         }
         return true;
     }
 
-    private static bool InAny(ReadOnlySpan<object?> sets, in SetMember member)
+    private static bool InAny(ReadOnlySpan<KeyEntry> sets, in SetMember member)
     {
-        foreach (object? set in sets)
+        foreach (KeyEntry set in sets)
         {
-            if (set is not null && SetEntry.Contains(set, member)) return true;
+            if (!set.IsNone && SetEntry.Contains(set, member)) return true;
         }
         return false;
     }
@@ -259,12 +261,12 @@ internal static class SetAlgebra
     /// largest first, pays off as long as it takes at most twice the steps of removing the others' members from a copy
     /// of the first.
     /// </summary>
-    private static bool LookUpEach(Span<object?> sets)
+    private static bool LookUpEach(Span<KeyEntry> sets)
     {
         long lookups = 0, removals = 0, first = CountOf(sets[0]);
-        foreach (object? set in sets)
+        foreach (KeyEntry set in sets)
         {
-            if (set is null) continue;
+            if (set.IsNone) continue;
             lookups += first;
             removals += SetEntry.Count(set);
         }
@@ -273,47 +275,52 @@ internal static class SetAlgebra
         return true;
     }
 
-    private static object CreateResult(ReadOnlySpan<byte> key, int most, ServerOptions options) =>
+    private static KeyEntry CreateResult(ReadOnlySpan<byte> key, int most, ServerOptions options) =>
         most <= Math.Max(options.SetMaxIntsetEntries, options.SetMaxListpackEntries) ? SetEntry.CreateIntset(key, 0) : new SetValue(key.ToArray(), 0);
 
     /// <summary>The union of sets that are sorted from the largest to the smallest.</summary>
-    private static object Union(ReadOnlySpan<object?> sets, ReadOnlySpan<byte> key, ServerOptions options)
+    private static KeyEntry Union(ReadOnlySpan<KeyEntry> sets, ReadOnlySpan<byte> key, ServerOptions options)
     {
         int most = 0;
-        foreach (object? set in sets) most += CountOf(set);
-        var largest = sets[0] as SetValue;
-        object result = largest is null ? CreateResult(key, most, options) : largest.CopyMembers(key.ToArray());
-        foreach (object? set in largest is null ? sets : sets[1..])
+        foreach (KeyEntry set in sets) most += CountOf(set);
+        SetValue? largest = sets[0].IsBlob ? null : sets[0].As<SetValue>();
+        KeyEntry result = largest is null ? CreateResult(key, most, options) : largest.CopyMembers(key.ToArray());
+        foreach (KeyEntry set in largest is null ? sets : sets[1..])
         {
-            if (set is null) continue;
+            if (set.IsNone) continue;
             foreach (SetMember member in new SetMembers(set)) result = SetEntry.Add(result, member, options);
         }
         return result;
     }
 
     /// <summary>A copy of the first set without the members of the others.</summary>
-    private static SetValue Subtract(ReadOnlySpan<object?> sets, ReadOnlySpan<byte> key, ServerOptions options)
+    private static SetValue Subtract(ReadOnlySpan<KeyEntry> sets, ReadOnlySpan<byte> key)
     {
-        var rest = new SetValue(key.ToArray(), 0);
-        if (sets[0] is SetValue first) rest = first.CopyMembers(key.ToArray());
-        else foreach (SetMember member in new SetMembers(sets[0]!)) SetEntry.Add(rest, member, options);
+        SetValue rest = SetEntry.CopyToTable(sets[0], key);
         Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
-        foreach (object? set in sets[1..])
+        foreach (KeyEntry set in sets[1..])
         {
-            if (set is null) continue;
+            if (set.IsNone) continue;
             foreach (SetMember member in new SetMembers(set))
             {
                 if (rest.Count == 0) return rest;
-                if (member.Shared is { } shared) rest.Remove(shared, member.Hash);
+                if (member.IsHashed) rest.Remove(member.Text, member.Hash);
                 else rest.Remove(member.AsSpan(scratch));
             }
         }
         return rest;
     }
 
-    private static void ReplySet(ref CommandContext call, object? set)
+    /// <summary>Replies with a set that was made for this alone.</summary>
+    private static void ReplyOnce(ref CommandContext call, KeyEntry made)
     {
-        if (set is null) call.Reply.Set(0);
+        Sets.ReplyAll(ref call, made);
+        made.Retire();
+    }
+
+    private static void ReplySet(ref CommandContext call, KeyEntry set)
+    {
+        if (set.IsNone) call.Reply.Set(0);
         else Sets.ReplyAll(ref call, set);
     }
 
@@ -321,16 +328,17 @@ internal static class SetAlgebra
     /// Stores a result in the destination, argument 1, replacing what it held, or removes the destination if there is
     /// no result. Replies with the size.
     /// </summary>
-    private static void Store(ref CommandContext call, object? result, ReadOnlySpan<byte> eventName)
+    private static void Store(ref CommandContext call, KeyEntry result, ReadOnlySpan<byte> eventName)
     {
         ReadOnlySpan<byte> key = call[1];
         Entry entry = call.Write(1);
         Keyspace keyspace = entry.Keyspace;
         bool ownEffects = call.Hold != Hold.Slot; // the sources may be in other slots than the destination
         bool replaced = !entry.IsMissing;
-        int count = result is null ? 0 : SetEntry.Count(result);
+        int count = result.IsNone ? 0 : SetEntry.Count(result);
         if (count == 0)
         {
+            if (!result.IsNone) result.Retire();
             if (replaced)
             {
                 keyspace.Remove(key);
@@ -340,11 +348,11 @@ internal static class SetAlgebra
             call.Reply.Integer(0);
             return;
         }
-        result = result is SetValue table ? SetEntry.Compact(table, call.Store.Options) : SetEntry.Trim(result!);
+        result = result.IsBlob ? SetEntry.Trim(result) : SetEntry.Compact(result.As<SetValue>(), call.Store.Options);
         if (replaced)
         {
-            KeyEntry.SetAccessClock(result, KeyEntry.AccessClock(entry.Object));
-            entry.Replace(result);
+            result.SetAccessClock(entry.Found.AccessClock);
+            entry.Overwrite(result);
         }
         else
         {
@@ -355,7 +363,7 @@ internal static class SetAlgebra
         call.Reply.Integer(count);
     }
 
-    private static void GiveEffects(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, object set, bool replaced)
+    private static void GiveEffects(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, KeyEntry set, bool replaced)
     {
         if (replaced) call.Effect(keyspace, "DEL"u8, key);
         int left = SetEntry.Count(set), inBatch = 0;

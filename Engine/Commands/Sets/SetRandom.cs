@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>Random members of a set: SPOP and SRANDMEMBER.</summary>
@@ -36,7 +34,7 @@ internal static class SetRandom
             else call.Reply.Null();
             return;
         }
-        int size = SetEntry.Count(entry.Object);
+        int size = SetEntry.Count(entry.Found);
         if (many && count >= size) PopAll(ref call, entry);
         else Pop(ref call, entry, (int)count, many);
     }
@@ -45,8 +43,8 @@ internal static class SetRandom
     {
         ReadOnlySpan<byte> key = call[1];
         Keyspace keyspace = entry.Keyspace;
-        Sets.ReplyAll(ref call, entry.Object);
-        call.Modified(keyspace, key, KeyEvents.Set, "spop"u8, SetEntry.Count(entry.Object));
+        Sets.ReplyAll(ref call, entry.Found);
+        call.Modified(keyspace, key, KeyEvents.Set, "spop"u8, SetEntry.Count(entry.Found));
         keyspace.Remove(key);
         call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
         call.Effect(keyspace, "DEL"u8, key);
@@ -58,7 +56,7 @@ internal static class SetRandom
         Keyspace keyspace = entry.Keyspace;
         RespWriter reply = call.Reply;
         if (many) reply.Set(count);
-        object set = entry.Object;
+        KeyEntry set = entry.Found;
         int left = count;
         Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
         while (left > 0)
@@ -68,7 +66,7 @@ internal static class SetRandom
             RespWriter? effect = call.BeginEffect(2 + batch);
             effect?.BulkString("SREM"u8);
             effect?.BulkString(key);
-            if (batch > 1 && set is byte[] blob && Blob.KindOf(blob) == BlobKind.SetListpack)
+            if (batch > 1 && set.TryBlob(out Blob blob) && blob.Kind == BlobKind.SetListpack)
             {
                 set = PopFromListpack(blob, batch, reply, effect);
             }
@@ -88,7 +86,7 @@ internal static class SetRandom
     }
 
     /// <summary>Pops several members of a listpack in one walk.</summary>
-    private static object PopFromListpack(byte[] blob, int count, RespWriter reply, RespWriter? effect)
+    private static KeyEntry PopFromListpack(Blob blob, int count, RespWriter reply, RespWriter? effect)
     {
         Listpack listpack = Listpack.In(blob);
         int[] positions = new int[count];
@@ -101,7 +99,7 @@ internal static class SetRandom
             if (effect is not null) listpack[at].WriteTo(effect);
         }
         listpack.Delete(positions);
-        return listpack.Array;
+        return listpack.Blob;
     }
 
     /// <summary>SRANDMEMBER key [count]</summary>
@@ -126,7 +124,7 @@ internal static class SetRandom
         if (!many)
         {
             if (entry.IsMissing) reply.Null();
-            else Any(entry.Object).WriteTo(reply);
+            else Any(entry.Found).WriteTo(reply);
             return;
         }
         if (entry.IsMissing || count == 0)
@@ -134,11 +132,11 @@ internal static class SetRandom
             reply.Array(0);
             return;
         }
-        object set = entry.Object;
+        KeyEntry set = entry.Found;
         int size = SetEntry.Count(set);
         if (count < 0) ReplyWithRepetition(reply, set, -count);
-        else if (count >= size || count * 3 > size || set is byte[]) ReplySelection(reply, set, size, (int)Math.Min(count, size));
-        else ReplyFew(reply, (SetValue)set, (int)count);
+        else if (count >= size || count * 3 > size || set.IsBlob) ReplySelection(reply, set, size, (int)Math.Min(count, size));
+        else ReplyFew(reply, set.As<SetValue>(), (int)count);
     }
 
     /// <summary>
@@ -152,14 +150,10 @@ internal static class SetRandom
     }
 
     /// <summary>A random member. The set must not be empty.</summary>
-    internal static SetMember Any(object set)
+    internal static SetMember Any(KeyEntry set)
     {
-        if (set is not byte[] blob)
-        {
-            byte[] member = Unsafe.As<byte[]>(((SetValue)set).Members.Random(Random.Shared)!);
-            return new(member);
-        }
-        if (Blob.KindOf(blob) == BlobKind.SetIntset)
+        if (!set.TryBlob(out Blob blob)) return new(set.As<SetValue>().Members.Random(Random.Shared).Key);
+        if (blob.Kind == BlobKind.SetIntset)
         {
             Intset intset = Intset.In(blob);
             return new(intset[Random.Shared.Next(intset.Count)]);
@@ -168,11 +162,11 @@ internal static class SetRandom
         return SetEntry.MemberAt(blob, listpack.Seek(Random.Shared.Next(listpack.Count)));
     }
 
-    private static void ReplyWithRepetition(RespWriter reply, object set, long count)
+    private static void ReplyWithRepetition(RespWriter reply, KeyEntry set, long count)
     {
         if (!TryAnnounce(reply, count)) return;
         reply.Array(count);
-        if (set is byte[] blob && Blob.KindOf(blob) == BlobKind.SetListpack && count > 1)
+        if (set.TryBlob(out Blob blob) && blob.Kind == BlobKind.SetListpack && count > 1)
         {
             // Finds all of them in one walk, instead of walking once for each.
             Listpack listpack = Listpack.In(blob);
@@ -189,7 +183,7 @@ internal static class SetRandom
     /// Walks the set once, and takes each member with the probability that makes every selection equally likely
     /// (Knuth's algorithm S).
     /// </summary>
-    private static void ReplySelection(RespWriter reply, object set, int size, int count)
+    private static void ReplySelection(RespWriter reply, KeyEntry set, int size, int count)
     {
         reply.Array(count);
         foreach (SetMember member in new SetMembers(set))
@@ -205,11 +199,11 @@ internal static class SetRandom
     private static void ReplyFew(RespWriter reply, SetValue set, int count)
     {
         reply.Array(count);
-        var drawn = new HashSet<object>(count, ReferenceEqualityComparer.Instance);
+        var drawn = new HashSet<StoredMember>(count);
         while (drawn.Count < count)
         {
-            object member = set.Members.Random(Random.Shared)!;
-            if (drawn.Add(member)) reply.BulkString(ByteMember.KeyOf(member));
+            StoredMember member = set.Members.Random(Random.Shared);
+            if (drawn.Add(member)) reply.BulkString(member.Key);
         }
     }
 }

@@ -17,9 +17,9 @@ internal static class Sets
         ReadOnlySpan<byte> key = call[1];
         ServerOptions options = call.Store.Options;
         int count = call.Count - 2, added = 0;
-        object set = entry.IsMissing
+        KeyEntry set = entry.IsMissing
             ? SetEntry.Create(key, call[2], count, RoomFor(ref call, 2), options)
-            : Expect(entry.Object, count, options);
+            : Expect(entry.Found, count, options);
         for (int i = 2; i < call.Count; i++)
         {
             set = SetEntry.Add(set, call[i], options, out bool isNew);
@@ -50,7 +50,7 @@ internal static class Sets
         int removed = 0;
         if (!entry.IsMissing)
         {
-            object set = entry.Object;
+            KeyEntry set = entry.Found;
             for (int i = 2; i < call.Count && SetEntry.Count(set) > 0; i++)
             {
                 set = SetEntry.Remove(set, call[i], out bool wasThere);
@@ -71,7 +71,7 @@ internal static class Sets
     {
         if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
         if (entry.IsMissing) call.Reply.Set(0);
-        else ReplyAll(ref call, entry.Object);
+        else ReplyAll(ref call, entry.Found);
     }
 
     /// <summary>SISMEMBER key member</summary>
@@ -82,7 +82,7 @@ internal static class Sets
     internal static void Sismember(ref CommandContext call)
     {
         if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
-        call.Reply.Integer(!entry.IsMissing && SetEntry.Contains(entry.Object, call[2]) ? 1 : 0);
+        call.Reply.Integer(!entry.IsMissing && SetEntry.Contains(entry.Found, call[2]) ? 1 : 0);
     }
 
     /// <summary>SMISMEMBER key member [member ...]</summary>
@@ -94,7 +94,7 @@ internal static class Sets
     {
         if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
         call.Reply.Array(call.Count - 2);
-        for (int i = 2; i < call.Count; i++) call.Reply.Integer(!entry.IsMissing && SetEntry.Contains(entry.Object, call[i]) ? 1 : 0);
+        for (int i = 2; i < call.Count; i++) call.Reply.Integer(!entry.IsMissing && SetEntry.Contains(entry.Found, call[i]) ? 1 : 0);
     }
 
     /// <summary>SCARD key</summary>
@@ -105,7 +105,7 @@ internal static class Sets
     internal static void Scard(ref CommandContext call)
     {
         if (!call.TryRead(1, ValueType.Set, out Entry entry)) return;
-        call.Reply.Integer(entry.IsMissing ? 0 : SetEntry.Count(entry.Object));
+        call.Reply.Integer(entry.IsMissing ? 0 : SetEntry.Count(entry.Found));
     }
 
     /// <summary>SMOVE source destination member</summary>
@@ -126,12 +126,12 @@ internal static class Sets
         Entry to = call.Write(destination);
         if (!call.IsOf(ValueType.Set, to)) return;
         from = call.Peek(source); // looking up the other key may have moved it
-        if (source.SequenceEqual(destination) || !SetEntry.Contains(from.Object, member))
+        if (source.SequenceEqual(destination) || !SetEntry.Contains(from.Found, member))
         {
-            call.Reply.Integer(SetEntry.Contains(from.Object, member) ? 1 : 0);
+            call.Reply.Integer(SetEntry.Contains(from.Found, member) ? 1 : 0);
             return;
         }
-        object rest = SetEntry.Remove(from.Object, member, out _);
+        KeyEntry rest = SetEntry.Remove(from.Found, member, out _);
         Removed(ref call, from, rest, source, 1, "srem"u8);
         if (call.Hold != Hold.Slot) call.Effect(call.KeyspaceOf(source), "SREM"u8, source, member);
 
@@ -140,13 +140,13 @@ internal static class Sets
         bool added = true;
         if (to.IsMissing)
         {
-            object made = SetEntry.Create(destination, member, 1, Listpack.SizeOf(member), options);
+            KeyEntry made = SetEntry.Create(destination, member, 1, Listpack.SizeOf(member), options);
             call.Add(to.Keyspace, SetEntry.Trim(SetEntry.Add(made, member, options, out _)));
             call.Modified(to.Keyspace, destination, KeyEvents.Set, "sadd"u8);
         }
         else
         {
-            to.Replace(SetEntry.Add(to.Object, member, options, out added));
+            to.Replace(SetEntry.Add(to.Found, member, options, out added));
             if (added) call.Modified(to, KeyEvents.Set, "sadd"u8);
         }
         if (added && call.Hold != Hold.Slot) call.Effect(to.Keyspace, "SADD"u8, destination, member);
@@ -170,7 +170,7 @@ internal static class Sets
             // A small set is replied in one go.
             int begin = ScanOptions.BeginReply(reply, 0);
             Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
-            foreach (SetMember member in new SetMembers(entry.Object))
+            foreach (SetMember member in new SetMembers(entry.Found))
             {
                 ReadOnlySpan<byte> text = member.AsSpan(scratch);
                 if (!options.Wants(text)) continue;
@@ -180,11 +180,11 @@ internal static class Sets
             reply.Finish(begin, Aggregate.Array, count);
             return;
         }
-        List<object> met = t_met ??= [];
-        int start = ScanOptions.BeginReply(reply, ((SetValue)entry.Value).Members.ScanFrom(cursor, options.Count, met));
-        foreach (object member in met)
+        List<StoredMember> met = t_met ??= [];
+        int start = ScanOptions.BeginReply(reply, entry.Found.As<SetValue>().Members.ScanFrom(cursor, options.Count, met));
+        foreach (StoredMember member in met)
         {
-            ReadOnlySpan<byte> text = ByteMember.KeyOf(member);
+            ReadOnlySpan<byte> text = member.Key;
             if (!options.Wants(text)) continue;
             reply.BulkString(text);
             count++;
@@ -194,10 +194,10 @@ internal static class Sets
     }
 
     [ThreadStatic]
-    private static List<object>? t_met;
+    private static List<StoredMember>? t_met;
 
     /// <summary>Replies with all members of a set.</summary>
-    internal static void ReplyAll(ref CommandContext call, object set)
+    internal static void ReplyAll(ref CommandContext call, KeyEntry set)
     {
         RespWriter reply = call.Reply;
         reply.Set(SetEntry.Count(set));
@@ -209,7 +209,7 @@ internal static class Sets
     /// left, and publishes the change.
     /// </summary>
     internal static void Removed(
-        ref CommandContext call, in Entry entry, object rest, ReadOnlySpan<byte> key, int removed, ReadOnlySpan<byte> eventName)
+        ref CommandContext call, in Entry entry, KeyEntry rest, ReadOnlySpan<byte> key, int removed, ReadOnlySpan<byte> eventName)
     {
         Keyspace keyspace = entry.Keyspace;
         entry.Replace(rest);
@@ -222,17 +222,17 @@ internal static class Sets
     /// <summary>
     /// Turns a set into a table at once, if it is about to get so many members that it cannot stay packed.
     /// </summary>
-    private static object Expect(object set, int count, ServerOptions options)
+    private static KeyEntry Expect(KeyEntry set, int count, ServerOptions options)
     {
-        if (set is not byte[] blob) return set;
-        long most = Blob.KindOf(blob) == BlobKind.SetIntset ? options.SetMaxIntsetEntries : options.SetMaxListpackEntries;
+        if (!set.TryBlob(out Blob blob)) return set;
+        long most = blob.Kind == BlobKind.SetIntset ? options.SetMaxIntsetEntries : options.SetMaxListpackEntries;
         return count > most ? SetEntry.ToTable(set, count) : set;
     }
 
     private static int RoomFor(ref CommandContext call, int from)
     {
         int bytes = 0;
-        for (int i = from; i < call.Count && bytes < Blob.LargestPayload; i++) bytes += Listpack.SizeOf(call[i]);
+        for (int i = from; i < call.Count && bytes < Blob.LargestString; i++) bytes += Listpack.SizeOf(call[i]);
         return bytes;
     }
 }

@@ -118,22 +118,23 @@ internal static class SortedSetOperations
     {
         if (!TryReadOperands(ref call, 1, out SetOperand[] operands, out int next)) return;
         if (!TryReadOptions(ref call, next, operation, operands, stores: false, out Aggregate aggregate, out bool withScores)) return;
-        byte[][] result = Compute(operation, operands, aggregate);
+        ScoredMember[] result = Compute(operation, operands, aggregate);
         bool nested = withScores && call.Reply.Resp3;
         call.Reply.Array(withScores && !nested ? result.Length * 2 : result.Length);
-        foreach (byte[] entry in result)
+        foreach (ScoredMember entry in result)
         {
             if (nested) call.Reply.Array(2);
-            call.Reply.BulkString(ScoredMember.MemberOf(entry));
-            if (withScores) call.Reply.Double(ScoredMember.ScoreOf(entry));
+            call.Reply.BulkString(entry.Key);
+            if (withScores) call.Reply.Double(entry.Score);
         }
+        ScoredMember.Retire(result);
     }
 
     private static void Store(ref CommandContext call, Operation operation, ReadOnlySpan<byte> eventName)
     {
         if (!TryReadOperands(ref call, 2, out SetOperand[] operands, out int next)) return;
         if (!TryReadOptions(ref call, next, operation, operands, stores: true, out Aggregate aggregate, out _)) return;
-        byte[][] result = Compute(operation, operands, aggregate);
+        ScoredMember[] result = Compute(operation, operands, aggregate);
         SortedSetStore.Put(ref call, call[1], result, eventName);
         call.Reply.Integer(result.Length);
     }
@@ -164,7 +165,7 @@ internal static class SortedSetOperations
                 call.Reply.Error(Errors.WrongType);
                 return false;
             }
-            operands[i] = entry.IsMissing ? new(null, isSorted: false) : new(entry.Object, entry.Type == ValueType.SortedSet);
+            operands[i] = entry.IsMissing ? new(default, isSorted: false) : new(entry.Found, entry.Type == ValueType.SortedSet);
         }
         return true;
     }
@@ -219,11 +220,11 @@ internal static class SortedSetOperations
     }
 
     /// <summary>The result, in order. Each member is a separate entry.</summary>
-    private static byte[][] Compute(Operation operation, SetOperand[] operands, Aggregate aggregate)
+    private static ScoredMember[] Compute(Operation operation, SetOperand[] operands, Aggregate aggregate)
     {
         // From the smallest to the largest, as in Redis. This decides the order in which scores are added.
         if (operation != Operation.Difference) SortByCount(operands);
-        byte[][] result = operation switch
+        ScoredMember[] result = operation switch
         {
             Operation.Union => Unite(operands, aggregate),
             Operation.Intersection => Intersect(operands, aggregate),
@@ -233,7 +234,7 @@ internal static class SortedSetOperations
         return result;
     }
 
-    private static byte[][] Unite(SetOperand[] operands, Aggregate aggregate)
+    private static ScoredMember[] Unite(SetOperand[] operands, Aggregate aggregate)
     {
         var members = new ByteTable<ScoredMember>(operands[^1].Count);
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
@@ -245,25 +246,25 @@ internal static class SortedSetOperations
                 ReadOnlySpan<byte> member = walker.Member;
                 double score = operand.Weigh(walker.Score);
                 uint hash = KeyHash.Of(member);
-                ref object? found = ref members.Find(member, hash);
+                ref ScoredMember found = ref members.Find(member, hash);
                 if (Unsafe.IsNullRef(ref found))
                 {
                     members.Add(ScoredMember.Create(score, member), hash);
                     continue;
                 }
-                byte[] entry = Unsafe.As<byte[]>(found!);
-                ScoredMember.SetScore(entry, Combine(ScoredMember.ScoreOf(entry), score, aggregate));
+                found.SetScore(Combine(found.Score, score, aggregate));
             }
         }
-        var result = new byte[members.Count][];
+        var result = new ScoredMember[members.Count];
         int count = 0;
-        foreach (object entry in members) result[count++] = Unsafe.As<byte[]>(entry);
+        foreach (ScoredMember entry in members) result[count++] = entry;
+        members.FreeCells();
         return result;
     }
 
-    private static byte[][] Intersect(SetOperand[] operands, Aggregate aggregate)
+    private static ScoredMember[] Intersect(SetOperand[] operands, Aggregate aggregate)
     {
-        var result = new List<byte[]>();
+        var result = new List<ScoredMember>();
         SetOperand.Walker walker = operands[0].Walk(stackalloc byte[ListpackElement.ScratchLength]);
         while (walker.MoveNext())
         {
@@ -277,9 +278,9 @@ internal static class SortedSetOperations
         return [.. result];
     }
 
-    private static byte[][] Subtract(SetOperand[] operands)
+    private static ScoredMember[] Subtract(SetOperand[] operands)
     {
-        var result = new List<byte[]>();
+        var result = new List<ScoredMember>();
         SetOperand.Walker walker = operands[0].Walk(stackalloc byte[ListpackElement.ScratchLength]);
         while (walker.MoveNext())
         {
@@ -319,19 +320,19 @@ internal static class SortedSetOperations
 /// <summary>An operand: a sorted set, a set, or a missing key.</summary>
 internal readonly struct SetOperand
 {
-    private readonly object? _set;
+    private readonly KeyEntry _set;
     private readonly bool _isSorted;
 
-    public SetOperand(object? set, bool isSorted) : this(set, isSorted, 1)
+    public SetOperand(KeyEntry set, bool isSorted) : this(set, isSorted, 1)
     {
     }
 
-    private SetOperand(object? set, bool isSorted, double weight)
+    private SetOperand(KeyEntry set, bool isSorted, double weight)
     {
         _set = set;
         _isSorted = isSorted;
         Weight = weight;
-        Count = set is null ? 0 : isSorted ? new SortedSetView(set).Count : SetEntry.Count(set);
+        Count = set.IsNone ? 0 : isSorted ? new SortedSetView(set).Count : SetEntry.Count(set);
     }
 
     public int Count { get; }
@@ -350,7 +351,7 @@ internal readonly struct SetOperand
     public bool TryScore(ReadOnlySpan<byte> member, out double score)
     {
         score = 1;
-        if (_set is null) return false;
+        if (_set.IsNone) return false;
         return _isSorted ? new SortedSetView(_set).TryScore(member, out score) : SetEntry.Contains(_set, member);
     }
 
@@ -365,10 +366,10 @@ internal readonly struct SetOperand
         private SortedSetView.Walker _sorted;
         private SetMembers _members;
 
-        internal Walker(object? set, bool isSorted, Span<byte> scratch)
+        internal Walker(KeyEntry set, bool isSorted, Span<byte> scratch)
         {
             _scratch = scratch;
-            if (set is null) return;
+            if (set.IsNone) return;
             _isSet = !isSorted;
             if (isSorted) _sorted = new SortedSetView(set).Walk(scratch);
             else _members = new(set);

@@ -143,7 +143,7 @@ internal static class SortedSetRangeCommands
             if (!call.TryInt64(source + 1, out long start) || !call.TryInt64(source + 2, out long stop)) return false;
             if (!call.TryRead(source, ValueType.SortedSet, out entry)) return false;
             if (entry.IsMissing) return true;
-            set = new(entry.Object);
+            set = new(entry.Found);
             int length = set.Count;
             ranks = RankRange.Of(start, stop, length);
             if (reversed && ranks.Count > 0) ranks = ranks.Reversed(length);
@@ -160,7 +160,7 @@ internal static class SortedSetRangeCommands
             }
             if (!call.TryRead(source, ValueType.SortedSet, out entry)) return false;
             if (entry.IsMissing) return true;
-            set = new(entry.Object);
+            set = new(entry.Found);
             ranks = set.Within(range);
         }
         else
@@ -172,7 +172,7 @@ internal static class SortedSetRangeCommands
             }
             if (!call.TryRead(source, ValueType.SortedSet, out entry)) return false;
             if (entry.IsMissing) return true;
-            set = new(entry.Object);
+            set = new(entry.Found);
             ranks = set.Within(range, reversed);
         }
         ranks = ranks.Limited(offset, limit, reversed);
@@ -194,7 +194,7 @@ internal static class SortedSetRangeCommands
 
     private static void Store(ref CommandContext call, in SortedSetView set, RankRange ranks, bool reversed, bool countIsKnown)
     {
-        var entries = new byte[ranks.Count][];
+        var entries = new ScoredMember[ranks.Count];
         SortedSetView.Walker walker = set.Walk(ranks, reversed, stackalloc byte[ListpackElement.ScratchLength]);
         for (int i = 0; walker.MoveNext(); i++) entries[i] = walker.ToEntry();
         if (!countIsKnown || entries.Length <= call.Store.Options.ZsetMaxListpackEntries) GrowFromSmall(call.Store.Options, entries);
@@ -208,12 +208,12 @@ internal static class SortedSetRangeCommands
     /// a listpack, which cannot hold -0. So every -0 that comes before the member that is too long, or one too many,
     /// becomes 0.
     /// </summary>
-    private static void GrowFromSmall(ServerOptions options, ReadOnlySpan<byte[]> entries)
+    private static void GrowFromSmall(ServerOptions options, ReadOnlySpan<ScoredMember> entries)
     {
-        foreach (byte[] entry in entries[..(int)Math.Min(entries.Length, options.ZsetMaxListpackEntries)])
+        foreach (ScoredMember entry in entries[..(int)Math.Min(entries.Length, options.ZsetMaxListpackEntries)])
         {
-            if (ScoredMember.MemberOf(entry).Length > options.ZsetMaxListpackValue) return;
-            if (ScoredMember.ScoreOf(entry) == 0) ScoredMember.SetScore(entry, 0);
+            if (entry.Key.Length > options.ZsetMaxListpackValue) return;
+            if (entry.Score == 0) entry.SetScore(0);
         }
     }
 }

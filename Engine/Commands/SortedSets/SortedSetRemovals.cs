@@ -14,7 +14,7 @@ internal static class SortedSetRemovals
     {
         if (!call.TryInt64(2, out long start) || !call.TryInt64(3, out long stop)) return;
         if (!call.TryWrite(1, ValueType.SortedSet, out Entry entry)) return;
-        RankRange ranks = entry.IsMissing ? default : RankRange.Of(start, stop, new SortedSetView(entry.Object).Count);
+        RankRange ranks = entry.IsMissing ? default : RankRange.Of(start, stop, new SortedSetView(entry.Found).Count);
         RemoveRange(ref call, entry, ranks, "zremrangebyrank"u8);
     }
 
@@ -31,7 +31,7 @@ internal static class SortedSetRemovals
             return;
         }
         if (!call.TryWrite(1, ValueType.SortedSet, out Entry entry)) return;
-        RankRange ranks = entry.IsMissing ? default : new SortedSetView(entry.Object).Within(range);
+        RankRange ranks = entry.IsMissing ? default : new SortedSetView(entry.Found).Within(range);
         RemoveRange(ref call, entry, ranks, "zremrangebyscore"u8);
     }
 
@@ -48,7 +48,7 @@ internal static class SortedSetRemovals
             return;
         }
         if (!call.TryWrite(1, ValueType.SortedSet, out Entry entry)) return;
-        RankRange ranks = entry.IsMissing ? default : new SortedSetView(entry.Object).Within(range);
+        RankRange ranks = entry.IsMissing ? default : new SortedSetView(entry.Found).Within(range);
         RemoveRange(ref call, entry, ranks, "zremrangebylex"u8);
     }
 
@@ -56,7 +56,7 @@ internal static class SortedSetRemovals
     {
         if (ranks.Count > 0)
         {
-            object set = entry.Object;
+            KeyEntry set = entry.Found;
             SortedSetEntry.RemoveRange(ref set, ranks);
             Removed(ref call, entry, set, call[1], ranks.Count, eventName);
         }
@@ -68,7 +68,7 @@ internal static class SortedSetRemovals
     /// is left, and publishes the change.
     /// </summary>
     internal static void Removed(
-        ref CommandContext call, in Entry entry, object set, ReadOnlySpan<byte> key, int removed, ReadOnlySpan<byte> eventName)
+        ref CommandContext call, in Entry entry, KeyEntry set, ReadOnlySpan<byte> key, int removed, ReadOnlySpan<byte> eventName)
     {
         entry.Replace(set);
         call.Modified(entry, KeyEvents.SortedSet, eventName, removed);
@@ -111,7 +111,7 @@ internal static class SortedSetRemovals
             call.Reply.Array(0);
             return;
         }
-        int popped = (int)Math.Min(count, new SortedSetView(entry.Object).Count);
+        int popped = (int)Math.Min(count, new SortedSetView(entry.Found).Count);
         bool nested = call.Reply.Resp3 && call.Count == 3;
         call.Reply.Array(nested ? popped : popped * 2);
         Pop(ref call, entry, call[1], popped, max, nested);
@@ -206,7 +206,7 @@ internal static class SortedSetRemovals
     /// </summary>
     private static void PopNested(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, long count, bool max)
     {
-        int popped = (int)Math.Min(count, new SortedSetView(entry.Object).Count);
+        int popped = (int)Math.Min(count, new SortedSetView(entry.Found).Count);
         call.Reply.Array(2);
         call.Reply.BulkString(key);
         call.Reply.Array(popped);
@@ -221,7 +221,7 @@ internal static class SortedSetRemovals
     /// </summary>
     private static void Pop(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, int count, bool max, bool nested)
     {
-        object set = entry.Object;
+        KeyEntry set = entry.Found;
         var view = new SortedSetView(set);
         int length = view.Count;
         RankRange ranks = max ? new(length - count, length) : new(0, count);

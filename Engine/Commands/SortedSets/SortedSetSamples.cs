@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>Sorted sets: random members, and ZSCAN.</summary>
@@ -34,7 +32,7 @@ internal static class SortedSetSamples
         if (call.Count == 2)
         {
             if (entry.IsMissing) call.Reply.Null();
-            else ReplyAny(call.Reply, new(entry.Object), withScore: false, nested: false);
+            else ReplyAny(call.Reply, new(entry.Found), withScore: false, nested: false);
             return;
         }
         if (entry.IsMissing || count == 0)
@@ -42,7 +40,7 @@ internal static class SortedSetSamples
             call.Reply.Array(0);
             return;
         }
-        var set = new SortedSetView(entry.Object);
+        var set = new SortedSetView(entry.Found);
         bool nested = withScores && call.Reply.Resp3;
         if (count < 0 || count == 1)
         {
@@ -62,8 +60,8 @@ internal static class SortedSetSamples
     {
         if (set.Value is { } value)
         {
-            byte[] entry = Unsafe.As<byte[]>(value.Members.Random(Random.Shared)!);
-            Reply(reply, ScoredMember.MemberOf(entry), ScoredMember.ScoreOf(entry), withScore, nested);
+            ScoredMember entry = value.Members.Random(Random.Shared);
+            Reply(reply, entry.Key, entry.Score, withScore, nested);
             return;
         }
         int rank = Random.Shared.Next(set.Count);
@@ -75,11 +73,11 @@ internal static class SortedSetSamples
     /// <summary>For a few members of many: draws until there are enough different ones.</summary>
     private static void ReplyFew(RespWriter reply, SortedSetValue value, int count, bool withScores, bool nested)
     {
-        var drawn = new HashSet<object>(count, ReferenceEqualityComparer.Instance);
+        var drawn = new HashSet<ScoredMember>(count);
         while (drawn.Count < count)
         {
-            object entry = value.Members.Random(Random.Shared)!;
-            if (drawn.Add(entry)) Reply(reply, ScoredMember.KeyOf(entry), ScoredMember.ScoreOf(Unsafe.As<byte[]>(entry)), withScores, nested);
+            ScoredMember entry = value.Members.Random(Random.Shared);
+            if (drawn.Add(entry)) Reply(reply, entry.Key, entry.Score, withScores, nested);
         }
     }
 
@@ -122,8 +120,8 @@ internal static class SortedSetSamples
     internal static void Zscan(ref CommandContext call)
     {
         if (!ScanOptions.TryOpen(ref call, ValueType.SortedSet, ScanOptions.Of.SortedSet, out Entry entry, out ulong cursor, out ScanOptions options)) return;
-        if (entry.IsBlob) ScanAll(call.Reply, new(entry.Object), options);
-        else Scan(call.Reply, Unsafe.As<SortedSetValue>(entry.Value), cursor, options);
+        if (entry.IsBlob) ScanAll(call.Reply, new(entry.Found), options);
+        else Scan(call.Reply, entry.Found.As<SortedSetValue>(), cursor, options);
     }
 
     /// <summary>Replies with the whole of a small set, whatever COUNT says.</summary>
@@ -141,12 +139,12 @@ internal static class SortedSetSamples
 
     private static void Scan(RespWriter reply, SortedSetValue value, ulong cursor, in ScanOptions options)
     {
-        var found = new List<object>(Math.Min(options.Count, 1024));
+        var found = new List<ScoredMember>(Math.Min(options.Count, 1024));
         int begin = ScanOptions.BeginReply(reply, value.Members.ScanFrom(cursor, options.Count, found)), count = 0;
-        foreach (object entry in found)
+        foreach (ScoredMember entry in found)
         {
-            ReadOnlySpan<byte> member = ScoredMember.KeyOf(entry);
-            if (options.Wants(member)) count += ReplyScanned(reply, member, ScoredMember.ScoreOf(Unsafe.As<byte[]>(entry)), options);
+            ReadOnlySpan<byte> member = entry.Key;
+            if (options.Wants(member)) count += ReplyScanned(reply, member, entry.Score, options);
         }
         reply.Finish(begin, Aggregate.Array, count);
     }

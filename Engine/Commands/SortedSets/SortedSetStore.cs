@@ -14,7 +14,7 @@ internal static class SortedSetStore
     public static void Put(
         ref CommandContext call,
         ReadOnlySpan<byte> key,
-        ReadOnlySpan<byte[]> entries,
+        ReadOnlySpan<ScoredMember> entries,
         ReadOnlySpan<byte> eventName,
         bool giveEffects = false,
         int changes = 1)
@@ -30,7 +30,7 @@ internal static class SortedSetStore
             if (giveEffects) call.Effect(keyspace, "DEL"u8, key);
             return;
         }
-        object made = SortedSetEntry.Create(call.Store.Options, key, entries);
+        KeyEntry made = SortedSetEntry.Create(call.Store.Options, key, entries);
         if (giveEffects)
         {
             if (HasNegativeZero(entries))
@@ -50,22 +50,22 @@ internal static class SortedSetStore
         }
         else
         {
-            KeyEntry.SetAccessClock(made, KeyEntry.AccessClock(destination.Object));
-            destination.Replace(made);
+            made.SetAccessClock(destination.Found.AccessClock);
+            destination.Overwrite(made);
         }
         call.Modified(keyspace, key, KeyEvents.SortedSet, eventName, changes);
     }
 
-    private static bool HasNegativeZero(ReadOnlySpan<byte[]> entries)
+    private static bool HasNegativeZero(ReadOnlySpan<ScoredMember> entries)
     {
-        foreach (byte[] entry in entries)
+        foreach (ScoredMember entry in entries)
         {
-            if (ScoredMember.ScoreOf(entry) is 0 and var score && double.IsNegative(score)) return true;
+            if (entry.Score is 0 and var score && double.IsNegative(score)) return true;
         }
         return false;
     }
 
-    private static void GiveEffects(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries)
+    private static void GiveEffects(ref CommandContext call, Keyspace keyspace, ReadOnlySpan<byte> key, ReadOnlySpan<ScoredMember> entries)
     {
         Span<byte> text = stackalloc byte[Numbers.LongestDouble];
         while (entries.Length > 0)
@@ -74,10 +74,10 @@ internal static class SortedSetStore
             if (call.BeginEffect(2 + (count * 2)) is not { } effect) return;
             effect.BulkString("ZADD"u8);
             effect.BulkString(key);
-            foreach (byte[] entry in entries[..count])
+            foreach (ScoredMember entry in entries[..count])
             {
-                effect.BulkString(text[..Numbers.FormatDouble(ScoredMember.ScoreOf(entry), text)]);
-                effect.BulkString(ScoredMember.MemberOf(entry));
+                effect.BulkString(text[..Numbers.FormatDouble(entry.Score, text)]);
+                effect.BulkString(entry.Key);
             }
             call.EndEffect(keyspace);
             entries = entries[count..];

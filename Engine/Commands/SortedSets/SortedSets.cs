@@ -85,9 +85,9 @@ internal static class SortedSets
         var outcome = AddOutcome.Refused;
         if (!entry.IsMissing || (how & AddOptions.IfPresent) == 0)
         {
-            object set = entry.IsMissing ? Create(ref call, options, key, scores.Length, firstMember, step)
+            KeyEntry set = entry.IsMissing ? Create(ref call, options, key, scores.Length, firstMember, step)
                 : entry.IsBlob && scores.Length > options.ZsetMaxListpackEntries ? SortedSetEntry.Convert(entry.Blob, scores.Length)
-                : entry.Object;
+                : entry.Found;
             for (int i = 0; i < scores.Length; i++)
             {
                 outcome = SortedSetEntry.Add(options, ref set, scores[i], call[firstMember + (i * step)], how, out newScore);
@@ -114,7 +114,7 @@ internal static class SortedSets
         else call.Reply.Double(newScore);
     }
 
-    private static object Create(ref CommandContext call, ServerOptions options, ReadOnlySpan<byte> key, int count, int firstMember, int step)
+    private static KeyEntry Create(ref CommandContext call, ServerOptions options, ReadOnlySpan<byte> key, int count, int firstMember, int step)
     {
         int room = 0;
         if (count <= options.ZsetMaxListpackEntries)
@@ -136,7 +136,7 @@ internal static class SortedSets
         int removed = 0;
         if (!entry.IsMissing)
         {
-            object set = entry.Object;
+            KeyEntry set = entry.Found;
             for (int i = 2; i < call.Count; i++)
             {
                 if (!SortedSetEntry.Remove(ref set, call[i])) continue;
@@ -156,7 +156,7 @@ internal static class SortedSets
     internal static void Zcard(ref CommandContext call)
     {
         if (!call.TryRead(1, ValueType.SortedSet, out Entry entry)) return;
-        call.Reply.Integer(entry.IsMissing ? 0 : new SortedSetView(entry.Object).Count);
+        call.Reply.Integer(entry.IsMissing ? 0 : new SortedSetView(entry.Found).Count);
     }
 
     /// <summary>ZSCORE key member</summary>
@@ -183,7 +183,7 @@ internal static class SortedSets
 
     private static void ReplyScore(ref CommandContext call, in Entry entry, int member)
     {
-        if (!entry.IsMissing && new SortedSetView(entry.Object).TryScore(call[member], out double score)) call.Reply.Double(score);
+        if (!entry.IsMissing && new SortedSetView(entry.Found).TryScore(call[member], out double score)) call.Reply.Double(score);
         else call.Reply.Null();
     }
 
@@ -221,7 +221,7 @@ internal static class SortedSets
         double score = 0;
         if (!entry.IsMissing)
         {
-            var set = new SortedSetView(entry.Object);
+            var set = new SortedSetView(entry.Found);
             rank = set.RankOf(call[2], out score);
             if (reversed && rank >= 0) rank = set.Count - 1 - rank;
         }
@@ -249,7 +249,7 @@ internal static class SortedSets
             return;
         }
         if (!call.TryRead(1, ValueType.SortedSet, out Entry entry)) return;
-        call.Reply.Integer(entry.IsMissing ? 0 : new SortedSetView(entry.Object).Within(range).Count);
+        call.Reply.Integer(entry.IsMissing ? 0 : new SortedSetView(entry.Found).Within(range).Count);
     }
 
     /// <summary>ZLEXCOUNT key min max</summary>
@@ -265,6 +265,6 @@ internal static class SortedSets
             return;
         }
         if (!call.TryRead(1, ValueType.SortedSet, out Entry entry)) return;
-        call.Reply.Integer(entry.IsMissing ? 0 : new SortedSetView(entry.Object).Within(range).Count);
+        call.Reply.Integer(entry.IsMissing ? 0 : new SortedSetView(entry.Found).Within(range).Count);
     }
 }

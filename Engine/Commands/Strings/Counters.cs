@@ -1,5 +1,3 @@
-using System.Buffers.Binary;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>Strings that hold numbers.</summary>
@@ -46,7 +44,7 @@ internal static class Counters
         ReadOnlySpan<byte> key = call[1];
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
         LongDouble number = default;
-        if ((!entry.IsMissing && !LongDouble.TryParse(StringEntry.Read(entry.Object, scratch), out number)) ||
+        if ((!entry.IsMissing && !LongDouble.TryParse(StringEntry.Read(entry.Found, scratch), out number)) ||
             !LongDouble.TryParse(call[2], out LongDouble increment))
         {
             call.Reply.Error(Errors.NotFloat);
@@ -65,9 +63,9 @@ internal static class Counters
         }
         else
         {
-            object made = StringEntry.CreateText(key, text, entry.ExpiresAtMs);
-            KeyEntry.SetAccessClock(made, KeyEntry.AccessClock(entry.Object));
-            entry.Replace(made);
+            KeyEntry made = StringEntry.CreateText(key, text, entry.ExpiresAtMs);
+            made.SetAccessClock(entry.Found.AccessClock);
+            entry.Overwrite(made);
         }
         call.Modified(entry.Keyspace, key, KeyEvents.String, "incrbyfloat"u8);
         call.Effect(entry.Keyspace, "SET"u8, key, text, "KEEPTTL"u8);
@@ -85,9 +83,9 @@ internal static class Counters
             stored = entry.IsBlob && entry.Kind == BlobKind.Integer;
             if (stored)
             {
-                number = StringEntry.Integer(entry.Blob);
+                number = entry.Blob.Integer;
             }
-            else if (!Numbers.TryParseInt64(StringEntry.Read(entry.Object, default), out number))
+            else if (!Numbers.TryParseInt64(StringEntry.Read(entry.Found, default), out number))
             {
                 call.Reply.Error(Errors.NotInteger);
                 return;
@@ -101,17 +99,17 @@ internal static class Counters
         number += increment;
         if (stored)
         {
-            BinaryPrimitives.WriteInt64LittleEndian(entry.Payload, number);
+            entry.Blob.SetInteger(number);
         }
         else if (entry.IsMissing)
         {
-            call.Add(entry.Keyspace, StringEntry.Create(key, number, Expiry.Never));
+            call.Add(entry.Keyspace, Blob.CreateInteger(key, number, Expiry.Never));
         }
         else
         {
-            byte[] made = StringEntry.Create(key, number, entry.ExpiresAtMs);
-            Blob.SetAccessClock(made, KeyEntry.AccessClock(entry.Object));
-            entry.Replace(made);
+            var made = Blob.CreateInteger(key, number, entry.ExpiresAtMs);
+            made.SetAccessClock(entry.Found.AccessClock);
+            entry.Overwrite(made);
         }
         call.Modified(entry.Keyspace, key, KeyEvents.String, "incrby"u8);
         call.Reply.Integer(number);

@@ -20,10 +20,10 @@ internal static class Lcs
         // Looking up the second key may remove it, which would invalidate the first key's Entry, but not the object
         // found through it.
         Entry entry = call.Read(1);
-        object? first = entry.IsMissing ? null : entry.Object;
+        KeyEntry first = entry.IsMissing ? default : entry.Found;
         entry = call.Read(2);
-        object? second = entry.IsMissing ? null : entry.Object;
-        if ((first is not null && KeyEntry.TypeOf(first) != ValueType.String) || (second is not null && KeyEntry.TypeOf(second) != ValueType.String))
+        KeyEntry second = entry.IsMissing ? default : entry.Found;
+        if ((!first.IsNone && first.Type != ValueType.String) || (!second.IsNone && second.Type != ValueType.String))
         {
             call.Reply.Error("ERR The specified keys must contain string values"u8);
             return;
@@ -31,7 +31,7 @@ internal static class Lcs
         if (!TryReadOptions(ref call, out Options options)) return;
 
         Span<byte> scratchA = stackalloc byte[StringEntry.ScratchLength], scratchB = stackalloc byte[StringEntry.ScratchLength];
-        ReadOnlySpan<byte> a = first is null ? [] : StringEntry.Read(first, scratchA), b = second is null ? [] : StringEntry.Read(second, scratchB);
+        ReadOnlySpan<byte> a = first.IsNone ? [] : StringEntry.Read(first, scratchA), b = second.IsNone ? [] : StringEntry.Read(second, scratchB);
         long cells = (a.Length + 1L) * (b.Length + 1L);
         if (cells * sizeof(uint) > call.Store.Options.ProtoMaxBulkLength || cells > Array.MaxLength)
         {

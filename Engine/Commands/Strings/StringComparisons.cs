@@ -89,7 +89,7 @@ internal static class StringComparisons
         if (comparison is Comparison.Equal or Comparison.NotEqual)
         {
             Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
-            holds = StringEntry.Read(entry.Object, scratch).SequenceEqual(with) == (comparison == Comparison.Equal);
+            holds = StringEntry.Read(entry.Found, scratch).SequenceEqual(with) == (comparison == Comparison.Equal);
             return true;
         }
         holds = false;
@@ -108,7 +108,7 @@ internal static class StringComparisons
     private static void WriteDigest(in Entry entry, Span<byte> digest)
     {
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
-        ulong hash = XxHash3.HashToUInt64(StringEntry.Read(entry.Object, scratch));
+        ulong hash = XxHash3.HashToUInt64(StringEntry.Read(entry.Found, scratch));
         hash.TryFormat(digest, out _, "x16");
     }
 

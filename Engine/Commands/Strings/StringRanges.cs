@@ -19,7 +19,7 @@ internal static class StringRanges
         }
         else
         {
-            int before = StringEntry.Length(entry.Object);
+            int before = StringEntry.Length(entry.Found);
             if (!FitsIn(ref call, before, suffix.Length)) return;
             length += before;
             suffix.CopyTo(StringWrites.Open(ref call, entry, key, length)[before..]);
@@ -33,7 +33,7 @@ internal static class StringRanges
         Summary = "Returns the length of a string value.", Syntax = "key")]
     internal static void Strlen(ref CommandContext call)
     {
-        if (call.TryRead(1, ValueType.String, out Entry entry)) call.Reply.Integer(entry.IsMissing ? 0 : StringEntry.Length(entry.Object));
+        if (call.TryRead(1, ValueType.String, out Entry entry)) call.Reply.Integer(entry.IsMissing ? 0 : StringEntry.Length(entry.Found));
     }
 
     /// <summary>SETRANGE key offset value — Any gap between the old end and the offset is filled with zeros.</summary>
@@ -51,7 +51,7 @@ internal static class StringRanges
         }
         if (!call.TryWrite(1, ValueType.String, out Entry entry)) return;
         ReadOnlySpan<byte> key = call[1], part = call[3];
-        int length = entry.IsMissing ? 0 : StringEntry.Length(entry.Object);
+        int length = entry.IsMissing ? 0 : StringEntry.Length(entry.Found);
         if (!part.IsEmpty)
         {
             if (!FitsIn(ref call, offset, part.Length)) return;
@@ -80,7 +80,7 @@ internal static class StringRanges
     {
         if (!call.TryInt64(2, out long start) || !call.TryInt64(3, out long end) || !call.TryRead(1, ValueType.String, out Entry entry)) return;
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
-        ReadOnlySpan<byte> content = entry.IsMissing ? [] : StringEntry.Read(entry.Object, scratch);
+        ReadOnlySpan<byte> content = entry.IsMissing ? [] : StringEntry.Read(entry.Found, scratch);
         // Two negative offsets in the wrong order give nothing, even where both would be clamped to the first byte.
         bool backwards = start < 0 && end < 0 && start > end;
         if (start < 0) start = Math.Max(0, start + content.Length);

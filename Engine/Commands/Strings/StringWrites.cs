@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>
@@ -15,11 +13,11 @@ internal static class StringWrites
             call.Add(entry.Keyspace, StringEntry.Create(key, content, expiresAtMs));
             return;
         }
-        if (expiresAtMs == entry.ExpiresAtMs && StringEntry.TryOverwrite(entry.Object, content)) return;
-        uint clock = KeyEntry.AccessClock(entry.Object);
-        object made = StringEntry.Create(key, content, expiresAtMs);
-        KeyEntry.SetAccessClock(made, clock);
-        entry.Replace(made);
+        if (expiresAtMs == entry.ExpiresAtMs && StringEntry.TryOverwrite(entry.Found, content)) return;
+        uint clock = entry.Found.AccessClock;
+        KeyEntry made = StringEntry.Create(key, content, expiresAtMs);
+        made.SetAccessClock(clock);
+        entry.Overwrite(made);
     }
 
     /// <summary>
@@ -31,27 +29,27 @@ internal static class StringWrites
     {
         if (entry.IsMissing)
         {
-            object made = CreateRaw(key, [], length, Expiry.Never, out Span<byte> zeros);
+            KeyEntry made = CreateRaw(key, [], length, Expiry.Never, out Span<byte> zeros);
             call.Add(entry.Keyspace, made);
             return zeros;
         }
         if (!entry.IsBlob)
         {
-            StringValue value = Unsafe.As<StringValue>(entry.Value);
+            StringValue value = entry.Found.As<StringValue>();
             value.Extend(length);
             entry.Keyspace.Recount(value);
             return value.Span;
         }
-        byte[] blob = entry.Blob;
-        if (Blob.KindOf(blob) != BlobKind.Integer && length <= Blob.Payload(blob).Length)
+        Blob blob = entry.Blob;
+        if (blob.Kind != BlobKind.Integer && length <= blob.Text.Length)
         {
-            Blob.SetKind(blob, BlobKind.RawString);
-            return Blob.Payload(blob);
+            blob.SetKind(BlobKind.RawString);
+            return blob.Text;
         }
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
-        object grown = CreateRaw(key, StringEntry.Read(blob, scratch), length, entry.ExpiresAtMs, out Span<byte> content);
-        KeyEntry.SetAccessClock(grown, Blob.AccessClock(blob));
-        entry.Replace(grown);
+        KeyEntry grown = CreateRaw(key, StringEntry.Read(blob, scratch), length, entry.ExpiresAtMs, out Span<byte> content);
+        grown.SetAccessClock(blob.AccessClock);
+        entry.Overwrite(grown);
         return content;
     }
 
@@ -64,35 +62,36 @@ internal static class StringWrites
     {
         if (entry.IsMissing)
         {
-            object made = length <= SmallGrowth ? Zeros(key, length) : new StringValue(key.ToArray(), new byte[length], length);
+            KeyEntry made = CreateRaw(key, [], length, Expiry.Never, out Span<byte> zeros, SmallGrowth);
             call.Add(entry.Keyspace, made);
-            return made is byte[] blob ? Blob.Payload(blob) : ((StringValue)made).Span;
+            return zeros;
         }
-        if (!entry.IsBlob) return Unsafe.As<StringValue>(entry.Value).Extend(length);
+        if (!entry.IsBlob) return entry.Found.As<StringValue>().Extend(length);
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
         ReadOnlySpan<byte> content = StringEntry.Read(entry.Blob, scratch);
         if (entry.Kind != BlobKind.Integer && length <= content.Length)
         {
-            Blob.SetKind(entry.Blob, BlobKind.RawString);
-            return entry.Payload;
+            entry.Blob.SetKind(BlobKind.RawString);
+            return entry.Blob.Text;
         }
         int total = Math.Max(length, content.Length);
         if (total <= Math.Max(SmallGrowth, content.Length))
         {
-            byte[] made = Blob.WithPayload(entry.Blob, BlobKind.RawString, total, out Span<byte> payload);
-            content.CopyTo(payload);
-            payload[content.Length..].Clear();
-            entry.Replace(made);
-            return payload;
+            var made = Blob.CreateText(BlobKind.RawString, key, total, entry.ExpiresAtMs, out Span<byte> text);
+            made.SetAccessClock(entry.Blob.AccessClock);
+            content.CopyTo(text);
+            text[content.Length..].Clear();
+            entry.Overwrite(made);
+            return text;
         }
         // A string that grows once will grow again, so it gets spare room.
-        var value = new StringValue(key.ToArray(), content.ToArray(), content.Length)
+        var value = new StringValue(key.ToArray(), content)
         {
             ExpiresAtMs = entry.ExpiresAtMs,
-            AccessClock = Blob.AccessClock(entry.Blob),
+            AccessClock = entry.Blob.AccessClock,
         };
         Span<byte> extended = value.Extend(total);
-        entry.Replace(value);
+        entry.Overwrite(value);
         return extended;
     }
 
@@ -101,30 +100,24 @@ internal static class StringWrites
     /// </summary>
     private const int SmallGrowth = 64;
 
-    private static byte[] Zeros(ReadOnlySpan<byte> key, int length)
-    {
-        byte[] made = Blob.Create(BlobKind.RawString, key, length, Expiry.Never, out Span<byte> payload);
-        payload.Clear();
-        return made;
-    }
-
     /// <summary>
     /// Makes a string that was modified in place, or will be. Up to 128 bytes it is a blob, which the next change
     /// copies. Beyond that it is a value, which leaves itself room to grow.
     /// </summary>
-    private static object CreateRaw(ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> start, int length, long expiresAtMs, out Span<byte> content)
+    private static KeyEntry CreateRaw(
+        ReadOnlySpan<byte> key, scoped ReadOnlySpan<byte> start, int length, long expiresAtMs, out Span<byte> content, int longestBlob = 128)
     {
         length = Math.Max(length, start.Length);
-        if (length <= 128 && key.Length <= Blob.LargestPayload)
+        KeyEntry made;
+        if (length <= longestBlob && key.Length + length <= Blob.LargestString)
         {
-            byte[] blob = Blob.Create(BlobKind.RawString, key, length, expiresAtMs, out content);
+            made = Blob.CreateText(BlobKind.RawString, key, length, expiresAtMs, out content);
             start.CopyTo(content);
             content[start.Length..].Clear();
-            return blob;
+            return made;
         }
-        byte[] bytes = new byte[length];
-        start.CopyTo(bytes);
-        content = bytes;
-        return new StringValue(key.ToArray(), bytes, length) { ExpiresAtMs = expiresAtMs };
+        var value = new StringValue(key.ToArray(), start, length) { ExpiresAtMs = expiresAtMs };
+        content = value.Extend(length);
+        return value;
     }
 }

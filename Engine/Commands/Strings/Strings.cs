@@ -238,6 +238,6 @@ internal static class Strings
             return;
         }
         Span<byte> scratch = stackalloc byte[StringEntry.ScratchLength];
-        call.Reply.BulkString(StringEntry.Read(entry.Object, scratch));
+        call.Reply.BulkString(StringEntry.Read(entry.Found, scratch));
     }
 }

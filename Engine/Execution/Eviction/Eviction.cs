@@ -163,8 +163,8 @@ public sealed class Eviction
         if (!_sampler.TryDraw(volatileOnly, out int number, out int database) || Enter(number) is not { } slot) return false;
         try
         {
-            if (slot.KeyspaceIfAny(database) is not { } keyspace || _sampler.DrawFrom(keyspace, volatileOnly) is not { } entry) return Missed();
-            Delete(keyspace, KeyEntry.KeyOf(entry));
+            if (slot.KeyspaceIfAny(database) is not { } keyspace || _sampler.DrawFrom(keyspace, volatileOnly) is var entry && entry.IsNone) return Missed();
+            Delete(keyspace, entry.Key);
             return true;
         }
         finally
@@ -205,13 +205,13 @@ public sealed class Eviction
             if (Enter(number) is not { } slot) continue;
             try
             {
-                if (slot.KeyspaceIfAny(database) is not { } keyspace || _sampler.DrawFrom(keyspace, volatileOnly) is not { } entry)
+                if (slot.KeyspaceIfAny(database) is not { } keyspace || _sampler.DrawFrom(keyspace, volatileOnly) is var entry && entry.IsNone)
                 {
                     Missed();
                     continue;
                 }
                 long score = Score(policy, entry, nowMs);
-                if (_pool.Wants(score)) _pool.Add(new(score, number, database, KeyEntry.KeyOf(entry).ToArray()));
+                if (_pool.Wants(score)) _pool.Add(new(score, number, database, entry.Key.ToArray()));
             }
             finally
             {
@@ -221,11 +221,11 @@ public sealed class Eviction
     }
 
     /// <summary>The higher the score, the sooner a key is to be evicted.</summary>
-    private long Score(MaxMemoryPolicy policy, object entry, long nowMs) => policy switch
+    private long Score(MaxMemoryPolicy policy, KeyEntry entry, long nowMs) => policy switch
     {
-        MaxMemoryPolicy.VolatileTtl => long.MaxValue - KeyEntry.ExpiresAtMs(entry),
-        MaxMemoryPolicy.AllkeysLfu or MaxMemoryPolicy.VolatileLfu => 255 - Access.Frequency(_store.Options, KeyEntry.AccessClock(entry), nowMs),
-        _ => Access.IdleMs(KeyEntry.AccessClock(entry), nowMs),
+        MaxMemoryPolicy.VolatileTtl => long.MaxValue - entry.ExpiresAtMs,
+        MaxMemoryPolicy.AllkeysLfu or MaxMemoryPolicy.VolatileLfu => 255 - Access.Frequency(_store.Options, entry.AccessClock, nowMs),
+        _ => Access.IdleMs(entry.AccessClock, nowMs),
     };
 
     /// <summary>Takes a slot's gate; null if the slot is gone or busy, since there are others to choose from.</summary>
@@ -253,7 +253,7 @@ public sealed class Eviction
     private void Delete(Keyspace keyspace, ReadOnlySpan<byte> key)
     {
         keyspace.BeforeChange(key);
-        if (keyspace.Remove(key) is null) return;
+        if (!keyspace.Remove(key)) return;
         _store.Statistics.CountEvicted();
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
         _store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Evicted, "evicted"u8, key, keyspace.Database);

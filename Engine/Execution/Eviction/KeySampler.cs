@@ -19,7 +19,7 @@ internal sealed class KeySampler(Store store)
     private const int MostSearched = 1024;
 
     private readonly long[] _upTo = new long[KeySlot.Count]; // keys in slots up to and including this one
-    private readonly List<object> _searched = [];
+    private readonly List<KeyEntry> _searched = [];
     private int _drawsLeft;
     private bool _volatile;
 
@@ -65,27 +65,27 @@ internal sealed class KeySampler(Store store)
     public void Distrust() => _drawsLeft = Math.Min(_drawsLeft, DrawsPerTable / 16) - 16;
 
     /// <summary>
-    /// A random entry of a keyspace, under its gate; null if there is none, or none was found in reasonable time.
+    /// A random entry of a keyspace, under its gate; none if there is none, or none was found in reasonable time.
     /// </summary>
-    public object? DrawFrom(Keyspace keyspace, bool volatileOnly)
+    public KeyEntry DrawFrom(Keyspace keyspace, bool volatileOnly)
     {
         if (!volatileOnly) return keyspace.Random(Random);
-        if (keyspace.ExpiringCount == 0) return null;
+        if (keyspace.ExpiringCount == 0) return default;
         for (int i = 0; i < Tries; i++)
         {
-            object? entry = keyspace.Random(Random);
-            if (entry is null || KeyEntry.ExpiresAtMs(entry) != Expiry.Never) return entry;
+            KeyEntry entry = keyspace.Random(Random);
+            if (entry.IsNone || entry.ExpiresAtMs != Expiry.Never) return entry;
         }
         _searched.Clear();
         bool all = keyspace.Count <= MostSearched;
         uint cursor = all ? 0 : (uint)Random.NextInt64(1L << 32);
         do cursor = keyspace.Scan(cursor, MostSearched, _searched);
         while (all && cursor != 0);
-        object? chosen = null;
+        KeyEntry chosen = default;
         int met = 0;
-        foreach (object entry in _searched)
+        foreach (KeyEntry entry in _searched)
         {
-            if (KeyEntry.ExpiresAtMs(entry) != Expiry.Never && Random.Next(++met) == 0) chosen = entry;
+            if (entry.ExpiresAtMs != Expiry.Never && Random.Next(++met) == 0) chosen = entry;
         }
         _searched.Clear();
         return chosen;

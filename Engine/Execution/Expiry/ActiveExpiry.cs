@@ -19,7 +19,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
     private readonly Store _store;
     private readonly TimeProvider _time;
     private readonly EffectUnit _unit = new();
-    private readonly List<object> _chunk = [];
+    private readonly List<KeyEntry> _chunk = [];
     private readonly CancellationTokenSource _stop = new();
     private Task _loop = Task.CompletedTask;
     private int _nextSlot;
@@ -183,9 +183,9 @@ public sealed class ActiveExpiry : IAsyncDisposable
         _chunk.Clear();
         keyspace.ScanForExpiry(KeysPerChunk, _chunk);
         _looked += _chunk.Count;
-        foreach (object entry in _chunk)
+        foreach (KeyEntry entry in _chunk)
         {
-            long time = KeyEntry.EarliestExpiryMs(entry);
+            long time = entry.EarliestExpiryMs;
             if (time <= nowMs)
             {
                 _expired++;

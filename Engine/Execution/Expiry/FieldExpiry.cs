@@ -14,18 +14,18 @@ internal static class FieldExpiry
     {
         Keyspace keyspace = entry.Keyspace;
         byte[] key = entry.Key.ToArray();
-        object hash = entry.Object;
+        KeyEntry hash = entry.Found;
         int expired = 0;
         keyspace.BeforeChange(key);
-        if (hash is HashValue table)
+        if (!hash.TryBlob(out Blob blob))
         {
-            while (expired < most && table.TryExpireOne(nowMs, out byte[]? field))
+            while (expired < most && hash.As<HashValue>().TryExpireOne(nowMs, out HashField field))
             {
-                GiveEffect(store, keyspace, key, new(HashField.KeyOf(field)), unit);
+                GiveEffect(store, keyspace, key, new(field.Key), unit);
                 expired++;
             }
         }
-        else if (hash is byte[] blob && Blob.KindOf(blob) == BlobKind.HashListpackEx)
+        else if (blob.Kind == BlobKind.HashListpackEx)
         {
             Listpack listpack = Listpack.In(blob);
             int position = listpack.First;
@@ -37,12 +37,12 @@ internal static class FieldExpiry
             }
             if (expired == 0) return false;
             listpack.Delete(listpack.First, expired * 3);
-            hash = listpack.Array;
+            hash = listpack.Blob;
             entry.Replace(hash);
         }
         if (expired == 0) return false;
         keyspace.RecountFields(hash);
-        if (hash is Value value) keyspace.Recount(value);
+        if (!hash.IsBlob) keyspace.Recount(hash.Value);
         store.Statistics.CountExpiredFields(expired);
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
         store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Hash, "hexpired"u8, key, keyspace.Database);

@@ -27,7 +27,7 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
     private bool _isStray;              // the saver has been told of the keyspace
 
     [ThreadStatic]
-    private static List<object>? t_entries;
+    private static List<KeyEntry>? t_entries;
 
     /// <summary>The number that the database had at the instant.</summary>
     public int Database { get; private set; }
@@ -72,6 +72,7 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
             }
         }
         keyspace.KeepSpare(this); // Next stays as it is, for code that is walking along the marks
+        if (keyspace.Snapshots is null) keyspace.LeftBySnapshots();
     }
 
     /// <summary>A writer is about to change the entry at this hash.</summary>
@@ -131,15 +132,15 @@ internal sealed class KeyspaceSnapshot(Keyspace keyspace)
         if (_written is null)
         {
             chunk.Foresee(keyspace.EntryBytes);
-            foreach (object entry in keyspace) chunk.Take(Database, entry);
+            foreach (KeyEntry entry in keyspace) chunk.Take(Database, entry);
             return --_left == 0;
         }
-        List<object> entries = t_entries ??= [];
+        List<KeyEntry> entries = t_entries ??= [];
         try
         {
             chunk.Foresee(keyspace.EntryBytes / _regions * 5 / 4);
             keyspace.Range(FirstHashOf(region), FirstHashOf(region + 1), entries);
-            foreach (object entry in CollectionsMarshal.AsSpan(entries)) chunk.Take(Database, entry);
+            foreach (KeyEntry entry in CollectionsMarshal.AsSpan(entries)) chunk.Take(Database, entry);
         }
         finally
         {

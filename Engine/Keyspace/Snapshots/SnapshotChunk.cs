@@ -13,11 +13,8 @@ namespace OrleansRedis.Engine;
 /// processor meanwhile keeps nobody waiting.
 /// </para>
 /// </summary>
-internal abstract class SnapshotChunk
+internal abstract unsafe class SnapshotChunk
 {
-    /// <summary>Blobs of up to this many bytes are written from arrays that are kept for reuse.</summary>
-    private const int LongestScratch = 256;
-
     private const int RoomUnit = 1024, MostForeseen = 64 * 1024, Large = 1 << 20;
 
     // database, length and bytes of each blob: one array, since thousands of chunks may wait in the queue
@@ -25,9 +22,6 @@ internal abstract class SnapshotChunk
     private int _copiedBytes;
     private int _foreseenBytes;
     private int _database = -1;
-
-    [ThreadStatic]
-    private static byte[]?[]? t_scratch;
 
     /// <summary>What was written since <see cref="Clear"/>. Complete only after <see cref="Complete"/>.</summary>
     public abstract ReadOnlySpan<byte> Written { get; }
@@ -60,26 +54,24 @@ internal abstract class SnapshotChunk
     public void Foresee(long bytes) => _foreseenBytes = (int)Math.Min(bytes, MostForeseen);
 
     /// <summary>Takes a key of a database as it is now. Under its slot's gate.</summary>
-    public void Take(int database, object entry)
+    public void Take(int database, KeyEntry entry)
     {
-        if (entry is byte[] blob) Copy(database, blob);
+        if (entry.TryBlob(out Blob blob)) Copy(database, blob.Content);
         else Write(database, entry);
         Keys++;
-        MemoryBytes += KeyEntry.Bytes(entry);
+        MemoryBytes += entry.Bytes;
     }
 
     /// <summary>Writes everything that is only copied so far, to another chunk if one is given.</summary>
     public void Complete(SnapshotChunk? into = null)
     {
         into ??= this;
-        byte[]?[] scratch = t_scratch ??= new byte[]?[LongestScratch + 1];
         for (int at = 0; at < _copiedBytes;)
         {
             int database = BinaryPrimitives.ReadInt32LittleEndian(_copies.AsSpan(at)), length = BinaryPrimitives.ReadInt32LittleEndian(_copies.AsSpan(at + 4));
-            byte[] blob = length > LongestScratch ? GC.AllocateUninitializedArray<byte>(length) : scratch[length] ??= new byte[length];
-            _copies.AsSpan(at + 8, length).CopyTo(blob);
-            into.Write(database, blob);
-            at += 8 + length;
+            // In an array of bytes it can be read in place, since writing it moves nothing.
+            fixed (byte* blob = &_copies[at + 8]) into.Write(database, new Blob(blob));
+            at += 8 + Aligned(length);
         }
         _copiedBytes = 0;
         if (!ReferenceEquals(into, this)) into.Keys += Keys;
@@ -111,23 +103,26 @@ internal abstract class SnapshotChunk
     protected abstract void WriteSelect(int database);
 
     /// <summary>Writes one key.</summary>
-    protected abstract void WriteEntry(object entry);
+    protected abstract void WriteEntry(KeyEntry entry);
 
-    private void Write(int database, object entry)
+    private void Write(int database, KeyEntry entry)
     {
         if (database != _database) WriteSelect(_database = database);
         WriteEntry(entry);
     }
 
-    private void Copy(int database, byte[] blob)
+    private void Copy(int database, ReadOnlySpan<byte> blob)
     {
-        int end = _copiedBytes + 8 + blob.Length;
+        int end = _copiedBytes + 8 + Aligned(blob.Length);
         if (end > _copies.Length) MakeRoom(end);
         BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes), database);
         BinaryPrimitives.WriteInt32LittleEndian(_copies.AsSpan(_copiedBytes + 4), blob.Length);
         blob.CopyTo(_copies.AsSpan(_copiedBytes + 8));
         _copiedBytes = end;
     }
+
+    /// <summary>Blobs lie at even addresses everywhere (see <see cref="KeyEntry"/>).</summary>
+    private static int Aligned(int length) => (length + 7) & ~7;
 
     private void MakeRoom(int end)
     {

@@ -18,10 +18,10 @@ internal static class AofEntryWriter
     }
 
     /// <summary>Writes a key with its content, and the expiries of both the key and its fields.</summary>
-    public static void Write(RespWriter writer, object entry)
+    public static void Write(RespWriter writer, KeyEntry entry)
     {
-        ReadOnlySpan<byte> key = KeyEntry.KeyOf(entry);
-        switch (KeyEntry.TypeOf(entry))
+        ReadOnlySpan<byte> key = entry.Key;
+        switch (entry.Type)
         {
             case ValueType.String:
                 Begin(writer, 3, "SET"u8, key);
@@ -40,12 +40,12 @@ internal static class AofEntryWriter
                 WriteHash(writer, key, entry);
                 break;
             case ValueType.Stream:
-                WriteStream(writer, key, (StreamValue)entry);
+                WriteStream(writer, key, entry.As<StreamValue>());
                 break;
             default:
-                throw new InvalidOperationException($"{entry.GetType()} has no form as commands.");
+                throw new InvalidOperationException($"{entry.Type} has no form as commands.");
         }
-        long expiresAtMs = KeyEntry.ExpiresAtMs(entry);
+        long expiresAtMs = entry.ExpiresAtMs;
         if (expiresAtMs == Expiry.Never) return;
         Begin(writer, 3, "PEXPIREAT"u8, key);
         writer.BulkInteger(expiresAtMs);
@@ -65,7 +65,7 @@ internal static class AofEntryWriter
         Begin(writer, 2 + ((int)Math.Min(ElementsPerCommand, total - index) * wordsPerElement), command, key);
     }
 
-    private static void WriteList(RespWriter writer, ReadOnlySpan<byte> key, object entry)
+    private static void WriteList(RespWriter writer, ReadOnlySpan<byte> key, KeyEntry entry)
     {
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         long total = ListEntry.Count(entry), index = 0;
@@ -77,7 +77,7 @@ internal static class AofEntryWriter
         }
     }
 
-    private static void WriteSet(RespWriter writer, ReadOnlySpan<byte> key, object entry)
+    private static void WriteSet(RespWriter writer, ReadOnlySpan<byte> key, KeyEntry entry)
     {
         Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
         long total = SetEntry.Count(entry), index = 0;
@@ -88,7 +88,7 @@ internal static class AofEntryWriter
         }
     }
 
-    private static void WriteSortedSet(RespWriter writer, ReadOnlySpan<byte> key, object entry)
+    private static void WriteSortedSet(RespWriter writer, ReadOnlySpan<byte> key, KeyEntry entry)
     {
         Span<byte> score = stackalloc byte[Numbers.LongestDouble];
         var set = new SortedSetView(entry);
@@ -101,7 +101,7 @@ internal static class AofEntryWriter
         }
     }
 
-    private static void WriteHash(RespWriter writer, ReadOnlySpan<byte> key, object entry)
+    private static void WriteHash(RespWriter writer, ReadOnlySpan<byte> key, KeyEntry entry)
     {
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         long total = HashEntry.Count(entry), index = 0;

@@ -105,6 +105,6 @@ internal sealed class AofSnapshotTarget(ServerOptions options, Clock clock, Func
 
         protected override void WriteSelect(int database) => AofEntryWriter.Select(_bytes, database);
 
-        protected override void WriteEntry(object entry) => AofEntryWriter.Write(_bytes, entry);
+        protected override void WriteEntry(KeyEntry entry) => AofEntryWriter.Write(_bytes, entry);
     }
 }

@@ -17,5 +17,5 @@ internal sealed class RdbChunk(ServerOptions options, long nowMs) : SnapshotChun
 
     protected override void WriteSelect(int database) => RdbEntryWriter.Select(Bytes, database);
 
-    protected override void WriteEntry(object entry) => RdbEntryWriter.Write(Bytes, entry, options, nowMs);
+    protected override void WriteEntry(KeyEntry entry) => RdbEntryWriter.Write(Bytes, entry, options, nowMs);
 }

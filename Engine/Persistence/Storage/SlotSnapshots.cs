@@ -33,7 +33,7 @@ public static class SlotSnapshots
             {
                 if (slot.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
                 RdbEntryWriter.Select(writer, database);
-                foreach (object entry in keyspace)
+                foreach (KeyEntry entry in keyspace)
                 {
                     if (writer.Written.Length > PieceLength)
                     {
@@ -88,11 +88,11 @@ public static class SlotSnapshots
             }
             byte[] key = reader.String();
             if (!RdbVersion.IsKnown((RdbType)code)) throw new RdbFormatException($"A value of unknown type {code}.");
-            object? entry = RdbObjectReader.Read(reader, (RdbType)code, key, expiresAtMs, options, checksDoubles: false);
             if (keyspace is null) throw new RdbFormatException("A key before its database.");
             if (KeySlot.Of(key) != slot.Number) throw new RdbFormatException("A key of another slot.");
-            if (entry is null) throw new RdbFormatException("An empty collection.");
-            KeyEntry.SetAccessClock(entry, clock ?? Access.Initial(options, nowMs));
+            KeyEntry entry = RdbObjectReader.Read(reader, (RdbType)code, key, expiresAtMs, options, checksDoubles: false);
+            if (entry.IsNone) throw new RdbFormatException("An empty collection.");
+            entry.SetAccessClock(clock ?? Access.Initial(options, nowMs));
             keyspace.Add(entry);
             expiresAtMs = Expiry.Never;
             clock = null;

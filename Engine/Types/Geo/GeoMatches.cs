@@ -4,10 +4,10 @@ using System.Runtime.InteropServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>A member that a search has found.</summary>
-internal struct GeoMatch
+internal unsafe struct GeoMatch
 {
-    private byte[] _array;     // a ScoredMember, or the array of a listpack
-    private int _position;     // in the listpack; -1 for a ScoredMember
+    private byte* _member;     // a ScoredMember, or an element of a listpack
+    private bool _isElement;
 
     public double Longitude;
     public double Latitude;
@@ -17,20 +17,23 @@ internal struct GeoMatch
     /// <summary>How many matches were found before it; only set if not all are kept.</summary>
     public int Found;
 
-    /// <summary>This match for the given member: a ScoredMember, or a position in a listpack.</summary>
-    public readonly GeoMatch Of(byte[] array, int position) => this with { _array = array, _position = position };
+    /// <summary>This match for the given member.</summary>
+    public readonly GeoMatch Of(ScoredMember member) => this with { _member = member.Block };
+
+    /// <summary>This match for the member at a position of a listpack.</summary>
+    public readonly GeoMatch Of(in Listpack listpack, int position) => this with { _member = listpack.Block + position, _isElement = true };
 
     public readonly void WriteMember(RespWriter reply)
     {
-        if (_position < 0) reply.BulkString(ScoredMember.MemberOf(_array));
-        else ListpackElement.At(_array, _position).WriteTo(reply);
+        if (_isElement) ListpackElement.At(_member).WriteTo(reply);
+        else reply.BulkString(ScoredMember.At(_member).Key);
     }
 
     /// <summary>Creates a <see cref="ScoredMember"/> of its own.</summary>
-    public readonly byte[] ToEntry(double score)
+    public readonly ScoredMember ToEntry(double score)
     {
-        if (_position < 0) return ScoredMember.Create(score, ScoredMember.MemberOf(_array));
-        return ScoredMember.Create(score, ListpackElement.At(_array, _position).AsSpan(stackalloc byte[ListpackElement.ScratchLength]));
+        if (!_isElement) return ScoredMember.Create(score, ScoredMember.At(_member).Key);
+        return ScoredMember.Create(score, ListpackElement.At(_member).AsSpan(stackalloc byte[ListpackElement.ScratchLength]));
     }
 }
 
@@ -56,7 +59,7 @@ internal sealed class GeoMatches
     /// <summary>The matches, as found or, after <see cref="Sort"/>, in order.</summary>
     public ref readonly GeoMatch this[int index] => ref CollectionsMarshal.AsSpan(_matches)[_order is null ? index : _order[index]];
 
-    public static GeoMatches Rent(object set)
+    public static GeoMatches Rent(KeyEntry set)
     {
         GeoMatches rented = t_spare ?? new();
         t_spare = null;
@@ -148,7 +151,7 @@ internal sealed class GeoMatches
         {
             double score = at.Score;
             if (score >= to) return;
-            if (IsMatch(shape, score, out GeoMatch match)) Add(match.Of(at.Entry, -1));
+            if (IsMatch(shape, score, out GeoMatch match)) Add(match.Of(at.Entry));
         }
     }
 
@@ -159,7 +162,7 @@ internal sealed class GeoMatches
             double score = SortedSetListpack.ScoreOf(listpack, at);
             if (score < from) continue;
             if (score >= to) return;
-            if (IsMatch(shape, score, out GeoMatch match)) Add(match.Of(listpack.Array, at));
+            if (IsMatch(shape, score, out GeoMatch match)) Add(match.Of(listpack, at));
         }
     }
 

@@ -1,11 +1,10 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>
 /// Hashes in their representations: a listpack in a blob (of field, value… or, once a field expires, of field, value,
 /// expiry…), or a <see cref="HashValue"/>. Methods that change a hash take the entry and return the one to put in its
-/// place (the same, a grown blob, another representation), with the same key, expiry and access clock.
+/// place (the same, a grown blob, another representation), with the same key, expiry and access clock. If it is another
+/// one, the old one is retired.
 /// </summary>
 internal static class HashEntry
 {
@@ -13,18 +12,19 @@ internal static class HashEntry
     public const long KeepExpiry = -1;
 
     /// <summary>How many elements of the listpack one field takes.</summary>
-    public static int Step(byte[] blob) => Blob.KindOf(blob) == BlobKind.HashListpackEx ? 3 : 2;
+    public static int Step(Blob blob) => blob.Kind == BlobKind.HashListpackEx ? 3 : 2;
 
-    public static int Count(object hash) => hash is byte[] blob ? Listpack.In(blob).Count / Step(blob) : Unsafe.As<HashValue>(hash).Count;
+    public static int Count(KeyEntry hash) => hash.TryBlob(out Blob blob) ? Listpack.In(blob).Count / Step(blob) : hash.As<HashValue>().Count;
 
     /// <summary>Looks a field up.</summary>
-    public static bool TryGet(object hash, ReadOnlySpan<byte> field, out HashItem item)
+    public static bool TryGet(KeyEntry hash, ReadOnlySpan<byte> field, out HashItem item)
     {
         item = default;
-        if (hash is not byte[] blob)
+        if (!hash.TryBlob(out Blob blob))
         {
-            if (Unsafe.As<HashValue>(hash).Find(field) is not { } entry) return false;
-            item = HashItem.Of(entry);
+            HashField found = hash.As<HashValue>().Find(field);
+            if (found.IsNone) return false;
+            item = HashItem.Of(found);
             return true;
         }
         Listpack listpack = Listpack.In(blob);
@@ -34,24 +34,24 @@ internal static class HashEntry
         return true;
     }
 
-    public static bool Contains(object hash, ReadOnlySpan<byte> field)
+    public static bool Contains(KeyEntry hash, ReadOnlySpan<byte> field)
     {
-        if (hash is not byte[] blob) return Unsafe.As<HashValue>(hash).Find(field) is not null;
+        if (!hash.TryBlob(out Blob blob)) return !hash.As<HashValue>().Find(field).IsNone;
         Listpack listpack = Listpack.In(blob);
         return listpack.Find(listpack.First, field, Step(blob) - 1) >= 0;
     }
 
     /// <summary>When the first of its fields expires, or <see cref="Expiry.Never"/>.</summary>
-    public static long EarliestExpiryMs(object hash) =>
-        hash is byte[] blob ? KeyEntry.EarliestFieldExpiryMs(blob) : Unsafe.As<HashValue>(hash).InnerExpiresAtMs;
+    public static long EarliestExpiryMs(KeyEntry hash) =>
+        hash.TryBlob(out Blob blob) ? KeyEntry.EarliestFieldExpiryMs(blob) : hash.As<HashValue>().InnerExpiresAtMs;
 
     /// <summary>
     /// Creates an empty hash with exactly enough room for fields that take this many bytes as elements of a listpack
     /// (see <see cref="Listpack.SizeOf(ReadOnlySpan{byte})"/>).
     /// </summary>
-    public static byte[] CreateListpack(ReadOnlySpan<byte> key, int elementBytes)
+    public static Blob CreateListpack(ReadOnlySpan<byte> key, int elementBytes)
     {
-        byte[] blob = Blob.Create(BlobKind.HashListpack, key, Listpack.EmptyLength + elementBytes, Expiry.Never, out _);
+        var blob = Blob.Create(BlobKind.HashListpack, key, Listpack.EmptyLength + elementBytes, Expiry.Never);
         Listpack.In(blob).Clear();
         return blob;
     }
@@ -60,12 +60,12 @@ internal static class HashEntry
     /// Sets a field's value and expiry (or <see cref="KeepExpiry"/>). The caller makes sure that the value is short
     /// enough for a listpack.
     /// </summary>
-    public static object Set(object hash, ReadOnlySpan<byte> field, ReadOnlySpan<byte> value, long expiresAtMs, ServerOptions options, out bool isNew)
+    public static KeyEntry Set(KeyEntry hash, ReadOnlySpan<byte> field, ReadOnlySpan<byte> value, long expiresAtMs, ServerOptions options, out bool isNew)
     {
-        if (hash is not byte[] blob)
+        if (!hash.TryBlob(out Blob blob))
         {
-            var table = Unsafe.As<HashValue>(hash);
-            if (expiresAtMs == KeepExpiry) expiresAtMs = table.Find(field) is { } entry ? HashField.ExpiresAtMs(entry) : Expiry.Never;
+            var table = hash.As<HashValue>();
+            if (expiresAtMs == KeepExpiry) expiresAtMs = table.Find(field) is { IsNone: false } found ? found.ExpiresAtMs : Expiry.Never;
             isNew = table.Set(field, value, expiresAtMs);
             return hash;
         }
@@ -76,20 +76,20 @@ internal static class HashEntry
         if (isNew)
         {
             listpack = Insert(listpack, step, field, value, expiresAtMs == KeepExpiry ? Expiry.Never : expiresAtMs);
-            return listpack.Count / step > options.HashMaxListpackEntries ? ToTable(listpack.Array, 0) : listpack.Array;
+            return listpack.Count / step > options.HashMaxListpackEntries ? ToTable(listpack.Blob, 0) : listpack.Blob;
         }
         long before = HashItem.At(listpack, position, step == 3).ExpiresAtMs;
         if (expiresAtMs == KeepExpiry || expiresAtMs == before)
         {
             listpack.Replace(listpack.Next(position), value);
-            return listpack.Array;
+            return listpack.Blob;
         }
         listpack.Delete(position, step);
-        return Insert(listpack, step, field, value, expiresAtMs).Array;
+        return Insert(listpack, step, field, value, expiresAtMs).Blob;
     }
 
     /// <summary>Changes the expiry of a field that exists.</summary>
-    public static object SetExpiry(object hash, ReadOnlySpan<byte> field, long expiresAtMs, ServerOptions options)
+    public static KeyEntry SetExpiry(KeyEntry hash, ReadOnlySpan<byte> field, long expiresAtMs, ServerOptions options)
     {
         if (!TryGet(hash, field, out HashItem item) || item.ExpiresAtMs == expiresAtMs) return hash;
         byte[] value = item.Value.ToArray(); // a copy, since it moves within the listpack
@@ -97,52 +97,51 @@ internal static class HashEntry
     }
 
     /// <summary>Removes a field. The hash may be empty afterwards.</summary>
-    public static object Remove(object hash, ReadOnlySpan<byte> field, out bool removed)
+    public static KeyEntry Remove(KeyEntry hash, ReadOnlySpan<byte> field, out bool removed)
     {
-        if (hash is not byte[] blob)
+        if (!hash.TryBlob(out Blob blob))
         {
-            removed = Unsafe.As<HashValue>(hash).Remove(field);
+            removed = hash.As<HashValue>().Remove(field);
             return hash;
         }
         Listpack listpack = Listpack.In(blob);
         int step = Step(blob), position = listpack.Find(listpack.First, field, step - 1);
         removed = position >= 0;
         if (removed) listpack.Delete(position, step);
-        return listpack.Array;
+        return listpack.Blob;
     }
 
     /// <summary>Releases the spare room of a blob.</summary>
-    public static object Trim(object hash)
+    public static KeyEntry Trim(KeyEntry hash)
     {
-        if (hash is not byte[] blob) return hash;
+        if (!hash.TryBlob(out Blob blob)) return hash;
         Listpack listpack = Listpack.In(blob);
         listpack.TrimToSize();
-        return listpack.Array;
+        return listpack.Blob;
     }
 
-    /// <summary>A table for the same key, with the same fields and room for more.</summary>
-    public static HashValue ToTable(object hash, int expectedCount)
+    /// <summary>A table for the same key, with the same fields and room for more; a blob is retired.</summary>
+    public static HashValue ToTable(KeyEntry hash, int expectedCount)
     {
-        if (hash is HashValue already) return already;
-        byte[] blob = Unsafe.As<byte[]>(hash);
-        var table = new HashValue(Blob.KeyOf(blob).ToArray(), Math.Max(expectedCount, Count(blob)))
+        if (!hash.TryBlob(out Blob blob)) return hash.As<HashValue>();
+        var table = new HashValue(blob.Key.ToArray(), Math.Max(expectedCount, Count(blob)))
         {
-            ExpiresAtMs = Blob.ExpiresAtMs(blob),
-            AccessClock = Blob.AccessClock(blob),
+            ExpiresAtMs = blob.ExpiresAtMs,
+            AccessClock = blob.AccessClock,
         };
         Span<byte> field = stackalloc byte[ListpackElement.ScratchLength], value = stackalloc byte[ListpackElement.ScratchLength];
         foreach (HashItem item in new HashItems(blob)) table.Set(item.Field.AsSpan(field), item.Value.AsSpan(value), item.ExpiresAtMs);
+        blob.Retire();
         return table;
     }
 
-    /// <summary>A blob that can hold expiry times.</summary>
-    private static byte[] WithExpiries(byte[] blob)
+    /// <summary>A blob that can hold expiry times; one that cannot is retired.</summary>
+    private static Blob WithExpiries(Blob blob)
     {
-        if (Blob.KindOf(blob) == BlobKind.HashListpackEx) return blob;
+        if (blob.Kind == BlobKind.HashListpackEx) return blob;
         Listpack plain = Listpack.In(blob);
         int bytes = plain.Length + (plain.Count / 2 * Listpack.SizeOf(0));
-        byte[] made = Blob.WithPayload(blob, BlobKind.HashListpackEx, bytes, out _);
-        Listpack with = Listpack.In(made);
+        Listpack with = Listpack.In(blob.WithRoom(BlobKind.HashListpackEx, bytes));
         with.Clear();
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         int read = 0;
@@ -151,7 +150,8 @@ internal static class HashEntry
             with.Append(plain[position].AsSpan(scratch));
             if ((++read & 1) == 0) with.Append(0);
         }
-        return with.Array;
+        blob.Retire();
+        return with.Blob;
     }
 
     private static Listpack Insert(Listpack listpack, int step, ReadOnlySpan<byte> field, ReadOnlySpan<byte> value, long expiresAtMs)

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>A field of a hash with its value, in place. Valid until the hash changes.</summary>
@@ -12,8 +10,7 @@ internal readonly ref struct HashItem(ListpackElement field, ListpackElement val
     /// <summary>When the field expires, as Unix time in ms, or <see cref="Expiry.Never"/>.</summary>
     public long ExpiresAtMs { get; } = expiresAtMs;
 
-    public static HashItem Of(byte[] entry) =>
-        new(new(HashField.KeyOf(entry)), new(HashField.ValueOf(entry)), HashField.ExpiresAtMs(entry));
+    public static HashItem Of(HashField field) => new(new(field.Key), new(field.Value), field.ExpiresAtMs);
 
     /// <summary>The item whose field is at a position of a listpack.</summary>
     public static HashItem At(Listpack listpack, int position, bool withExpiry)
@@ -28,34 +25,34 @@ internal readonly ref struct HashItem(ListpackElement field, ListpackElement val
 /// <summary>Walks the fields of a hash in any representation. The hash must not change meanwhile.</summary>
 internal ref struct HashItems
 {
-    private readonly object _hash;
+    private readonly KeyEntry _hash;
     private readonly int _step; // elements of a listpack per field; 0: a table
     private int _position;
     private ByteTable<HashField>.Enumerator _table;
 
-    public HashItems(object hash)
+    public HashItems(KeyEntry hash)
     {
         _hash = hash;
-        if (hash is byte[] blob)
+        if (hash.TryBlob(out Blob blob))
         {
             _step = HashEntry.Step(blob);
             _position = -1;
         }
         else
         {
-            _table = Unsafe.As<HashValue>(hash).Fields.GetEnumerator();
+            _table = hash.As<HashValue>().Fields.GetEnumerator();
         }
     }
 
     /// <summary>The field that the last MoveNext reached.</summary>
     public readonly HashItem Current => _step == 0
-        ? HashItem.Of(Unsafe.As<byte[]>(_table.Current))
-        : HashItem.At(Listpack.In(Unsafe.As<byte[]>(_hash)), _position, _step == 3);
+        ? HashItem.Of(_table.Current)
+        : HashItem.At(Listpack.In(_hash.Blob), _position, _step == 3);
 
     public bool MoveNext()
     {
         if (_step == 0) return _table.MoveNext();
-        Listpack listpack = Listpack.In(Unsafe.As<byte[]>(_hash));
+        Listpack listpack = Listpack.In(_hash.Blob);
         if (_position < 0)
         {
             _position = listpack.First;

@@ -1,37 +1,34 @@
-using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A hash in a table, with one byte array per field (<see cref="HashField"/>) and a queue of the fields that expire.
+/// A hash in a table, with one block per field (<see cref="HashField"/>) and a queue of the fields that expire.
 /// </summary>
-internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
+internal sealed unsafe class HashValue(byte[] key, int expectedCount) : Value(key)
 {
-    private const int ObjectBytes = 176; // this object and the table's, without the arrays
-    private const int QueueItemBytes = 24; // 16, and some for the queue's spare room and stale items
+    private const int ObjectBytes = 192; // this object and the table's
 
     private readonly ByteTable<HashField> _fields = new(expectedCount);
     private long _fieldBytes;
     private int _expiringCount;
 
-    // The fields that expire, soonest first. An item is stale if its entry is no longer the field's, or now has another
-    // expiry time. A stale item is dropped when it reaches the front, or when stale items outnumber the others.
-    private PriorityQueue<byte[], long>? _queue;
+    // An item is stale if no field with its hash has its time. A stale item is dropped when it reaches the front, or
+    // when stale items outnumber the others.
+    private FieldQueue _queue;
 
     public override ValueType Type => ValueType.Hash;
 
     public override string Encoding => "hashtable";
 
-    public override long Bytes => ObjectBytes + Blob.AllocatedBytes(Key.Length) + _fields.ArrayBytes + _fieldBytes + (_expiringCount * (long)QueueItemBytes);
+    public override long Bytes => ObjectBytes + KeyBytes + _fields.CellBytes + _fieldBytes + _queue.AllocatedBytes;
 
     public override long ElementCount => _fields.Count;
 
     public override long FreeEffort => _fields.Count;
 
-    public override long InnerExpiresAtMs => _queue is null ? Expiry.Never : EarliestExpiry();
+    public override long InnerExpiresAtMs => _queue.Count == 0 ? Expiry.Never : EarliestExpiry();
 
-    /// <summary>The fields; each entry is a byte[] (<see cref="HashField"/>).</summary>
     public ByteTable<HashField> Fields => _fields;
 
     public int Count => _fields.Count;
@@ -41,42 +38,41 @@ internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
 
     public override uint ForeseeHome(uint hash) => _fields.ForeseeHome(hash);
 
-    public override object? ForeseeElement(uint hash) => _fields.Foresee(hash);
+    public override byte* ForeseeElement(uint hash) => _fields.Foresee(hash).Block;
 
     public override Value Clone(byte[] key)
     {
         var copy = new HashValue(key, Count) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };
-        // Entries are changed in place, so they cannot be shared.
-        foreach (byte[] entry in _fields) copy.AddNew((byte[])entry.Clone(), HashField.ExpiresAtMs(entry));
+        foreach (HashField field in _fields) copy.AddNew(field.Key, field.Value, field.ExpiresAtMs, KeyHash.Of(field.Key));
         return copy;
     }
 
-    /// <summary>The entry of a field, or null.</summary>
-    public byte[]? Find(ReadOnlySpan<byte> field) => Unsafe.As<byte[]?>(_fields.Get(field));
+    /// <summary>A field with its value; none if it is not there.</summary>
+    public HashField Find(ReadOnlySpan<byte> field) => _fields.Get(field);
 
     /// <summary>Sets a field's value and expiry; true if the field is new.</summary>
     public bool Set(ReadOnlySpan<byte> field, ReadOnlySpan<byte> value, long expiresAtMs)
     {
-        ref object? cell = ref _fields.Find(field, KeyHash.Of(field));
+        uint hash = KeyHash.Of(field);
+        ref HashField cell = ref _fields.Find(field, hash);
         if (Unsafe.IsNullRef(ref cell))
         {
-            AddNew(HashField.Create(field, value, expiresAtMs), expiresAtMs);
+            AddNew(field, value, expiresAtMs, hash);
             return true;
         }
-        byte[] old = Unsafe.As<byte[]>(cell!);
-        long before = HashField.ExpiresAtMs(old);
-        byte[] entry = old;
-        if (!HashField.TryOverwrite(old, value, expiresAtMs))
+        HashField old = cell;
+        long before = old.ExpiresAtMs;
+        if (!old.TryOverwrite(value, expiresAtMs))
         {
-            entry = HashField.Create(field, value, expiresAtMs);
-            cell = entry;
-            _fieldBytes += Blob.AllocatedBytes(entry.Length) - Blob.AllocatedBytes(old.Length);
+            cell = HashField.Create(field, value, expiresAtMs);
+            _fieldBytes += cell.AllocatedBytes - old.AllocatedBytes;
+            old.Retire();
         }
         if (before != Expiry.Never) _expiringCount--;
         if (expiresAtMs != Expiry.Never)
         {
             _expiringCount++;
-            if (before != expiresAtMs || !ReferenceEquals(old, entry)) Enqueue(entry, expiresAtMs);
+            if (before != expiresAtMs) Enqueue(expiresAtMs, hash);
         }
         else if (before != Expiry.Never)
         {
@@ -88,63 +84,80 @@ internal sealed class HashValue(byte[] key, int expectedCount) : Value(key)
     /// <summary>Removes a field; false if there is none.</summary>
     public bool Remove(ReadOnlySpan<byte> field)
     {
-        if (_fields.Remove(field) is not byte[] removed) return false;
-        _fieldBytes -= Blob.AllocatedBytes(removed.Length);
-        if (HashField.ExpiresAtMs(removed) == Expiry.Never) return true;
+        HashField removed = _fields.Remove(field);
+        if (removed.IsNone) return false;
+        _fieldBytes -= removed.AllocatedBytes;
+        removed.Retire();
+        if (removed.ExpiresAtMs == Expiry.Never) return true;
         _expiringCount--;
         DropStale();
         return true;
     }
 
-    /// <summary>Removes an expired field, if there is one.</summary>
-    public bool TryExpireOne(long nowMs, [NotNullWhen(true)] out byte[]? entry)
+    /// <summary>Removes an expired field, if there is one. It can be read until the command ends.</summary>
+    public bool TryExpireOne(long nowMs, out HashField field)
     {
-        entry = null;
+        field = default;
         if (InnerExpiresAtMs > nowMs) return false;
-        entry = _queue!.Peek(); // not stale: InnerExpiresAtMs made sure of that
-        Remove(HashField.KeyOf(entry));
+        field = FieldOf(_queue.First); // not stale: InnerExpiresAtMs made sure of that
+        Remove(field.Key);
         return true;
     }
 
-    private void AddNew(byte[] entry, long expiresAtMs)
+    protected override void FreeElements()
     {
-        _fields.Add(entry);
-        _fieldBytes += Blob.AllocatedBytes(entry.Length);
-        if (expiresAtMs == Expiry.Never) return;
-        _expiringCount++;
-        Enqueue(entry, expiresAtMs);
+        _fields.Free();
+        _queue.Clear();
     }
 
-    private void Enqueue(byte[] entry, long expiresAtMs)
+    private void AddNew(ReadOnlySpan<byte> field, ReadOnlySpan<byte> value, long expiresAtMs, uint hash)
     {
-        (_queue ??= new()).Enqueue(entry, expiresAtMs);
+        HashField made = HashField.Create(field, value, expiresAtMs);
+        _fields.Add(made, hash);
+        _fieldBytes += made.AllocatedBytes;
+        if (expiresAtMs == Expiry.Never) return;
+        _expiringCount++;
+        Enqueue(expiresAtMs, hash);
+    }
+
+    private void Enqueue(long expiresAtMs, uint hash)
+    {
+        _queue.Add(expiresAtMs, hash);
         DropStale();
     }
 
     private void DropStale()
     {
-        if (_queue is null) return;
         if (_expiringCount == 0)
         {
-            _queue = null;
+            _queue.Clear();
             return;
         }
         if (_queue.Count <= (2L * _expiringCount) + 32) return;
         _queue.Clear();
-        foreach (byte[] entry in _fields)
+        foreach (HashField field in _fields)
         {
-            long expiresAtMs = HashField.ExpiresAtMs(entry);
-            if (expiresAtMs != Expiry.Never) _queue.Enqueue(entry, expiresAtMs);
+            if (field.ExpiresAtMs != Expiry.Never) _queue.Add(field.ExpiresAtMs, KeyHash.Of(field.Key));
         }
     }
 
     private long EarliestExpiry()
     {
-        while (_queue!.TryPeek(out byte[]? entry, out long expiresAtMs))
+        while (_queue.Count != 0)
         {
-            if (HashField.ExpiresAtMs(entry) == expiresAtMs && ReferenceEquals(Find(HashField.KeyOf(entry)), entry)) return expiresAtMs;
-            _queue.Dequeue();
+            if (!FieldOf(_queue.First).IsNone) return _queue.First.ExpiresAtMs;
+            _queue.RemoveFirst();
         }
         return Expiry.Never;
+    }
+
+    /// <summary>The field that an item of the queue stands for; none if it is stale.</summary>
+    private HashField FieldOf((long ExpiresAtMs, uint Hash) item)
+    {
+        int place = 0;
+        HashField field;
+        do field = _fields.NextWithHash(item.Hash, ref place);
+        while (!field.IsNone && field.ExpiresAtMs != item.ExpiresAtMs);
+        return field;
     }
 }

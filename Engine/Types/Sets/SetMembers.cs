@@ -1,9 +1,7 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A member of a set, in the form its set has it: an integer, bytes in a listpack, or an array of its own with its
+/// A member of a set, in the form its set has it: an integer, bytes in a listpack, or a block of its own with its
 /// hash. Valid until the set changes.
 /// </summary>
 internal readonly ref struct SetMember
@@ -24,22 +22,25 @@ internal readonly ref struct SetMember
         _text = text;
     }
 
-    public SetMember(byte[] shared, uint hash)
+    public SetMember(ReadOnlySpan<byte> text, uint hash)
     {
-        _text = shared;
-        Shared = shared;
+        _text = text;
         Hash = hash;
+        IsHashed = true;
     }
 
     public bool IsInteger { get; }
 
     public long Integer { get; }
 
-    /// <summary>The array that a <see cref="SetValue"/> holds, possibly shared with other sets; or null.</summary>
-    public byte[]? Shared { get; }
+    /// <summary>Whether its hash is known, since it comes from a table. Then it is not an integer.</summary>
+    public bool IsHashed { get; }
 
-    /// <summary>The hash of <see cref="Shared"/>.</summary>
+    /// <summary>Its hash, if that is known.</summary>
     public uint Hash { get; }
+
+    /// <summary>Its bytes, if it is not an integer.</summary>
+    public ReadOnlySpan<byte> Text => _text;
 
     public ReadOnlySpan<byte> AsSpan(Span<byte> scratch) => IsInteger ? scratch[..Numbers.FormatInt64(Integer, scratch)] : _text;
 
@@ -61,22 +62,22 @@ internal readonly ref struct SetMember
 /// <summary>Walks the members of a set in any representation. The set must not change meanwhile.</summary>
 internal ref struct SetMembers
 {
-    private readonly object _set;
+    private readonly KeyEntry _set;
     private readonly BlobKind _kind;
     private int _position; // position in a listpack, or index in an intset
-    private ByteTable<ByteMember>.Enumerator _table;
+    private ByteTable<StoredMember>.Enumerator _table;
 
-    public SetMembers(object set)
+    public SetMembers(KeyEntry set)
     {
         _set = set;
-        if (set is byte[] blob)
+        if (set.TryBlob(out Blob blob))
         {
-            _kind = Blob.KindOf(blob);
+            _kind = blob.Kind;
             _position = -1;
         }
         else
         {
-            _table = Unsafe.As<SetValue>(set).Members.GetEnumerator();
+            _table = set.As<SetValue>().Members.GetEnumerator();
         }
     }
 
@@ -85,17 +86,17 @@ internal ref struct SetMembers
     {
         get
         {
-            if (_kind == BlobKind.SetIntset) return new(Intset.In(Unsafe.As<byte[]>(_set))[_position]);
-            if (_kind == BlobKind.SetListpack) return SetEntry.MemberAt(Unsafe.As<byte[]>(_set), _position);
-            return new(Unsafe.As<byte[]>(_table.Current), _table.CurrentHash);
+            if (_kind == BlobKind.SetIntset) return new(Intset.In(_set.Blob)[_position]);
+            if (_kind == BlobKind.SetListpack) return SetEntry.MemberAt(_set.Blob, _position);
+            return new(_table.Current.Key, _table.CurrentHash);
         }
     }
 
     public bool MoveNext()
     {
-        if (_kind == BlobKind.SetIntset) return ++_position < Intset.In(Unsafe.As<byte[]>(_set)).Count;
+        if (_kind == BlobKind.SetIntset) return ++_position < Intset.In(_set.Blob).Count;
         if (_kind != BlobKind.SetListpack) return _table.MoveNext();
-        Listpack listpack = Listpack.In(Unsafe.As<byte[]>(_set));
+        Listpack listpack = Listpack.In(_set.Blob);
         _position = _position < 0 ? listpack.First : listpack.Next(_position);
         return _position >= 0;
     }

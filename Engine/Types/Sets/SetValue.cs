@@ -2,12 +2,12 @@ using System.Runtime.CompilerServices;
 
 namespace OrleansRedis.Engine;
 
-/// <summary>A set in a hash table. Members never change, so sets made from one another share them.</summary>
-internal sealed class SetValue : Value
+/// <summary>A set in a hash table, with one block per member.</summary>
+internal sealed unsafe class SetValue : Value
 {
-    private const int ObjectBytes = 160; // this object and the table's, without the arrays
+    private const int ObjectBytes = 168; // this object and the table's
 
-    private readonly ByteTable<ByteMember> _members;
+    private readonly ByteTable<StoredMember> _members;
     private long _memberBytes;
 
     public SetValue(byte[] key, int expectedCount) : base(key)
@@ -19,26 +19,27 @@ internal sealed class SetValue : Value
     {
         _members = new(other._members);
         _memberBytes = other._memberBytes;
+        ByteTable<StoredMember>.Enumerator copies = _members.GetEnumerator();
+        while (copies.MoveNext()) copies.CurrentCell = StoredMember.Create(copies.Current.Key);
     }
 
     public override ValueType Type => ValueType.Set;
 
     public override string Encoding => "hashtable";
 
-    public override long Bytes => ObjectBytes + Blob.AllocatedBytes(Key.Length) + _members.ArrayBytes + _memberBytes;
+    public override long Bytes => ObjectBytes + KeyBytes + _members.CellBytes + _memberBytes;
 
     public override long ElementCount => _members.Count;
 
     public override long FreeEffort => _members.Count;
 
-    /// <summary>The members; each entry is a byte[].</summary>
-    public ByteTable<ByteMember> Members => _members;
+    public ByteTable<StoredMember> Members => _members;
 
     public int Count => _members.Count;
 
     public override uint ForeseeHome(uint hash) => _members.ForeseeHome(hash);
 
-    public override object? ForeseeElement(uint hash) => _members.Foresee(hash);
+    public override byte* ForeseeElement(uint hash) => _members.Foresee(hash).Block;
 
     public override Value Clone(byte[] key) => new SetValue(key, this) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };
 
@@ -50,19 +51,15 @@ internal sealed class SetValue : Value
     public bool Contains(ReadOnlySpan<byte> member, uint hash) => !Unsafe.IsNullRef(ref _members.Find(member, hash));
 
     /// <summary>Adds a member; false if it was already there.</summary>
-    public bool Add(ReadOnlySpan<byte> member)
-    {
-        uint hash = KeyHash.Of(member);
-        if (Contains(member, hash)) return false;
-        AddNew(member.ToArray(), hash);
-        return true;
-    }
+    public bool Add(ReadOnlySpan<byte> member) => Add(member, KeyHash.Of(member));
 
-    /// <summary>Adds a member of another set, sharing its bytes; false if it was already there.</summary>
-    public bool Add(byte[] member, uint hash)
+    /// <inheritdoc cref="Add(ReadOnlySpan{byte})"/>
+    public bool Add(ReadOnlySpan<byte> member, uint hash)
     {
         if (Contains(member, hash)) return false;
-        AddNew(member, hash);
+        var made = StoredMember.Create(member);
+        _members.Add(made, hash);
+        _memberBytes += made.AllocatedBytes;
         return true;
     }
 
@@ -72,21 +69,12 @@ internal sealed class SetValue : Value
     /// <inheritdoc cref="Remove(ReadOnlySpan{byte})"/>
     public bool Remove(ReadOnlySpan<byte> member, uint hash)
     {
-        if (_members.Remove(member, hash) is not byte[] removed) return false;
-        _memberBytes -= Blob.AllocatedBytes(removed.Length);
+        StoredMember removed = _members.Remove(member, hash);
+        if (removed.IsNone) return false;
+        _memberBytes -= removed.AllocatedBytes;
+        removed.Retire();
         return true;
     }
 
-    private void AddNew(byte[] member, uint hash)
-    {
-        _members.Add(member, hash);
-        _memberBytes += Blob.AllocatedBytes(member.Length);
-    }
-}
-
-/// <summary>A table entry that consists only of its key.</summary>
-internal readonly struct ByteMember : IKeyOf
-{
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ReadOnlySpan<byte> KeyOf(object entry) => Unsafe.As<byte[]>(entry);
+    protected override void FreeElements() => _members.Free();
 }

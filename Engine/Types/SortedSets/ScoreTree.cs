@@ -1,4 +1,6 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace OrleansRedis.Engine;
 
@@ -8,7 +10,7 @@ internal interface IScoreBound
     /// <summary>
     /// Whether the bound lies after this entry. Monotone: once false in the set's order, it is false for the rest.
     /// </summary>
-    bool IsAfter(double score, byte[] entry);
+    bool IsAfter(double score, ScoredMember entry);
 
     /// <summary>The same for a member that is not in a <see cref="ScoredMember"/>.</summary>
     bool IsAfter(double score, scoped ReadOnlySpan<byte> member);
@@ -21,87 +23,94 @@ internal interface IScoreBound
 /// a leaf instead of a node with its pointers. Every inner node knows how many entries are below each child, so a
 /// single descent finds the entry of a rank, or the rank of an entry.
 /// <para>
-/// Entries are the arrays of <see cref="ScoredMember"/>, shared with the dictionary. A separator is a lower bound for
-/// everything on its right and an upper bound for everything on its left; the entry it was taken from may have left the
-/// set since. A leaf (or inner node) that falls below <see cref="Sparse"/> entries is merged with a neighbour of the
-/// same parent, if the two together have no more than <see cref="MergeLimit"/>.
+/// Entries are shared with the dictionary, which owns them. A separator is a lower bound for everything on its right
+/// and an upper bound for everything on its left. It is a copy of the entry that it was taken from, which may have left
+/// the set since, and belongs to its node. A leaf (or inner node) that falls below <see cref="Sparse"/> entries is
+/// merged with a neighbour of the same parent, if the two together have no more than <see cref="MergeLimit"/>.
 /// </para>
 /// </summary>
-internal sealed class ScoreTree
+internal sealed unsafe class ScoreTree
 {
-    private const int Capacity = 64;
+    /// <summary>With so many, a leaf fills a block of 1024 bytes, and an inner node one of 1792.</summary>
+    private const int Capacity = 62;
     private const int MergeLimit = 48;
     private const int Sparse = 16;
     private const int MaxDepth = 12;                       // 16^12 leaves: never reached
-    private const long LeafBytes = 48 + (2 * (24 + (8L * Capacity)));
-    private const long InnerBytes = 56 + (4 * 24) + ((8L + 4 + 8 + 8) * Capacity);
 
-    private Node _root = new Leaf();
+    private Node* _root;
+
+    public ScoreTree()
+    {
+        _root = (Node*)NewLeaf();
+    }
 
     /// <summary>How many entries there are.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Bytes of the nodes, excluding the entries.</summary>
-    public long Bytes { get; private set; } = LeafBytes;
+    /// <summary>Bytes of the nodes and separators, excluding the entries.</summary>
+    public long Bytes { get; private set; }
 
     /// <summary>How many entries lie before the bound: the rank of the first entry after it.</summary>
     public int CountBefore<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
     {
         int before = 0;
-        Node node = _root;
-        while (node is Inner inner)
+        Node* node = _root;
+        while (node->IsInner)
         {
-            int child = inner.ChildOf(bound);
-            for (int i = 0; i < child; i++) before += inner.Sizes[i];
-            node = inner.Children[child];
+            var inner = (Inner*)node;
+            int child = inner->ChildOf(bound);
+            for (int i = 0; i < child; i++) before += inner->Sizes[i];
+            node = inner->Child(child);
         }
-        return before + Unsafe.As<Leaf>(node).IndexOf(bound);
+        return before + ((Leaf*)node)->IndexOf(bound);
     }
 
     /// <summary>The entry with this rank, to walk from; invalid if there is none.</summary>
     public Position At(int rank)
     {
         if ((uint)rank >= (uint)Count) return default;
-        Node node = _root;
-        while (node is Inner inner)
+        Node* node = _root;
+        while (node->IsInner)
         {
+            var inner = (Inner*)node;
             int child = 0;
-            while (rank >= inner.Sizes[child]) rank -= inner.Sizes[child++];
-            node = inner.Children[child];
+            while (rank >= inner->Sizes[child]) rank -= inner->Sizes[child++];
+            node = inner->Child(child);
         }
-        return new(Unsafe.As<Leaf>(node), rank);
+        return new((Leaf*)node, rank);
     }
 
     /// <summary>The first entry after a bound, to walk from; invalid if there is none.</summary>
     public Position FirstAt<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
     {
-        Node node = _root;
-        while (node is Inner inner) node = inner.Children[inner.ChildOf(bound)];
-        Leaf? leaf = Unsafe.As<Leaf>(node);
-        int index = leaf.IndexOf(bound);
-        if (index < leaf.Count) return new(leaf, index);
-        leaf = leaf.Next;
-        return leaf is null ? default : new(leaf, 0);
+        Node* node = _root;
+        while (node->IsInner) node = ((Inner*)node)->Child(((Inner*)node)->ChildOf(bound));
+        var leaf = (Leaf*)node;
+        int index = leaf->IndexOf(bound);
+        if (index < leaf->Count) return new(leaf, index);
+        leaf = leaf->Next;
+        return leaf == null ? default : new(leaf, 0);
     }
 
     /// <summary>Adds an entry that is not there yet.</summary>
-    public void Insert(double score, byte[] entry)
+    public void Insert(double score, ScoredMember entry)
     {
-        var bound = new EntryBound(score, ScoredMember.MemberOf(entry));
+        var bound = new EntryBound(score, entry.Key);
         Path path = default;
         int depth = 0;
-        Node node = _root;
-        while (node is Inner inner)
+        Node* node = _root;
+        while (node->IsInner)
         {
-            int child = inner.ChildOf(bound);
-            inner.Sizes[child]++;
+            var inner = (Inner*)node;
+            int child = inner->ChildOf(bound);
+            inner->Sizes[child]++;
             path[depth++] = new() { Node = inner, Child = child };
-            node = inner.Children[child];
+            node = inner->Child(child);
         }
         Count++;
-        Leaf leaf = Unsafe.As<Leaf>(node);
-        int index = leaf.IndexOf(bound);
-        if (leaf.Count < Capacity) leaf.Insert(index, score, entry);
+        var leaf = (Leaf*)node;
+        int index = leaf->IndexOf(bound);
+        if (leaf->Count < Capacity) leaf->Insert(index, score, entry);
         else Split(leaf, index, score, entry, ref path, depth);
     }
 
@@ -113,126 +122,146 @@ internal sealed class ScoreTree
         {
             Path path = default;
             int depth = 0, index = rank;
-            Node node = _root;
-            while (node is Inner inner)
+            Node* node = _root;
+            while (node->IsInner)
             {
+                var inner = (Inner*)node;
                 int child = 0;
-                while (index >= inner.Sizes[child]) index -= inner.Sizes[child++];
+                while (index >= inner->Sizes[child]) index -= inner->Sizes[child++];
                 path[depth++] = new() { Node = inner, Child = child };
-                node = inner.Children[child];
+                node = inner->Child(child);
             }
-            Leaf leaf = Unsafe.As<Leaf>(node);
-            int removed = Math.Min(count, leaf.Count - index);
-            leaf.RemoveRange(index, removed);
-            for (int i = 0; i < depth; i++) path[i].Node.Sizes[path[i].Child] -= removed;
-            if (leaf.Count < Sparse) Tidy(ref path, depth);
+            var leaf = (Leaf*)node;
+            int removed = Math.Min(count, leaf->Count - index);
+            leaf->RemoveRange(index, removed);
+            for (int i = 0; i < depth; i++) path[i].Node->Sizes[path[i].Child] -= removed;
+            if (leaf->Count < Sparse) Tidy(ref path, depth);
             count -= removed;
         }
     }
 
     /// <summary>Moves an entry to another place in the order.</summary>
-    public void Move(double oldScore, double newScore, byte[] entry)
+    public void Move(double oldScore, double newScore, ScoredMember entry)
     {
-        ReadOnlySpan<byte> member = ScoredMember.MemberOf(entry);
+        ReadOnlySpan<byte> member = entry.Key;
         Position at = FirstAt(new EntryBound(oldScore, member));
         // Most changes are small: if the entry stays between its neighbours in the leaf, only the score is written. At
         // a leaf's edge the separators would matter as well, so that case takes the long way.
-        if (at.Leaf is { } leaf && at.Index > 0 && at.Index < leaf.Count - 1 &&
-            !new EntryBound(leaf.Scores[at.Index - 1], ScoredMember.MemberOf(leaf.Entries[at.Index - 1])).IsAfter(newScore, entry) &&
-            new EntryBound(leaf.Scores[at.Index + 1], ScoredMember.MemberOf(leaf.Entries[at.Index + 1])).IsAfter(newScore, entry))
+        Leaf* leaf = at.Leaf;
+        if (leaf != null && at.Index > 0 && at.Index < leaf->Count - 1 &&
+            !new EntryBound(leaf->Scores[at.Index - 1], leaf->Entry(at.Index - 1).Key).IsAfter(newScore, entry) &&
+            new EntryBound(leaf->Scores[at.Index + 1], leaf->Entry(at.Index + 1).Key).IsAfter(newScore, entry))
         {
-            leaf.Scores[at.Index] = newScore;
+            leaf->Scores[at.Index] = newScore;
             return;
         }
         RemoveRange(CountBefore(new EntryBound(oldScore, member)), 1);
         Insert(newScore, entry);
     }
 
+    /// <summary>Puts a copy of an entry, with the same score and member, in its place.</summary>
+    public void Substitute(ScoredMember entry, ScoredMember copy)
+    {
+        Position at = FirstAt(new EntryBound(entry.Score, entry.Key));
+        at.Leaf->Entries[at.Index] = (ulong)copy.Block;
+    }
+
+    /// <summary>Gives back the memory of the nodes. The tree must not be used any more.</summary>
+    public void Free() => Free(_root);
+
     /// <summary>Checks every invariant of the class; for tests.</summary>
     internal void Verify()
     {
-        Leaf? expected = null;
-        int seen = Verify(_root, ref expected);
+        Leaf* expected = null;
+        long bytes = 0;
+        int seen = Verify(_root, ref expected, ref bytes);
         if (seen != Count) throw new InvalidOperationException($"{seen} entries, {Count} counted.");
-        if (expected?.Next is not null) throw new InvalidOperationException("A leaf behind the last.");
+        if (expected->Next != null) throw new InvalidOperationException("A leaf behind the last.");
+        if (bytes != Bytes) throw new InvalidOperationException($"{bytes} bytes, {Bytes} counted.");
     }
 
-    private static int Verify(Node node, ref Leaf? previous)
+    private static int Verify(Node* node, ref Leaf* previous, ref long bytes)
     {
-        if (node is Leaf leaf)
+        bytes += Heap.AllocatedBytes((byte*)node);
+        if (!node->IsInner)
         {
-            if (leaf.Previous != previous || (previous is not null && previous.Next != leaf))
+            var leaf = (Leaf*)node;
+            if (leaf->Previous != previous || (previous != null && previous->Next != leaf))
                 throw new InvalidOperationException("Leaves are linked wrongly.");
-            for (int i = 0; i < leaf.Count; i++)
+            for (int i = 0; i < leaf->Count; i++)
             {
-                if (leaf.Scores[i] != ScoredMember.ScoreOf(leaf.Entries[i]))
-                    throw new InvalidOperationException("A leaf has another score than the entry.");
+                if (leaf->Scores[i] != leaf->Entry(i).Score) throw new InvalidOperationException("A leaf has another score than the entry.");
                 bool first = i == 0;
-                if (first && previous is null) continue;
-                Leaf other = first ? previous! : leaf;
-                int at = first ? previous!.Count - 1 : i - 1;
-                if (!new EntryBound(leaf.Scores[i], ScoredMember.MemberOf(leaf.Entries[i])).IsAfter(other.Scores[at], other.Entries[at]))
+                if (first && previous == null) continue;
+                Leaf* other = first ? previous : leaf;
+                int at = first ? previous->Count - 1 : i - 1;
+                if (!new EntryBound(leaf->Scores[i], leaf->Entry(i).Key).IsAfter(other->Scores[at], other->Entry(at)))
                     throw new InvalidOperationException("Entries are out of order.");
             }
-            for (int i = leaf.Count; i < Capacity; i++)
-            {
-                if (leaf.Entries[i] is not null) throw new InvalidOperationException("A removed entry is still held.");
-            }
             previous = leaf;
-            return leaf.Count;
+            return leaf->Count;
         }
-        var inner = (Inner)node;
+        var inner = (Inner*)node;
         int total = 0;
-        for (int i = 0; i < inner.Count; i++)
+        for (int i = 0; i < inner->Count; i++)
         {
-            int below = Verify(inner.Children[i], ref previous);
+            if (inner->LowEntries[i] != 0) bytes += inner->LowEntry(i).AllocatedBytes;
+            int below = Verify(inner->Child(i), ref previous, ref bytes);
             if (below == 0) throw new InvalidOperationException("An empty node.");
-            if (below != inner.Sizes[i]) throw new InvalidOperationException($"{below} entries below a child that counts {inner.Sizes[i]}.");
+            if (below != inner->Sizes[i]) throw new InvalidOperationException($"{below} entries below a child that counts {inner->Sizes[i]}.");
             total += below;
         }
         return total;
     }
 
-    private void Split(Leaf leaf, int index, double score, byte[] entry, ref Path path, int depth)
+    private void Split(Leaf* leaf, int index, double score, ScoredMember entry, ref Path path, int depth)
     {
         // Entries added in ascending order leave full leaves behind.
-        bool appending = index == Capacity && leaf.Next is null;
+        bool appending = index == Capacity && leaf->Next == null;
         int keep = appending ? Capacity : Capacity / 2;
-        Leaf right = leaf.SplitAt(keep);
-        Bytes += LeafBytes;
-        if (appending || index > keep) right.Insert(index - keep, score, entry);
-        else leaf.Insert(index, score, entry);
+        Leaf* right = NewLeaf();
+        leaf->SplitAt(keep, right);
+        if (appending || index > keep) right->Insert(index - keep, score, entry);
+        else leaf->Insert(index, score, entry);
 
-        Node added = right;
-        int leftSize = leaf.Count, rightSize = right.Count;
-        double low = right.Scores[0];
-        byte[] lowEntry = right.Entries[0];
+        var added = (Node*)right;
+        int leftSize = leaf->Count, rightSize = right->Count;
+        double low = right->Scores[0];
+        ScoredMember lowEntry = NewSeparator(low, right->Entry(0));
         while (depth > 0)
         {
             PathStep step = path[--depth];
-            Inner inner = step.Node;
-            inner.Sizes[step.Child] = leftSize;
+            Inner* inner = step.Node;
+            inner->Sizes[step.Child] = leftSize;
             int at = step.Child + 1;
-            if (inner.Count < Capacity)
+            if (inner->Count < Capacity)
             {
-                inner.Insert(at, added, rightSize, low, lowEntry);
+                inner->Insert(at, added, rightSize, low, lowEntry);
                 return;
             }
             appending &= at == Capacity;
             keep = appending ? Capacity : Capacity / 2;
-            double innerLow = appending ? low : inner.Lows[keep];
-            byte[] innerLowEntry = appending ? lowEntry : inner.LowEntries[keep];
-            Inner rightInner = inner.SplitAt(keep);
-            Bytes += InnerBytes;
-            if (appending || at > keep) rightInner.Insert(at - keep, added, rightSize, low, lowEntry);
-            else inner.Insert(at, added, rightSize, low, lowEntry);
-            (added, leftSize, rightSize, low, lowEntry) = (rightInner, inner.Total, rightInner.Total, innerLow, innerLowEntry);
+            Inner* rightInner = NewInner();
+            // The separator of what becomes the first child on the right goes up; a first child has none.
+            double innerLow = low;
+            ScoredMember innerLowEntry = lowEntry;
+            if (!appending)
+            {
+                innerLow = inner->Lows[keep];
+                innerLowEntry = inner->LowEntry(keep);
+                inner->LowEntries[keep] = 0;
+            }
+            inner->SplitAt(keep, rightInner);
+            if (appending) rightInner->Insert(0, added, rightSize, 0, default);
+            else if (at > keep) rightInner->Insert(at - keep, added, rightSize, low, lowEntry);
+            else inner->Insert(at, added, rightSize, low, lowEntry);
+            added = (Node*)rightInner;
+            (leftSize, rightSize, low, lowEntry) = (inner->Total, rightInner->Total, innerLow, innerLowEntry);
         }
-        var root = new Inner();
-        Bytes += InnerBytes;
-        root.Insert(0, _root, leftSize, 0, []);
-        root.Insert(1, added, rightSize, low, lowEntry);
-        _root = root;
+        Inner* root = NewInner();
+        root->Insert(0, _root, leftSize, 0, default);
+        root->Insert(1, added, rightSize, low, lowEntry);
+        _root = (Node*)root;
     }
 
     /// <summary>
@@ -244,66 +273,133 @@ internal sealed class ScoreTree
         while (depth > 0)
         {
             PathStep step = path[--depth];
-            Inner parent = step.Node;
+            Inner* parent = step.Node;
             int child = step.Child;
-            Node node = parent.Children[child];
-            if (node.Count >= Sparse) return;
-            if (node.Count == 0)
+            Node* node = parent->Child(child);
+            if (node->Count >= Sparse) return;
+            if (node->Count == 0)
             {
                 Drop(parent, child);
                 continue;
             }
-            if (child > 0 && parent.Children[child - 1].Count + node.Count <= MergeLimit) child--;
-            else if (child + 1 == parent.Count || parent.Children[child + 1].Count + node.Count > MergeLimit) return;
+            if (child > 0 && parent->Child(child - 1)->Count + node->Count <= MergeLimit) child--;
+            else if (child + 1 == parent->Count || parent->Child(child + 1)->Count + node->Count > MergeLimit) return;
             // The content of the right node goes to the left one.
-            parent.Children[child].Append(parent.Children[child + 1], parent.Lows[child + 1], parent.LowEntries[child + 1]);
-            parent.Sizes[child] += parent.Sizes[child + 1];
+            Node* left = parent->Child(child), right = parent->Child(child + 1);
+            if (!left->IsInner)
+            {
+                ((Leaf*)left)->Append((Leaf*)right);
+            }
+            else
+            {
+                ((Inner*)left)->Append((Inner*)right, parent->Lows[child + 1], parent->LowEntry(child + 1));
+                parent->LowEntries[child + 1] = 0;
+            }
+            parent->Sizes[child] += parent->Sizes[child + 1];
             Drop(parent, child + 1);
         }
-        while (_root is Inner { Count: 1 } root)
+        while (_root->IsInner && _root->Count == 1)
         {
-            _root = root.Children[0];
-            Bytes -= InnerBytes;
+            var root = (Inner*)_root;
+            _root = root->Child(0);
+            FreeNode((Node*)root);
         }
-        if (_root is not Inner { Count: 0 }) return;
-        _root = new Leaf();
-        Bytes = LeafBytes;
+        if (!_root->IsInner || _root->Count != 0) return;
+        FreeNode(_root);
+        _root = (Node*)NewLeaf();
     }
 
-    private void Drop(Inner parent, int child)
+    /// <summary>Removes a child whose content is gone from its parent, with its separator.</summary>
+    private void Drop(Inner* parent, int child)
     {
-        if (parent.Children[child] is Leaf leaf)
+        Node* node = parent->Child(child);
+        if (!node->IsInner)
         {
-            if (leaf.Previous is not null) leaf.Previous.Next = leaf.Next;
-            if (leaf.Next is not null) leaf.Next.Previous = leaf.Previous;
-            Bytes -= LeafBytes;
+            var leaf = (Leaf*)node;
+            if (leaf->Previous != null) leaf->Previous->Next = leaf->Next;
+            if (leaf->Next != null) leaf->Next->Previous = leaf->Previous;
         }
-        else
+        FreeSeparator(parent, child);
+        // What becomes the first child needs no separator any more.
+        if (child == 0 && parent->Count > 1) FreeSeparator(parent, 1);
+        parent->Remove(child);
+        FreeNode(node);
+    }
+
+    private Leaf* NewLeaf()
+    {
+        var leaf = (Leaf*)Heap.Allocate(sizeof(Leaf));
+        leaf->Count = 0;
+        leaf->IsInner = false;
+        leaf->Previous = leaf->Next = null;
+        Bytes += Heap.AllocatedBytes((byte*)leaf);
+        return leaf;
+    }
+
+    private Inner* NewInner()
+    {
+        var inner = (Inner*)Heap.Allocate(sizeof(Inner));
+        inner->Count = 0;
+        inner->IsInner = true;
+        Bytes += Heap.AllocatedBytes((byte*)inner);
+        return inner;
+    }
+
+    private ScoredMember NewSeparator(double score, ScoredMember of)
+    {
+        var separator = ScoredMember.Create(score, of.Key);
+        Bytes += separator.AllocatedBytes;
+        return separator;
+    }
+
+    private void FreeSeparator(Inner* node, int child)
+    {
+        if (node->LowEntries[child] == 0) return;
+        Bytes -= node->LowEntry(child).AllocatedBytes;
+        node->LowEntry(child).Free();
+        node->LowEntries[child] = 0;
+    }
+
+    private void FreeNode(Node* node)
+    {
+        Bytes -= Heap.AllocatedBytes((byte*)node);
+        // A position may still lead here until the command ends.
+        Retirement.Retire((byte*)node);
+    }
+
+    private static void Free(Node* node)
+    {
+        if (node->IsInner)
         {
-            Bytes -= InnerBytes;
+            var inner = (Inner*)node;
+            for (int i = 0; i < inner->Count; i++)
+            {
+                Free(inner->Child(i));
+                if (inner->LowEntries[i] != 0) inner->LowEntry(i).Free();
+            }
         }
-        parent.Remove(child);
+        Heap.Free((byte*)node);
     }
 
     /// <summary>An entry, and the way to its neighbours. Valid until the tree changes.</summary>
-    public struct Position(Leaf leaf, int index)
+    public struct Position(Leaf* leaf, int index)
     {
-        internal Leaf? Leaf = leaf;
+        internal Leaf* Leaf = leaf;
         internal int Index = index;
 
-        public readonly bool IsValid => Leaf is not null;
+        public readonly bool IsValid => Leaf != null;
 
-        public readonly byte[] Entry => Leaf!.Entries[Index];
+        public readonly ScoredMember Entry => Leaf->Entry(Index);
 
-        public readonly ReadOnlySpan<byte> Member => ScoredMember.MemberOf(Entry);
+        public readonly ReadOnlySpan<byte> Member => Entry.Key;
 
-        public readonly double Score => Leaf!.Scores[Index];
+        public readonly double Score => Leaf->Scores[Index];
 
         /// <summary>Steps to the next entry; becomes invalid after the last.</summary>
         public void Next()
         {
-            if (++Index < Leaf!.Count) return;
-            Leaf = Leaf.Next;
+            if (++Index < Leaf->Count) return;
+            Leaf = Leaf->Next;
             Index = 0;
         }
 
@@ -311,8 +407,8 @@ internal sealed class ScoreTree
         public void Previous()
         {
             if (--Index >= 0) return;
-            Leaf = Leaf!.Previous;
-            Index = Leaf is null ? 0 : Leaf.Count - 1;
+            Leaf = Leaf->Previous;
+            Index = Leaf == null ? 0 : Leaf->Count - 1;
         }
     }
 
@@ -323,8 +419,8 @@ internal sealed class ScoreTree
         private readonly ReadOnlySpan<byte> _member = member;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public bool IsAfter(double score, byte[] entry) =>
-            score < _score || (score == _score && ScoredMember.MemberOf(entry).SequenceCompareTo(_member) < 0);
+        public bool IsAfter(double score, ScoredMember entry) =>
+            score < _score || (score == _score && entry.Key.SequenceCompareTo(_member) < 0);
 
         public bool IsAfter(double score, scoped ReadOnlySpan<byte> member) =>
             score < _score || (score == _score && member.SequenceCompareTo(_member) < 0);
@@ -332,7 +428,7 @@ internal sealed class ScoreTree
 
     private struct PathStep
     {
-        public Inner Node;
+        public Inner* Node;
         public int Child;
     }
 
@@ -342,82 +438,94 @@ internal sealed class ScoreTree
         private PathStep _first;
     }
 
-    internal abstract class Node
+    /// <summary>What both kinds of nodes begin with.</summary>
+    internal struct Node
     {
         /// <summary>Entries of a leaf, or children of an inner node.</summary>
         public int Count;
 
-        /// <summary>Appends the content of its right neighbour, whose separator is given.</summary>
-        public abstract void Append(Node right, double low, byte[] lowEntry);
+        public bool IsInner;
     }
 
-    internal sealed class Leaf : Node
+    internal struct Leaf
     {
-        public readonly double[] Scores = new double[Capacity];
-        public readonly byte[][] Entries = new byte[Capacity][];
-        public Leaf? Previous;
-        public Leaf? Next;
+        public int Count;
+        public bool IsInner;
+        public Leaf* Previous;
+        public Leaf* Next;
+        public fixed double Scores[Capacity];
+        public fixed ulong Entries[Capacity];
+
+        [UnscopedRef]
+        private Span<double> ScoreSpan => MemoryMarshal.CreateSpan(ref Scores[0], Capacity);
+
+        [UnscopedRef]
+        private Span<ulong> EntrySpan => MemoryMarshal.CreateSpan(ref Entries[0], Capacity);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly ScoredMember Entry(int index) => ScoredMember.At((byte*)Entries[index]);
 
         /// <summary>How many entries of this leaf lie before the bound.</summary>
-        public int IndexOf<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
+        public readonly int IndexOf<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
         {
             int from = 0, to = Count;
             while (from < to)
             {
                 int middle = (from + to) >> 1;
-                if (bound.IsAfter(Scores[middle], Entries[middle])) from = middle + 1;
+                if (bound.IsAfter(Scores[middle], Entry(middle))) from = middle + 1;
                 else to = middle;
             }
             return from;
         }
 
-        public void Insert(int index, double score, byte[] entry)
+        public void Insert(int index, double score, ScoredMember entry)
         {
-            Array.Copy(Scores, index, Scores, index + 1, Count - index);
-            Array.Copy(Entries, index, Entries, index + 1, Count - index);
+            ScoreSpan[index..Count].CopyTo(ScoreSpan[(index + 1)..]);
+            EntrySpan[index..Count].CopyTo(EntrySpan[(index + 1)..]);
             Scores[index] = score;
-            Entries[index] = entry;
+            Entries[index] = (ulong)entry.Block;
             Count++;
         }
 
         public void RemoveRange(int index, int count)
         {
-            int behind = Count - index - count;
-            Array.Copy(Scores, index + count, Scores, index, behind);
-            Array.Copy(Entries, index + count, Entries, index, behind);
-            Array.Clear(Entries, index + behind, count);
+            ScoreSpan[(index + count)..Count].CopyTo(ScoreSpan[index..]);
+            EntrySpan[(index + count)..Count].CopyTo(EntrySpan[index..]);
             Count -= count;
         }
 
-        public Leaf SplitAt(int keep)
+        public void SplitAt(int keep, Leaf* right)
         {
-            var right = new Leaf { Previous = this, Next = Next, Count = Count - keep };
-            if (Next is not null) Next.Previous = right;
+            var self = (Leaf*)Unsafe.AsPointer(ref this); // native memory: it stays where it is
+            right->Previous = self;
+            right->Next = Next;
+            if (Next != null) Next->Previous = right;
             Next = right;
-            Array.Copy(Scores, keep, right.Scores, 0, right.Count);
-            Array.Copy(Entries, keep, right.Entries, 0, right.Count);
-            Array.Clear(Entries, keep, right.Count);
+            right->Count = Count - keep;
+            ScoreSpan[keep..Count].CopyTo(right->ScoreSpan);
+            EntrySpan[keep..Count].CopyTo(right->EntrySpan);
             Count = keep;
-            return right;
         }
 
-        public override void Append(Node right, double low, byte[] lowEntry)
+        /// <summary>Appends the entries of its right neighbour.</summary>
+        public void Append(Leaf* right)
         {
-            Leaf other = Unsafe.As<Leaf>(right);
-            Array.Copy(other.Scores, 0, Scores, Count, other.Count);
-            Array.Copy(other.Entries, 0, Entries, Count, other.Count);
-            Count += other.Count;
+            right->ScoreSpan[..right->Count].CopyTo(ScoreSpan[Count..]);
+            right->EntrySpan[..right->Count].CopyTo(EntrySpan[Count..]);
+            Count += right->Count;
         }
     }
 
-    private sealed class Inner : Node
+    private struct Inner
     {
-        public readonly Node[] Children = new Node[Capacity];
-        public readonly int[] Sizes = new int[Capacity];
-        public readonly double[] Lows = new double[Capacity];        // [0] has no meaning
-        public readonly byte[][] LowEntries = new byte[Capacity][];
+        public int Count;
+        public bool IsInner;
+        public fixed ulong Children[Capacity];
+        public fixed double Lows[Capacity];        // [0] has no meaning
+        public fixed ulong LowEntries[Capacity];   // [0] is 0
+        public fixed int Sizes[Capacity];
 
-        public int Total
+        public readonly int Total
         {
             get
             {
@@ -427,68 +535,66 @@ internal sealed class ScoreTree
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly Node* Child(int index) => (Node*)Children[index];
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly ScoredMember LowEntry(int index) => ScoredMember.At((byte*)LowEntries[index]);
+
         /// <summary>The child that the bound falls into.</summary>
-        public int ChildOf<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
+        public readonly int ChildOf<TBound>(scoped in TBound bound) where TBound : struct, IScoreBound, allows ref struct
         {
             int from = 1, to = Count;
             while (from < to)
             {
                 int middle = (from + to) >> 1;
-                if (bound.IsAfter(Lows[middle], LowEntries[middle])) from = middle + 1;
+                if (bound.IsAfter(Lows[middle], LowEntry(middle))) from = middle + 1;
                 else to = middle;
             }
             return from - 1;
         }
 
-        public void Insert(int index, Node child, int size, double low, byte[] lowEntry)
+        public void Insert(int index, Node* child, int size, double low, ScoredMember lowEntry)
         {
-            int behind = Count - index;
-            Array.Copy(Children, index, Children, index + 1, behind);
-            Array.Copy(Sizes, index, Sizes, index + 1, behind);
-            Array.Copy(Lows, index, Lows, index + 1, behind);
-            Array.Copy(LowEntries, index, LowEntries, index + 1, behind);
-            Children[index] = child;
+            Copy(ref this, index, ref this, index + 1, Count - index);
+            Children[index] = (ulong)child;
             Sizes[index] = size;
             Lows[index] = low;
-            LowEntries[index] = lowEntry;
+            LowEntries[index] = (ulong)lowEntry.Block;
             Count++;
         }
 
         public void Remove(int index)
         {
-            int behind = --Count - index;
-            Array.Copy(Children, index + 1, Children, index, behind);
-            Array.Copy(Sizes, index + 1, Sizes, index, behind);
-            Array.Copy(Lows, index + 1, Lows, index, behind);
-            Array.Copy(LowEntries, index + 1, LowEntries, index, behind);
-            Children[Count] = null!;
-            LowEntries[Count] = null!;
+            Copy(ref this, index + 1, ref this, index, Count - index - 1);
+            Count--;
         }
 
-        public Inner SplitAt(int keep)
+        public void SplitAt(int keep, Inner* right)
         {
-            var right = new Inner { Count = Count - keep };
-            Array.Copy(Children, keep, right.Children, 0, right.Count);
-            Array.Copy(Sizes, keep, right.Sizes, 0, right.Count);
-            Array.Copy(Lows, keep, right.Lows, 0, right.Count);
-            Array.Copy(LowEntries, keep, right.LowEntries, 0, right.Count);
-            Array.Clear(Children, keep, right.Count);
-            Array.Clear(LowEntries, keep, right.Count);
+            right->Count = Count - keep;
+            Copy(ref this, keep, ref *right, 0, right->Count);
             Count = keep;
-            return right;
         }
 
-        public override void Append(Node right, double low, byte[] lowEntry)
+        /// <summary>Appends the children of its right neighbour, whose separator is given.</summary>
+        public void Append(Inner* right, double low, ScoredMember lowEntry)
         {
-            Inner other = Unsafe.As<Inner>(right);
-            Array.Copy(other.Children, 0, Children, Count, other.Count);
-            Array.Copy(other.Sizes, 0, Sizes, Count, other.Count);
-            Array.Copy(other.Lows, 0, Lows, Count, other.Count);
-            Array.Copy(other.LowEntries, 0, LowEntries, Count, other.Count);
+            Copy(ref *right, 0, ref this, Count, right->Count);
             // Its first child is no longer a first child, so that child's separator now has a meaning.
             Lows[Count] = low;
-            LowEntries[Count] = lowEntry;
-            Count += other.Count;
+            LowEntries[Count] = (ulong)lowEntry.Block;
+            Count += right->Count;
+        }
+
+        private static void Copy(ref Inner from, int index, ref Inner to, int at, int count)
+        {
+            Span(ref from.Children[0])[index..(index + count)].CopyTo(Span(ref to.Children[0])[at..]);
+            Span(ref from.Lows[0])[index..(index + count)].CopyTo(Span(ref to.Lows[0])[at..]);
+            Span(ref from.LowEntries[0])[index..(index + count)].CopyTo(Span(ref to.LowEntries[0])[at..]);
+            Span(ref from.Sizes[0])[index..(index + count)].CopyTo(Span(ref to.Sizes[0])[at..]);
+
+            static Span<T> Span<T>(ref T first) => MemoryMarshal.CreateSpan(ref first, Capacity);
         }
     }
 }

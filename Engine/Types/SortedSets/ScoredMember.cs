@@ -1,31 +1,66 @@
-using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A member of a large sorted set as one object: 8 bytes of score (a little-endian double), then the member's bytes.
-/// The dictionary and the order of the set share it.
+/// A member of a large sorted set in a block of its own: 8 bytes of score, the member's length (1 byte, or 255 and 4
+/// bytes), then the member's bytes. The dictionary and the order of the set share it.
 /// </summary>
-internal readonly struct ScoredMember : IKeyOf
+internal readonly unsafe struct ScoredMember : ITableEntry
 {
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ReadOnlySpan<byte> KeyOf(object entry) => MemberOf(Unsafe.As<byte[]>(entry));
+    private const int Head = sizeof(double);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ReadOnlySpan<byte> MemberOf(byte[] entry) =>
-        MemoryMarshal.CreateReadOnlySpan(ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(entry), sizeof(double)), entry.Length - sizeof(double));
+    private readonly byte* _block;
 
-    public static double ScoreOf(byte[] entry) => BinaryPrimitives.ReadDoubleLittleEndian(entry);
-
-    public static void SetScore(byte[] entry, double score) => BinaryPrimitives.WriteDoubleLittleEndian(entry, score);
-
-    public static byte[] Create(double score, ReadOnlySpan<byte> member)
+    private ScoredMember(byte* block)
     {
-        byte[] entry = GC.AllocateUninitializedArray<byte>(sizeof(double) + member.Length);
-        BinaryPrimitives.WriteDoubleLittleEndian(entry, score);
-        member.CopyTo(entry.AsSpan(sizeof(double)));
-        return entry;
+        _block = block;
     }
+
+    public bool IsNone
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _block == null;
+    }
+
+    /// <summary>The one in this block.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ScoredMember At(byte* block) => new(block);
+
+    /// <summary>Where it lies.</summary>
+    public byte* Block => _block;
+
+    /// <summary>The member's bytes.</summary>
+    public ReadOnlySpan<byte> Key
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _block[Head] != byte.MaxValue ? new(_block + Head + 1, _block[Head]) : new(_block + Head + 5, *(int*)(_block + Head + 1));
+    }
+
+    public double Score => *(double*)_block;
+
+    public int AllocatedBytes => Heap.AllocatedBytes(_block);
+
+    public static ScoredMember Create(double score, ReadOnlySpan<byte> member)
+    {
+        int start = Head + (member.Length < byte.MaxValue ? 1 : 5);
+        byte* block = Heap.Allocate(checked(start + member.Length));
+        *(double*)block = score;
+        block[Head] = (byte)Math.Min(member.Length, byte.MaxValue);
+        if (start == Head + 5) *(int*)(block + Head + 1) = member.Length;
+        member.CopyTo(new(block + start, member.Length));
+        return new(block);
+    }
+
+    public void SetScore(double score) => *(double*)_block = score;
+
+    /// <summary>Gives these back once the command has ended.</summary>
+    public static void Retire(ReadOnlySpan<ScoredMember> entries)
+    {
+        foreach (ScoredMember entry in entries) entry.Retire();
+    }
+
+    public void Retire() => Retirement.Retire(_block);
+
+    public void Free() => Heap.Free(_block);
 }

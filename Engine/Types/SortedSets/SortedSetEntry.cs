@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>How a member is to be added: the options of ZADD.</summary>
@@ -33,55 +31,57 @@ internal enum AddOutcome : byte
 
 /// <summary>
 /// Creates and changes sorted sets in their encodings: a blob of kind ZSetListpack while small, then a
-/// <see cref="SortedSetValue"/>.
+/// <see cref="SortedSetValue"/>. Methods that move a set to another block or encoding retire the old one.
 /// </summary>
 internal static class SortedSetEntry
 {
     /// <summary>Creates an empty sorted set suited to this many members, the first of them of this length.</summary>
-    public static object Create(ServerOptions options, ReadOnlySpan<byte> key, long count, int memberLength, int roomBytes = 0)
+    public static KeyEntry Create(ServerOptions options, ReadOnlySpan<byte> key, long count, int memberLength, int roomBytes = 0)
     {
         if (count > options.ZsetMaxListpackEntries || memberLength > options.ZsetMaxListpackValue)
             return new SortedSetValue(key.ToArray(), (int)Math.Min(count, 1 << 20));
-        return CreateListpack(key, roomBytes).Array;
+        return CreateListpack(key, roomBytes).Blob;
     }
 
     /// <summary>
     /// Creates a sorted set whose members are all known; they must be distinct, and in order (see <see cref="Sort"/>).
+    /// They belong to the set from now on, or are retired.
     /// </summary>
-    public static object Create(ServerOptions options, ReadOnlySpan<byte> key, ReadOnlySpan<byte[]> entries)
+    public static KeyEntry Create(ServerOptions options, ReadOnlySpan<byte> key, ReadOnlySpan<ScoredMember> entries)
     {
         int longest = 0, room = 0;
-        foreach (byte[] entry in entries)
+        foreach (ScoredMember entry in entries)
         {
-            longest = Math.Max(longest, entry.Length - sizeof(double));
-            room += entry.Length + 8;
+            longest = Math.Max(longest, entry.Key.Length);
+            room += entry.Key.Length + 16;
         }
         if (entries.Length > options.ZsetMaxListpackEntries || longest > options.ZsetMaxListpackValue)
         {
             var value = new SortedSetValue(key.ToArray(), entries.Length);
-            foreach (byte[] entry in entries) value.Add(entry);
+            foreach (ScoredMember entry in entries) value.Add(entry);
             return value;
         }
         Listpack listpack = CreateListpack(key, room);
-        foreach (byte[] entry in entries) SortedSetListpack.Append(ref listpack, ScoredMember.ScoreOf(entry), ScoredMember.MemberOf(entry));
+        foreach (ScoredMember entry in entries) SortedSetListpack.Append(ref listpack, entry.Score, entry.Key);
+        ScoredMember.Retire(entries);
         listpack.TrimToSize();
-        return listpack.Array;
+        return listpack.Blob;
     }
 
     /// <summary>Sorts by score, then by member.</summary>
-    public static void Sort(Span<byte[]> entries) => entries.Sort(static (a, b) =>
+    public static void Sort(Span<ScoredMember> entries) => entries.Sort(static (a, b) =>
     {
-        double x = ScoredMember.ScoreOf(a), y = ScoredMember.ScoreOf(b);
-        return x < y ? -1 : x > y ? 1 : ScoredMember.MemberOf(a).SequenceCompareTo(ScoredMember.MemberOf(b));
+        double x = a.Score, y = b.Score;
+        return x < y ? -1 : x > y ? 1 : a.Key.SequenceCompareTo(b.Key);
     });
 
     /// <summary>
     /// Adds a member or changes its score. <paramref name="set"/> becomes another object if it outgrows its array or
     /// its encoding.
     /// </summary>
-    public static AddOutcome Add(ServerOptions options, ref object set, double score, ReadOnlySpan<byte> member, AddOptions how, out double newScore)
+    public static AddOutcome Add(ServerOptions options, ref KeyEntry set, double score, ReadOnlySpan<byte> member, AddOptions how, out double newScore)
     {
-        if (set is byte[] blob)
+        if (set.TryBlob(out Blob blob))
         {
             Listpack listpack = Listpack.In(blob);
             int at = SortedSetListpack.Find(listpack, member);
@@ -92,7 +92,7 @@ internal static class SortedSetEntry
                 if (outcome != AddOutcome.Updated) return outcome;
                 listpack.Delete(at, 2);
                 SortedSetListpack.Insert(ref listpack, newScore, member);
-                set = listpack.Array;
+                set = listpack.Blob;
                 return AddOutcome.Updated;
             }
             newScore = score;
@@ -100,15 +100,16 @@ internal static class SortedSetEntry
             if (SortedSetListpack.CountOf(listpack) < options.ZsetMaxListpackEntries && member.Length <= options.ZsetMaxListpackValue)
             {
                 SortedSetListpack.Insert(ref listpack, score, member);
-                set = listpack.Array;
+                set = listpack.Blob;
                 return AddOutcome.Added;
             }
             set = Convert(blob, 1);
         }
-        SortedSetValue value = Unsafe.As<SortedSetValue>(set);
-        if (value.Find(member) is { } entry)
+        SortedSetValue value = set.As<SortedSetValue>();
+        ScoredMember entry = value.Find(member);
+        if (!entry.IsNone)
         {
-            AddOutcome outcome = Decide(ScoredMember.ScoreOf(entry), score, how, out newScore);
+            AddOutcome outcome = Decide(entry.Score, score, how, out newScore);
             if (outcome == AddOutcome.Updated) value.SetScore(entry, newScore);
             return outcome;
         }
@@ -119,47 +120,50 @@ internal static class SortedSetEntry
     }
 
     /// <summary>Removes a member; false if it is not there. The set may be empty afterwards.</summary>
-    public static bool Remove(ref object set, ReadOnlySpan<byte> member)
+    public static bool Remove(ref KeyEntry set, ReadOnlySpan<byte> member)
     {
-        if (set is not byte[] blob) return Unsafe.As<SortedSetValue>(set).Remove(member);
+        if (!set.TryBlob(out Blob blob)) return set.As<SortedSetValue>().Remove(member);
         Listpack listpack = Listpack.In(blob);
         int at = SortedSetListpack.Find(listpack, member);
         if (at < 0) return false;
         listpack.Delete(at, 2);
-        set = listpack.Array;
+        set = listpack.Blob;
         return true;
     }
 
     /// <summary>Removes the members with these ranks.</summary>
-    public static void RemoveRange(ref object set, RankRange ranks)
+    public static void RemoveRange(ref KeyEntry set, RankRange ranks)
     {
-        if (set is not byte[] blob)
+        if (!set.TryBlob(out Blob blob))
         {
-            Unsafe.As<SortedSetValue>(set).RemoveRange(ranks.From, ranks.Count);
+            set.As<SortedSetValue>().RemoveRange(ranks.From, ranks.Count);
             return;
         }
         Listpack listpack = Listpack.In(blob);
         listpack.DeleteRange(ranks.From * 2, ranks.Count * 2);
-        set = listpack.Array;
+        set = listpack.Blob;
     }
 
-    /// <summary>A small sorted set in the large encoding, with room for <paramref name="more"/> more members.</summary>
-    public static SortedSetValue Convert(byte[] blob, int more)
+    /// <summary>
+    /// A small sorted set in the large encoding, with room for <paramref name="more"/> more members. The blob is retired.
+    /// </summary>
+    public static SortedSetValue Convert(Blob blob, int more)
     {
         var view = new SortedSetView(blob);
-        var value = new SortedSetValue(Blob.KeyOf(blob).ToArray(), view.Count + more)
+        var value = new SortedSetValue(blob.Key.ToArray(), view.Count + more)
         {
-            ExpiresAtMs = Blob.ExpiresAtMs(blob),
-            AccessClock = Blob.AccessClock(blob),
+            ExpiresAtMs = blob.ExpiresAtMs,
+            AccessClock = blob.AccessClock,
         };
         SortedSetView.Walker walker = view.Walk(stackalloc byte[ListpackElement.ScratchLength]);
         while (walker.MoveNext()) value.Add(walker.Score, walker.Member);
+        blob.Retire();
         return value;
     }
 
     private static Listpack CreateListpack(ReadOnlySpan<byte> key, int roomBytes)
     {
-        Listpack listpack = Listpack.In(Blob.Create(BlobKind.ZSetListpack, key, Listpack.EmptyLength + roomBytes, Expiry.Never, out _));
+        Listpack listpack = Listpack.In(Blob.Create(BlobKind.ZSetListpack, key, Listpack.EmptyLength + roomBytes, Expiry.Never));
         listpack.Clear();
         return listpack;
     }

@@ -69,7 +69,7 @@ internal readonly struct ScoreBound(double score, bool afterEquals) : IScoreBoun
     private readonly bool _afterEquals = afterEquals;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public bool IsAfter(double score, byte[] entry) => score < _score || (_afterEquals && score == _score);
+    public bool IsAfter(double score, ScoredMember entry) => score < _score || (_afterEquals && score == _score);
 
     public bool IsAfter(double score, scoped ReadOnlySpan<byte> member) => score < _score || (_afterEquals && score == _score);
 }
@@ -150,7 +150,7 @@ internal readonly ref struct LexBound : IScoreBound
         return comparison < 0 || (comparison == 0 && _afterEquals && !other._afterEquals);
     }
 
-    public bool IsAfter(double score, byte[] entry) => _infinite != 0 ? _infinite > 0 : IsAfter(score, ScoredMember.MemberOf(entry));
+    public bool IsAfter(double score, ScoredMember entry) => _infinite != 0 ? _infinite > 0 : IsAfter(score, entry.Key);
 
     public bool IsAfter(double score, scoped ReadOnlySpan<byte> member)
     {

@@ -1,12 +1,10 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>
 /// A large sorted set: a dictionary from member to score, and the members in order. Clients know this encoding as
 /// "skiplist".
 /// </summary>
-internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(key)
+internal sealed unsafe class SortedSetValue(byte[] key, int expectedCount = 0) : Value(key)
 {
     private const int ObjectBytes = 152; // this object, the table and the tree
 
@@ -18,7 +16,7 @@ internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(
 
     public override string Encoding => "skiplist";
 
-    public override long Bytes => Blob.AllocatedBytes(Key.Length) + ObjectBytes + _members.ArrayBytes + _order.Bytes + _entryBytes;
+    public override long Bytes => KeyBytes + ObjectBytes + _members.CellBytes + _order.Bytes + _entryBytes;
 
     public override long ElementCount => Count;
 
@@ -34,17 +32,13 @@ internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(
 
     public bool TryScore(ReadOnlySpan<byte> member, out double score)
     {
-        if (Find(member) is { } entry)
-        {
-            score = ScoredMember.ScoreOf(entry);
-            return true;
-        }
-        score = 0;
-        return false;
+        ScoredMember entry = Find(member);
+        score = entry.IsNone ? 0 : entry.Score;
+        return !entry.IsNone;
     }
 
-    /// <summary>The entry of a member (see <see cref="ScoredMember"/>), or null.</summary>
-    public byte[]? Find(ReadOnlySpan<byte> member) => Unsafe.As<byte[]?>(_members.Get(member));
+    /// <summary>The entry of a member; none if it is not there.</summary>
+    public ScoredMember Find(ReadOnlySpan<byte> member) => _members.Get(member);
 
     /// <summary>The rank of a member that has this score.</summary>
     public int RankOf(double score, ReadOnlySpan<byte> member) => _order.CountBefore(new ScoreTree.EntryBound(score, member));
@@ -53,27 +47,29 @@ internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(
     public void Add(double score, ReadOnlySpan<byte> member) => Add(ScoredMember.Create(score, member));
 
     /// <summary>Adds a member that is not there yet, as an entry that belongs to this set from now on.</summary>
-    public void Add(byte[] entry)
+    public void Add(ScoredMember entry)
     {
         _members.Add(entry);
-        _order.Insert(ScoredMember.ScoreOf(entry), entry);
-        _entryBytes += Blob.AllocatedBytes(entry.Length);
+        _order.Insert(entry.Score, entry);
+        _entryBytes += entry.AllocatedBytes;
     }
 
     /// <summary>Gives an entry of this set another score.</summary>
-    public void SetScore(byte[] entry, double score)
+    public void SetScore(ScoredMember entry, double score)
     {
-        double old = ScoredMember.ScoreOf(entry);
-        ScoredMember.SetScore(entry, score);
+        double old = entry.Score;
+        entry.SetScore(score);
         _order.Move(old, score, entry);
     }
 
     /// <summary>Removes a member; false if it is not there.</summary>
     public bool Remove(ReadOnlySpan<byte> member)
     {
-        if (Unsafe.As<byte[]?>(_members.Remove(member)) is not { } entry) return false;
-        _order.RemoveRange(RankOf(ScoredMember.ScoreOf(entry), member), 1);
-        _entryBytes -= Blob.AllocatedBytes(entry.Length);
+        ScoredMember entry = _members.Remove(member);
+        if (entry.IsNone) return false;
+        _order.RemoveRange(RankOf(entry.Score, member), 1);
+        _entryBytes -= entry.AllocatedBytes;
+        entry.Retire();
         return true;
     }
 
@@ -83,20 +79,27 @@ internal sealed class SortedSetValue(byte[] key, int expectedCount = 0) : Value(
         ScoreTree.Position at = _order.At(rank);
         for (int i = 0; i < count; i++, at.Next())
         {
-            _members.Remove(at.Member);
-            _entryBytes -= Blob.AllocatedBytes(at.Entry.Length);
+            ScoredMember entry = _members.Remove(at.Member);
+            _entryBytes -= entry.AllocatedBytes;
+            entry.Retire();
         }
         _order.RemoveRange(rank, count);
     }
 
     public override uint ForeseeHome(uint hash) => _members.ForeseeHome(hash);
 
-    public override object? ForeseeElement(uint hash) => _members.Foresee(hash);
+    public override byte* ForeseeElement(uint hash) => _members.Foresee(hash).Block;
 
     public override Value Clone(byte[] key)
     {
         var clone = new SortedSetValue(key, Count) { ExpiresAtMs = ExpiresAtMs, AccessClock = AccessClock };
         for (ScoreTree.Position at = _order.At(0); at.IsValid; at.Next()) clone.Add(at.Score, at.Member);
         return clone;
+    }
+
+    protected override void FreeElements()
+    {
+        _order.Free();
+        _members.Free();
     }
 }

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>A read-only view of a sorted set in either encoding. Valid until the set changes.</summary>
@@ -9,10 +7,10 @@ internal readonly struct SortedSetView
     private readonly Listpack _listpack;
 
     /// <param name="set">A blob of kind ZSetListpack or a <see cref="SortedSetValue"/>.</param>
-    public SortedSetView(object set)
+    public SortedSetView(KeyEntry set)
     {
-        if (set is byte[] blob) _listpack = Listpack.In(blob);
-        else _value = Unsafe.As<SortedSetValue>(set);
+        if (set.TryBlob(out Blob blob)) _listpack = Listpack.In(blob);
+        else _value = set.As<SortedSetValue>();
     }
 
     public int Count => _value is not null ? _value.Count : SortedSetListpack.CountOf(_listpack);
@@ -127,6 +125,6 @@ internal readonly struct SortedSetView
         public readonly double Score => _isTree ? _position.Score : SortedSetListpack.ScoreOf(_listpack, _at);
 
         /// <summary>The current member and score as a <see cref="ScoredMember"/> of its own.</summary>
-        public readonly byte[] ToEntry() => ScoredMember.Create(Score, Member);
+        public readonly ScoredMember ToEntry() => ScoredMember.Create(Score, Member);
     }
 }
