@@ -84,7 +84,7 @@ internal sealed class ValueDigest
         _ => throw new InvalidOperationException($"A value of unknown type {type}."),
     };
 
-    private void MixList(object entry)
+    private void MixList(KeyEntry entry)
     {
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         var cursor = new ListCursor(entry, 0, forward: true);

@@ -54,7 +54,7 @@ internal static class Sort
             // A set has no order of its own, and what is stored must be the same on every copy.
             sorts = alpha = true;
         }
-        SortedElement[] elements = entry.IsMissing ? [] : Elements(entry.Object, type, reversed: !sorts && options.Descending && type != ValueType.Set);
+        SortedElement[] elements = entry.IsMissing ? [] : Elements(entry.Found, type, reversed: !sorts && options.Descending && type != ValueType.Set);
         if (sorts)
         {
             if (!TryWeigh(ref call, elements, by, alpha)) return;
@@ -76,7 +76,7 @@ internal static class Sort
         return (start, Math.Min(count < 0 ? length - 1 : start + count - 1, length - 1));
     }
 
-    private static SortedElement[] Elements(object entry, ValueType type, bool reversed)
+    private static SortedElement[] Elements(KeyEntry entry, ValueType type, bool reversed)
     {
         var elements = new List<SortedElement>();
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
@@ -205,7 +205,11 @@ internal static class Sort
             foreach (int get in options.GetArguments)
             {
                 TryLookUp(ref call, call[get], element.Bytes, out byte[]? value);
-                if (call.MissingSlot >= 0) return;
+                if (call.MissingSlot >= 0)
+                {
+                    list.Free();
+                    return;
+                }
                 list.PushTail(value); // an element without a value is stored as an empty string
             }
         }
@@ -214,7 +218,7 @@ internal static class Sort
         long count = list.Count;
         if (count == 0)
         {
-            if (keyspace.Remove(key) is not null)
+            if (keyspace.Delete(key))
             {
                 call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
                 call.Effect(keyspace, "DEL"u8, key);
@@ -222,9 +226,9 @@ internal static class Sort
             call.Reply.Integer(0);
             return;
         }
-        object made = ListEntry.Compact(server, new ListValue(key.ToArray(), list));
+        KeyEntry made = ListEntry.Compact(server, new ListValue(key.ToArray(), list));
         EntryEffects.Recreate(ref call, keyspace, key, made);
-        keyspace.Remove(key);
+        keyspace.Delete(key);
         call.Add(keyspace, made);
         call.Modified(keyspace, key, KeyEvents.List, "sortstore"u8, count);
         call.Reply.Integer(count);

@@ -65,7 +65,7 @@ internal static class AofEntryWriter
         Begin(writer, 2 + ((int)Math.Min(ElementsPerCommand, total - index) * wordsPerElement), command, key);
     }
 
-    private static void WriteList(RespWriter writer, ReadOnlySpan<byte> key, object entry)
+    private static void WriteList(RespWriter writer, ReadOnlySpan<byte> key, KeyEntry entry)
     {
         Span<byte> scratch = stackalloc byte[ListpackElement.ScratchLength];
         long total = ListEntry.Count(entry), index = 0;
