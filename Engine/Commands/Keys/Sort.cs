@@ -218,7 +218,7 @@ internal static class Sort
         long count = list.Count;
         if (count == 0)
         {
-            if (keyspace.Delete(key))
+            if (keyspace.Remove(key))
             {
                 call.Modified(keyspace, key, KeyEvents.Generic, "del"u8);
                 call.Effect(keyspace, "DEL"u8, key);
@@ -228,7 +228,7 @@ internal static class Sort
         }
         KeyEntry made = ListEntry.Compact(server, new ListValue(key.ToArray(), list));
         EntryEffects.Recreate(ref call, keyspace, key, made);
-        keyspace.Delete(key);
+        keyspace.Remove(key);
         call.Add(keyspace, made);
         call.Modified(keyspace, key, KeyEvents.List, "sortstore"u8, count);
         call.Reply.Integer(count);

@@ -81,7 +81,7 @@ internal static class ListWrites
         if (ListEntry.Count(entry.Found) == 0)
         {
             call.Modified(keyspace, key, KeyEvents.List, eventName, changes);
-            keyspace.Delete(key);
+            keyspace.Remove(key);
             call.Event(keyspace, key, KeyEvents.Generic, "del"u8);
             return;
         }

@@ -103,7 +103,7 @@ internal static unsafe class ListEntry
     private static Blob ToBlob(Value value, QuicklistNode* only)
     {
         Blob blob = Blob.CreatePacked(BlobKind.ListListpack, value.Key, only->Content, value.ExpiresAtMs);
-        blob.AccessClock = value.AccessClock;
+        blob.SetAccessClock(value.AccessClock);
         return blob;
     }
 
