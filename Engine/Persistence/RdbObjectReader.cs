@@ -99,36 +99,45 @@ internal readonly ref partial struct RdbObjectReader
         long left = type == RdbType.ListZiplist ? 1 : _reader.Count();
         if (left == 0) return default;
         var list = new Quicklist(_options.ListMaxListpackSize, _options.ListCompressDepth);
-        for (bool isOnly = left == 1; left > 0; left--)
+        try
         {
-            switch (type)
+            for (bool isOnly = left == 1; left > 0; left--)
             {
-                case RdbType.List:
-                    list.PushTail(_reader.StringSpan());
-                    break;
-                case RdbType.ListZiplist:
-                    Append(list, RdbLegacy.FromZiplist(_reader.StringSpan(), "List ziplist"));
-                    break;
-                case RdbType.ListQuicklist:
-                    Append(list, RdbLegacy.FromZiplist(_reader.StringSpan(), "Ziplist"));
-                    break;
-                default:
-                    if (ReadNode(list, isOnly) is { } whole) return whole;
-                    break;
+                switch (type)
+                {
+                    case RdbType.List:
+                        list.PushTail(_reader.StringSpan());
+                        break;
+                    case RdbType.ListZiplist:
+                        list.AppendListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "List ziplist"));
+                        break;
+                    case RdbType.ListQuicklist:
+                        list.AppendListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "Ziplist"));
+                        break;
+                    default:
+                        KeyEntry whole = ReadNode(list, isOnly);
+                        if (!whole.IsNone) return whole;
+                        break;
+                }
             }
         }
-        return list.Count == 0 ? null : ListEntry.Compact(_options, new ListValue(_key.ToArray(), list));
+        catch
+        {
+            list.Free();
+            throw;
+        }
+        return list.Count == 0 ? default : ListEntry.Compact(_options, new ListValue(_key.ToArray(), list));
     }
 
     /// <summary>
-    /// Reads a node into the list. If it is the only node, and small, it becomes a blob, which is returned.
+    /// Reads a node into the list. If it is the only node, and small, it becomes a blob instead, which is returned.
     /// </summary>
-    private byte[]? ReadNode(Quicklist list, bool isOnly)
+    private unsafe KeyEntry ReadNode(Quicklist list, bool isOnly)
     {
         switch (_reader.Length())
         {
             case RdbObjectWriter.PlainNode:
-                byte[] element = _reader.String();
+                ReadOnlySpan<byte> element = _reader.StringSpan();
                 if (element.Length == 0) throw new RdbFormatException("Quicklist integrity check failed.");
                 list.AppendPlain(element);
                 return default;
@@ -136,25 +145,34 @@ internal readonly ref partial struct RdbObjectReader
                 ReadOnlySpan<byte> bytes = _reader.StringSpan();
                 if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical)) throw new RdbFormatException("Listpack integrity check failed.");
                 if (isOnly && isCanonical && count > 0 && ListLimits.Fits(_options.ListMaxListpackSize, bytes.Length, count))
-                    return Blob.Create(BlobKind.ListListpack, _key, bytes, _expiresAtMs);
-                var node = new Listpack(bytes.ToArray(), 0);
-                if (!isCanonical)
+                    return Blob.CreatePacked(BlobKind.ListListpack, _key, bytes, _expiresAtMs);
+                if (isCanonical)
                 {
-                    Listpack rewritten = Listpack.Create(node.Length);
-                    Rewrite(node, ref rewritten);
-                    node = rewritten;
+                    list.AppendListpack(bytes, count);
+                    return default;
                 }
+<<<<<<< HEAD
                 Append(list, node);
+=======
+                Listpack rewritten = Listpack.Create(bytes.Length);
+                fixed (byte* node = bytes) Rewrite(new(node, 0), ref rewritten);
+                list.AppendListpack(rewritten);
+>>>>>>> 461ddfa2bb8973d91df695436bd4eb2b1a29d508
                 return default;
             default:
                 throw new RdbFormatException("Quicklist integrity check failed.");
         }
     }
 
+<<<<<<< HEAD
     private static void Append(Quicklist list, in Listpack node) => list.AppendListpack(node.Array, 0, node.Length, node.Count);
 
     /// <summary>The same collection with each element written in our own encoding; the blob is retired.</summary>
     private static Blob Rewritten(Blob from)
+=======
+    /// <summary>Makes a blob of a listpack's elements, each written in our own encoding.</summary>
+    private byte[] Rewritten(BlobKind kind, in Listpack from)
+>>>>>>> 461ddfa2bb8973d91df695436bd4eb2b1a29d508
     {
         Listpack old = Listpack.In(from), listpack = Listpack.In(from.WithRoom(from.Kind, old.Length));
         listpack.Clear();

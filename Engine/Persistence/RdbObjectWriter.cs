@@ -138,13 +138,14 @@ internal static class RdbObjectWriter
         }
     }
 
-    private static void WriteList(RdbWriter writer, Quicklist list)
+    private static unsafe void WriteList(RdbWriter writer, Quicklist list)
     {
         writer.Length(list.NodeCount);
-        for (QuicklistNode? node = list.Head; node is not null; node = node.Next)
+        var reader = new QuicklistReader();
+        for (QuicklistNode* node = list.Head; node != null; node = node->Next)
         {
-            writer.Length((long)(node.IsPlain ? PlainNode : PackedNode));
-            writer.String(node.Content);
+            writer.Length((long)(node->IsPlain ? PlainNode : PackedNode));
+            writer.String(reader.Content(node));
         }
     }
 

@@ -205,7 +205,11 @@ internal static class Sort
             foreach (int get in options.GetArguments)
             {
                 TryLookUp(ref call, call[get], element.Bytes, out byte[]? value);
-                if (call.MissingSlot >= 0) return;
+                if (call.MissingSlot >= 0)
+                {
+                    list.Free();
+                    return;
+                }
                 list.PushTail(value); // an element without a value is stored as an empty string
             }
         }

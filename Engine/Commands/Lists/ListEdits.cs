@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>LSET, LINSERT, LREM, LTRIM.</summary>
-internal static class ListEdits
+internal static unsafe class ListEdits
 {
     /// <summary>LSET key index element</summary>
     [Command("LSET", 4, CommandFlags.Write | CommandFlags.DenyOom, Category.List, Keys = "RW UPDATE 1", Since = "1.0.0",
@@ -19,7 +19,7 @@ internal static class ListEdits
         }
         if (!call.TryInt64(2, out long index)) return;
         ReadOnlySpan<byte> element = call[3];
-        long count = ListEntry.Count(entry.Object);
+        long count = ListEntry.Count(entry.Found);
         if (index < 0) index += count;
         if (index < 0 || index >= count)
         {
@@ -28,17 +28,17 @@ internal static class ListEdits
         }
         ServerOptions options = call.Store.Options;
         ListEntry.MakeRoomFor(options, entry, element.Length, 1);
-        if (entry.Object is ListValue value)
+        if (!entry.IsBlob)
         {
-            QuicklistNode node = value.Elements.Seek(index, out int offset);
-            value.Elements.Replace(node, offset, element);
+            Quicklist list = ListEntry.ElementsOf(entry.Found);
+            list.Replace(list.Seek(index, out int offset), offset, element);
             ListEntry.ShrinkIfSmall(options, entry);
         }
         else
         {
             Listpack listpack = Listpack.In(entry.Blob);
             listpack.Replace(listpack.Seek((int)index), element);
-            entry.Replace(listpack.Array);
+            entry.Replace(listpack.Blob);
         }
         call.Modified(entry, KeyEvents.List, "lset"u8);
         call.Reply.Ok();
@@ -66,14 +66,14 @@ internal static class ListEdits
         ReadOnlySpan<byte> pivot = call[3], element = call[4];
         // As in Redis, this happens whether or not the pivot is found.
         ListEntry.MakeRoomFor(call.Store.Options, entry, element.Length, 1);
-        bool inserted = entry.Object is ListValue value ? TryInsert(value.Elements, pivot, element, after) : TryInsert(entry, pivot, element, after);
+        bool inserted = entry.IsBlob ? TryInsert(entry, pivot, element, after) : TryInsert(ListEntry.ElementsOf(entry.Found), pivot, element, after);
         if (!inserted)
         {
             call.Reply.Integer(-1);
             return;
         }
         call.Modified(entry, KeyEvents.List, "linsert"u8);
-        call.Reply.Integer(ListEntry.Count(entry.Object));
+        call.Reply.Integer(ListEntry.Count(entry.Found));
     }
 
     private static bool TryInsert(in Entry entry, ReadOnlySpan<byte> pivot, ReadOnlySpan<byte> element, bool after)
@@ -81,17 +81,18 @@ internal static class ListEdits
         Listpack listpack = Listpack.In(entry.Blob);
         int at = listpack.Find(listpack.First, pivot);
         if (at < 0) return false;
-        if (after) at += Listpack.SizeAt(listpack.Array, at);
+        if (after) at += Listpack.SizeAt(listpack.Block + at);
         listpack.Insert(at, element);
-        entry.Replace(listpack.Array);
+        entry.Replace(listpack.Blob);
         return true;
     }
 
     private static bool TryInsert(Quicklist list, ReadOnlySpan<byte> pivot, ReadOnlySpan<byte> element, bool after)
     {
-        for (QuicklistNode? node = list.Head; node is not null; node = node.Next)
+        var reader = new QuicklistReader();
+        for (QuicklistNode* node = list.Head; node != null; node = node->Next)
         {
-            int offset = node.IsPlain ? (node.Content.SequenceEqual(pivot) ? 0 : -1) : OffsetOf(node.Listpack, pivot);
+            int offset = node->IsPlain ? (reader.Content(node).SequenceEqual(pivot) ? 0 : -1) : OffsetOf(reader.Listpack(node), pivot);
             if (offset < 0) continue;
             list.Insert(node, offset, element, after);
             return true;
@@ -124,9 +125,9 @@ internal static class ListEdits
         }
         bool reverse = count < 0;
         long most = count is 0 ? long.MaxValue : Math.Abs(count), removed;
-        if (entry.Object is ListValue value)
+        if (!entry.IsBlob)
         {
-            removed = value.Elements.RemoveEqual(call[3], most, reverse);
+            removed = ListEntry.ElementsOf(entry.Found).RemoveEqual(call[3], most, reverse);
         }
         else
         {
@@ -135,7 +136,7 @@ internal static class ListEdits
             ListSearch.FindEqual(listpack, call[3], most, reverse, positions);
             removed = positions.Count;
             listpack.Delete(CollectionsMarshal.AsSpan(positions));
-            entry.Replace(listpack.Array);
+            entry.Replace(listpack.Blob);
         }
         if (removed > 0) ListWrites.Removed(ref call, entry, call[1], "lrem"u8, removed);
         call.Reply.Integer(removed);
@@ -151,7 +152,7 @@ internal static class ListEdits
         if (!call.TryWrite(1, ValueType.List, out Entry entry)) return;
         call.Reply.Ok();
         if (entry.IsMissing) return;
-        long count = ListEntry.Count(entry.Object);
+        long count = ListEntry.Count(entry.Found);
         if (start < 0) start = Math.Max(0, start + count);
         if (stop < 0) stop += count;
         stop = Math.Min(stop, count - 1);

@@ -64,7 +64,7 @@ internal static class ListMoves
         if (source.IsMissing) return false;
         if (!call.TryWrite(2, ValueType.List, out Entry destination)) return true;
 
-        ListpackElement found = ListEntry.Peek(source.Object, fromHead);
+        ListpackElement found = ListEntry.Peek(source.Found, fromHead);
         byte[] rented = ArrayPool<byte>.Shared.Rent(Math.Max(ListpackElement.ScratchLength, found.Text.Length));
         Span<byte> element = rented.AsSpan(0, found.AsSpan(rented).Length);
         if (!found.IsInteger) found.Text.CopyTo(element);

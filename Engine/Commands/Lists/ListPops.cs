@@ -39,7 +39,7 @@ internal static class ListPops
         }
         else if (!counted)
         {
-            ListEntry.Peek(entry.Object, atHead).WriteTo(call.Reply);
+            ListEntry.Peek(entry.Found, atHead).WriteTo(call.Reply);
             ListEntry.Remove(entry, atHead, 1);
             ListWrites.Removed(ref call, entry, call[1], EventOf(atHead), 1);
         }
@@ -99,7 +99,7 @@ internal static class ListPops
             if (entry.IsMissing) continue;
             call.Reply.Array(2);
             call.Reply.BulkString(call[i]);
-            ListEntry.Peek(entry.Object, atHead).WriteTo(call.Reply);
+            ListEntry.Peek(entry.Found, atHead).WriteTo(call.Reply);
             Keyspace keyspace = entry.Keyspace;
             ListEntry.Remove(entry, atHead, 1);
             ListWrites.Removed(ref call, entry, call[i], EventOf(atHead), 1);
@@ -171,9 +171,9 @@ internal static class ListPops
 
     private static long PopMany(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, bool atHead, long count)
     {
-        long length = ListEntry.Count(entry.Object);
+        long length = ListEntry.Count(entry.Found);
         count = Math.Min(count, length);
-        ListReads.ReplyRange(ref call, entry.Object, atHead ? 0 : length - 1, count, forward: atHead);
+        ListReads.ReplyRange(ref call, entry.Found, atHead ? 0 : length - 1, count, forward: atHead);
         ListEntry.Remove(entry, atHead, count);
         ListWrites.Removed(ref call, entry, key, EventOf(atHead), count);
         return count;

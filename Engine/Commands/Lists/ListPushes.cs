@@ -47,7 +47,7 @@ internal static class ListPushes
             return;
         }
         ListWrites.Push(ref call, entry, 2, atHead);
-        call.Reply.Integer(ListEntry.Count(entry.Object));
+        call.Reply.Integer(ListEntry.Count(entry.Found));
         call.Modified(entry, KeyEvents.List, atHead ? "lpush"u8 : "rpush"u8, call.Count - 2);
     }
 }

@@ -25,14 +25,14 @@ internal static class ListReads
             return;
         }
         if (!call.TryInt64(2, out long index)) return;
-        long count = ListEntry.Count(entry.Object);
+        long count = ListEntry.Count(entry.Found);
         if (index < 0) index += count;
         if (index < 0 || index >= count)
         {
             call.Reply.Null();
             return;
         }
-        var cursor = new ListCursor(entry.Object, index, forward: true);
+        var cursor = new ListCursor(entry.Found, index, forward: true);
         cursor.MoveNext();
         cursor.Current.WriteTo(call.Reply);
     }
@@ -54,14 +54,14 @@ internal static class ListReads
             call.Reply.Array(0);
             return;
         }
-        ReplyRange(ref call, entry.Object, start, Math.Min(stop, count - 1) - start + 1, forward: true);
+        ReplyRange(ref call, entry.Found, start, Math.Min(stop, count - 1) - start + 1, forward: true);
     }
 
     /// <summary>
     /// Replies with an array of <paramref name="count"/> elements, all of which exist, from index
     /// <paramref name="start"/> on.
     /// </summary>
-    internal static void ReplyRange(ref CommandContext call, object entry, long start, long count, bool forward)
+    internal static void ReplyRange(ref CommandContext call, KeyEntry entry, long start, long count, bool forward)
     {
         RespWriter reply = call.Reply;
         reply.Array((int)count);
@@ -113,12 +113,12 @@ internal static class ListReads
         Entry entry = call.Read(1);
         if (!call.IsOf(ValueType.List, entry)) return;
         int begin = call.Reply.Begin(), found = 0;
-        if (!entry.IsMissing) found = ReplyPositions(ref call, entry.Object, rank, wanted, most);
+        if (!entry.IsMissing) found = ReplyPositions(ref call, entry.Found, rank, wanted, most);
         if (wanted >= 0) call.Reply.Finish(begin, Aggregate.Array, found);
         else if (found == 0) call.Reply.Null();
     }
 
-    private static int ReplyPositions(ref CommandContext call, object entry, long rank, long wanted, long most)
+    private static int ReplyPositions(ref CommandContext call, KeyEntry entry, long rank, long wanted, long most)
     {
         bool forward = rank > 0;
         long count = ListEntry.Count(entry), matches = 0, skip = Math.Abs(rank) - 1;

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>
@@ -28,11 +26,11 @@ internal static class ListWrites
             call.Add(keyspace, new ListValue(key.ToArray(), list));
             return;
         }
-        byte[] blob = Blob.Create(BlobKind.ListListpack, key, size, Expiry.Never, out _);
+        Blob blob = Blob.Create(BlobKind.ListListpack, key, size, Expiry.Never);
         Listpack listpack = Listpack.In(blob);
         listpack.Clear();
         for (int i = first; i < call.Count; i++) ListEntry.Push(ref listpack, call[i], atHead);
-        call.Add(keyspace, listpack.Array);
+        call.Add(keyspace, listpack.Blob);
     }
 
     /// <summary>Adds a key, known to be missing. Its list has one element.</summary>
@@ -46,11 +44,11 @@ internal static class ListWrites
             call.Add(keyspace, new ListValue(key.ToArray(), list));
             return;
         }
-        byte[] blob = Blob.Create(BlobKind.ListListpack, key, Listpack.EmptyLength + Listpack.SizeOf(element), Expiry.Never, out _);
+        Blob blob = Blob.Create(BlobKind.ListListpack, key, Listpack.EmptyLength + Listpack.SizeOf(element), Expiry.Never);
         Listpack listpack = Listpack.In(blob);
         listpack.Clear();
         listpack.Append(element);
-        call.Add(keyspace, listpack.Array);
+        call.Add(keyspace, listpack.Blob);
     }
 
     /// <summary>Pushes the arguments from <paramref name="first"/> on to an existing list.</summary>
@@ -66,10 +64,10 @@ internal static class ListWrites
         {
             Listpack listpack = Listpack.In(entry.Blob);
             for (int i = first; i < call.Count; i++) ListEntry.Push(ref listpack, call[i], atHead);
-            entry.Replace(listpack.Array);
+            entry.Replace(listpack.Blob);
             return;
         }
-        Quicklist list = Unsafe.As<ListValue>(entry.Value).Elements;
+        Quicklist list = ListEntry.ElementsOf(entry.Found);
         for (int i = first; i < call.Count; i++) ListEntry.Push(list, call[i], atHead);
     }
 
@@ -80,7 +78,7 @@ internal static class ListWrites
     public static void Removed(ref CommandContext call, in Entry entry, ReadOnlySpan<byte> key, ReadOnlySpan<byte> eventName, long changes)
     {
         Keyspace keyspace = entry.Keyspace;
-        if (ListEntry.Count(entry.Object) == 0)
+        if (ListEntry.Count(entry.Found) == 0)
         {
             call.Modified(keyspace, key, KeyEvents.List, eventName, changes);
             keyspace.Remove(key);

@@ -1,19 +1,19 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>
 /// What the list commands do to a key in either representation: a blob that is one listpack, or a
 /// <see cref="ListValue"/>.
 /// </summary>
-internal static class ListEntry
+internal static unsafe class ListEntry
 {
     /// <summary>How many elements a list has; 0 if the key is missing.</summary>
-    public static long Count(in Entry entry) => entry.IsMissing ? 0 : Count(entry.Object);
+    public static long Count(in Entry entry) => entry.IsMissing ? 0 : Count(entry.Found);
 
     /// <inheritdoc cref="Count(in Entry)"/>
-    public static long Count(object entry) =>
-        entry is byte[] blob ? Listpack.In(blob).Count : Unsafe.As<ListValue>(entry).Elements.Count;
+    public static long Count(KeyEntry entry) => entry.TryBlob(out Blob blob) ? Listpack.In(blob).Count : ElementsOf(entry).Count;
+
+    /// <summary>The quicklist of an entry that is a <see cref="ListValue"/>.</summary>
+    public static Quicklist ElementsOf(KeyEntry entry) => entry.As<ListValue>().Elements;
 
     /// <summary>Pushes one element to an existing list.</summary>
     public static void Push(ServerOptions options, in Entry entry, ReadOnlySpan<byte> element, bool atHead)
@@ -23,10 +23,10 @@ internal static class ListEntry
         {
             Listpack listpack = Listpack.In(entry.Blob);
             Push(ref listpack, element, atHead);
-            entry.Replace(listpack.Array);
+            entry.Replace(listpack.Blob);
             return;
         }
-        Push(Unsafe.As<ListValue>(entry.Value).Elements, element, atHead);
+        Push(ElementsOf(entry.Found), element, atHead);
     }
 
     /// <summary>
@@ -38,8 +38,8 @@ internal static class ListEntry
         Listpack listpack = Listpack.In(entry.Blob);
         if (!ListLimits.Exceeds(options.ListMaxListpackSize, listpack.Length + bytes, listpack.Count + count)) return;
         var list = new Quicklist(options.ListMaxListpackSize, options.ListCompressDepth);
-        list.AppendListpack(listpack.Bytes.ToArray(), 0, listpack.Length, listpack.Count);
-        entry.Replace(new ListValue(entry.Key.ToArray(), list) { ExpiresAtMs = entry.ExpiresAtMs, AccessClock = KeyEntry.AccessClock(entry.Object) });
+        list.AppendListpack(listpack.Bytes, listpack.Count);
+        entry.Overwrite(new ListValue(entry.Key.ToArray(), list) { ExpiresAtMs = entry.ExpiresAtMs, AccessClock = entry.Blob.AccessClock });
     }
 
     /// <summary>
@@ -47,32 +47,37 @@ internal static class ListEntry
     /// </summary>
     public static void ShrinkIfSmall(ServerOptions options, in Entry entry)
     {
-        if (entry.Object is not ListValue { Elements: { NodeCount: 1, Head: { IsPlain: false } only } }) return;
-        if (!ListLimits.FitsAfterShrinking(options.ListMaxListpackSize, only.Length, only.Count)) return;
-        entry.Replace(ToBlob(Unsafe.As<ListValue>(entry.Value), only));
+        if (entry.IsBlob) return;
+        QuicklistNode* only = ElementsOf(entry.Found).OnlyListpack;
+        if (only == null || !ListLimits.FitsAfterShrinking(options.ListMaxListpackSize, only->Length, only->Count)) return;
+        entry.Overwrite(ToBlob(entry.Value, only));
     }
 
     /// <summary>
     /// The smallest representation of a list created elsewhere (by RESTORE, SORT STORE, from a file): the value itself,
-    /// or a blob.
+    /// or a blob, for which the value is freed.
     /// </summary>
-    public static object Compact(ServerOptions options, ListValue value) =>
-        value.Elements is { NodeCount: 1, Head: { IsPlain: false } only } && ListLimits.Fits(options.ListMaxListpackSize, only.Length, only.Count)
-            ? ToBlob(value, only)
-            : value;
+    public static KeyEntry Compact(ServerOptions options, ListValue value)
+    {
+        QuicklistNode* only = value.Elements.OnlyListpack;
+        if (only == null || !ListLimits.Fits(options.ListMaxListpackSize, only->Length, only->Count)) return value;
+        Blob blob = ToBlob(value, only);
+        value.Free();
+        return blob;
+    }
 
     /// <summary>The first or last element; valid until the list changes.</summary>
-    public static ListpackElement Peek(object entry, bool atHead)
+    public static ListpackElement Peek(KeyEntry entry, bool atHead)
     {
-        if (entry is byte[] blob)
+        if (entry.TryBlob(out Blob blob))
         {
             Listpack listpack = Listpack.In(blob);
             return listpack[atHead ? listpack.First : listpack.Last];
         }
-        Quicklist list = Unsafe.As<ListValue>(entry).Elements;
-        QuicklistNode node = atHead ? list.Head! : list.Tail!;
-        if (node.IsPlain) return ListpackElement.Of(node.Content);
-        Listpack elements = node.Listpack;
+        // The nodes at the ends are never compressed.
+        QuicklistNode* node = atHead ? ElementsOf(entry).Head : ElementsOf(entry).Tail;
+        if (node->IsPlain) return ListpackElement.Of(node->Content);
+        Listpack elements = node->Listpack;
         return elements[atHead ? elements.First : elements.Last];
     }
 
@@ -82,22 +87,23 @@ internal static class ListEntry
     /// </summary>
     public static void Remove(in Entry entry, bool atHead, long count)
     {
-        if (entry.Object is ListValue value)
+        if (!entry.IsBlob)
         {
-            if (count > 1) value.Elements.RemoveRange(atHead ? 0 : value.Elements.Count - count, count);
-            else if (atHead) value.Elements.RemoveFirst();
-            else value.Elements.RemoveLast();
+            Quicklist list = ElementsOf(entry.Found);
+            if (count > 1) list.RemoveRange(atHead ? 0 : list.Count - count, count);
+            else if (atHead) list.RemoveFirst();
+            else list.RemoveLast();
             return;
         }
         Listpack listpack = Listpack.In(entry.Blob);
         listpack.DeleteRange(atHead ? 0 : (int)-count, (int)count);
-        entry.Replace(listpack.Array);
+        entry.Replace(listpack.Blob);
     }
 
-    private static byte[] ToBlob(ListValue value, QuicklistNode only)
+    private static Blob ToBlob(Value value, QuicklistNode* only)
     {
-        byte[] blob = Blob.Create(BlobKind.ListListpack, value.Key, only.Content, value.ExpiresAtMs);
-        Blob.SetAccessClock(blob, value.AccessClock);
+        Blob blob = Blob.CreatePacked(BlobKind.ListListpack, value.Key, only->Content, value.ExpiresAtMs);
+        blob.SetAccessClock(value.AccessClock);
         return blob;
     }
 

@@ -1,7 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>Compression of a quicklist's inner nodes.</summary>
-internal sealed partial class Quicklist
+internal sealed unsafe partial class Quicklist
 {
     /// <summary>
     /// Nodes smaller than this are not worth compressing, and neither is a gain of fewer bytes than
@@ -10,51 +10,52 @@ internal sealed partial class Quicklist
     private const int SmallestToCompress = 48;
     private const int LeastGain = 8;
 
-    [ThreadStatic]
-    private static byte[]? t_compressed;
-
     /// <summary>
     /// After a change to the chain: decompresses the nodes within the depth of either end, compresses the first nodes
     /// beyond it, and also <paramref name="changed"/> if it is an inner node.
     /// </summary>
-    private void Recompress(QuicklistNode? changed)
+    private void Recompress(QuicklistNode* changed)
     {
-        QuicklistNode? forward = Head, reverse = Tail;
+        QuicklistNode* forward = Head, reverse = Tail;
         bool changedIsOuter = false;
-        for (int depth = 0; depth < CompressDepth && forward is not null; depth++)
+        for (int depth = 0; depth < CompressDepth && forward != null; depth++)
         {
             Decompress(forward);
-            Decompress(reverse!);
-            changedIsOuter |= ReferenceEquals(forward, changed) || ReferenceEquals(reverse, changed);
-            if (ReferenceEquals(forward, reverse) || ReferenceEquals(forward.Next, reverse)) return;
-            forward = forward.Next;
-            reverse = reverse!.Previous;
+            Decompress(reverse);
+            changedIsOuter |= forward == changed || reverse == changed;
+            if (forward == reverse || forward->Next == reverse) return;
+            forward = forward->Next;
+            reverse = reverse->Previous;
         }
-        if (changed is not null && !changedIsOuter) Compress(changed);
-        if (forward is null) return;
+        if (changed != null && !changedIsOuter) Compress(changed);
+        if (forward == null) return;
         Compress(forward);
-        Compress(reverse!);
+        Compress(reverse);
     }
 
-    private void Compress(QuicklistNode node)
+    private void Compress(QuicklistNode* node)
     {
-        if (node.IsCompressed || node.Length < SmallestToCompress) return;
-        if (t_compressed is null || t_compressed.Length < node.Length) t_compressed = new byte[Math.Max(8192, node.Length)];
-        int length = Lzf.Compress(node.Array.AsSpan(node.Start, node.Length), t_compressed.AsSpan(0, node.Length));
-        if (length == 0 || length + LeastGain > node.Length)
+        if (node->IsCompressed || node->Length < SmallestToCompress) return;
+        byte* scratch = Heap.Allocate(node->Length);
+        int length = Lzf.Compress(node->Content, new(scratch, node->Length));
+        if (length == 0 || length + LeastGain > node->Length)
         {
             Trim(node);
-            return;
         }
-        SetArray(node, t_compressed.AsSpan(0, length).ToArray());
-        node.Start = 0;
-        node.IsCompressed = true;
+        else
+        {
+            Retirement.Retire(SetBlock(node, CopyOf(new(scratch, length))));
+            node->SetCompressed(length);
+        }
+        Heap.Free(scratch);
     }
 
-    private void Decompress(QuicklistNode node)
+    private void Decompress(QuicklistNode* node)
     {
-        if (!node.IsCompressed) return;
-        SetArray(node, node.Decompressed());
-        node.IsCompressed = false;
+        if (!node->IsCompressed) return;
+        byte* content = Heap.Allocate(node->Length);
+        node->DecompressTo(content);
+        Heap.Free(SetBlock(node, content)); // nobody looks at the compressed bytes themselves
+        node->SetDecompressed();
     }
 }

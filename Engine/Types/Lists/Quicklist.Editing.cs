@@ -1,75 +1,77 @@
+using System.Runtime.InteropServices;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>Changes in the middle of a quicklist.</summary>
-internal sealed partial class Quicklist
+internal sealed unsafe partial class Quicklist
 {
     [ThreadStatic]
     private static List<int>? t_positions;
 
     /// <summary>Inserts an element before or after the one at an index within a node.</summary>
-    public void Insert(QuicklistNode node, int offset, ReadOnlySpan<byte> value, bool after)
+    public void Insert(QuicklistNode* node, int offset, ReadOnlySpan<byte> value, bool after)
     {
         int at = after ? offset + 1 : offset; // how many elements of the node come before the new one
-        bool atHead = at == 0, atTail = at == node.Count;
+        bool atHead = at == 0, atTail = at == node->Count;
         if (ListLimits.IsLarge(Fill, value.Length))
         {
-            QuicklistNode plain = CreatePlain(value);
+            QuicklistNode* plain = CreatePlain(value);
             Count++;
             if (!atHead && !atTail) Split(node, at);
-            if (atHead) Link(plain, node.Previous, node);
-            else Link(plain, node, node.Next);
+            if (atHead) Link(plain, node->Previous, node);
+            else Link(plain, node, node->Next);
             return;
         }
         if (Allows(node, value.Length))
         {
             InsertInto(node, at, value);
         }
-        else if (atTail && after && Allows(node.Next, value.Length))
+        else if (atTail && after && Allows(node->Next, value.Length))
         {
-            InsertInto(node.Next!, 0, value);
+            InsertInto(node->Next, 0, value);
         }
-        else if (atHead && !after && Allows(node.Previous, value.Length))
+        else if (atHead && !after && Allows(node->Previous, value.Length))
         {
-            InsertInto(node.Previous!, node.Previous!.Count, value);
+            InsertInto(node->Previous, node->Previous->Count, value);
         }
-        else if ((atTail && after) || (atHead && !after) || node.IsPlain)
+        else if ((atTail && after) || (atHead && !after) || node->IsPlain)
         {
             Count++;
-            QuicklistNode only = CreateOf(value);
-            if (after) Link(only, node, node.Next);
-            else Link(only, node.Previous, node);
+            QuicklistNode* only = CreateOf(value);
+            if (after) Link(only, node, node->Next);
+            else Link(only, node->Previous, node);
         }
         else
         {
-            QuicklistNode right = Split(node, at);
+            QuicklistNode* right = Split(node, at);
             if (after) InsertInto(right, 0, value);
-            else InsertInto(node, node.Count, value);
+            else InsertInto(node, node->Count, value);
             MergeAround(after ? node : right);
         }
     }
 
     /// <summary>Replaces the element at an index within a node with another value.</summary>
-    public void Replace(QuicklistNode node, int offset, ReadOnlySpan<byte> value)
+    public void Replace(QuicklistNode* node, int offset, ReadOnlySpan<byte> value)
     {
         bool isLarge = ListLimits.IsLarge(Fill, value.Length);
-        if (!node.IsPlain && !isLarge)
+        if (!node->IsPlain && !isLarge)
         {
             Decompress(node);
-            Listpack listpack = node.Listpack;
+            Listpack listpack = node->Listpack;
             listpack.Replace(listpack.Seek(offset), value);
             SetListpack(node, listpack, 0);
             if (CompressDepth > 0) Recompress(node);
             return;
         }
-        if (node.IsPlain && isLarge)
+        if (node->IsPlain && isLarge)
         {
-            Decompress(node);
-            SetArray(node, value.ToArray());
-            node.Length = value.Length;
+            Retirement.Retire(SetBlock(node, CopyOf(value)));
+            node->SetDecompressed();
+            node->Length = value.Length;
             if (CompressDepth > 0) Recompress(node);
             return;
         }
-        if (node.IsPlain)
+        if (node->IsPlain)
         {
             Insert(node, 0, value, after: true);
             Count--;
@@ -78,17 +80,17 @@ internal sealed partial class Quicklist
         }
         // A large element replaces a small one. It needs a node of its own, between the elements before and after the
         // replaced one.
-        if (offset != node.Count - 1) Split(node, offset + 1);
+        if (offset != node->Count - 1) Split(node, offset + 1);
         Count++;
-        Link(CreatePlain(value), node, node.Next);
+        Link(CreatePlain(value), node, node->Next);
         Count--;
-        if (node.Count == 1)
+        if (node->Count == 1)
         {
             Unlink(node);
             return;
         }
         Decompress(node);
-        node.RemoveLast();
+        node->RemoveLast();
         if (CompressDepth > 0) Recompress(node);
     }
 
@@ -96,12 +98,12 @@ internal sealed partial class Quicklist
     public void RemoveRange(long index, long count)
     {
         if (index >= Count || count <= 0) return;
-        QuicklistNode? node = Seek(index, out int offset);
-        while (count > 0 && node is not null)
+        QuicklistNode* node = Seek(index, out int offset);
+        while (count > 0 && node != null)
         {
-            QuicklistNode? next = node.Next;
-            int here = (int)Math.Min(count, node.Count - offset);
-            if (here == node.Count)
+            QuicklistNode* next = node->Next;
+            int here = (int)Math.Min(count, node->Count - offset);
+            if (here == node->Count)
             {
                 Count -= here;
                 Unlink(node);
@@ -109,15 +111,15 @@ internal sealed partial class Quicklist
             else
             {
                 Decompress(node);
-                if (offset + here == node.Count)
+                if (offset + here == node->Count)
                 {
-                    node.CutFrom(node.Listpack.Seek(offset), offset);
+                    node->CutFrom(node->Listpack.Seek(offset), offset);
                     Count -= here;
                     TrimIfSparse(node);
                 }
                 else
                 {
-                    Listpack listpack = node.Listpack;
+                    Listpack listpack = node->Listpack;
                     listpack.Delete(listpack.Seek(offset), here);
                     SetListpack(node, listpack, -here);
                 }
@@ -137,13 +139,14 @@ internal sealed partial class Quicklist
     {
         List<int> positions = t_positions ??= [];
         long removed = 0;
-        QuicklistNode? node = reverse ? Tail : Head;
-        while (node is not null && removed < most)
+        var reader = new QuicklistReader();
+        QuicklistNode* node = reverse ? Tail : Head;
+        while (node != null && removed < most)
         {
-            QuicklistNode? next = reverse ? node.Previous : node.Next;
-            if (node.IsPlain)
+            QuicklistNode* next = reverse ? node->Previous : node->Next;
+            if (node->IsPlain)
             {
-                if (node.Content.SequenceEqual(value))
+                if (reader.Content(node).SequenceEqual(value))
                 {
                     removed++;
                     Count--;
@@ -153,20 +156,18 @@ internal sealed partial class Quicklist
                 continue;
             }
             positions.Clear();
-            ListSearch.FindEqual(node.Listpack, value, most - removed, reverse, positions);
+            ListSearch.FindEqual(reader.Listpack(node), value, most - removed, reverse, positions);
             removed += positions.Count;
-            if (positions.Count == node.Count)
+            if (positions.Count == node->Count)
             {
-                Count -= node.Count;
+                Count -= node->Count;
                 Unlink(node);
             }
             else if (positions.Count != 0)
             {
-                int shift = node.Start;
                 Decompress(node); // positions in a decompressed copy and in the node are the same: both begin at 0
-                System.Diagnostics.Debug.Assert(shift == node.Start);
-                Listpack listpack = node.Listpack;
-                listpack.Delete(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(positions));
+                Listpack listpack = node->Listpack;
+                listpack.Delete(CollectionsMarshal.AsSpan(positions));
                 SetListpack(node, listpack, -positions.Count);
                 if (CompressDepth > 0) Recompress(node);
             }
@@ -175,34 +176,34 @@ internal sealed partial class Quicklist
         return removed;
     }
 
-    private QuicklistNode CreateOf(ReadOnlySpan<byte> value)
+    private QuicklistNode* CreateOf(ReadOnlySpan<byte> value)
     {
         int size = Listpack.SizeOf(value);
-        QuicklistNode node = CreatePacked(size, null);
-        node.Append(value, size);
+        QuicklistNode* node = CreatePacked(size, null);
+        node->Append(value, size);
         return node;
     }
 
-    private void InsertInto(QuicklistNode node, int at, ReadOnlySpan<byte> value)
+    private void InsertInto(QuicklistNode* node, int at, ReadOnlySpan<byte> value)
     {
         Decompress(node);
         int size = Listpack.SizeOf(value);
-        if (at == node.Count)
+        if (at == node->Count)
         {
             MakeRoomBehind(node, size);
-            node.Append(value, size);
+            node->Append(value, size);
             Count++;
         }
         else if (at == 0)
         {
             MakeRoomBefore(node, size);
-            node.Prepend(value, size);
+            node->Prepend(value, size);
             Count++;
         }
         else
         {
             MakeRoomBehind(node, size);
-            Listpack listpack = node.Listpack;
+            Listpack listpack = node->Listpack;
             listpack.Insert(listpack.Seek(at), value);
             SetListpack(node, listpack, +1);
         }
@@ -212,52 +213,53 @@ internal sealed partial class Quicklist
     /// <summary>
     /// Splits a node in two: it keeps this many elements, and the rest go to a new node after it, which is returned.
     /// </summary>
-    private QuicklistNode Split(QuicklistNode node, int keep)
+    private QuicklistNode* Split(QuicklistNode* node, int keep)
     {
         Decompress(node);
-        Listpack listpack = node.Listpack;
+        Listpack listpack = node->Listpack;
         int position = listpack.Seek(keep);
         Listpack rest = listpack.Copy(position, listpack.EndPosition);
-        var right = new QuicklistNode { Array = rest.Array, Length = rest.Length, Count = node.Count - keep };
-        Bytes += QuicklistNode.ObjectBytes + Blob.AllocatedBytes(rest.Array.Length);
-        node.CutFrom(position, keep);
+        QuicklistNode* right = Create(rest.Block, rest.Start, rest.Length, node->Count - keep);
+        node->CutFrom(position, keep);
         TrimIfSparse(node);
-        Link(right, node, node.Next);
+        Link(right, node, node->Next);
         if (CompressDepth > 0) Recompress(node);
         return right;
     }
 
-    private void TrimIfSparse(QuicklistNode node)
+    private void TrimIfSparse(QuicklistNode* node)
     {
-        if (node.Array.Length > 64 && node.Array.Length > node.Length * 2) Move(node, node.Length, 0);
+        int capacity = Heap.SizeOf(node->Block);
+        if (capacity > 64 && capacity / 2 > node->Length) Move(node, Heap.SizeFor(node->Length), 0);
     }
 
     /// <summary>
     /// After a split, where they fit into one node: merges the neighbours of a node pairwise, then the node with its
     /// own neighbours.
     /// </summary>
-    private void MergeAround(QuicklistNode center)
+    private void MergeAround(QuicklistNode* center)
     {
-        if (center.Previous is { Previous: { } beforePrevious } previous) TryMerge(beforePrevious, previous);
-        if (center.Next is { Next: { } afterNext } next) TryMerge(next, afterNext);
-        QuicklistNode target = center.Previous is { } left && TryMerge(left, center) ? left : center;
-        if (target.Next is { } right) TryMerge(target, right);
+        QuicklistNode* previous = center->Previous, next = center->Next;
+        if (previous != null && previous->Previous != null) TryMerge(previous->Previous, previous);
+        if (next != null && next->Next != null) TryMerge(next, next->Next);
+        QuicklistNode* left = center->Previous, target = left != null && TryMerge(left, center) ? left : center;
+        if (target->Next != null) TryMerge(target, target->Next);
     }
 
     /// <summary>Moves a node's elements to the end of the one before it, if they fit.</summary>
-    private bool TryMerge(QuicklistNode into, QuicklistNode from)
+    private bool TryMerge(QuicklistNode* into, QuicklistNode* from)
     {
-        if (into.IsPlain || from.IsPlain
-            || ListLimits.Exceeds(Fill, (long)into.Length + from.Length - Listpack.EmptyLength, into.Count + from.Count)) return false;
+        if (into->IsPlain || from->IsPlain
+            || ListLimits.Exceeds(Fill, (long)into->Length + from->Length - Listpack.EmptyLength, into->Count + from->Count)) return false;
         Decompress(into);
-        Listpack source = from.Listpack;
-        int bytes = from.Length - Listpack.EmptyLength, count = from.Count;
-        if (into.Array.Length - into.Start - into.Length < bytes) Move(into, into.Length + bytes, 0);
-        Span<byte> end = into.Array.AsSpan(into.Start + into.Length - 1);
-        source.Bytes.Slice(Listpack.HeaderLength, bytes + 1).CopyTo(end);
-        into.Length += bytes;
-        into.Count += count;
-        into.WriteHeader();
+        Decompress(from);
+        int bytes = from->Length - Listpack.EmptyLength;
+        if (Heap.SizeOf(into->Block) - into->Start - into->Length < bytes) Move(into, Heap.SizeFor(into->Length + bytes), 0);
+        ReadOnlySpan<byte> elementsAndEnd = from->Content[Listpack.HeaderLength..];
+        elementsAndEnd.CopyTo(new(into->Block + into->Start + into->Length - 1, elementsAndEnd.Length));
+        into->Length += bytes;
+        into->Count += from->Count;
+        into->WriteHeader();
         Unlink(from);
         if (CompressDepth > 0) Recompress(into);
         return true;
