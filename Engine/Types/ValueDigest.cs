@@ -66,7 +66,7 @@ internal sealed class ValueDigest
                 XorHash(entry);
                 break;
             case ValueType.Stream:
-                MixStream((StreamValue)entry);
+                MixStream(entry.As<StreamValue>());
                 break;
         }
         if (KeyEntry.ExpiresAtMs(entry) != Expiry.Never) Xor("!!expire!!"u8);
