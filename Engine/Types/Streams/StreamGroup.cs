@@ -94,7 +94,8 @@ internal sealed unsafe class StreamGroup : INamed, IFreeable
         }
     }
 
-    private long OwnBytes => 80 + StreamIdMap<PendingEntry>.ObjectBytes + 56 + 32 + ByteCount.OfName(Name) + IntPtr.Size;
+    /// <summary>Allocated bytes, excluding consumers and the blocks of the pending list.</summary>
+    internal long OwnBytes => 80 + StreamIdMap<PendingEntry>.ObjectBytes + 56 + 32 + ByteCount.OfName(Name) + IntPtr.Size;
 
     /// <summary>Adds a consumer whose name is not there yet.</summary>
     public StreamConsumer AddConsumer(ReadOnlySpan<byte> name, long nowMs)
