@@ -1,7 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>Streams in the RDB format: their nodes as they are in memory, then their groups.</summary>
-internal static class RdbStreams
+internal static unsafe class RdbStreams
 {
     /// <summary>
     /// Writes the form of version 10. It has no field for when a consumer was last given an entry; a reader takes the
@@ -15,7 +15,7 @@ internal static class RdbStreams
         {
             at.Id.Encode(id);
             writer.String(id);
-            writer.String(new Listpack(at.Value, 0).Bytes);
+            writer.String(at.Value->Listpack.Bytes);
         }
         writer.Length(stream.Length);
         WriteId(writer, stream.LastId);
@@ -33,8 +33,8 @@ internal static class RdbStreams
             {
                 at.Id.Encode(id);
                 writer.Bytes(id);
-                writer.Milliseconds(at.Value.DeliveredAtMs);
-                writer.Length(at.Value.Deliveries);
+                writer.Milliseconds(at.Value->DeliveredAtMs);
+                writer.Length(at.Value->Deliveries);
             }
             writer.Length(group.Consumers.Count);
             foreach (StreamConsumer consumer in group.Consumers.Items)
@@ -62,25 +62,24 @@ internal static class RdbStreams
     public static StreamValue Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, bool checksCounts)
     {
         var stream = new StreamValue(key.ToArray());
+        bool isWhole = false;
+        try
+        {
+            ReadInto(stream, reader, type, checksCounts);
+            isWhole = true;
+            return stream;
+        }
+        finally
+        {
+            if (!isWhole) stream.Free();
+        }
+    }
+
+    private static void ReadInto(StreamValue stream, RdbReader reader, RdbType type, bool checksCounts)
+    {
         long sum = 0;
         int wrongNodes = 0;
-        for (long nodes = reader.Count(); nodes > 0; nodes--)
-        {
-            byte[] id = reader.String(), node = reader.String();
-            if (id.Length != StreamId.EncodedLength) throw new RdbFormatException("Stream node key entry is not the size of a stream ID");
-            if (!ListpackCheck.IsValid(node, out int elements, out _)) throw new RdbFormatException("Stream listpack integrity check failed.");
-            if (elements == 0) throw new RdbFormatException("Empty listpack inside stream");
-            if (!StreamNode.IsValid(node, out long live, out long deleted)) throw new RdbFormatException("Stream listpack integrity check failed.");
-            var counted = new Listpack(node, 0);
-            if (live + deleted == 0 || StreamNode.CorrectCounts(ref counted, live, deleted))
-            {
-                if (checksCounts) throw new RdbFormatException("Stream listpack integrity check failed.");
-                wrongNodes++;
-                if (live + deleted == 0) continue; // nodes are removed with their last entry
-            }
-            if (!stream.AddLoadedNode(StreamId.Decode(id), counted.Array)) throw new RdbFormatException("Listpack re-added with existing key");
-            sum += live;
-        }
+        for (long nodes = reader.Count(); nodes > 0; nodes--) sum += ReadNode(stream, reader, checksCounts, ref wrongNodes);
         ulong length = reader.Length();
         // Nothing can be counted where entries are missing altogether.
         if (length != 0 && stream.Nodes.Count == 0) throw new RdbFormatException("Stream length inconsistent with rax entries");
@@ -100,7 +99,37 @@ internal static class RdbStreams
         if (wrongNodes != 0 || length != (ulong)sum || stream.LastId != lastId || stream.EntriesAdded != added)
             reader.Repair = Repaired(stream, wrongNodes, length, lastId, added);
         for (long groups = reader.Count(); groups > 0; groups--) ReadGroup(reader, type, stream);
-        return stream;
+    }
+
+    /// <summary>Reads a node, and returns how many live entries it has.</summary>
+    private static long ReadNode(StreamValue stream, RdbReader reader, bool checksCounts, ref int wrongNodes)
+    {
+        ReadOnlySpan<byte> encodedId = reader.StringSpan();
+        bool isId = encodedId.Length == StreamId.EncodedLength;
+        StreamId id = isId ? StreamId.Decode(encodedId) : default;
+        ReadOnlySpan<byte> bytes = reader.StringSpan();
+        if (!isId) throw new RdbFormatException("Stream node key entry is not the size of a stream ID");
+        if (!ListpackCheck.IsValid(bytes, out int elements, out _)) throw new RdbFormatException("Stream listpack integrity check failed.");
+        if (elements == 0) throw new RdbFormatException("Empty listpack inside stream");
+        Listpack node = Listpack.Copy(bytes);
+        bool isTaken = false;
+        try
+        {
+            if (!StreamNode.IsValid(node, out long live, out long deleted)) throw new RdbFormatException("Stream listpack integrity check failed.");
+            if (live + deleted == 0 || StreamNode.CorrectCounts(ref node, live, deleted))
+            {
+                if (checksCounts) throw new RdbFormatException("Stream listpack integrity check failed.");
+                wrongNodes++;
+                if (live + deleted == 0) return 0; // nodes are removed with their last entry
+            }
+            isTaken = stream.AddLoadedNode(id, node);
+            if (!isTaken) throw new RdbFormatException("Listpack re-added with existing key");
+            return live;
+        }
+        finally
+        {
+            if (!isTaken) Heap.Free(node.Block);
+        }
     }
 
     private static string Repaired(StreamValue stream, int wrongNodes, ulong length, StreamId lastId, ulong added)
@@ -120,15 +149,13 @@ internal static class RdbStreams
         StreamId last = ReadId(reader);
         StreamGroup group = stream.AddGroup(name, last, 0);
         group.EntriesRead = type == RdbType.StreamListpacks ? stream.EntriesUpTo(last) : (long)reader.Length();
-        // The file names the owners later. Until then the pending entries belong to no consumer.
-        var nobody = new List<(StreamId Id, long DeliveredAtMs, long Deliveries)>();
         for (long pending = reader.Count(); pending > 0; pending--)
-            nobody.Add((StreamId.Decode(reader.Take(StreamId.EncodedLength)), reader.Milliseconds(), (long)reader.Length()));
-        var places = new Dictionary<StreamId, int>(nobody.Count);
-        for (int i = 0; i < nobody.Count; i++)
         {
-            if (!places.TryAdd(nobody[i].Id, i)) throw new RdbFormatException("Duplicated global PEL entry loading stream consumer group");
+            StreamId id = StreamId.Decode(reader.Take(StreamId.EncodedLength));
+            if (!group.AddLoadedPending(id, reader.Milliseconds(), (long)reader.Length()))
+                throw new RdbFormatException("Duplicated global PEL entry loading stream consumer group");
         }
+        int withConsumer = 0;
         for (long consumers = reader.Count(); consumers > 0; consumers--)
         {
             byte[] consumerName = reader.String();
@@ -138,11 +165,11 @@ internal static class RdbStreams
             for (long pending = reader.Count(); pending > 0; pending--)
             {
                 StreamId id = StreamId.Decode(reader.Take(StreamId.EncodedLength));
-                if (!places.Remove(id, out int place)) throw new RdbFormatException("Consumer entry not found in group global PEL");
-                group.AddPending(id, consumer, nobody[place].DeliveredAtMs, nobody[place].Deliveries);
+                if (!group.GiveLoadedPending(id, consumer)) throw new RdbFormatException("Consumer entry not found in group global PEL");
+                withConsumer++;
             }
         }
-        if (places.Count != 0) throw new RdbFormatException("Stream CG PEL entry without consumer");
+        if (withConsumer != group.Pending.Count) throw new RdbFormatException("Stream CG PEL entry without consumer");
     }
 
     private static void WriteId(RdbWriter writer, StreamId id)

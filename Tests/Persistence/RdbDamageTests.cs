@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using OrleansRedis.Engine;
 using OrleansRedis.Tests.Harness;
 using Xunit;
@@ -139,6 +140,26 @@ public sealed class RdbDamageTests
         new StreamId(5, 1).Encode(id);
         Sanitized("Stream listpack integrity check failed.",
             new RdbFileBuilder(11).Key(RdbType.StreamListpacks, "k").Length(1).Text(id).Text(node).Length(1).Length(5).Length(1).Length(0).Build());
+    }
+
+    [Fact]
+    public void Flags_that_a_stream_s_node_holds_in_a_longer_form_than_ours_lead_no_trim_astray()
+    {
+        byte[] node = RdbFileBuilder.Listpack("4", "0", "1", "f", "0");
+        for (int i = 0; i < 4; i++)
+        {
+            byte[] entry = [0xf1, 2, 0, 3, 0, 1, (byte)i, 1, 0x81, (byte)('a' + i), 2, 4, 1];
+            node = [.. node[..^1], .. entry, 0xff];
+        }
+        BinaryPrimitives.WriteInt32LittleEndian(node, node.Length);
+        BinaryPrimitives.WriteInt16LittleEndian(node.AsSpan(4), 5 + (4 * 5));
+        byte[] id = new byte[16];
+        new StreamId(5, 1).Encode(id);
+        using var redis = new EngineHarness();
+        RdbFiles.Load(redis,
+            new RdbFileBuilder(11).Key(RdbType.StreamListpacks, "s").Length(1).Text(id).Text(node).Length(4).Length(5).Length(4).Length(0).Build());
+        Assert.Equal(3L, redis.Run("XTRIM", "s", "MAXLEN", "1"));
+        Assert.Equal("[[5-4, [f, d]]]", redis.Show("XRANGE s - +"));
     }
 
     private static void Sanitized(string error, byte[] file)

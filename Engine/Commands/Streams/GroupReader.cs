@@ -5,7 +5,7 @@ namespace OrleansRedis.Engine;
 /// <param name="group">One of its groups.</param>
 /// <param name="groupArgument">The argument that names the group; the consumer's name follows it.</param>
 /// <param name="keyArgument">The index of the key's argument.</param>
-internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, int groupArgument, int keyArgument)
+internal readonly unsafe ref struct GroupReader(StreamValue stream, StreamGroup group, int groupArgument, int keyArgument)
 {
     /// <summary>Whether there are entries that have not been given to the group.</summary>
     public bool HasNew => stream.Length != 0 && stream.LastLiveId > group.LastDeliveredId;
@@ -52,11 +52,12 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
             if (!noAck)
             {
                 // XGROUP SETID may have moved the group back, so that the entry is already pending.
-                if (group.Pending.Find(id) is { } pending)
+                PendingEntry* pending = group.Pending.Find(id);
+                if (pending != null)
                 {
-                    StreamGroup.Give(id, pending, consumer);
-                    pending.DeliveredAtMs = call.NowMs;
-                    pending.Deliveries = 1;
+                    group.Give(id, pending, consumer);
+                    pending->DeliveredAtMs = call.NowMs;
+                    pending->Deliveries = 1;
                 }
                 else
                 {
@@ -85,11 +86,12 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
             StreamId id = at.Id;
             if (StreamRanges.TryWrite(call.Reply, stream, id))
             {
-                at.Value.DeliveredAtMs = call.NowMs;
-                at.Value.Deliveries++;
+                PendingEntry* pending = group.Pending.Find(id);
+                pending->DeliveredAtMs = call.NowMs;
+                pending->Deliveries++;
                 // Reading the history again is no change to a client that watches the key, but copies of the stream
                 // must follow it.
-                ClaimEffect(ref call, entry.Keyspace, id, at.Value);
+                ClaimEffect(ref call, entry.Keyspace, id, pending);
                 continue;
             }
             call.Reply.Array(2);
@@ -104,19 +106,19 @@ internal readonly ref struct GroupReader(StreamValue stream, StreamGroup group, 
     /// Gives the effect when an entry becomes pending for a consumer, or is no longer pending: an XCLAIM that has the
     /// same result whatever the state was before.
     /// </summary>
-    public void ClaimEffect(ref CommandContext call, Keyspace keyspace, StreamId id, PendingEntry pending)
+    public void ClaimEffect(ref CommandContext call, Keyspace keyspace, StreamId id, PendingEntry* pending)
     {
         if (call.BeginEffect(14) is not { } effect) return;
         effect.BulkString("XCLAIM"u8);
         effect.BulkString(call[keyArgument]);
         effect.BulkString(group.Name);
-        effect.BulkString(pending.Consumer.Name);
+        effect.BulkString(group.ConsumerOf(pending).Name);
         effect.BulkString("0"u8);
         id.WriteTo(effect);
         effect.BulkString("TIME"u8);
-        effect.BulkInteger(pending.DeliveredAtMs);
+        effect.BulkInteger(pending->DeliveredAtMs);
         effect.BulkString("RETRYCOUNT"u8);
-        effect.BulkInteger(pending.Deliveries);
+        effect.BulkInteger(pending->Deliveries);
         effect.BulkString("FORCE"u8);
         effect.BulkString("JUSTID"u8);
         effect.BulkString("LASTID"u8);

@@ -1,7 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>Looking at what is pending in a group, and giving it to another consumer.</summary>
-internal static class StreamClaims
+internal static unsafe class StreamClaims
 {
     /// <summary>How many pending entries XAUTOCLAIM looks at for each one that it may claim.</summary>
     private const int LooksPerClaim = 10;
@@ -52,30 +52,35 @@ internal static class StreamClaims
             WriteSummary(call.Reply, group);
             return;
         }
-        StreamIdMap<PendingEntry> pending = group.Pending;
-        if (first + 3 < call.Count)
-        {
-            if (group.Consumers.Find(call[first + 3]) is not { } consumer)
-            {
-                call.Reply.Array(0);
-                return;
-            }
-            pending = consumer.Pending;
-        }
         int begin = call.Reply.Begin(), written = 0;
-        for (var at = pending.Seek(start); written < count && at.IsValid && at.Id <= end; at.Next())
+        if (first + 3 == call.Count)
         {
-            PendingEntry entry = at.Value;
-            long idleMs = call.NowMs - entry.DeliveredAtMs;
-            if (minIdleMs != 0 && idleMs < minIdleMs) continue;
-            call.Reply.Array(4);
-            at.Id.WriteTo(call.Reply);
-            call.Reply.BulkString(entry.Consumer.Name);
-            call.Reply.Integer(Math.Max(0, idleMs));
-            call.Reply.Integer(entry.Deliveries);
-            written++;
+            for (var at = group.Pending.Seek(start); written < count && at.IsValid && at.Id <= end; at.Next())
+            {
+                if (TryWrite(ref call, group, at.Id, at.Value, minIdleMs)) written++;
+            }
+        }
+        else if (group.Consumers.Find(call[first + 3]) is { } consumer)
+        {
+            for (var at = consumer.Pending.Seek(start); written < count && at.IsValid && at.Id <= end; at.Next())
+            {
+                if (TryWrite(ref call, group, at.Id, group.Pending.Find(at.Id), minIdleMs)) written++;
+            }
         }
         call.Reply.Finish(begin, Aggregate.Array, written);
+    }
+
+    /// <summary>Writes a pending entry. If it has not been idle for long enough, returns false and writes nothing.</summary>
+    private static bool TryWrite(ref CommandContext call, StreamGroup group, StreamId id, PendingEntry* pending, long minIdleMs)
+    {
+        long idleMs = call.NowMs - pending->DeliveredAtMs;
+        if (minIdleMs != 0 && idleMs < minIdleMs) return false;
+        call.Reply.Array(4);
+        id.WriteTo(call.Reply);
+        call.Reply.BulkString(group.ConsumerOf(pending).Name);
+        call.Reply.Integer(Math.Max(0, idleMs));
+        call.Reply.Integer(pending->Deliveries);
+        return true;
     }
 
     private static void WriteSummary(RespWriter reply, StreamGroup group)
@@ -134,29 +139,29 @@ internal static class StreamClaims
         for (int i = 5; i < firstOption; i++)
         {
             StreamId.TryParse(call[i], 0, out StreamId id);
-            PendingEntry? pending = group.Pending.Find(id);
+            PendingEntry* pending = group.Pending.Find(id);
             if (!stream.Contains(id))
             {
                 // The entry has been deleted from the stream, so nobody needs it any more.
-                if (pending is null) continue;
+                if (pending == null) continue;
                 reader.ClaimEffect(ref call, entry.Keyspace, id, pending);
                 group.RemovePending(id);
                 changed++;
                 continue;
             }
-            if (pending is null)
+            if (pending == null)
             {
                 if (!options.Force) continue;
                 pending = group.AddPending(id, consumer, call.NowMs);
             }
-            else if (minIdleMs != 0 && call.NowMs - pending.DeliveredAtMs < minIdleMs)
+            else if (minIdleMs != 0 && call.NowMs - pending->DeliveredAtMs < minIdleMs)
             {
                 continue;
             }
-            StreamGroup.Give(id, pending, consumer);
-            pending.DeliveredAtMs = options.DeliveredAtMs;
-            if (options.Deliveries >= 0) pending.Deliveries = options.Deliveries;
-            else if (!options.JustId) pending.Deliveries++;
+            group.Give(id, pending, consumer);
+            pending->DeliveredAtMs = options.DeliveredAtMs;
+            if (options.Deliveries >= 0) pending->Deliveries = options.Deliveries;
+            else if (!options.JustId) pending->Deliveries++;
             if (options.JustId) id.WriteTo(call.Reply);
             else StreamRanges.TryWrite(call.Reply, stream, id);
             claimed++;
@@ -225,7 +230,7 @@ internal static class StreamClaims
         while (looks-- > 0 && count > 0 && at.IsValid)
         {
             StreamId id = at.Id;
-            PendingEntry pending = at.Value;
+            PendingEntry* pending = at.Value;
             if (!stream.Contains(id))
             {
                 reader.ClaimEffect(ref call, entry.Keyspace, id, pending);
@@ -236,10 +241,10 @@ internal static class StreamClaims
                 continue;
             }
             at.Next();
-            if (minIdleMs != 0 && call.NowMs - pending.DeliveredAtMs < minIdleMs) continue;
-            StreamGroup.Give(id, pending, consumer);
-            pending.DeliveredAtMs = call.NowMs;
-            if (!justId) pending.Deliveries++;
+            if (minIdleMs != 0 && call.NowMs - pending->DeliveredAtMs < minIdleMs) continue;
+            group.Give(id, pending, consumer);
+            pending->DeliveredAtMs = call.NowMs;
+            if (!justId) pending->Deliveries++;
             claimedIds.Add(id);
             count--;
             consumer.ActiveAtMs = call.NowMs;

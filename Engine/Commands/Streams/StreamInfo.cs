@@ -67,7 +67,7 @@ internal static class StreamInfo
         else reply.Null();
     }
 
-    private static void WriteFull(RespWriter reply, StreamValue stream, StreamGroup group, long count)
+    private static unsafe void WriteFull(RespWriter reply, StreamValue stream, StreamGroup group, long count)
     {
         reply.Map(7);
         reply.BulkString("name"u8);
@@ -84,9 +84,9 @@ internal static class StreamInfo
         {
             reply.Array(4);
             at.Id.WriteTo(reply);
-            reply.BulkString(at.Value.Consumer.Name);
-            reply.Integer(at.Value.DeliveredAtMs);
-            reply.Integer(at.Value.Deliveries);
+            reply.BulkString(group.ConsumerOf(at.Value).Name);
+            reply.Integer(at.Value->DeliveredAtMs);
+            reply.Integer(at.Value->Deliveries);
         }
         reply.BulkString("consumers"u8);
         reply.Array(group.Consumers.Count);
@@ -103,13 +103,14 @@ internal static class StreamInfo
             reply.Integer(consumer.Pending.Count);
             reply.BulkString("pending"u8);
             reply.Array((int)(count == 0 ? consumer.Pending.Count : Math.Min(count, consumer.Pending.Count)));
-            at = consumer.Pending.First;
-            for (long i = 0; at.IsValid && (count == 0 || i < count); i++, at.Next())
+            var own = consumer.Pending.First;
+            for (long i = 0; own.IsValid && (count == 0 || i < count); i++, own.Next())
             {
+                PendingEntry* pending = group.Pending.Find(own.Id);
                 reply.Array(3);
-                at.Id.WriteTo(reply);
-                reply.Integer(at.Value.DeliveredAtMs);
-                reply.Integer(at.Value.Deliveries);
+                own.Id.WriteTo(reply);
+                reply.Integer(pending->DeliveredAtMs);
+                reply.Integer(pending->Deliveries);
             }
         }
     }
@@ -205,28 +206,32 @@ internal static class StreamInfo
     /// <summary>
     /// How many nodes a radix tree like Redis's would need for these keys: one for each branch, run and end.
     /// </summary>
-    private static long RadixNodes(StreamIdMap<byte[]> nodes)
+    private static long RadixNodes(StreamIdMap<StreamNodeBlock> nodes)
     {
         if (nodes.Count == 0) return 1;
-        var keys = new byte[nodes.Count][];
+        var keys = new StreamId[nodes.Count];
         int count = 0;
-        for (var at = nodes.First; at.IsValid; at.Next()) at.Id.Encode(keys[count++] = new byte[StreamId.EncodedLength]);
+        for (var at = nodes.First; at.IsValid; at.Next()) keys[count++] = at.Id;
         return RadixNodes(keys, 0);
     }
 
-    private static long RadixNodes(ReadOnlySpan<byte[]> keys, int depth)
+    private static long RadixNodes(ReadOnlySpan<StreamId> keys, int depth)
     {
         if (keys.Length == 1) return depth == StreamId.EncodedLength ? 1 : 2;
         int common = depth;
-        while (keys[0][common] == keys[^1][common]) common++;
+        while (ByteOf(keys[0], common) == ByteOf(keys[^1], common)) common++;
         long sum = common > depth ? 2 : 1;
         for (int from = 0; from < keys.Length;)
         {
             int until = from + 1;
-            while (until < keys.Length && keys[until][common] == keys[from][common]) until++;
+            while (until < keys.Length && ByteOf(keys[until], common) == ByteOf(keys[from], common)) until++;
             sum += RadixNodes(keys[from..until], common + 1);
             from = until;
         }
         return sum;
     }
+
+    /// <summary>A byte of an encoded ID.</summary>
+    private static byte ByteOf(StreamId id, int index) =>
+        (byte)((index < sizeof(ulong) ? id.Ms : id.Sequence) >> (8 * (sizeof(ulong) - 1 - (index % sizeof(ulong)))));
 }

@@ -70,6 +70,7 @@ internal static class Streams
         if (!stream.Append(id, new StreamFields(call.Request, firstField), call.Store.Options))
         {
             call.Reply.Error("ERR Elements are too large to be stored"u8);
+            if (found is null) stream.Free();
             return;
         }
         long trimmed = trim.Kind == StreamTrimKind.None ? 0 : stream.Trim(trim);

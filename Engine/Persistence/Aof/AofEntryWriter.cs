@@ -153,7 +153,7 @@ internal static class AofEntryWriter
         foreach (StreamGroup group in stream.Groups.Items) WriteGroup(writer, key, group);
     }
 
-    private static void WriteGroup(RespWriter writer, ReadOnlySpan<byte> key, StreamGroup group)
+    private static unsafe void WriteGroup(RespWriter writer, ReadOnlySpan<byte> key, StreamGroup group)
     {
         writer.Array(7);
         writer.BulkString("XGROUP"u8);
@@ -176,15 +176,16 @@ internal static class AofEntryWriter
             }
             for (var at = consumer.Pending.First; at.IsValid; at.Next())
             {
+                PendingEntry* pending = group.Pending.Find(at.Id);
                 Begin(writer, 12, "XCLAIM"u8, key);
                 writer.BulkString(group.Name);
                 writer.BulkString(consumer.Name);
                 writer.BulkString("0"u8);
                 at.Id.WriteTo(writer);
                 writer.BulkString("TIME"u8);
-                writer.BulkInteger(at.Value.DeliveredAtMs);
+                writer.BulkInteger(pending->DeliveredAtMs);
                 writer.BulkString("RETRYCOUNT"u8);
-                writer.BulkInteger(at.Value.Deliveries);
+                writer.BulkInteger(pending->Deliveries);
                 writer.BulkString("JUSTID"u8);
                 writer.BulkString("FORCE"u8);
             }

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>A running sum of bytes that several parts of one value add to.</summary>
@@ -6,7 +8,13 @@ internal sealed class ByteCount
     public long Bytes { get; private set; }
 
     public void Add(long difference) => Bytes += difference;
+
+    /// <summary>The bytes that the runtime allocates for the bytes of a name.</summary>
+    public static int OfName(byte[] name) => (24 + name.Length + 7) & ~7;
 }
+
+/// <summary>What a map has for values that is only a set of IDs. It takes no bytes there.</summary>
+internal readonly struct NoValue;
 
 /// <summary>
 /// An ordered map by stream ID: a sorted array of small sorted chunks. Streams and their pending lists grow at the end
@@ -14,39 +22,56 @@ internal sealed class ByteCount
 /// are full. Any other change moves at most one chunk and, once per chunk of changes, the pointers in the outer array.
 /// </summary>
 /// <remarks>
-/// Redis keeps these in radix trees. A chunk of <see cref="ChunkCapacity"/> takes 24 bytes per entry, with no node per
-/// entry, and finding an entry costs two binary searches.
+/// Redis keeps these in radix trees. A chunk here takes 16 bytes per entry besides the value, with no node per entry,
+/// and finding an entry costs two binary searches. Chunks and the outer array are blocks of the <see cref="Heap"/>; a
+/// chunk that is replaced or removed is retired. If the values are addresses, what they lead to is not the map's.
 /// </remarks>
-/// <param name="bytes">Counts the bytes of the arrays, together with those of other parts.</param>
-internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
+/// <param name="bytes">Counts the bytes of the blocks, together with those of other parts.</param>
+internal sealed unsafe class StreamIdMap<T>(ByteCount bytes) : IFreeable where T : unmanaged
 {
-    private const int ChunkCapacity = 64;
-    private const int FirstCapacity = 2;
+    /// <summary>Bytes of this object itself.</summary>
+    public const int ObjectBytes = 64;
 
-    private Chunk?[] _chunks = [];
+    /// <summary>Bytes of a full chunk.</summary>
+    private const int LargestChunk = 2048;
+    private const int FirstCapacity = 2;
+    private const int SmallOuter = 16;
+
+    private Chunk** _chunks;
+    private int _length;
     private int _start;
     private int _chunkCount;
 
     public int Count { get; private set; }
 
-    /// <summary>Bytes of the arrays.</summary>
-    public long ArrayBytes { get; private set; }
+    /// <summary>Bytes of the blocks.</summary>
+    public long AllocatedBytes { get; private set; }
 
-    /// <summary>Bytes of this object itself.</summary>
-    public const int ObjectBytes = 56;
+    /// <summary>How many blocks there are.</summary>
+    public long FreeEffort => _chunkCount + (_length != 0 ? 1 : 0);
 
-    /// <summary>The value with this ID, or null.</summary>
-    public T? Find(StreamId id)
+    public Position First => Seek(StreamId.Min);
+
+    public Position Last => SeekLast(StreamId.Max);
+
+    private static int EntryBytes => sizeof(StreamId) + (typeof(T) == typeof(NoValue) ? 0 : sizeof(T));
+
+    private static int MostEntries => (LargestChunk - sizeof(Chunk)) / EntryBytes;
+
+    /// <summary>Where the value of this ID is, until the map changes; null if the ID is not there.</summary>
+    public T* Find(StreamId id)
     {
         int at = ChunkFor(id);
         if (at < 0) return null;
-        Chunk chunk = _chunks[_start + at]!;
-        int index = chunk.IndexOf(id);
-        return index < 0 ? null : chunk.Values[index];
+        Chunk* chunk = _chunks[_start + at];
+        int index = chunk->IndexOf(id);
+        return index < 0 ? null : chunk->ValueAt(index);
     }
 
-    /// <summary>Adds a value under an ID that is not there yet.</summary>
-    public void Add(StreamId id, T value)
+    /// <summary>
+    /// Adds an ID that is not there yet. Returns where its value is to be put, which is valid until the map changes.
+    /// </summary>
+    public T* Add(StreamId id)
     {
         int at = ChunkFor(id);
         if (at < 0)
@@ -54,18 +79,18 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
             if (_chunkCount == 0) InsertChunk(0, NewChunk(FirstCapacity));
             at = 0;
         }
-        Chunk chunk = _chunks[_start + at]!;
-        int index = ~chunk.IndexOf(id);
-        if (chunk.Count == ChunkCapacity)
+        Chunk* chunk = _chunks[_start + at];
+        int index = ~chunk->IndexOf(id);
+        if (chunk->Count == MostEntries)
         {
-            Chunk next = NewChunk(ChunkCapacity);
+            Chunk* next = NewChunk(MostEntries);
             InsertChunk(at + 1, next);
-            if (at + 2 < _chunkCount || index < ChunkCapacity)
+            if (at + 2 < _chunkCount || index < MostEntries)
             {
-                chunk.MoveTail(ChunkCapacity / 2, next);
-                if (index > chunk.Count)
+                chunk->MoveTail(MostEntries / 2, next);
+                if (index > chunk->Count)
                 {
-                    index -= chunk.Count;
+                    index -= chunk->Count;
                     chunk = next;
                 }
             }
@@ -76,36 +101,36 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
                 index = 0;
             }
         }
-        else if (chunk.Count == chunk.Ids.Length)
+        else if (chunk->Count == chunk->Capacity)
         {
-            CountBytes(-chunk.Bytes);
-            chunk.Grow(Math.Min(ChunkCapacity, chunk.Ids.Length * 2));
-            CountBytes(chunk.Bytes);
+            Chunk* larger = NewChunk(chunk->Capacity * 2);
+            chunk->MoveTail(0, larger);
+            _chunks[_start + at] = larger;
+            Retire(chunk);
+            chunk = larger;
         }
-        chunk.Insert(index, id, value);
+        chunk->Insert(index, id);
         Count++;
+        return chunk->ValueAt(index);
     }
 
-    /// <summary>Replaces the value of an ID that is present.</summary>
-    public void Replace(StreamId id, T value)
-    {
-        Chunk chunk = _chunks[_start + ChunkFor(id)]!;
-        chunk.Values[chunk.IndexOf(id)] = value;
-    }
+    /// <summary>Removes an ID; false if it was not there.</summary>
+    public bool Remove(StreamId id) => Remove(id, out _);
 
-    /// <summary>Removes an ID; returns its value, or null if it was not there.</summary>
-    public T? Remove(StreamId id)
+    /// <summary>Removes an ID and hands over its value; false if it was not there.</summary>
+    public bool Remove(StreamId id, out T value)
     {
+        value = default;
         int at = ChunkFor(id);
-        if (at < 0) return null;
-        Chunk chunk = _chunks[_start + at]!;
-        int index = chunk.IndexOf(id);
-        if (index < 0) return null;
-        T value = chunk.Values[index];
-        chunk.RemoveAt(index);
+        if (at < 0) return false;
+        Chunk* chunk = _chunks[_start + at];
+        int index = chunk->IndexOf(id);
+        if (index < 0) return false;
+        if (typeof(T) != typeof(NoValue)) value = *chunk->ValueAt(index);
+        chunk->RemoveAt(index);
         Count--;
-        if (chunk.Count == 0) RemoveChunk(at);
-        return value;
+        if (chunk->Count == 0) RemoveChunk(at);
+        return true;
     }
 
     /// <summary>
@@ -115,9 +140,10 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
     {
         int at = Math.Max(0, ChunkFor(id));
         if (_chunkCount == 0) return new(this, 0, 0);
-        int index = _chunks[_start + at]!.IndexOf(id);
+        Chunk* chunk = _chunks[_start + at];
+        int index = chunk->IndexOf(id);
         if (index < 0) index = ~index;
-        return index < _chunks[_start + at]!.Count ? new(this, at, index) : new(this, at + 1, 0);
+        return index < chunk->Count ? new(this, at, index) : new(this, at + 1, 0);
     }
 
     /// <summary>
@@ -127,25 +153,33 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
     {
         int at = ChunkFor(id);
         if (at < 0) return new(this, -1, 0);
-        int index = _chunks[_start + at]!.IndexOf(id);
+        int index = _chunks[_start + at]->IndexOf(id);
         if (index < 0) index = ~index - 1;
         return new(this, at, index);
     }
 
-    public Position First => Seek(StreamId.Min);
-
-    public Position Last => SeekLast(StreamId.Max);
+    /// <summary>
+    /// Gives all blocks back. That changes no count of bytes, because it may happen in the background, when the value
+    /// that the map was part of has long gone on without it.
+    /// </summary>
+    public void Free()
+    {
+        for (int i = 0; i < _chunkCount; i++) Heap.Free((byte*)_chunks[_start + i]);
+        if (_chunks != null) Heap.Free((byte*)_chunks);
+        _chunks = null;
+        _length = _start = _chunkCount = Count = 0;
+    }
 
     /// <summary>The last chunk whose first ID is not larger than this; -1 if there is none.</summary>
     private int ChunkFor(StreamId id)
     {
         int low = 0, high = _chunkCount - 1;
         // Most look-ups are at the end.
-        if (high >= 0 && _chunks[_start + high]!.Ids[0] <= id) return high;
+        if (high >= 0 && _chunks[_start + high]->IdAt(0) <= id) return high;
         while (low <= high)
         {
             int middle = (int)(((uint)low + (uint)high) >> 1);
-            if (_chunks[_start + middle]!.Ids[0] <= id) low = middle + 1;
+            if (_chunks[_start + middle]->IdAt(0) <= id) low = middle + 1;
             else high = middle - 1;
         }
         return low - 1;
@@ -153,64 +187,79 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
 
     private void CountBytes(long difference)
     {
-        ArrayBytes += difference;
+        AllocatedBytes += difference;
         bytes.Add(difference);
     }
 
-    private Chunk NewChunk(int capacity)
+    private byte* Allocate(int length)
     {
-        var chunk = new Chunk(capacity);
-        CountBytes(chunk.Bytes);
+        byte* block = Heap.Allocate(length);
+        CountBytes(Heap.AllocatedBytes(block));
+        return block;
+    }
+
+    private void Retire(void* block)
+    {
+        CountBytes(-Heap.AllocatedBytes((byte*)block));
+        Retirement.Retire((byte*)block);
+    }
+
+    private Chunk* NewChunk(int capacity)
+    {
+        byte* block = Allocate(sizeof(Chunk) + (Math.Min(capacity, MostEntries) * EntryBytes));
+        var chunk = (Chunk*)block;
+        chunk->Count = 0;
+        chunk->Capacity = Math.Min((Heap.SizeOf(block) - sizeof(Chunk)) / EntryBytes, MostEntries);
         return chunk;
     }
 
-    private void InsertChunk(int at, Chunk chunk)
+    private void InsertChunk(int at, Chunk* chunk)
     {
-        if (_start + _chunkCount == _chunks.Length)
+        if (_start + _chunkCount == _length)
         {
             // Room in front is used before the array grows, provided there is enough of it that this stays rare.
-            if (_start > _chunks.Length / 2)
+            if (_start > _length / 2)
             {
-                Array.Copy(_chunks, _start, _chunks, 0, _chunkCount);
-                Array.Clear(_chunks, _chunkCount, _start);
+                Move(_chunks + _start, _chunks, _chunkCount);
+                _start = 0;
             }
             else
             {
-                var larger = new Chunk?[Math.Max(1, _chunkCount + (_chunkCount / 4) + 1)];
-                CountBytes(8L * (larger.Length - _chunks.Length));
-                Array.Copy(_chunks, _start, larger, 0, _chunkCount);
-                _chunks = larger;
+                ResizeOuter(_chunkCount + (_chunkCount / 4) + 1);
             }
-            _start = 0;
         }
-        Array.Copy(_chunks, _start + at, _chunks, _start + at + 1, _chunkCount - at);
+        Move(_chunks + _start + at, _chunks + _start + at + 1, _chunkCount - at);
         _chunks[_start + at] = chunk;
         _chunkCount++;
     }
 
     private void RemoveChunk(int at)
     {
-        CountBytes(-_chunks[_start + at]!.Bytes);
+        Retire(_chunks[_start + at]);
         if (at < _chunkCount / 2)
         {
-            Array.Copy(_chunks, _start, _chunks, _start + 1, at);
-            _chunks[_start++] = null;
+            Move(_chunks + _start, _chunks + _start + 1, at);
+            _start++;
         }
         else
         {
-            Array.Copy(_chunks, _start + at + 1, _chunks, _start + at, _chunkCount - at - 1);
-            _chunks[_start + _chunkCount - 1] = null;
+            Move(_chunks + _start + at + 1, _chunks + _start + at, _chunkCount - at - 1);
         }
         _chunkCount--;
-        if (_chunks.Length > 16 && _chunkCount < _chunks.Length / 4)
-        {
-            var smaller = new Chunk?[_chunkCount * 2];
-            CountBytes(8L * (smaller.Length - _chunks.Length));
-            Array.Copy(_chunks, _start, smaller, 0, _chunkCount);
-            _chunks = smaller;
-            _start = 0;
-        }
+        if (_length > SmallOuter && _chunkCount < _length / 4) ResizeOuter(Math.Max(_chunkCount * 2, 1));
     }
+
+    private void ResizeOuter(int length)
+    {
+        byte* block = Allocate(checked(length * sizeof(Chunk*)));
+        Move(_chunks + _start, (Chunk**)block, _chunkCount);
+        if (_chunks != null) Retire(_chunks);
+        _chunks = (Chunk**)block;
+        _length = Heap.SizeOf(block) / sizeof(Chunk*);
+        _start = 0;
+    }
+
+    private static void Move(Chunk** from, Chunk** to, int count) => new ReadOnlySpan<nint>(from, count).CopyTo(new(to, count));
 
     /// <summary>
     /// A position in the map, possibly before the first entry or after the last. Valid until the map changes.
@@ -219,13 +268,13 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
     {
         public readonly bool IsValid => (uint)chunk < (uint)map._chunkCount;
 
-        public readonly StreamId Id => map._chunks[map._start + chunk]!.Ids[index];
+        public readonly StreamId Id => map._chunks[map._start + chunk]->IdAt(index);
 
-        public readonly T Value => map._chunks[map._start + chunk]!.Values[index];
+        public readonly T* Value => map._chunks[map._start + chunk]->ValueAt(index);
 
         public void Next()
         {
-            if (++index < map._chunks[map._start + chunk]!.Count) return;
+            if (++index < map._chunks[map._start + chunk]->Count) return;
             chunk++;
             index = 0;
         }
@@ -233,64 +282,66 @@ internal sealed class StreamIdMap<T>(ByteCount bytes) where T : class
         public void Previous()
         {
             if (--index >= 0) return;
-            if (--chunk >= 0) index = map._chunks[map._start + chunk]!.Count - 1;
+            if (--chunk >= 0) index = map._chunks[map._start + chunk]->Count - 1;
         }
     }
 
-    private sealed class Chunk(int capacity)
+    /// <summary>What a chunk begins with. The entries follow, each an ID and its value.</summary>
+    private struct Chunk
     {
-        public StreamId[] Ids = new StreamId[capacity];
-        public T[] Values = new T[capacity];
         public int Count;
+        public int Capacity;
 
-        public long Bytes => 40 + 24 + (16L * Ids.Length) + 24 + (8L * Values.Length);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly StreamId IdAt(int index) => *(StreamId*)EntryAt(index);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly T* ValueAt(int index) => (T*)(EntryAt(index) + sizeof(StreamId));
 
         /// <summary>The index of this ID, or the complement of where it would be.</summary>
-        public int IndexOf(StreamId id)
+        public readonly int IndexOf(StreamId id)
         {
             int low = 0, high = Count - 1;
-            if (high >= 0 && Ids[high] < id) return ~Count;
+            if (high >= 0 && IdAt(high) < id) return ~Count;
             while (low <= high)
             {
                 int middle = (low + high) >> 1;
-                if (Ids[middle] == id) return middle;
-                if (Ids[middle] < id) low = middle + 1;
+                StreamId found = IdAt(middle);
+                if (found == id) return middle;
+                if (found < id) low = middle + 1;
                 else high = middle - 1;
             }
             return ~low;
         }
 
-        public void Insert(int index, StreamId id, T value)
+        public void Insert(int index, StreamId id)
         {
-            Array.Copy(Ids, index, Ids, index + 1, Count - index);
-            Array.Copy(Values, index, Values, index + 1, Count - index);
-            Ids[index] = id;
-            Values[index] = value;
+            MoveWithin(index, index + 1);
+            *(StreamId*)EntryAt(index) = id;
             Count++;
         }
 
         public void RemoveAt(int index)
         {
+            MoveWithin(index + 1, index);
             Count--;
-            Array.Copy(Ids, index + 1, Ids, index, Count - index);
-            Array.Copy(Values, index + 1, Values, index, Count - index);
-            Values[Count] = null!;
         }
 
-        public void Grow(int capacity)
+        /// <summary>Moves all entries from an index on to another chunk, which is empty.</summary>
+        public void MoveTail(int from, Chunk* to)
         {
-            Array.Resize(ref Ids, capacity);
-            Array.Resize(ref Values, capacity);
-        }
-
-        public void MoveTail(int from, Chunk next)
-        {
-            int count = Count - from;
-            Array.Copy(Ids, from, next.Ids, 0, count);
-            Array.Copy(Values, from, next.Values, 0, count);
-            Array.Clear(Values, from, count);
-            next.Count = count;
+            to->Count = Count - from;
+            new ReadOnlySpan<byte>(EntryAt(from), to->Count * EntryBytes).CopyTo(new(to->EntryAt(0), to->Count * EntryBytes));
             Count = from;
         }
+
+        private readonly void MoveWithin(int from, int to)
+        {
+            int length = (Count - from) * EntryBytes;
+            new ReadOnlySpan<byte>(EntryAt(from), length).CopyTo(new(EntryAt(to), length));
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly byte* EntryAt(int index) => (byte*)Unsafe.AsPointer(ref Unsafe.AsRef(in this)) + sizeof(Chunk) + (index * EntryBytes);
     }
 }

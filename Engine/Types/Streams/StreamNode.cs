@@ -143,13 +143,12 @@ internal static class StreamNode
     }
 
     /// <summary>
-    /// Whether bytes that are a well-formed listpack are a node of a stream: for RESTORE and damaged files. The node's
-    /// own counts are not relied on; the entries are counted instead.
+    /// Whether a well-formed listpack is a node of a stream: for RESTORE and damaged files. The node's own counts are
+    /// not relied on; the entries are counted instead.
     /// </summary>
-    public static bool IsValid(byte[] bytes, out long liveSeen, out long deletedSeen)
+    public static bool IsValid(in Listpack node, out long liveSeen, out long deletedSeen)
     {
         liveSeen = deletedSeen = 0;
-        var node = new Listpack(bytes, 0);
         int at = node.First;
         if (!Take(node, ref at, out _) || !Take(node, ref at, out _) || !Take(node, ref at, out long masterFields)) return false;
         if (masterFields < 0) return false;
@@ -200,6 +199,14 @@ internal static class StreamNode
         value = element.Integer;
         return element.IsInteger;
     }
+}
+
+/// <summary>Where a node lies: in a block of its own, from its start. The block belongs to the stream.</summary>
+internal unsafe struct StreamNodeBlock
+{
+    public byte* Block;
+
+    public readonly Listpack Listpack => new(Block, 0);
 }
 
 /// <summary>An entry in a node: where it is, and what is known without reading its values.</summary>

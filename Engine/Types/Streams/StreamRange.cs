@@ -3,12 +3,12 @@ namespace OrleansRedis.Engine;
 /// <summary>
 /// Walks the live entries of a stream within a range of IDs, including both ends. The stream must not change meanwhile.
 /// </summary>
-internal ref struct StreamRange
+internal unsafe ref struct StreamRange
 {
     private readonly StreamId _start;
     private readonly StreamId _end;
     private readonly bool _reverse;
-    private StreamIdMap<byte[]>.Position _at;
+    private StreamIdMap<StreamNodeBlock>.Position _at;
     private Listpack _node;
     private StreamId _master;
     private long _masterFields;
@@ -54,7 +54,7 @@ internal ref struct StreamRange
     private bool EnterNode()
     {
         if (!_at.IsValid) return false;
-        _node = new Listpack(_at.Value, 0);
+        _node = _at.Value->Listpack;
         _master = _at.Id;
         if (_reverse ? false : _master > _end) return false;
         _masterFields = _node[StreamNode.FieldCountPosition(_node)].Integer;

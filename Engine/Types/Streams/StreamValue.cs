@@ -18,7 +18,7 @@ internal enum StreamTrimKind
 }
 
 /// <summary>A stream: entries by ID in nodes (see <see cref="StreamNode"/>), and its consumer groups.</summary>
-internal sealed class StreamValue : Value
+internal sealed unsafe class StreamValue : Value
 {
     private const int LargestNode = 1 << 30;
 
@@ -26,8 +26,8 @@ internal sealed class StreamValue : Value
 
     public StreamValue(byte[] key) : base(key) => Nodes = new(_bytes);
 
-    /// <summary>The nodes by their master ID, each a listpack from the array's start.</summary>
-    public StreamIdMap<byte[]> Nodes { get; }
+    /// <summary>The nodes by their master ID.</summary>
+    public StreamIdMap<StreamNodeBlock> Nodes { get; }
 
     /// <summary>How many live entries there are.</summary>
     public long Length { get; private set; }
@@ -50,7 +50,7 @@ internal sealed class StreamValue : Value
 
     public override string Encoding => "stream";
 
-    public override long Bytes => 176 + 56 + StreamIdMap<byte[]>.ObjectBytes + Blob.AllocatedBytes(Key.Length) + _bytes.Bytes;
+    public override long Bytes => 176 + 56 + StreamIdMap<StreamNodeBlock>.ObjectBytes + ByteCount.OfName(Key) + _bytes.Bytes;
 
     public override long ElementCount => Length;
 
@@ -58,8 +58,8 @@ internal sealed class StreamValue : Value
     {
         get
         {
-            long effort = Nodes.Count;
-            foreach (StreamGroup group in Groups.Items) effort += 1 + group.Consumers.Count + group.Pending.Count;
+            long effort = Nodes.Count + Nodes.FreeEffort;
+            foreach (StreamGroup group in Groups.Items) effort += group.FreeEffort;
             return effort;
         }
     }
@@ -88,12 +88,7 @@ internal sealed class StreamValue : Value
             MaxDeletedId = MaxDeletedId,
             EntriesAdded = EntriesAdded,
         };
-        for (var at = Nodes.First; at.IsValid; at.Next())
-        {
-            byte[] node = new Listpack(at.Value, 0).Bytes.ToArray();
-            copy.Nodes.Add(at.Id, node);
-            copy._bytes.Add(Blob.AllocatedBytes(node.Length));
-        }
+        for (var at = Nodes.First; at.IsValid; at.Next()) copy.AddNode(at.Id, Listpack.Copy(at.Value->Listpack.Bytes));
         foreach (StreamGroup group in Groups.Items) copy.Groups.Add(group.Clone(copy._bytes));
         return copy;
     }
@@ -110,8 +105,9 @@ internal sealed class StreamValue : Value
     public bool RemoveGroup(ReadOnlySpan<byte> name)
     {
         if (Groups.Find(name) is not { } group) return false;
-        group.Uncount();
-        return Groups.Remove(name);
+        Groups.Remove(name);
+        group.Retire();
+        return true;
     }
 
     /// <summary>
@@ -126,22 +122,21 @@ internal sealed class StreamValue : Value
         var last = Nodes.Last;
         if (last.IsValid)
         {
-            byte[] array = last.Value;
-            var node = new Listpack(array, 0);
+            Listpack node = last.Value->Listpack;
             bool full = node.Length + length >= maxBytes
                 || (options.StreamNodeMaxEntries != 0 && StreamNode.TotalCount(node) >= options.StreamNodeMaxEntries);
             if (!full)
             {
                 MakeRoom(ref node, length, fields.Count, maxBytes);
                 StreamNode.Append(ref node, last.Id, id, fields);
-                NodeChanged(last.Id, array, node.Array);
+                NodeChanged(last.Value, node);
                 Added(id);
                 return true;
             }
             node.TrimToSize();
-            NodeChanged(last.Id, array, node.Array);
+            NodeChanged(last.Value, node);
         }
-        AddNode(id, StreamNode.Create(fields, (int)Math.Min(LargestNode, length + (fields.Count * 6L) + 24)).Array);
+        AddNode(id, StreamNode.Create(fields, (int)Math.Min(LargestNode, length + (fields.Count * 6L) + 24)));
         Added(id);
         return true;
     }
@@ -152,7 +147,7 @@ internal sealed class StreamValue : Value
     private static void MakeRoom(ref Listpack node, long length, int fields, int maxBytes)
     {
         int most = (int)Math.Min(LargestNode, length + (fields * 12L) + 48);
-        if (node.Array.Length - node.Length < most) node.EnsureRoom(Math.Max(most, Math.Min(node.Length, maxBytes - node.Length)));
+        if (Heap.SizeOf(node.Block) - node.Length < most) node.EnsureRoom(Math.Max(most, Math.Min(node.Length, maxBytes - node.Length)));
     }
 
     private void Added(StreamId id)
@@ -164,9 +159,10 @@ internal sealed class StreamValue : Value
     }
 
     /// <summary>
-    /// Adds a node that was read from a file, after all others. False if its ID does not come after theirs.
+    /// Adds a node that was read from a file, after all others, and takes over its block. False if its ID does not come
+    /// after theirs.
     /// </summary>
-    public bool AddLoadedNode(StreamId master, byte[] node)
+    public bool AddLoadedNode(StreamId master, in Listpack node)
     {
         if (Nodes.Last is { IsValid: true } last && last.Id >= master) return false;
         AddNode(master, node);
@@ -190,16 +186,16 @@ internal sealed class StreamValue : Value
     {
         var found = new StreamRange(this, id, id);
         if (!found.MoveNext()) return false;
-        byte[] array = Nodes.Find(found.NodeId)!;
-        var node = new Listpack(array, 0);
+        StreamNodeBlock* place = Nodes.Find(found.NodeId);
+        Listpack node = place->Listpack;
         if (StreamNode.LiveCount(node) == 1)
         {
-            RemoveNode(found.NodeId, array);
+            RemoveNode(found.NodeId);
         }
         else
         {
             StreamNode.Delete(ref node, found.Entry);
-            NodeChanged(found.NodeId, array, node.Array);
+            NodeChanged(place, node);
         }
         Length--;
         if (id > MaxDeletedId) MaxDeletedId = id;
@@ -220,14 +216,13 @@ internal sealed class StreamValue : Value
         while (trim.Kind != StreamTrimKind.None && Nodes.First is { IsValid: true } first)
         {
             if (trim.Kind == StreamTrimKind.MaxLength && Length <= trim.MaxLength) break;
-            byte[] array = first.Value;
-            var node = new Listpack(array, 0);
+            Listpack node = first.Value->Listpack;
             long live = StreamNode.LiveCount(node);
             if (trim.Limit != 0 && deleted + live > trim.Limit) break;
             bool whole = trim.Kind == StreamTrimKind.MaxLength ? Length - live >= trim.MaxLength : StreamNode.LastId(node, first.Id) < trim.MinId;
             if (whole)
             {
-                RemoveNode(first.Id, array);
+                RemoveNode(first.Id);
                 Length -= live;
                 deleted += live;
                 continue;
@@ -235,7 +230,7 @@ internal sealed class StreamValue : Value
             if (!trim.IsApproximate)
             {
                 deleted += TrimNode(ref node, first.Id, trim);
-                NodeChanged(first.Id, array, node.Array);
+                NodeChanged(first.Value, node);
             }
             break;
         }
@@ -253,6 +248,8 @@ internal sealed class StreamValue : Value
             if (!entry.IsDeleted)
             {
                 StreamNode.Mark(ref node, entry);
+                // Flags that others wrote may have become shorter, and then everything behind them has moved.
+                entry = StreamNode.Read(node, master, masterFields, at);
                 deleted++;
                 Length--;
             }
@@ -304,22 +301,32 @@ internal sealed class StreamValue : Value
         return read != StreamGroup.UnknownEntriesRead;
     }
 
-    private void AddNode(StreamId master, byte[] node)
+    /// <inheritdoc/>
+    protected override void FreeElements()
     {
-        Nodes.Add(master, node);
-        _bytes.Add(Blob.AllocatedBytes(node.Length));
+        for (var at = Nodes.First; at.IsValid; at.Next()) Heap.Free(at.Value->Block);
+        Nodes.Free();
+        foreach (StreamGroup group in Groups.Items) group.Free();
     }
 
-    private void RemoveNode(StreamId master, byte[] node)
+    private void AddNode(StreamId master, in Listpack node)
     {
-        Nodes.Remove(master);
-        _bytes.Add(-Blob.AllocatedBytes(node.Length));
+        Nodes.Add(master)->Block = node.Block;
+        _bytes.Add(Heap.AllocatedBytes(node.Block));
     }
 
-    private void NodeChanged(StreamId master, byte[] before, byte[] after)
+    private void RemoveNode(StreamId master)
     {
-        if (ReferenceEquals(before, after)) return;
-        Nodes.Replace(master, after);
-        _bytes.Add(Blob.AllocatedBytes(after.Length) - Blob.AllocatedBytes(before.Length));
+        Nodes.Remove(master, out StreamNodeBlock removed);
+        _bytes.Add(-Heap.AllocatedBytes(removed.Block));
+        Retirement.Retire(removed.Block);
+    }
+
+    /// <summary>Notes the block that a changed node now lies in. If it has moved, the old one is already retired.</summary>
+    private void NodeChanged(StreamNodeBlock* place, in Listpack node)
+    {
+        if (place->Block == node.Block) return;
+        _bytes.Add(Heap.AllocatedBytes(node.Block) - Heap.AllocatedBytes(place->Block));
+        place->Block = node.Block;
     }
 }
