@@ -25,10 +25,11 @@ internal readonly ref partial struct RdbObjectReader
     {
         const string Failure = "Hash zipmap with dup elements, or big length (0)";
         Listpack listpack = RdbLegacy.FromZipmap(_reader.StringSpan());
+        ReadOnlySpan<byte> bytes = Converted(listpack);
         bool isShort = true;
         for (int at = listpack.First; at >= 0; at = listpack.Next(at)) isShort &= listpack[at].Length <= _options.HashMaxListpackValue;
         if (CheckingDoubles.HasDoubles(listpack, 2)) throw new RdbFormatException(Failure);
-        KeyEntry hash = ReadFieldListpack(listpack.Bytes, "Zipmap");
+        KeyEntry hash = ReadFieldListpack(bytes, "Zipmap");
         return isShort || !hash.TryBlob(out Blob blob) ? hash : HashEntry.ToTable(blob, 0);
     }
 

@@ -64,7 +64,7 @@ internal readonly ref partial struct RdbObjectReader
             case RdbType.ZSet or RdbType.ZSet2:
                 return ReadScores(type);
             case RdbType.ZSetZiplist:
-                return CheckingDoubles.ReadScoreListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "Zset ziplist").Bytes, "Zset ziplist");
+                return CheckingDoubles.ReadScoreListpack(Converted(RdbLegacy.FromZiplist(_reader.StringSpan(), "Zset ziplist")), "Zset ziplist");
             case RdbType.ZSetListpack:
                 return ReadScoreListpack(_reader.StringSpan(), "Zset listpack");
             case RdbType.Hash:
@@ -74,7 +74,7 @@ internal readonly ref partial struct RdbObjectReader
             case RdbType.HashZipmap:
                 return ReadZipmap();
             case RdbType.HashZiplist:
-                return CheckingDoubles.ReadFieldListpack(RdbLegacy.FromZiplist(_reader.StringSpan(), "Hash ziplist").Bytes, "Hash ziplist");
+                return CheckingDoubles.ReadFieldListpack(Converted(RdbLegacy.FromZiplist(_reader.StringSpan(), "Hash ziplist")), "Hash ziplist");
             case RdbType.HashListpack:
                 return ReadFieldListpack(_reader.StringSpan(), "Hash listpack");
             case RdbType.HashListpackExPreGa:
@@ -151,34 +151,30 @@ internal readonly ref partial struct RdbObjectReader
                     list.AppendListpack(bytes, count);
                     return default;
                 }
-<<<<<<< HEAD
-                Append(list, node);
-=======
                 Listpack rewritten = Listpack.Create(bytes.Length);
                 fixed (byte* node = bytes) Rewrite(new(node, 0), ref rewritten);
                 list.AppendListpack(rewritten);
->>>>>>> 461ddfa2bb8973d91df695436bd4eb2b1a29d508
                 return default;
             default:
                 throw new RdbFormatException("Quicklist integrity check failed.");
         }
     }
 
-<<<<<<< HEAD
-    private static void Append(Quicklist list, in Listpack node) => list.AppendListpack(node.Array, 0, node.Length, node.Count);
-
     /// <summary>The same collection with each element written in our own encoding; the blob is retired.</summary>
     private static Blob Rewritten(Blob from)
-=======
-    /// <summary>Makes a blob of a listpack's elements, each written in our own encoding.</summary>
-    private byte[] Rewritten(BlobKind kind, in Listpack from)
->>>>>>> 461ddfa2bb8973d91df695436bd4eb2b1a29d508
     {
         Listpack old = Listpack.In(from), listpack = Listpack.In(from.WithRoom(from.Kind, old.Length));
         listpack.Clear();
         Rewrite(old, ref listpack);
         from.Retire();
         return listpack.Blob;
+    }
+
+    /// <summary>The bytes of a listpack that was made for reading alone, and is retired.</summary>
+    private static unsafe ReadOnlySpan<byte> Converted(in Listpack made)
+    {
+        Retirement.Retire(made.Block);
+        return made.Bytes;
     }
 
     /// <summary>The data are damaged: what was made of them so far is retired.</summary>

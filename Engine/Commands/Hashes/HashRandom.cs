@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace OrleansRedis.Engine;
 
 /// <summary>Random fields of a hash: HRANDFIELD.</summary>
