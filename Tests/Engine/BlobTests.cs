@@ -4,7 +4,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-public class BlobTests
+public unsafe class BlobTests
 {
     [Theory]
     [InlineData(0, 0)]
@@ -18,35 +18,56 @@ public class BlobTests
         Random random = TestSeed.Random(keyLength);
         random.NextBytes(key);
         random.NextBytes(payload);
-        byte[] blob = Blob.Create(BlobKind.String, key, payload, long.MaxValue);
-        Blob.SetAccessClock(blob, 0xabcdef);
+        Blob blob = Text(BlobKind.String, key, payload);
+        blob.SetAccessClock(0xabcdef);
         Check(blob, BlobKind.String, key, payload, long.MaxValue);
 
-        byte[] expiring = Blob.WithExpiry(blob, 1_234_567_890_123);
+        Blob expiring = blob.WithExpiry(1_234_567_890_123);
         Check(expiring, BlobKind.String, key, payload, 1_234_567_890_123);
-        Assert.Same(expiring, Blob.WithExpiry(expiring, 5));
+        Assert.True(expiring.Block == expiring.WithExpiry(5).Block);
         Check(expiring, BlobKind.String, key, payload, 5);
-        Check(Blob.WithKey(expiring, otherKey), BlobKind.String, otherKey, payload, 5);
-        Check(Blob.WithPayload(expiring, BlobKind.SetListpack, [1, 2, 3]), BlobKind.SetListpack, key, [1, 2, 3], 5);
-        Check(Blob.WithExpiry(expiring, long.MaxValue), BlobKind.String, key, payload, long.MaxValue);
-        Assert.Same(blob, Blob.WithExpiry(blob, long.MaxValue));
-        Blob.SetKind(blob, BlobKind.RawString);
-        Check(blob, BlobKind.RawString, key, payload, long.MaxValue);
+        Check(expiring.WithKey(otherKey), BlobKind.String, otherKey, payload, 5);
+        Blob room = expiring.WithRoom(BlobKind.SetListpack, Listpack.EmptyLength);
+        Listpack.In(room).Clear();
+        Assert.Equal((BlobKind.SetListpack, 5L, 0xabcdefu), (room.Kind, room.ExpiresAtMs, room.AccessClock));
+        Assert.Equal(key, room.Key);
+        Assert.Equal(room.PayloadStart + Listpack.EmptyLength, room.Content.Length);
+        Blob lasting = expiring.WithExpiry(long.MaxValue);
+        Check(lasting, BlobKind.String, key, payload, long.MaxValue);
+        Assert.True(lasting.Block == lasting.WithExpiry(long.MaxValue).Block);
+        lasting.SetKind(BlobKind.RawString);
+        Check(lasting, BlobKind.RawString, key, payload, long.MaxValue);
+        Check(Blob.Copy(lasting.Content), BlobKind.RawString, key, payload, long.MaxValue);
     }
 
     [Fact]
-    public void The_usual_key_takes_less_than_95_bytes()
+    public void The_usual_key_takes_less_than_70_bytes()
     {
-        byte[] blob = Blob.Create(BlobKind.String, new byte[16], new byte[32], long.MaxValue);
-        Assert.InRange(Blob.AllocatedBytes(blob.Length) + 12, 0, 95);
+        Assert.InRange(Text(BlobKind.String, new byte[16], new byte[32]).AllocatedBytes + 12, 0, 70);
     }
 
-    private static void Check(byte[] blob, BlobKind kind, byte[] key, byte[] payload, long expiresAtMs)
+    [Fact]
+    public void An_integer_is_held_as_such()
     {
-        Assert.Equal(kind, Blob.KindOf(blob));
-        Assert.Equal(key, Blob.KeyOf(blob).ToArray());
-        Assert.Equal(payload, Blob.Payload(blob).ToArray());
-        Assert.Equal(expiresAtMs, Blob.ExpiresAtMs(blob));
-        Assert.Equal(0xabcdefu, Blob.AccessClock(blob));
+        var blob = Blob.CreateInteger("key"u8, long.MinValue, 7);
+        Assert.Equal((BlobKind.Integer, long.MinValue, 7L), (blob.Kind, blob.Integer, blob.ExpiresAtMs));
+        blob.SetInteger(12);
+        Assert.Equal((12L, "key"), (blob.Integer, System.Text.Encoding.ASCII.GetString(blob.Key)));
+    }
+
+    private static Blob Text(BlobKind kind, byte[] key, byte[] text)
+    {
+        var blob = Blob.CreateText(kind, key, text.Length, long.MaxValue, out Span<byte> room);
+        text.CopyTo(room);
+        return blob;
+    }
+
+    private static void Check(Blob blob, BlobKind kind, byte[] key, byte[] payload, long expiresAtMs)
+    {
+        Assert.Equal(kind, blob.Kind);
+        Assert.Equal(key, blob.Key.ToArray());
+        Assert.Equal(payload, blob.Text.ToArray());
+        Assert.Equal(expiresAtMs, blob.ExpiresAtMs);
+        Assert.Equal(0xabcdefu, blob.AccessClock);
     }
 }

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace OrleansRedis.Tests;
 
-public class ByteTableTests
+public unsafe class ByteTableTests
 {
     /// <summary>
     /// How keys are hashed in a test: evenly, in long runs of neighbours, or only to the end of the table.
@@ -42,8 +42,8 @@ public class ByteTableTests
             select (hashing, changes);
         Prop.ForAll(run.ToArbitrary(), it =>
         {
-            var table = new ByteTable<Bytes>();
-            var model = new Dictionary<int, byte[]>();
+            var table = new ByteTable<StoredMember>();
+            var model = new Dictionary<int, nint>();
             foreach ((What what, int key) in it.Item2)
             {
                 int count = what is What.AddMany or What.RemoveMany ? 40 : 1;
@@ -51,8 +51,8 @@ public class ByteTableTests
                 {
                     if (what is What.Add or What.AddMany) Add(table, model, i, it.Item1);
                     else if (what is What.Remove or What.RemoveMany)
-                        Assert.Same(model.Remove(i, out byte[]? removed) ? removed : null, table.Remove(KeyOf(i), HashOf(i, it.Item1)));
-                    else Assert.Same(model.GetValueOrDefault(i), Get(table, i, it.Item1));
+                        Assert.Equal(model.Remove(i, out nint removed) ? removed : 0, AddressOf(table.Remove(KeyOf(i), HashOf(i, it.Item1))));
+                    else Assert.Equal(model.GetValueOrDefault(i), Get(table, i, it.Item1));
                 }
             }
             AssertSame(model, table, it.Item1);
@@ -62,28 +62,28 @@ public class ByteTableTests
     [Fact]
     public void Every_key_is_found_at_every_step_of_growing_and_shrinking_a_large_table()
     {
-        var table = new ByteTable<Bytes>();
-        var model = new Dictionary<int, byte[]>();
+        var table = new ByteTable<StoredMember>();
+        var model = new Dictionary<int, nint>();
         var random = TestSeed.Random();
         const int Keys = 150_000; // several times what one step of resizing moves
         for (int i = 0; i < Keys; i++)
         {
             Add(table, model, i, Hashing.Even);
             int probe = random.Next(Keys);
-            Assert.Same(model.GetValueOrDefault(probe), Get(table, probe, Hashing.Even));
+            Assert.Equal(model.GetValueOrDefault(probe), Get(table, probe, Hashing.Even));
         }
         AssertSame(model, table, Hashing.Even);
-        long full = table.ArrayBytes;
+        long full = table.CellBytes;
         for (int i = 0; i < Keys; i++)
         {
-            Assert.Same(model[i], table.Remove(KeyOf(i), HashOf(i, Hashing.Even)));
+            Assert.Equal(model[i], AddressOf(table.Remove(KeyOf(i), HashOf(i, Hashing.Even))));
             model.Remove(i);
             int probe = random.Next(Keys);
-            Assert.Same(model.GetValueOrDefault(probe), Get(table, probe, Hashing.Even));
+            Assert.Equal(model.GetValueOrDefault(probe), Get(table, probe, Hashing.Even));
         }
         Assert.Equal(0, table.Count);
-        Assert.True(table.ArrayBytes < full / 100, $"{table.ArrayBytes} of {full} bytes");
-        Assert.Null(table.Random(random));
+        Assert.True(table.CellBytes < full / 100, $"{table.CellBytes} of {full} bytes");
+        Assert.True(table.Random(random).IsNone);
     }
 
     [Theory]
@@ -95,15 +95,15 @@ public class ByteTableTests
     {
         foreach (int size in new[] { 0, 1, 7, 100, 5000 })
         {
-            var table = new ByteTable<Bytes>();
-            var model = new Dictionary<int, byte[]>();
+            var table = new ByteTable<StoredMember>();
+            var model = new Dictionary<int, nint>();
             for (int i = 0; i < size; i++) Add(table, model, i, hashing);
-            var met = new List<object>();
+            var met = new List<StoredMember>();
             uint cursor = 0;
             do cursor = table.Scan(cursor, count, met);
             while (cursor != 0);
             Assert.Equal(size, met.Count);
-            Assert.Equal(size, met.Distinct(ReferenceEqualityComparer.Instance).Count());
+            Assert.Equal(size, met.Select(AddressOf).Distinct().Count());
         }
     }
 
@@ -120,20 +120,20 @@ public class ByteTableTests
         Prop.ForAll(run.ToArbitrary(), it =>
         {
             var random = TestSeed.Random(it.Seed);
-            var table = new ByteTable<Bytes>();
-            var staying = new Dictionary<int, byte[]>();
+            var table = new ByteTable<StoredMember>();
+            var staying = new Dictionary<int, nint>();
             for (int i = 0; i < it.Staying; i++) Add(table, staying, i, it.Hashing);
-            var flying = new Dictionary<int, byte[]>();
+            var flying = new Dictionary<int, nint>();
             bool growing = random.Next(2) == 0;
             if (!growing) Fly(it.Flying);
-            var met = new HashSet<object>(ReferenceEqualityComparer.Instance);
-            var some = new List<object>();
+            var met = new HashSet<nint>();
+            var some = new List<StoredMember>();
             uint cursor = 0;
             do
             {
                 some.Clear();
                 cursor = table.Scan(cursor, it.Count, some);
-                met.UnionWith(some);
+                met.UnionWith(some.Select(AddressOf));
                 if (random.Next(20) == 0) growing = !growing;
                 Fly(growing ? it.Flying / 10 : -it.Flying / 10);
             }
@@ -155,14 +155,14 @@ public class ByteTableTests
     [Fact]
     public void Random_gives_every_entry_its_chance()
     {
-        var table = new ByteTable<Bytes>();
-        var model = new Dictionary<int, byte[]>();
+        var table = new ByteTable<StoredMember>();
+        var model = new Dictionary<int, nint>();
         for (int i = 0; i < 20; i++) Add(table, model, i, Hashing.Clustered);
-        var drawn = new Dictionary<object, int>(ReferenceEqualityComparer.Instance);
+        var drawn = new Dictionary<nint, int>();
         var random = TestSeed.Random();
         for (int i = 0; i < 20_000; i++)
         {
-            object entry = table.Random(random)!;
+            nint entry = AddressOf(table.Random(random));
             drawn[entry] = drawn.GetValueOrDefault(entry) + 1;
         }
         Assert.Equal(20, drawn.Count);
@@ -170,39 +170,40 @@ public class ByteTableTests
     }
 
     [Fact]
-    public void Clear_and_room_made_beforehand()
+    public void Room_made_beforehand()
     {
-        var table = new ByteTable<Bytes>();
-        var model = new Dictionary<int, byte[]>();
+        var table = new ByteTable<StoredMember>();
+        var model = new Dictionary<int, nint>();
         table.EnsureCapacity(10_000);
-        long bytes = table.ArrayBytes;
+        long bytes = table.CellBytes;
         for (int i = 0; i < 10_000; i++) Add(table, model, i, Hashing.Even);
-        Assert.Equal(bytes, table.ArrayBytes);
-        table.Clear();
-        Assert.Equal(0, table.Count);
-        Assert.Null(Get(table, 5, Hashing.Even));
+        Assert.Equal(bytes, table.CellBytes);
     }
 
-    private static void Add(ByteTable<Bytes> table, Dictionary<int, byte[]> model, int key, Hashing hashing)
+    private static void Add(ByteTable<StoredMember> table, Dictionary<int, nint> model, int key, Hashing hashing)
     {
-        byte[] entry = KeyOf(key);
-        if (model.TryAdd(key, entry)) table.Add(entry, HashOf(key, hashing));
+        if (model.ContainsKey(key)) return;
+        var entry = StoredMember.Create(KeyOf(key));
+        model.Add(key, AddressOf(entry));
+        table.Add(entry, HashOf(key, hashing));
     }
 
-    private static object? Get(ByteTable<Bytes> table, int key, Hashing hashing)
+    private static nint Get(ByteTable<StoredMember> table, int key, Hashing hashing)
     {
-        ref object? cell = ref table.Find(KeyOf(key), HashOf(key, hashing));
-        return System.Runtime.CompilerServices.Unsafe.IsNullRef(ref cell) ? null : cell;
+        ref StoredMember cell = ref table.Find(KeyOf(key), HashOf(key, hashing));
+        return System.Runtime.CompilerServices.Unsafe.IsNullRef(ref cell) ? 0 : AddressOf(cell);
     }
 
-    private static void AssertSame(Dictionary<int, byte[]> model, ByteTable<Bytes> table, Hashing hashing)
+    private static void AssertSame(Dictionary<int, nint> model, ByteTable<StoredMember> table, Hashing hashing)
     {
         Assert.Equal(model.Count, table.Count);
-        var entries = new HashSet<object>(ReferenceEqualityComparer.Instance);
-        foreach (object entry in table) Assert.True(entries.Add(entry));
+        var entries = new HashSet<nint>();
+        foreach (StoredMember entry in table) Assert.True(entries.Add(AddressOf(entry)));
         Assert.Equal(model.Count, entries.Count);
-        foreach ((int key, byte[] entry) in model) Assert.Same(entry, Get(table, key, hashing));
+        foreach ((int key, nint entry) in model) Assert.Equal(entry, Get(table, key, hashing));
     }
+
+    private static nint AddressOf(StoredMember entry) => (nint)entry.Block;
 
     private static byte[] KeyOf(int key) => BitConverter.GetBytes(key);
 
@@ -212,9 +213,4 @@ public class ByteTableTests
         Hashing.Clustered => (uint)(key / 16) * 2654435769u,
         _ => uint.MaxValue - (uint)(key * 1000), // the home cells are the last few
     };
-
-    private readonly struct Bytes : IKeyOf
-    {
-        public static ReadOnlySpan<byte> KeyOf(object entry) => (byte[])entry;
-    }
 }

@@ -202,7 +202,7 @@ public sealed class StringsTests : IDisposable
         _redis.Run("DEL", "k");
         Assert.Equal(0, _redis.Store.Slots[KeySlot.Of("k"u8)]!.Bytes);
 
-        long CountedBytes() => KeyEntry.Bytes(_redis.Store.Slots[KeySlot.Of("k"u8)]!.Keyspace(0).Find("k"u8).Object);
+        long CountedBytes() => _redis.Store.Slots[KeySlot.Of("k"u8)]!.Keyspace(0).Find("k"u8).Found.Bytes;
     }
 
     [Fact]

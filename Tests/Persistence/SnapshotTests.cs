@@ -430,7 +430,7 @@ public sealed class SnapshotTests
     /// <summary>
     /// Every key, as "database key", with everything a file would say about it. The caller keeps other commands out.
     /// </summary>
-    private static Dictionary<string, string> Contents(OrleansRedis.Engine.Store store, Func<object, string>? describe = null)
+    private static Dictionary<string, string> Contents(OrleansRedis.Engine.Store store, Func<KeyEntry, string>? describe = null)
     {
         describe ??= Describe;
         var contents = new Dictionary<string, string>();
@@ -439,23 +439,23 @@ public sealed class SnapshotTests
             for (int database = 0; database < store.Slots.Databases; database++)
             {
                 if (store.Slots[number]?.KeyspaceIfAny(database) is not { } keyspace) continue;
-                foreach (object entry in keyspace) contents.Add(NameOf(database, entry), describe(entry));
+                foreach (KeyEntry entry in keyspace) contents.Add(NameOf(database, entry), describe(entry));
             }
         }
         return contents;
     }
 
-    private static string NameOf(int database, object entry) => $"{database} {Encoding.Latin1.GetString(KeyEntry.KeyOf(entry))}";
+    private static string NameOf(int database, KeyEntry entry) => $"{database} {Encoding.Latin1.GetString(entry.Key)}";
 
-    private static string Describe(object entry) =>
-        $"{KeyEntry.ExpiresAtMs(entry)} {KeyEntry.EncodingOf(entry)} {Convert.ToHexString(DumpPayload.Of(entry, s_options))}";
+    private static string Describe(KeyEntry entry) =>
+        $"{entry.ExpiresAtMs} {entry.Encoding} {Convert.ToHexString(DumpPayload.Of(entry, s_options))}";
 
     /// <summary>Content and expiry. Not the encoding, which may be another after loading.</summary>
-    private static string DescribeValue(object entry)
+    private static string DescribeValue(KeyEntry entry)
     {
         var digest = new ValueDigest();
         digest.MixEntry(entry);
-        return $"{KeyEntry.ExpiresAtMs(entry)} {KeyEntry.TypeOf(entry)} {Convert.ToHexString(digest.Bytes)}";
+        return $"{entry.ExpiresAtMs} {entry.Type} {Convert.ToHexString(digest.Bytes)}";
     }
 
     private static readonly ServerOptions s_options = new() { RdbCompression = false };
@@ -537,7 +537,7 @@ public sealed class SnapshotTests
 
             protected override void WriteSelect(int database) => _selected = database;
 
-            protected override void WriteEntry(object entry) => _text.Append(NameOf(_selected, entry)).Append('\t').Append(Describe(entry)).Append('\n');
+            protected override void WriteEntry(KeyEntry entry) => _text.Append(NameOf(_selected, entry)).Append('\t').Append(Describe(entry)).Append('\n');
         }
     }
 }

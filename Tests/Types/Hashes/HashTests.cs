@@ -282,16 +282,16 @@ public class HashTests
         Keyspace keyspace = slot.Keyspace(0);
         Entry entry = keyspace.Find("h"u8);
         Assert.Equal(model.Count == 0, entry.IsMissing);
-        Assert.Equal(entry.IsMissing ? 0 : KeyEntry.Bytes(entry.Object), slot.Bytes);
+        Assert.Equal(entry.IsMissing ? 0 : entry.Found.Bytes, slot.Bytes);
         if (entry.IsMissing) return;
         long earliest = model.Values.Min(item => item.ExpiresAtMs);
-        Assert.Equal(earliest, KeyEntry.EarliestExpiryMs(entry.Object));
+        Assert.Equal(earliest, entry.Found.EarliestExpiryMs);
         Assert.True(keyspace.EarliestExpiryMs <= earliest);
     }
 
     internal static string Encoding(EngineHarness redis, string key)
     {
         byte[] bytes = System.Text.Encoding.Latin1.GetBytes(key);
-        return KeyEntry.EncodingOf(redis.Store.Slots[KeySlot.Of(bytes)]!.Keyspace(0).Find(bytes).Object);
+        return redis.Store.Slots[KeySlot.Of(bytes)]!.Keyspace(0).Find(bytes).Found.Encoding;
     }
 }

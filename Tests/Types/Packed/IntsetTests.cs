@@ -18,7 +18,7 @@ public class IntsetTests
         Prop.ForAll(change.ListOf().Resize(300).ToArbitrary(), changes =>
         {
             var model = new SortedSet<long>();
-            byte[] blob = Blob.Create(BlobKind.SetIntset, "key"u8, Intset.HeaderLength, Expiry.Never, out _);
+            var blob = Blob.Create(BlobKind.SetIntset, "key"u8, Intset.HeaderLength, Expiry.Never);
             Intset intset = Intset.In(blob);
             intset.Clear();
             foreach ((bool add, long number) in changes)
@@ -51,9 +51,9 @@ public class IntsetTests
         Assert.False(Intset.IsValid(Convert.FromHexString("0300000001000000" + "010000")));
     }
 
-    private static Intset Of(params long[] numbers)
+    private static unsafe Intset Of(params long[] numbers)
     {
-        var intset = new Intset(new byte[Intset.HeaderLength], 0);
+        var intset = new Intset(Heap.Allocate(Intset.HeaderLength), 0);
         intset.Clear();
         foreach (long number in numbers) intset.Add(number);
         return intset;

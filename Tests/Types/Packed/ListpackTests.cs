@@ -28,7 +28,7 @@ public class ListpackTests
         Prop.ForAll(change.ListOf().Resize(300).ToArbitrary(), changes =>
         {
             var model = new List<string>();
-            byte[] blob = Blob.Create(BlobKind.ListListpack, "key"u8, Listpack.EmptyLength, Expiry.Never, out _);
+            var blob = Blob.Create(BlobKind.ListListpack, "key"u8, Listpack.EmptyLength, Expiry.Never);
             Listpack listpack = Listpack.In(blob);
             listpack.Clear();
             for (int i = 0; i < changes.Count; i++)
@@ -36,7 +36,7 @@ public class ListpackTests
                 (int what, int at, string text) = changes[i];
                 Apply(ref listpack, model, what, at, text);
                 Assert.Equal(model.Count, listpack.Count);
-                Assert.Equal("key", Encoding.Latin1.GetString(Blob.KeyOf(listpack.Array)));
+                Assert.Equal("key", Encoding.Latin1.GetString(listpack.Blob.Key));
                 // Checking everything after every change would be quadratic, so only every sixteenth change is checked,
                 // and the last.
                 if (i % 16 == 0) Same(listpack, model);
@@ -199,7 +199,7 @@ public class ListpackTests
             byte[] bad = (byte[])good.Clone();
             bad[bit / 8] ^= (byte)(1 << (bit % 8));
             if (!ListpackCheck.IsValid(bad, out int left, out _)) continue;
-            var listpack = new Listpack(bad, 0);
+            var listpack = Listpack.Copy(bad);
             int walked = 0;
             for (int at = listpack.First; at >= 0; at = listpack.Next(at)) walked++;
             Assert.Equal(left, walked);
@@ -209,15 +209,16 @@ public class ListpackTests
     }
 
     [Fact]
-    public void Room_is_used_before_an_array_is_replaced()
+    public unsafe void Room_is_used_before_a_block_is_replaced()
     {
         Listpack listpack = Listpack.Create(elementBytes: 30);
-        byte[] first = listpack.Array;
-        for (int i = 0; i < 15; i++) listpack.Append(i);
-        Assert.Same(first, listpack.Array);
+        byte* first = listpack.Block;
+        int fitting = (Heap.SizeOf(first) - Listpack.EmptyLength) / 2;
+        for (int i = 0; i < fitting; i++) listpack.Append(i);
+        Assert.True(first == listpack.Block);
         listpack.Append(15);
-        Assert.NotSame(first, listpack.Array);
+        Assert.True(first != listpack.Block);
         listpack.TrimToSize();
-        Assert.Equal(Listpack.EmptyLength + 32, listpack.Array.Length);
+        Assert.Equal(Heap.SizeFor(Listpack.EmptyLength + (2 * (fitting + 1))), Heap.SizeOf(listpack.Block));
     }
 }

@@ -77,7 +77,7 @@ public class SetAlgebraTests
         var first = new OrleansRedis.Engine.SetValue("a"u8.ToArray(), 0);
         for (int i = 0; i < 300_000; i++) first.Add(BitConverter.GetBytes(i));
         var second = new OrleansRedis.Engine.SetValue("b"u8.ToArray(), 0);
-        foreach (byte[] member in first.Members) second.Add(member);
+        foreach (OrleansRedis.Engine.StoredMember member in first.Members) second.Add(member.Key);
         Assert.Equal(300_000, second.Count);
     }
 

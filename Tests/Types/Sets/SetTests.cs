@@ -77,9 +77,9 @@ public class SetTests
         for (int i = 0; i < 700; i++)
         {
             redis.Show($"SADD s {(i < 100 ? i * i : 0)} member{i}");
-            object entry = keyspace.Find("s"u8).Object;
-            Assert.Equal(redis.NowMs + 1000, OrleansRedis.Engine.KeyEntry.ExpiresAtMs(entry));
-            Assert.Equal(OrleansRedis.Engine.KeyEntry.Bytes(entry), slot.Bytes);
+            KeyEntry entry = keyspace.Find("s"u8).Found;
+            Assert.Equal(redis.NowMs + 1000, entry.ExpiresAtMs);
+            Assert.Equal(entry.Bytes, slot.Bytes);
         }
         for (int i = 0; i < 700; i++) redis.Show($"SREM s {i * i} member{i}");
         Assert.Equal("0", redis.Show("SCARD s"));
@@ -178,6 +178,6 @@ public class SetTests
     internal static string Encoding(EngineHarness redis, string key)
     {
         byte[] bytes = System.Text.Encoding.Latin1.GetBytes(key);
-        return OrleansRedis.Engine.KeyEntry.EncodingOf(redis.Store.Slots[OrleansRedis.Engine.KeySlot.Of(bytes)]!.Keyspace(0).Find(bytes).Object);
+        return redis.Store.Slots[OrleansRedis.Engine.KeySlot.Of(bytes)]!.Keyspace(0).Find(bytes).Found.Encoding;
     }
 }

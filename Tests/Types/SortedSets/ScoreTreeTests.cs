@@ -80,7 +80,7 @@ public class ScoreTreeTests
             byte[] member = Encoding.ASCII.GetBytes(name);
             switch (what)
             {
-                case 0 when set.Find(member) is { } entry:
+                case 0 when set.Find(member) is { IsNone: false } entry:
                     set.SetScore(entry, score);
                     model[name] = score;
                     break;
@@ -91,8 +91,8 @@ public class ScoreTreeTests
                 case 1:
                     Assert.Equal(model.Remove(name), set.Remove(member));
                     break;
-                case 2 when set.Find(member) is { } entry:
-                    double near = ScoredMember.ScoreOf(entry) + 0.5;
+                case 2 when set.Find(member) is { IsNone: false } entry:
+                    double near = entry.Score + 0.5;
                     set.SetScore(entry, near);
                     model[name] = near;
                     break;
