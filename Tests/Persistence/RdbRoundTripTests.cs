@@ -195,12 +195,13 @@ public sealed class RdbRoundTripTests
     }
 
     /// <summary>Whether a key is a quicklist of one node that a new listpack could hold.</summary>
-    private static bool IsShrunkList(EngineHarness redis, int database, string key)
+    private static unsafe bool IsShrunkList(EngineHarness redis, int database, string key)
     {
         byte[] name = Encoding.Latin1.GetBytes(key);
         Entry entry = redis.Store.Slots[KeySlot.Of(name)]!.Keyspace(database).Find(name);
-        return !entry.IsMissing && entry.Object is ListValue { Elements: { NodeCount: 1, Head.IsPlain: false } only }
-            && only.Count <= redis.Store.Options.ListMaxListpackSize;
+        if (entry.IsMissing || entry.IsBlob) return false;
+        QuicklistNode* only = ListEntry.ElementsOf(entry.Found).OnlyListpack;
+        return only != null && only->Count <= redis.Store.Options.ListMaxListpackSize;
     }
 
     private static void Small(ServerOptions options)
