@@ -199,8 +199,9 @@ public sealed class RdbRoundTripTests
     {
         byte[] name = Encoding.Latin1.GetBytes(key);
         Entry entry = redis.Store.Slots[KeySlot.Of(name)]!.Keyspace(database).Find(name);
-        return !entry.IsMissing && !entry.IsBlob && entry.Value is ListValue { Elements: { NodeCount: 1 } only } && !only.Head->IsPlain
-            && only.Count <= redis.Store.Options.ListMaxListpackSize;
+        if (entry.IsMissing || entry.IsBlob) return false;
+        QuicklistNode* only = ListEntry.ElementsOf(entry.Found).OnlyListpack;
+        return only != null && only->Count <= redis.Store.Options.ListMaxListpackSize;
     }
 
     private static void Small(ServerOptions options)
