@@ -6,7 +6,7 @@ namespace OrleansRedis.Engine;
 /// Reads the packed encodings that listpacks have replaced: ziplists (ziplist.c of Redis 6) and zipmaps (zipmap.c of
 /// Redis 2.4).
 /// </summary>
-internal static class RdbLegacy
+internal static unsafe class RdbLegacy
 {
     private const int ZiplistHeader = 10;
     private const byte ZiplistEnd = 0xff;
@@ -21,24 +21,28 @@ internal static class RdbLegacy
     /// </summary>
     /// <param name="ziplist">Its bytes, which are not trusted.</param>
     /// <param name="what">What it is called in an error.</param>
+    /// <returns>The listpack, in a block that belongs to the caller.</returns>
     /// <exception cref="RdbFormatException">The bytes are not a ziplist.</exception>
     public static Listpack FromZiplist(ReadOnlySpan<byte> ziplist, string what)
     {
+        Listpack listpack = Listpack.Create(ziplist.Length);
         try
         {
-            return FromZiplist(ziplist);
+            AppendZiplist(ref listpack, ziplist);
         }
         catch (RdbFormatException)
         {
+            Heap.Free(listpack.Block);
             throw new RdbFormatException($"{what} integrity check failed.");
         }
+        listpack.TrimToSize();
+        return listpack;
     }
 
-    private static Listpack FromZiplist(ReadOnlySpan<byte> ziplist)
+    private static void AppendZiplist(ref Listpack listpack, ReadOnlySpan<byte> ziplist)
     {
         if (ziplist.Length < ZiplistHeader + 1 || BinaryPrimitives.ReadUInt32LittleEndian(ziplist) != (uint)ziplist.Length || ziplist[^1] != ZiplistEnd)
             throw new RdbFormatException("A ziplist whose header is wrong.");
-        Listpack listpack = Listpack.Create(ziplist.Length);
         int at = ZiplistHeader, before = 0, count = 0, last = ZiplistHeader;
         while (ziplist[at] != ZiplistEnd)
         {
@@ -60,8 +64,6 @@ internal static class RdbLegacy
         if (at != ziplist.Length - 1 || (total != ushort.MaxValue && total != count)
             || (count > 0 && BinaryPrimitives.ReadUInt32LittleEndian(ziplist[4..]) != last))
             throw new RdbFormatException("A ziplist whose header does not fit its elements.");
-        listpack.TrimToSize();
-        return listpack;
     }
 
     private static void Append(ref Listpack listpack, ReadOnlySpan<byte> ziplist, ref int at)
@@ -126,10 +128,26 @@ internal static class RdbLegacy
     /// length of the value, 1 byte length of the unused space after the value, value, unused space
     /// </code>
     /// </summary>
+    /// <returns>The listpack, in a block that belongs to the caller.</returns>
     public static Listpack FromZipmap(ReadOnlySpan<byte> zipmap)
     {
-        if (zipmap.Length < 2) throw new RdbFormatException("Zipmap integrity check failed.");
         Listpack listpack = Listpack.Create(zipmap.Length);
+        try
+        {
+            AppendZipmap(ref listpack, zipmap);
+        }
+        catch (RdbFormatException)
+        {
+            Heap.Free(listpack.Block);
+            throw;
+        }
+        listpack.TrimToSize();
+        return listpack;
+    }
+
+    private static void AppendZipmap(ref Listpack listpack, ReadOnlySpan<byte> zipmap)
+    {
+        if (zipmap.Length < 2) throw new RdbFormatException("Zipmap integrity check failed.");
         int at = 1, count = 0;
         while (Slice(zipmap, at, 1)[0] != ZipmapEnd)
         {
@@ -146,8 +164,6 @@ internal static class RdbLegacy
             count++;
         }
         if (count == 0 || at != zipmap.Length - 1 || (zipmap[0] < 254 && zipmap[0] != count)) throw new RdbFormatException("Zipmap integrity check failed.");
-        listpack.TrimToSize();
-        return listpack;
     }
 
     private static int ZipmapLength(ReadOnlySpan<byte> zipmap, ref int at)
