@@ -11,7 +11,7 @@ public class ListCommandTests
     private static string Encoding(EngineHarness redis, string key)
     {
         byte[] name = System.Text.Encoding.Latin1.GetBytes(key);
-        return KeyEntry.EncodingOf(redis.Store.Slots[KeySlot.Of(name)]!.Keyspace(0).Find(name).Object);
+        return redis.Store.Slots[KeySlot.Of(name)]!.Keyspace(0).Find(name).Found.Encoding;
     }
 
     [Theory]
@@ -199,7 +199,7 @@ public class ListCommandTests
     {
         Keyspace keyspace = redis.Store.Slots[KeySlot.Of("k"u8)]!.Keyspace(0);
         long bytes = 0;
-        foreach (object entry in keyspace) bytes += KeyEntry.Bytes(entry);
+        foreach (KeyEntry entry in keyspace) bytes += entry.Bytes;
         Assert.Equal(bytes, keyspace.EntryBytes);
     }
 
