@@ -24,7 +24,7 @@ internal static class RdbFiles
                 if (store.Slots[number]?.KeyspaceIfAny(database) is not { Count: > 0 } keyspace) continue;
                 chunk.Clear();
                 RdbEntryWriter.Select(chunk, database);
-                foreach (object entry in keyspace) RdbEntryWriter.Write(chunk, entry, store.Options, store.Clock.NowMs);
+                foreach (KeyEntry entry in keyspace) RdbEntryWriter.Write(chunk, entry, store.Options, store.Clock.NowMs);
                 file.Append(chunk);
             }
         }

@@ -19,7 +19,8 @@ internal readonly struct NoValue;
 /// <summary>
 /// An ordered map by stream ID: a sorted array of small sorted chunks. Streams and their pending lists grow at the end
 /// and shrink at the front. That costs nothing here: the outer array has room at both ends, and chunks filled in order
-/// are full. Any other change moves at most one chunk and, once per chunk of changes, the pointers in the outer array.
+/// are full, and give up entries at the front. Any other change moves at most one chunk and, once per chunk of changes,
+/// the pointers in the outer array.
 /// </summary>
 /// <remarks>
 /// Redis keeps these in radix trees. A chunk here takes 16 bytes per entry besides the value, with no node per entry,
@@ -174,8 +175,9 @@ internal sealed unsafe class StreamIdMap<T>(ByteCount bytes) : IFreeable where T
     private int ChunkFor(StreamId id)
     {
         int low = 0, high = _chunkCount - 1;
-        // Most look-ups are at the end.
+        // Most look-ups are at the end, and most others at the front.
         if (high >= 0 && _chunks[_start + high]->IdAt(0) <= id) return high;
+        if (high > 0 && id < _chunks[_start + 1]->IdAt(0)) high = 0;
         while (low <= high)
         {
             int middle = (int)(((uint)low + (uint)high) >> 1);
@@ -208,8 +210,9 @@ internal sealed unsafe class StreamIdMap<T>(ByteCount bytes) : IFreeable where T
     {
         byte* block = Allocate(sizeof(Chunk) + (Math.Min(capacity, MostEntries) * EntryBytes));
         var chunk = (Chunk*)block;
+        chunk->Start = 0;
         chunk->Count = 0;
-        chunk->Capacity = Math.Min((Heap.SizeOf(block) - sizeof(Chunk)) / EntryBytes, MostEntries);
+        chunk->Capacity = (ushort)Math.Min((Heap.SizeOf(block) - sizeof(Chunk)) / EntryBytes, MostEntries);
         return chunk;
     }
 
@@ -286,11 +289,14 @@ internal sealed unsafe class StreamIdMap<T>(ByteCount bytes) : IFreeable where T
         }
     }
 
-    /// <summary>What a chunk begins with. The entries follow, each an ID and its value.</summary>
+    /// <summary>
+    /// What a chunk begins with. The entries follow, each an ID and its value; there may be room before and behind them.
+    /// </summary>
     private struct Chunk
     {
         public int Count;
-        public int Capacity;
+        public ushort Capacity;
+        public ushort Start;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly StreamId IdAt(int index) => *(StreamId*)EntryAt(index);
@@ -303,6 +309,7 @@ internal sealed unsafe class StreamIdMap<T>(ByteCount bytes) : IFreeable where T
         {
             int low = 0, high = Count - 1;
             if (high >= 0 && IdAt(high) < id) return ~Count;
+            if (high > 0 && id <= IdAt(0)) high = 0;
             while (low <= high)
             {
                 int middle = (low + high) >> 1;
@@ -316,32 +323,43 @@ internal sealed unsafe class StreamIdMap<T>(ByteCount bytes) : IFreeable where T
 
         public void Insert(int index, StreamId id)
         {
-            MoveWithin(index, index + 1);
+            if (Start + Count == Capacity)
+            {
+                byte* first = EntryAt(0);
+                Start = 0;
+                Move(first, EntryAt(0), Count);
+            }
+            Move(EntryAt(index), EntryAt(index + 1), Count - index);
             *(StreamId*)EntryAt(index) = id;
             Count++;
         }
 
         public void RemoveAt(int index)
         {
-            MoveWithin(index + 1, index);
             Count--;
+            if (index < Count / 2)
+            {
+                Move(EntryAt(0), EntryAt(1), index);
+                Start++;
+            }
+            else
+            {
+                Move(EntryAt(index + 1), EntryAt(index), Count - index);
+            }
         }
 
         /// <summary>Moves all entries from an index on to another chunk, which is empty.</summary>
         public void MoveTail(int from, Chunk* to)
         {
             to->Count = Count - from;
-            new ReadOnlySpan<byte>(EntryAt(from), to->Count * EntryBytes).CopyTo(new(to->EntryAt(0), to->Count * EntryBytes));
+            Move(EntryAt(from), to->EntryAt(0), to->Count);
             Count = from;
         }
 
-        private readonly void MoveWithin(int from, int to)
-        {
-            int length = (Count - from) * EntryBytes;
-            new ReadOnlySpan<byte>(EntryAt(from), length).CopyTo(new(EntryAt(to), length));
-        }
+        private static void Move(byte* from, byte* to, int count) =>
+            new ReadOnlySpan<byte>(from, count * EntryBytes).CopyTo(new(to, count * EntryBytes));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly byte* EntryAt(int index) => (byte*)Unsafe.AsPointer(ref Unsafe.AsRef(in this)) + sizeof(Chunk) + (index * EntryBytes);
+        private readonly byte* EntryAt(int index) => (byte*)Unsafe.AsPointer(ref Unsafe.AsRef(in this)) + sizeof(Chunk) + ((Start + index) * EntryBytes);
     }
 }
