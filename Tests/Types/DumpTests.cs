@@ -205,7 +205,8 @@ public class DumpTests
             byte[] payload = Encoding.Latin1.GetBytes(Dump(redis, name));
             using var trickle = new TrickleStream(payload);
             var reader = new RdbReader(trickle);
-            object entry = RdbObjectReader.Read(reader, reader.Type(), Encoding.Latin1.GetBytes(name), Expiry.Never, redis.Store.Options, checksDoubles: true)!;
+            byte[] key = Encoding.Latin1.GetBytes(name);
+            KeyEntry entry = RdbObjectReader.Read(reader, reader.Type(), key, Expiry.Never, redis.Store.Options, checksDoubles: true);
             Assert.Equal(payload.Length - 10, reader.Position);
             if (name is not ("bigset" or "bighash")) Assert.Equal(payload, DumpPayload.Of(entry, redis.Store.Options).ToArray());
         }

@@ -77,7 +77,7 @@ public class SetTests
         for (int i = 0; i < 700; i++)
         {
             redis.Show($"SADD s {(i < 100 ? i * i : 0)} member{i}");
-            KeyEntry entry = keyspace.Find("s"u8).Found;
+            OrleansRedis.Engine.KeyEntry entry = keyspace.Find("s"u8).Found;
             Assert.Equal(redis.NowMs + 1000, entry.ExpiresAtMs);
             Assert.Equal(entry.Bytes, slot.Bytes);
         }
