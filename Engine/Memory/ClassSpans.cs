@@ -13,10 +13,8 @@ internal sealed unsafe class ClassSpans
 
     private const byte NoList = Lists;
 
-    /// <summary>A span holds at least so many blocks, unless it would be larger than <see cref="MostGranules"/>.</summary>
-    private const int LeastBlocks = 32;
-
-    private const int MostGranules = 4;
+    /// <summary>Spans have so many granules at most, and as few as leave no more than a sixteenth of them over at the end.</summary>
+    private const int MostGranules = 4, SizePerWaste = 16;
 
     /// <summary>Defragmentation leaves a free block for each so many that live: commands go on allocating.</summary>
     private const int LivePerSpared = 16;
@@ -37,7 +35,8 @@ internal sealed unsafe class ClassSpans
     {
         _class = (byte)sizeClass;
         Size = SizeClasses.SizeOf(sizeClass);
-        _granules = (uint)Math.Clamp(Size * LeastBlocks / Granules.Size, 1, MostGranules);
+        do _granules++;
+        while (_granules < MostGranules && _granules * Granules.Size % Size * SizePerWaste > _granules * Granules.Size);
         _capacityOfSpan = (int)_granules * Granules.Size / Size;
     }
 

@@ -92,7 +92,7 @@ internal static unsafe class Granules
             if (taken.Length > length) LinkRest(span, length);
             if (taken.IsDirty) s_dirtyGranules -= length;
             isZero = !taken.IsDirty && SystemMemory.DiscardedIsZero;
-            taken = new() { Length = length, Class = sizeClass };
+            taken = new() { Length = length, Class = sizeClass, CleanBytes = sizeClass == Span.Large && taken.Length == length ? taken.CleanBytes : 0 };
             new Span<byte>(s_classes + span, (int)length).Fill(sizeClass);
             new Span<uint>(s_heads + span, (int)length).Fill(span);
             s_usedGranules += length;
@@ -107,10 +107,11 @@ internal static unsafe class Granules
         lock (s_lock)
         {
             uint length = s_spans[span].Length;
+            int cleanBytes = s_spans[span].CleanBytes;
             new Span<byte>(s_classes + span, (int)length).Clear();
             s_usedGranules -= length;
             s_dirtyGranules += length;
-            Free(span, length, isDirty: true, Environment.TickCount64);
+            Free(span, length, isDirty: true, cleanBytes, Environment.TickCount64);
         }
     }
 
@@ -146,7 +147,7 @@ internal static unsafe class Granules
         {
             s_classes[span] = s_classes[span + length - 1] = 0;
             s_dirtyGranules -= length;
-            Free(span, length, isDirty: false, 0);
+            Free(span, length, isDirty: false, 0, 0);
         }
         return true;
     }
@@ -196,13 +197,14 @@ internal static unsafe class Granules
     }
 
     /// <summary>Enters a free run into its list, joined with free neighbours that are in the same state.</summary>
-    private static void Free(uint span, uint length, bool isDirty, long freedAtMs)
+    private static void Free(uint span, uint length, bool isDirty, int cleanBytes, long freedAtMs)
     {
         uint behind = span + length;
         if (behind < s_top && s_classes[behind] == 0 && s_spans[behind].IsDirty == isDirty)
         {
             Unlink(behind);
             length += s_spans[behind].Length;
+            cleanBytes = s_spans[behind].CleanBytes;
         }
         if (span > 1 && s_classes[span - 1] == 0)
         {
@@ -214,7 +216,7 @@ internal static unsafe class Granules
                 span = before;
             }
         }
-        s_spans[span] = new() { Length = length, IsDirty = isDirty, FreedAtMs = freedAtMs };
+        s_spans[span] = new() { Length = length, IsDirty = isDirty, CleanBytes = cleanBytes, FreedAtMs = freedAtMs };
         Link(span, newer: 0);
     }
 
@@ -225,7 +227,13 @@ internal static unsafe class Granules
     private static void LinkRest(uint span, uint length)
     {
         ref Span run = ref s_spans[span];
-        s_spans[span + length] = new() { Length = run.Length - length, IsDirty = run.IsDirty, FreedAtMs = run.FreedAtMs };
+        s_spans[span + length] = new()
+        {
+            Length = run.Length - length,
+            IsDirty = run.IsDirty,
+            CleanBytes = run.CleanBytes,
+            FreedAtMs = run.FreedAtMs
+        };
         Link(span + length, run.Newer);
     }
 

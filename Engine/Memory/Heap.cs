@@ -178,7 +178,9 @@ internal static unsafe class Heap
         taken.Fresh = block + bytes;
         Interlocked.Add(ref s_largeBytes, bytes);
         Interlocked.Add(ref s_unusedBytes, rest);
-        if (!isZero && rest >= LeastDiscarded) SystemMemory.Discard(block + bytes, (nuint)rest);
+        int dirty = isZero ? 0 : rest - taken.CleanBytes;
+        if (dirty >= LeastDiscarded) SystemMemory.Discard(block + bytes, (nuint)dirty);
+        taken.CleanBytes = isZero || dirty >= LeastDiscarded ? rest : Math.Min(rest, taken.CleanBytes);
         return block;
     }
 

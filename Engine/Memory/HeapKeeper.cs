@@ -5,16 +5,16 @@ namespace OrleansRedis.Engine;
 /// as was lately needed within a second: a server that works would take it again at once, page by page. An idle one
 /// needs nothing, so that everything is back a few seconds after a FLUSHALL; then there is nothing more to do.
 /// </summary>
-internal sealed class HeapKeeper
+public sealed class HeapKeeper
 {
     /// <summary>How long something has to be free, and how often this looks at what is.</summary>
-    public const long PeriodMs = 1000;
+    internal const long PeriodMs = 1000;
 
     /// <summary>
     /// However much is needed, and however short a time it has been free: no more than this is kept, and a part of what is
     /// used.
     /// </summary>
-    public const long MostKeptBytes = 16 << 20, UsedPerKept = 8;
+    internal const long MostKeptBytes = 16 << 20, UsedPerKept = 8;
 
     private long _lookedAtMs;
     private long _takenBytes;
@@ -28,8 +28,11 @@ internal sealed class HeapKeeper
         if (upkeep.Discards) Granules.Discard(upkeep.FreeForMs, upkeep.KeptBytes);
     }
 
+    /// <summary>Gives everything that is free back to the system at once. Returns how many bytes that were.</summary>
+    public static long Purge() => Heap.Trim(0);
+
     /// <summary>What is to be done now.</summary>
-    public HeapUpkeep Decide(long nowMs, in HeapActivity heap)
+    internal HeapUpkeep Decide(long nowMs, in HeapActivity heap)
     {
         long most = MostKeptBytes + (heap.UsedBytes / UsedPerKept);
         if (nowMs - _lookedAtMs < PeriodMs) return heap.DirtyBytes > most ? new(false, true, 0, most) : default;

@@ -46,6 +46,9 @@ internal unsafe struct Span
     /// <summary>The first of the blocks that came back; each begins with the address of the next.</summary>
     public byte* Free;
 
+    /// <summary>Of a dirty free run and of a large block: behind so many bytes at the end there are no pages.</summary>
+    public int CleanBytes;
+
     /// <summary>From here on no block was ever handed out. Of a large block: where its last page ends.</summary>
     public byte* Fresh;
 
