@@ -48,6 +48,8 @@ internal static unsafe partial class HeapComparison
         }
         Print("4 M times Allocate, 24 to 87 bytes", RedisBenchmark.Median(malloc[..Rounds]), RedisBenchmark.Median(ours[..Rounds]), "F1");
         Print("Free of them, in any order", RedisBenchmark.Median(malloc[Rounds..]), RedisBenchmark.Median(ours[Rounds..]), "F1");
+        double[] emptying = [.. Enumerable.Range(0, 20 * Rounds).Select(_ => EmptyCacheUs())];
+        Print("emptying a thread's cache that is full, µs", double.NaN, RedisBenchmark.Median(emptying), "F1");
         Header("resident / live, or MB");
         string[] rows = [];
         double[][] figures = [.. new[] { "malloc", "ours" }.Select(name => InOwnProcess(name, out rows))];
@@ -73,7 +75,8 @@ internal static unsafe partial class HeapComparison
     private static void Print(string what, double malloc, double ours, string format)
     {
         CultureInfo culture = CultureInfo.InvariantCulture;
-        Console.WriteLine($"{what,-52}{malloc.ToString(format, culture),11}{ours.ToString(format, culture),11} |{(ours / malloc).ToString("F2", culture),9}");
+        string Figure(double figure) => double.IsNaN(figure) ? "-" : figure.ToString(format, culture);
+        Console.WriteLine($"{what,-52}{Figure(malloc),11}{Figure(ours),11} |{(double.IsNaN(malloc) ? "" : (ours / malloc).ToString("F2", culture)),9}");
     }
 
     /// <summary>Frees the oldest of some blocks and allocates another, over and over.</summary>
@@ -128,6 +131,20 @@ internal static unsafe partial class HeapComparison
         double freeNs = (ThreadNs() - begin) / Count;
         T.Trim();
         return (allocateNs, freeNs);
+    }
+
+    private static double EmptyCacheUs()
+    {
+        const int Blocks = 128;
+        var blocks = new nint[Blocks];
+        for (int size = 8; size <= SizeClasses.LargestSmall; size += size < 1024 ? 8 : 1024)
+        {
+            for (int i = 0; i < Blocks; i++) blocks[i] = (nint)Heap.Allocate(size);
+            foreach (nint block in blocks) Heap.Free((byte*)block);
+        }
+        double begin = ThreadNs();
+        Heap.EmptyCaches();
+        return (ThreadNs() - begin) / 1000;
     }
 
     private static double[] InOwnProcess(string name, out string[] rows)

@@ -189,10 +189,11 @@ internal static unsafe class Granules
     private static void Commit()
     {
         uint from = s_usable;
+        // Of the region, one granule more: whoever reads at the end of what is usable may read beyond it (IsMapped).
         if (!SystemMemory.TryCommit(s_classes + from, Step * sizeof(byte))
             || !SystemMemory.TryCommit((byte*)(s_heads + from), Step * sizeof(uint))
             || !SystemMemory.TryCommit((byte*)(s_spans + from), (nuint)(Step * sizeof(Span)))
-            || !SystemMemory.TryCommit(AddressOf(from), (nuint)Step << Shift)) throw new InsufficientMemoryException("The system has no more memory.");
+            || !SystemMemory.TryCommit(AddressOf(from), (nuint)(Step + 1) << Shift)) throw new InsufficientMemoryException("The system has no more memory.");
         Volatile.Write(ref s_usable, from + Step);
     }
 
@@ -273,9 +274,10 @@ internal static unsafe class Granules
     {
         for (ulong bytes = MostReserved; bytes >= LeastReserved; bytes /= 2)
         {
-            // One granule more, so that the first one can begin at a multiple of its size.
-            byte* address = SystemMemory.TryReserve((nuint)bytes + Size);
+            // One granule more, so that the first one can begin at a multiple of its size, and one for the end.
+            byte* address = SystemMemory.TryReserve((nuint)bytes + (2 * Size));
             if (address == null) continue;
+            SystemMemory.WantSmallPages(address, (nuint)bytes + (2 * Size));
             granules = (uint)(bytes >> Shift);
             return (byte*)(((nuint)address + Size - 1) & ~(nuint)(Size - 1));
         }

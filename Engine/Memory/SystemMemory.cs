@@ -6,7 +6,7 @@ namespace OrleansRedis.Engine;
 internal static unsafe partial class SystemMemory
 {
     private const int NoAccess = 0, ReadWrite = 3;          // PROT_NONE, PROT_READ | PROT_WRITE
-    private const int DontNeed = 4, MapFixed = 0x10;        // MADV_DONTNEED, MAP_FIXED
+    private const int DontNeed = 4, NoHugePage = 15, MapFixed = 0x10; // MADV_DONTNEED, MADV_NOHUGEPAGE, MAP_FIXED
     private const uint Reserve = 0x2000, Commit = 0x1000, Reset = 0x80000, PageNoAccess = 1, PageReadWrite = 4; // Windows
 
     /// <summary>Whether <see cref="Discard">discarded</see> memory reads as zero; otherwise its content is undefined.</summary>
@@ -23,6 +23,15 @@ internal static unsafe partial class SystemMemory
         if (OperatingSystem.IsWindows()) return (byte*)VirtualAlloc(null, bytes, Reserve, PageNoAccess);
         void* address = Map(null, bytes, NoAccess, MapFlags, -1, 0);
         return (nint)address == -1 ? null : (byte*)address;
+    }
+
+    /// <summary>
+    /// Asks that reserved addresses be filled by the page, even where the system prefers huge pages for everything: of those
+    /// it fills 2 MB when one byte is touched, and again after most of them was discarded. Redis does the same (disable-thp).
+    /// </summary>
+    public static void WantSmallPages(byte* address, nuint bytes)
+    {
+        if (OperatingSystem.IsLinux()) _ = Advise(address, bytes, NoHugePage); // refused by kernels that know no other pages
     }
 
     /// <summary>

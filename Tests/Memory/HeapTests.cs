@@ -87,8 +87,19 @@ public sealed unsafe class HeapTests
             if (!Granules.IsMapped(address)) continue;
             found++;
             _ = Volatile.Read(ref *address);
+            _ = Volatile.Read(ref *(address + Granules.Size - 1));
         }
         Assert.True(found > 0);
+        // The last address that is.
+        long mapped = 0, beyond = 1L << 41;
+        while (beyond - mapped > 1)
+        {
+            long between = (mapped + beyond) / 2;
+            if (Granules.IsMapped(Granules.AddressOf(0) + between)) mapped = between;
+            else beyond = between;
+        }
+        Assert.Equal(0, beyond % Granules.Size);
+        _ = Volatile.Read(ref *(Granules.AddressOf(0) + mapped + Granules.Size));
         Heap.Free(block);
     }
 
