@@ -71,11 +71,11 @@ internal static unsafe class Granules
     public static uint SpanOf(byte* block) => s_heads[(nuint)(block - s_base) >> Shift];
 
     /// <summary>
-    /// Whether 64 bytes can be read from here on: whether they lie within what was ever made usable. The address may be
-    /// any number.
+    /// Whether this can be read, and as much as a granule from there on: whether it lies within what was ever made usable.
+    /// The address may be any number.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsMapped(void* address) => (nuint)((byte*)address - s_base) + 64 <= (nuint)Volatile.Read(ref s_usable) << Shift;
+    public static bool IsMapped(void* address) => (nuint)((byte*)address - s_base) < (nuint)Volatile.Read(ref s_usable) << Shift;
 
     /// <summary>Takes a run of granules.</summary>
     /// <param name="length">How many.</param>

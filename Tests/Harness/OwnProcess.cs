@@ -33,7 +33,8 @@ public static class OwnProcess
         string dotnet = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../../dotnet"));
         string[] words =
         [
-            .. environment, string.Create(CultureInfo.InvariantCulture, $"TEST_SEED={TestSeed.Value}"), "DOTNET_DbgEnableMiniDump=0",
+            "ORLEANSREDIS_HEAP_CHECKS=0", "DOTNET_DbgEnableMiniDump=0", string.Create(CultureInfo.InvariantCulture, $"TEST_SEED={TestSeed.Value}"),
+            .. environment,
             dotnet, typeof(OwnProcess).Assembly.Location, method.Method.DeclaringType!.FullName!, method.Method.Name,
         ];
         await using var child = ClientProgram.Start("env", words);
