@@ -19,12 +19,21 @@ const string Usage = """
         --quick          a tenth of everything: for a look, not for a claim
     Benchmarks/compare engine [BenchmarkDotNet options]
         the engine in process: time and allocated bytes per command
+    Benchmarks/compare heap
+        the engine's heap beside the C library's malloc: time per block, and resident memory per live byte
     """;
 string[] parts = ["start", "speed", "memory", "persistence"];
 
 if (args is ["engine", ..])
 {
     BenchmarkSwitcher.FromAssembly(typeof(EngineBenchmarks).Assembly).Run(args.Length > 1 ? args[1..] : ["--filter", "*"]);
+    return 0;
+}
+
+if (args is ["heap", ..])
+{
+    if (args.Length > 1) HeapComparison.Measure(args[1]);
+    else HeapComparison.Run();
     return 0;
 }
 

@@ -1,8 +1,11 @@
+using OrleansRedis.Engine;
+
 namespace OrleansRedis.Gateway;
 
 /// <summary>
 /// What must happen to connections even when nothing happens on them: idle clients, and clients that do not take their
-/// replies, are disconnected (timeout, client-output-buffer-limit). Also samples the rates for INFO.
+/// replies, are disconnected (timeout, client-output-buffer-limit). Also samples the rates for INFO, and has memory that
+/// stays free given back to the system.
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
@@ -12,6 +15,7 @@ public sealed class Housekeeping : IDisposable
     private readonly RedisServer _server;
     private readonly ITimer _timer;
     private readonly Lock _running = new();
+    private readonly HeapKeeper _heap = new();
     private long _clientsLookedAtMs;
     private bool _isOver;
     private bool _isIdle;
@@ -57,6 +61,7 @@ public sealed class Housekeeping : IDisposable
         LoopBusyTicks.Sample(_server.Loops?.BusyTicks ?? 0, nowMs);
         _ = _server.Store.PeakMemory; // looking at it notes it
         Pace(isIdle: Commands.PerSecond == 0 && InputBytes.PerSecond == 0 && OutputBytes.PerSecond == 0);
+        _heap.Run(Environment.TickCount64);
         if (nowMs - _clientsLookedAtMs < 1000) return;
         _clientsLookedAtMs = nowMs;
         LookAtClients(nowMs);

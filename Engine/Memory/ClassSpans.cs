@@ -1,33 +1,47 @@
+using System.Runtime.CompilerServices;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>
 /// The spans of one size class: where the threads' caches get their blocks from, and bring back what they have too much
 /// of. Blocks come from the fullest spans first, so that the emptier ones can empty.
 /// </summary>
-internal sealed unsafe class ClassSpans(int sizeClass)
+internal sealed unsafe class ClassSpans
 {
-    /// <summary>Spans by how full they are, in quarters. Full ones, and those that are being emptied, are in no list.</summary>
-    private const int Lists = 4;
+    /// <summary>Spans by how full they are, in quarters; then those that are being emptied. Full ones are in no list.</summary>
+    private const int Quarters = 4, Leaving = Quarters, Lists = Quarters + 1;
 
     private const byte NoList = Lists;
 
-    /// <summary>A span holds at least so many blocks, unless it would be larger than <see cref="MostGranules"/>.</summary>
-    private const int LeastBlocks = 32;
+    /// <summary>Spans have so many granules at most, and as few as leave no more than a sixteenth of them over at the end.</summary>
+    private const int MostGranules = 4, SizePerWaste = 16;
 
-    private const int MostGranules = 4;
+    /// <summary>Defragmentation leaves a free block for each so many that live: commands go on allocating.</summary>
+    private const int LivePerSpared = 16;
 
     private readonly Lock _lock = new();
-    private readonly int _size = SizeClasses.SizeOf(sizeClass);
-    private readonly uint _granules = (uint)Math.Clamp(SizeClasses.SizeOf(sizeClass) * LeastBlocks / Granules.Size, 1, MostGranules);
+    private readonly byte _class;
+    private readonly uint _granules;
+    private readonly int _capacityOfSpan;
     private readonly uint[] _spans = new uint[Lists];
     private long _live;
     private long _capacity;
 
-    // One empty span is kept, lest a single block that comes and goes take and return a span each time.
+    // One empty span is kept, lest a single block that comes and goes take and return a span each time. It may have been
+    // taken from since.
     private uint _spare;
 
+    public ClassSpans(int sizeClass)
+    {
+        _class = (byte)sizeClass;
+        Size = SizeClasses.SizeOf(sizeClass);
+        do _granules++;
+        while (_granules < MostGranules && _granules * Granules.Size % Size * SizePerWaste > _granules * Granules.Size);
+        _capacityOfSpan = (int)_granules * Granules.Size / Size;
+    }
+
     /// <summary>The bytes of each block.</summary>
-    public int Size => _size;
+    public int Size { get; }
 
     /// <summary>How many blocks are out: in use, or in a thread's cache.</summary>
     public long Live => Volatile.Read(ref _live);
@@ -35,15 +49,21 @@ internal sealed unsafe class ClassSpans(int sizeClass)
     /// <summary>How many blocks fit into the spans.</summary>
     public long Capacity => Volatile.Read(ref _capacity);
 
-    /// <summary>Takes this many blocks.</summary>
-    public void Take(nint* blocks, int count)
+    /// <summary>Takes at least one block, and as many more as can be had without adding a span. Returns how many.</summary>
+    /// <exception cref="InsufficientMemoryException">The system has no more memory, or the process may not have it.</exception>
+    public int Take(nint* blocks, int count)
     {
         lock (_lock)
         {
-            for (int taken = 0; taken < count;)
+            int taken = 0;
+            while (taken < count)
             {
                 uint at = Fullest();
-                if (at == 0) at = Add();
+                if (at == 0)
+                {
+                    if (taken > 0) break;
+                    at = Add();
+                }
                 ref Span span = ref Granules.At(at);
                 int before = taken;
                 while (taken < count && span.Free != null)
@@ -51,11 +71,12 @@ internal sealed unsafe class ClassSpans(int sizeClass)
                     blocks[taken++] = (nint)span.Free;
                     span.Free = *(byte**)span.Free;
                 }
-                for (; taken < count && span.Live + taken - before < span.Capacity; span.Fresh += _size) blocks[taken++] = (nint)span.Fresh;
+                for (; taken < count && span.Live + taken - before < span.Capacity; span.Fresh += Size) blocks[taken++] = (nint)span.Fresh;
                 span.Live += taken - before;
-                _live += taken - before;
-                Relist(at);
+                Relist(at, ref span);
             }
+            _live += taken;
+            return taken;
         }
     }
 
@@ -71,11 +92,9 @@ internal sealed unsafe class ClassSpans(int sizeClass)
                 ref Span span = ref Granules.At(at);
                 *(byte**)block = span.Free;
                 span.Free = block;
-                span.Live--;
-                _live--;
-                if (span.Live == 0) Emptied(at);
-                else Relist(at);
+                if (--span.Live < span.LeastLive) Sparser(at, ref span);
             }
+            _live -= count;
         }
     }
 
@@ -84,33 +103,39 @@ internal sealed unsafe class ClassSpans(int sizeClass)
     {
         lock (_lock)
         {
-            if (_spare == 0) return;
-            if (Granules.At(_spare).Live == 0) Drop(_spare);
-            _spare = 0;
+            if (_spare != 0 && Granules.At(_spare).Live == 0) Drop(_spare);
+            else _spare = 0;
         }
     }
 
     /// <summary>
-    /// Marks the emptiest spans for defragmentation, as many as have room elsewhere in this class for what
-    /// is in them. Returns how many bytes their emptying will free.
+    /// Marks the emptiest spans, as many as the others have room for what is in them, and some to spare. No more blocks
+    /// come from them, so that they empty as their blocks are freed and moved. Returns how many bytes that will free.
     /// </summary>
     public long MarkSparse()
     {
         lock (_lock)
         {
-            long room = _capacity - _live, bytes = 0;
-            for (int list = 0; list < Lists - 1; list++)
+            long bytes = 0, room = _capacity - _live - (_live / LivePerSpared);
+            for (int list = 0; list < Quarters - 1; list++)
             {
                 for (uint at = _spans[list]; at != 0;)
                 {
                     ref Span span = ref Granules.At(at);
                     uint next = span.Next;
-                    room -= span.Capacity - span.Live;
-                    if (room < span.Live) return bytes;
-                    room -= span.Live;
-                    bytes += (long)span.Length * Granules.Size;
-                    span.IsLeaving = true;
-                    Relist(at);
+                    // Its own room goes, and what lives in it fills up room elsewhere.
+                    room -= span.Capacity;
+                    if (room < 0) return bytes;
+                    if (span.Live == 0)
+                    {
+                        Drop(at);
+                    }
+                    else
+                    {
+                        span.IsLeaving = true;
+                        Relist(at, ref span);
+                    }
+                    bytes += (long)_granules * Granules.Size;
                     at = next;
                 }
             }
@@ -118,21 +143,24 @@ internal sealed unsafe class ClassSpans(int sizeClass)
         }
     }
 
-    /// <summary>Makes a span that was to be emptied, and was not, an ordinary one again.</summary>
-    public void Unmark(uint at)
+    /// <summary>Makes the spans that were to be emptied, and are not empty yet, ordinary ones again.</summary>
+    public void UnmarkAll()
     {
         lock (_lock)
         {
-            ref Span span = ref Granules.At(at);
-            if (!span.IsLeaving || span.Class != sizeClass) return;
-            span.IsLeaving = false;
-            Relist(at);
+            while (_spans[Leaving] != 0)
+            {
+                uint at = _spans[Leaving];
+                ref Span span = ref Granules.At(at);
+                span.IsLeaving = false;
+                Relist(at, ref span);
+            }
         }
     }
 
     private uint Fullest()
     {
-        for (int list = Lists - 1; list >= 0; list--)
+        for (int list = Quarters - 1; list >= 0; list--)
         {
             if (_spans[list] != 0) return _spans[list];
         }
@@ -141,45 +169,48 @@ internal sealed unsafe class ClassSpans(int sizeClass)
 
     private uint Add()
     {
-        uint at = Granules.Take(_granules, (byte)sizeClass);
+        uint at = Granules.Take(_granules, _class, out _);
         ref Span span = ref Granules.At(at);
-        span.Capacity = (int)(_granules * Granules.Size / _size);
+        span.Capacity = _capacityOfSpan;
         span.Fresh = Granules.AddressOf(at);
         span.List = NoList;
         _capacity += span.Capacity;
-        Relist(at);
+        Relist(at, ref span);
         return at;
     }
 
-    private void Emptied(uint at)
+    /// <summary>A span has become too empty for the list that it is in.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void Sparser(uint at, ref Span span)
     {
-        ref Span span = ref Granules.At(at);
-        if (!span.IsLeaving && (_spare == 0 || Granules.At(_spare).Live != 0))
-        {
-            _spare = at;
-            Relist(at);
-        }
-        else if (at != _spare)
+        bool isEmpty = span.Live == 0, hasSpare = _spare != 0 && _spare != at && Granules.At(_spare).Live == 0;
+        if (isEmpty && (span.IsLeaving || hasSpare))
         {
             Drop(at);
+            return;
         }
+        if (isEmpty) _spare = at;
+        Relist(at, ref span);
     }
 
     private void Drop(uint at)
     {
         ref Span span = ref Granules.At(at);
-        Unlink(at);
+        if (_spare == at) _spare = 0;
+        Unlink(ref span);
         _capacity -= span.Capacity;
         Granules.Return(at);
     }
 
     /// <summary>Puts a span into the list that it belongs in.</summary>
-    private void Relist(uint at)
+    private void Relist(uint at, ref Span span)
     {
-        ref Span span = ref Granules.At(at);
-        byte list = span.IsLeaving || span.Live == span.Capacity ? NoList : (byte)(span.Live * Lists / span.Capacity);
+        int quarter = span.Live * Quarters / span.Capacity;
+        byte list = span.IsLeaving ? (byte)Leaving : quarter == Quarters ? NoList : (byte)quarter;
+        // A quarter begins with the first number that the division above takes there; an empty span is a case of its own.
+        span.LeastLive = list == Leaving ? 1 : Math.Max(1, ((quarter * span.Capacity) + Quarters - 1) / Quarters);
         if (list == span.List) return;
-        Unlink(at);
+        Unlink(ref span);
         span.List = list;
         if (list == NoList) return;
         span.Previous = 0;
@@ -188,9 +219,8 @@ internal sealed unsafe class ClassSpans(int sizeClass)
         _spans[list] = at;
     }
 
-    private void Unlink(uint at)
+    private void Unlink(ref Span span)
     {
-        ref Span span = ref Granules.At(at);
         if (span.List == NoList) return;
         if (span.Previous == 0) _spans[span.List] = span.Next;
         else Granules.At(span.Previous).Next = span.Next;

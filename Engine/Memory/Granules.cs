@@ -37,16 +37,23 @@ internal static unsafe class Granules
     // The heads of the lists of free runs: first the clean, then the dirty ones.
     private static readonly uint[] s_free = new uint[2 * Lists];
 
+    // The dirty ones, from the one that became free first to the last.
+    private static uint s_oldest, s_newest;
+
     private static uint s_usable;      // granules that are committed
     private static uint s_top = 1;     // granules handed out at any time; granule 0 never is, since 0 means none
     private static long s_usedGranules;
     private static long s_dirtyGranules;
+    private static long s_takenGranules;
 
     /// <summary>Bytes of all spans in use.</summary>
     public static long UsedBytes => Volatile.Read(ref s_usedGranules) << Shift;
 
     /// <summary>Bytes of free runs that have not been given back to the system yet.</summary>
     public static long DirtyBytes => Volatile.Read(ref s_dirtyGranules) << Shift;
+
+    /// <summary>Bytes of all spans that were ever taken.</summary>
+    public static long TakenBytes => Volatile.Read(ref s_takenGranules) << Shift;
 
     /// <summary>The first address of a span.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -64,33 +71,32 @@ internal static unsafe class Granules
     public static uint SpanOf(byte* block) => s_heads[(nuint)(block - s_base) >> Shift];
 
     /// <summary>
-    /// Whether 64 bytes can be read from here on: whether they lie within what was ever made usable. The address may be
-    /// any number.
+    /// Whether this can be read, and as much as a granule from there on: whether it lies within what was ever made usable.
+    /// The address may be any number.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool IsMapped(void* address) => (nuint)((byte*)address - s_base) + 64 <= (nuint)Volatile.Read(ref s_usable) << Shift;
+    public static bool IsMapped(void* address) => (nuint)((byte*)address - s_base) < (nuint)Volatile.Read(ref s_usable) << Shift;
 
-    /// <summary>Takes a run of granules. What they contain is undefined.</summary>
-    /// <exception cref="OutOfMemoryException">The system has no more memory, or the process may not have it.</exception>
-    public static uint Take(uint length, byte sizeClass)
+    /// <summary>Takes a run of granules.</summary>
+    /// <param name="length">How many.</param>
+    /// <param name="sizeClass">What <see cref="ClassAt"/> is to say of them.</param>
+    /// <param name="isZero">Whether they contain zeros; otherwise that is undefined.</param>
+    /// <exception cref="InsufficientMemoryException">The system has no more memory, or the process may not have it.</exception>
+    public static uint Take(uint length, byte sizeClass, out bool isZero)
     {
         lock (s_lock)
         {
             uint span = Find(length);
             if (span == 0) span = Grow(length);
             ref Span taken = ref s_spans[span];
-            if (taken.Length > length)
-            {
-                // The rest stays free, with its pages as they are.
-                uint rest = span + length;
-                s_spans[rest] = new() { Length = taken.Length - length, IsDirty = taken.IsDirty, FreedAtMs = taken.FreedAtMs };
-                Link(rest);
-            }
+            if (taken.Length > length) LinkRest(span, length);
             if (taken.IsDirty) s_dirtyGranules -= length;
-            taken = new() { Length = length, Class = sizeClass };
+            isZero = !taken.IsDirty && SystemMemory.DiscardedIsZero;
+            taken = new() { Length = length, Class = sizeClass, CleanBytes = sizeClass == Span.Large && taken.Length == length ? taken.CleanBytes : 0 };
             new Span<byte>(s_classes + span, (int)length).Fill(sizeClass);
             new Span<uint>(s_heads + span, (int)length).Fill(span);
             s_usedGranules += length;
+            s_takenGranules += length;
             return span;
         }
     }
@@ -101,45 +107,37 @@ internal static unsafe class Granules
         lock (s_lock)
         {
             uint length = s_spans[span].Length;
+            int cleanBytes = s_spans[span].CleanBytes;
             new Span<byte>(s_classes + span, (int)length).Clear();
             s_usedGranules -= length;
             s_dirtyGranules += length;
-            Free(span, length, isDirty: true, Environment.TickCount64);
+            Free(span, length, isDirty: true, cleanBytes, Environment.TickCount64);
         }
     }
 
     /// <summary>
-    /// Gives the pages of runs that have been free for this long back to the system. Returns how many bytes that were.
+    /// Gives the pages of runs that have been free for this long back to the system, those that have been free longest
+    /// first, until so many bytes are left that it could give back. Returns how many bytes that were.
     /// </summary>
-    public static long Discard(long freeForMs)
+    public static long Discard(long freeForMs, long keptBytes)
     {
         long before = Environment.TickCount64 - freeForMs, bytes = 0;
-        while (TryDiscardOne(before, out uint length)) bytes += (long)length << Shift;
+        while (TryDiscardOne(before, keptBytes >> Shift, out uint length)) bytes += (long)length << Shift;
         return bytes;
     }
 
-    private static bool TryDiscardOne(long before, out uint length)
+    private static bool TryDiscardOne(long before, long kept, out uint length)
     {
-        uint span = 0;
-        length = 0;
+        uint span;
         lock (s_lock)
         {
-            for (int list = Lists; list < 2 * Lists && span == 0; list++)
-            {
-                for (uint at = s_free[list]; at != 0 && span == 0; at = s_spans[at].Next)
-                {
-                    if (s_spans[at].FreedAtMs <= before) span = at;
-                }
-            }
-            if (span == 0) return false;
+            span = s_oldest;
+            length = 0;
+            if (span == 0 || s_spans[span].FreedAtMs > before || s_dirtyGranules <= kept) return false;
             Unlink(span);
             ref Span run = ref s_spans[span];
-            length = Math.Min(run.Length, MostDiscarded);
-            if (run.Length > length)
-            {
-                s_spans[span + length] = new() { Length = run.Length - length, IsDirty = true, FreedAtMs = run.FreedAtMs };
-                Link(span + length);
-            }
+            length = (uint)Math.Min(Math.Min(run.Length, MostDiscarded), s_dirtyGranules - kept);
+            if (run.Length > length) LinkRest(span, length);
             // Nobody's while the system works on it: a neighbour that becomes free must not be joined to it.
             run = new() { Length = length, Class = Span.Large };
             s_classes[span] = s_classes[span + length - 1] = Span.Large;
@@ -149,7 +147,7 @@ internal static unsafe class Granules
         {
             s_classes[span] = s_classes[span + length - 1] = 0;
             s_dirtyGranules -= length;
-            Free(span, length, isDirty: false, 0);
+            Free(span, length, isDirty: false, 0, 0);
         }
         return true;
     }
@@ -191,21 +189,23 @@ internal static unsafe class Granules
     private static void Commit()
     {
         uint from = s_usable;
+        // Of the region, one granule more: whoever reads at the end of what is usable may read beyond it (IsMapped).
         if (!SystemMemory.TryCommit(s_classes + from, Step * sizeof(byte))
             || !SystemMemory.TryCommit((byte*)(s_heads + from), Step * sizeof(uint))
             || !SystemMemory.TryCommit((byte*)(s_spans + from), (nuint)(Step * sizeof(Span)))
-            || !SystemMemory.TryCommit(AddressOf(from), (nuint)Step << Shift)) throw new InsufficientMemoryException("The system has no more memory.");
+            || !SystemMemory.TryCommit(AddressOf(from), (nuint)(Step + 1) << Shift)) throw new InsufficientMemoryException("The system has no more memory.");
         Volatile.Write(ref s_usable, from + Step);
     }
 
     /// <summary>Enters a free run into its list, joined with free neighbours that are in the same state.</summary>
-    private static void Free(uint span, uint length, bool isDirty, long freedAtMs)
+    private static void Free(uint span, uint length, bool isDirty, int cleanBytes, long freedAtMs)
     {
         uint behind = span + length;
         if (behind < s_top && s_classes[behind] == 0 && s_spans[behind].IsDirty == isDirty)
         {
             Unlink(behind);
             length += s_spans[behind].Length;
+            cleanBytes = s_spans[behind].CleanBytes;
         }
         if (span > 1 && s_classes[span - 1] == 0)
         {
@@ -217,13 +217,31 @@ internal static unsafe class Granules
                 span = before;
             }
         }
-        s_spans[span] = new() { Length = length, IsDirty = isDirty, FreedAtMs = freedAtMs };
-        Link(span);
+        s_spans[span] = new() { Length = length, IsDirty = isDirty, CleanBytes = cleanBytes, FreedAtMs = freedAtMs };
+        Link(span, newer: 0);
+    }
+
+    /// <summary>
+    /// Of a free run that was unlinked, all but so many granules stay free, with their pages and in the order of age as
+    /// they are.
+    /// </summary>
+    private static void LinkRest(uint span, uint length)
+    {
+        ref Span run = ref s_spans[span];
+        s_spans[span + length] = new()
+        {
+            Length = run.Length - length,
+            IsDirty = run.IsDirty,
+            CleanBytes = run.CleanBytes,
+            FreedAtMs = run.FreedAtMs
+        };
+        Link(span + length, run.Newer);
     }
 
     private static int ListFor(uint length) => (int)Math.Min(length, Lists) - 1;
 
-    private static void Link(uint span)
+    /// <summary>Enters a free run into its list and, if it is dirty, into the order of age: before a newer one.</summary>
+    private static void Link(uint span, uint newer)
     {
         ref Span run = ref s_spans[span];
         int list = ListFor(run.Length) + (run.IsDirty ? Lists : 0);
@@ -234,6 +252,11 @@ internal static unsafe class Granules
         s_free[list] = span;
         // A neighbour finds a free run by its last granule.
         s_heads[span] = s_heads[span + run.Length - 1] = span;
+        if (!run.IsDirty) return;
+        run.Newer = newer;
+        run.Older = newer == 0 ? s_newest : s_spans[newer].Older;
+        (newer == 0 ? ref s_newest : ref s_spans[newer].Older) = span;
+        (run.Older == 0 ? ref s_oldest : ref s_spans[run.Older].Newer) = span;
     }
 
     private static void Unlink(uint span)
@@ -242,15 +265,19 @@ internal static unsafe class Granules
         if (run.Previous == 0) s_free[run.List] = run.Next;
         else s_spans[run.Previous].Next = run.Next;
         if (run.Next != 0) s_spans[run.Next].Previous = run.Previous;
+        if (!run.IsDirty) return;
+        (run.Newer == 0 ? ref s_newest : ref s_spans[run.Newer].Older) = run.Older;
+        (run.Older == 0 ? ref s_oldest : ref s_spans[run.Older].Newer) = run.Newer;
     }
 
     private static byte* Reserve(out uint granules)
     {
         for (ulong bytes = MostReserved; bytes >= LeastReserved; bytes /= 2)
         {
-            // One granule more, so that the first one can begin at a multiple of its size.
-            byte* address = SystemMemory.TryReserve((nuint)bytes + Size);
+            // One granule more, so that the first one can begin at a multiple of its size, and one for the end.
+            byte* address = SystemMemory.TryReserve((nuint)bytes + (2 * Size));
             if (address == null) continue;
+            SystemMemory.WantSmallPages(address, (nuint)bytes + (2 * Size));
             granules = (uint)(bytes >> Shift);
             return (byte*)(((nuint)address + Size - 1) & ~(nuint)(Size - 1));
         }

@@ -13,15 +13,19 @@ internal static unsafe class Heap
 
     private const int PageBytes = 4096;
 
+    /// <summary>From so many bytes on, what a large block leaves of its last granule goes back to the system.</summary>
+    private const int LeastDiscarded = 4 * PageBytes;
+
     private static readonly ClassSpans[] s_spans = [.. Enumerable.Range(0, SizeClasses.Count + 1).Select(i => new ClassSpans(Math.Max(i, 1)))];
     private static readonly List<ThreadCache> s_caches = [];
     private static long s_largeBytes;
+    private static long s_unusedBytes;
 
     [ThreadStatic]
     private static ThreadCache? t_cache;
 
     /// <summary>A block of at least this many bytes, whose content is undefined.</summary>
-    /// <exception cref="OutOfMemoryException">The system has no more memory, or the process may not have it.</exception>
+    /// <exception cref="InsufficientMemoryException">The system has no more memory, or the process may not have it.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* Allocate(int length)
     {
@@ -32,8 +36,10 @@ internal static unsafe class Heap
     /// <summary>The same, filled with zeros.</summary>
     public static byte* AllocateZeroed(int length)
     {
-        byte* block = Allocate(length);
-        new Span<byte>(block, length).Clear();
+        bool isZero = false;
+        byte* block = length > SizeClasses.LargestSmall && !HeapChecks.AreOn ? AllocateLarge(length, out isZero) : Allocate(length);
+        // What comes from the system is zero already, and none of its pages are there before they are used.
+        if (!isZero) new Span<byte>(block, length).Clear();
         return block;
     }
 
@@ -70,7 +76,7 @@ internal static unsafe class Heap
 
     internal static byte* AllocateUnchecked(int length)
     {
-        if (length > SizeClasses.LargestSmall) return AllocateLarge(length);
+        if ((uint)length > SizeClasses.LargestSmall) return AllocateLarge(length, out _);
         return (t_cache ?? Attach()).Take(SizeClasses.Of(length));
     }
 
@@ -81,6 +87,24 @@ internal static unsafe class Heap
         else (t_cache ?? Attach()).Return(block, sizeClass);
     }
 
+    /// <summary>Frees a block past the thread's cache: it is not to be handed out again at once.</summary>
+    internal static void FreeToSpan(byte* block)
+    {
+        byte sizeClass = Granules.ClassAt(block);
+        if (HeapChecks.AreOn || sizeClass == Span.Large) Free(block);
+        else SpansOf(sizeClass).Return((nint*)&block, 1);
+    }
+
+    /// <summary>Whether a block in use could begin at this address, which may be any number.</summary>
+    internal static bool IsBlock(byte* address)
+    {
+        if (!Granules.IsMapped(address)) return false;
+        byte sizeClass = Granules.ClassAt(address);
+        if (sizeClass == 0) return false;
+        long offset = address - Granules.AddressOf(Granules.SpanOf(address));
+        return sizeClass == Span.Large ? offset == 0 : offset % SizeClasses.SizeOf(sizeClass) == 0;
+    }
+
     internal static ClassSpans SpansOf(int sizeClass) => s_spans[sizeClass];
 
     /// <summary>
@@ -89,26 +113,51 @@ internal static unsafe class Heap
     /// </summary>
     public static long Trim(long freeForMs)
     {
+        EmptyCaches();
+        return Granules.Discard(freeForMs, keptBytes: 0);
+    }
+
+    /// <summary>Takes back what threads hold in their caches, and the spans that become free thereby.</summary>
+    internal static void EmptyCaches()
+    {
         lock (s_caches)
         {
-            ThreadCache.Flush(s_caches);
             for (int i = s_caches.Count - 1; i >= 0; i--)
             {
-                if (!s_caches[i].IsOrphan) continue;
-                s_caches[i].Release();
+                ThreadCache cache = s_caches[i];
+                // Asked before: it may still be used until its thread has ended.
+                bool isOrphan = cache.IsOrphan;
+                if (!cache.Flush() || !isOrphan) continue;
+                cache.Release();
                 s_caches.RemoveAt(i);
             }
         }
         for (int i = 1; i <= SizeClasses.Count; i++) s_spans[i].Trim();
-        return Granules.Discard(freeForMs);
+    }
+
+    /// <summary>What has happened since the caches were emptied, and what could be given back.</summary>
+    internal static HeapActivity Activity()
+    {
+        bool wasUsed = false;
+        lock (s_caches)
+        {
+            foreach (ThreadCache cache in s_caches) wasUsed |= cache.WasUsed;
+        }
+        return new(wasUsed, Granules.UsedBytes, Granules.DirtyBytes, Granules.TakenBytes);
     }
 
     /// <summary>What the heap holds at this moment, more or less: threads go on allocating.</summary>
     public static HeapStatistics Statistics()
     {
-        long live = Volatile.Read(ref s_largeBytes);
-        for (int i = 1; i <= SizeClasses.Count; i++) live += s_spans[i].Live * s_spans[i].Size;
-        return new(live, Granules.UsedBytes, Granules.UsedBytes + Granules.DirtyBytes);
+        long small = 0, free = 0;
+        for (int i = 1; i <= SizeClasses.Count; i++)
+        {
+            long live = s_spans[i].Live;
+            small += live * s_spans[i].Size;
+            free += Math.Max(0, s_spans[i].Capacity - live) * s_spans[i].Size;
+        }
+        long spans = Granules.UsedBytes - Volatile.Read(ref s_unusedBytes);
+        return new(small + Volatile.Read(ref s_largeBytes), spans, spans + Granules.DirtyBytes, free);
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -119,21 +168,32 @@ internal static unsafe class Heap
         return t_cache = cache;
     }
 
-    private static byte* AllocateLarge(int length)
+    private static byte* AllocateLarge(int length, out bool isZero)
     {
-        uint span = Granules.Take((uint)(((long)length + Granules.Size - 1) / Granules.Size), Span.Large);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)length, (uint)(LargestBlock + HeapChecks.Overhead), nameof(length));
+        uint span = Granules.Take((uint)(((long)length + Granules.Size - 1) / Granules.Size), Span.Large, out isZero);
         byte* block = Granules.AddressOf(span);
-        int bytes = RoundToPages(length);
-        Granules.At(span).Fresh = block + bytes;
+        ref Span taken = ref Granules.At(span);
+        int bytes = RoundToPages(length), rest = UnusedBytes(ref taken, bytes);
+        taken.Fresh = block + bytes;
         Interlocked.Add(ref s_largeBytes, bytes);
+        Interlocked.Add(ref s_unusedBytes, rest);
+        int dirty = isZero ? 0 : rest - taken.CleanBytes;
+        if (dirty >= LeastDiscarded) SystemMemory.Discard(block + bytes, (nuint)dirty);
+        taken.CleanBytes = isZero || dirty >= LeastDiscarded ? rest : Math.Min(rest, taken.CleanBytes);
         return block;
     }
 
     private static void FreeLarge(byte* block)
     {
-        Interlocked.Add(ref s_largeBytes, -LargeBytes(block));
-        Granules.Return(Granules.SpanOf(block));
+        uint span = Granules.SpanOf(block);
+        int bytes = LargeBytes(block);
+        Interlocked.Add(ref s_largeBytes, -bytes);
+        Interlocked.Add(ref s_unusedBytes, -UnusedBytes(ref Granules.At(span), bytes));
+        Granules.Return(span);
     }
+
+    private static int UnusedBytes(ref Span span, int bytes) => (int)(((long)span.Length * Granules.Size) - bytes);
 
     private static int LargeBytes(byte* block) => (int)(Granules.At(Granules.SpanOf(block)).Fresh - block);
 
@@ -144,4 +204,9 @@ internal static unsafe class Heap
 /// <param name="LiveBytes">Bytes of blocks: in use, or in a thread's cache.</param>
 /// <param name="SpanBytes">Bytes of the spans that these blocks lie in.</param>
 /// <param name="ResidentBytes">The same, and what is free but not given back to the system yet.</param>
-internal readonly record struct HeapStatistics(long LiveBytes, long SpanBytes, long ResidentBytes);
+/// <param name="FreeBytes">Bytes of free blocks in spans that have others in use: what defragmentation could win.</param>
+internal readonly record struct HeapStatistics(long LiveBytes, long SpanBytes, long ResidentBytes, long FreeBytes)
+{
+    /// <summary>How much larger than what lives in them the spans are, in percent, for want of defragmentation.</summary>
+    public double FragmentationPercent => LiveBytes == 0 ? 0 : 100.0 * FreeBytes / LiveBytes;
+}

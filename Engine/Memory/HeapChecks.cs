@@ -39,10 +39,10 @@ internal static unsafe class HeapChecks
 
     public static void Free(byte* block)
     {
+        if (!Heap.IsBlock(block)) Fail("Something was freed that is no block", block, 0);
         int size = Heap.SizeOf(block);
         if (*(ulong*)(block + size) != Guard) Fail("Something was written behind a block", block, size);
-        if (*(ulong*)(block + size + sizeof(ulong)) != InUse) Fail("A block was freed twice, or never allocated", block, size);
-        *(ulong*)(block + size + sizeof(ulong)) = Freed;
+        if (Interlocked.Exchange(ref *(ulong*)(block + size + sizeof(ulong)), Freed) != InUse) Fail("A block was freed twice", block, size);
         new Span<byte>(block, size).Fill(Poison);
         lock (s_lock)
         {
@@ -52,11 +52,21 @@ internal static unsafe class HeapChecks
         }
     }
 
+    /// <summary>Checks what was freed and is kept aside, and lets go of it.</summary>
+    public static void ReleaseAll()
+    {
+        lock (s_lock)
+        {
+            while (s_quarantine.TryDequeue(out nint block)) Release((byte*)block);
+        }
+    }
+
     private static void Release(byte* block)
     {
         int size = Heap.SizeOf(block);
         s_quarantinedBytes -= size;
-        if (new ReadOnlySpan<byte>(block, size).ContainsAnyExcept(Poison) || *(ulong*)(block + size) != Guard)
+        if (new ReadOnlySpan<byte>(block, size).ContainsAnyExcept(Poison)
+            || *(ulong*)(block + size) != Guard || *(ulong*)(block + size + sizeof(ulong)) != Freed)
             Fail("A block was written to after it was freed", block, size);
         Heap.FreeUnchecked(block);
     }

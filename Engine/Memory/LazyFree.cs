@@ -40,7 +40,8 @@ internal static class LazyFree
                 Interlocked.Increment(ref s_freed);
                 Interlocked.Decrement(ref s_pending);
             }
-            Volatile.Write(ref s_isRunning, 0);
+            // With a fence: the look at the queue must not come before others can see that we have stopped.
+            Interlocked.Exchange(ref s_isRunning, 0);
         }
         // Something may have been added after the last look, by someone who saw us running.
         while (!s_queue.IsEmpty && Interlocked.CompareExchange(ref s_isRunning, 1, 0) == 0);

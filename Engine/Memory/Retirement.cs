@@ -78,13 +78,16 @@ internal static unsafe class Retirement
             _count = 0;
             if (_blocks.Length > KeptCapacity) _blocks = new nint[64];
             if (Items.Count == 0) return;
-            foreach (IFreeable item in Items)
+            // By number: to free one may be to retire another.
+            for (int i = 0; i < Items.Count; i++)
             {
+                IFreeable item = Items[i];
                 if (item.FreeEffort > MostEffort) LazyFree.Add(item);
                 else item.Free();
             }
             Items.Clear();
             if (Items.Capacity > KeptCapacity) Items.Capacity = 4;
+            if (_count > 0) FreeAll();
         }
     }
 }

@@ -24,7 +24,7 @@ internal static unsafe class SizeClasses
 
     /// <summary>The class for a size from 0 to <see cref="LargestSmall"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static int Of(int size) => size <= TableUpTo ? s_classes[(size + FineStep - 1) / FineStep] : Compute(size);
+    public static int Of(int size) => size <= TableUpTo ? s_classes[(uint)(size + FineStep - 1) / FineStep] : Compute(size);
 
     /// <summary>The bytes of each block of a class.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,9 +1,13 @@
+using System.Runtime.InteropServices;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>
 /// A run of granules: free, cut up into blocks of one size, or one large block. Its number is that
 /// of its first granule.
 /// </summary>
+/// <remarks>One line of the processor's cache each.</remarks>
+[StructLayout(LayoutKind.Sequential, Size = 64)]
 internal unsafe struct Span
 {
     /// <summary>The class of a span that is one large block.</summary>
@@ -11,6 +15,9 @@ internal unsafe struct Span
 
     /// <summary>Its neighbours in the list that it is in; 0 for none.</summary>
     public uint Next, Previous;
+
+    /// <summary>Of a dirty free run: the next ones in the order in which they became free; 0 for none.</summary>
+    public uint Older, Newer;
 
     /// <summary>How many granules it has.</summary>
     public uint Length;
@@ -33,8 +40,14 @@ internal unsafe struct Span
     /// <summary>How many blocks fit.</summary>
     public int Capacity;
 
+    /// <summary>With fewer live blocks than this it no longer belongs in the list that it is in.</summary>
+    public int LeastLive;
+
     /// <summary>The first of the blocks that came back; each begins with the address of the next.</summary>
     public byte* Free;
+
+    /// <summary>Of a dirty free run and of a large block: behind so many bytes at the end there are no pages.</summary>
+    public int CleanBytes;
 
     /// <summary>From here on no block was ever handed out. Of a large block: where its last page ends.</summary>
     public byte* Fresh;

@@ -6,8 +6,11 @@ namespace OrleansRedis.Engine;
 internal static unsafe partial class SystemMemory
 {
     private const int NoAccess = 0, ReadWrite = 3;          // PROT_NONE, PROT_READ | PROT_WRITE
-    private const int DontNeed = 4;                         // MADV_DONTNEED
-    private const uint Reserve = 0x2000, Commit = 0x1000, Decommit = 0x4000, PageNoAccess = 1, PageReadWrite = 4; // Windows
+    private const int DontNeed = 4, NoHugePage = 15, MapFixed = 0x10; // MADV_DONTNEED, MADV_NOHUGEPAGE, MAP_FIXED
+    private const uint Reserve = 0x2000, Commit = 0x1000, Reset = 0x80000, PageNoAccess = 1, PageReadWrite = 4; // Windows
+
+    /// <summary>Whether <see cref="Discard">discarded</see> memory reads as zero; otherwise its content is undefined.</summary>
+    public static bool DiscardedIsZero => !OperatingSystem.IsWindows();
 
     // MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
     private static int MapFlags => OperatingSystem.IsMacOS() ? 0x2 | 0x1000 | 0x40 : 0x2 | 0x20 | 0x4000;
@@ -23,28 +26,39 @@ internal static unsafe partial class SystemMemory
     }
 
     /// <summary>
-    /// Makes reserved addresses usable; they read as zero. False if the system will not promise that much memory.
+    /// Asks that reserved addresses be filled by the page, even where the system prefers huge pages for everything: of those
+    /// it fills 2 MB when one byte is touched, and again after most of them was discarded. Redis does the same (disable-thp).
     /// </summary>
-    public static bool TryCommit(byte* address, nuint bytes) => OperatingSystem.IsWindows()
-        ? VirtualAlloc(address, bytes, Commit, PageReadWrite) != null
-        : Protect(address, bytes, ReadWrite) == 0;
+    public static void WantSmallPages(byte* address, nuint bytes)
+    {
+        if (OperatingSystem.IsLinux()) _ = Advise(address, bytes, NoHugePage); // refused by kernels that know no other pages
+    }
 
-    /// <summary>Gives the pages back to the system. The addresses stay usable, and read as zero.</summary>
+    /// <summary>
+    /// Makes reserved addresses usable, and the rest of the pages that they lie in; they read as zero. False if the system
+    /// will not promise that much memory.
+    /// </summary>
+    public static bool TryCommit(byte* address, nuint bytes)
+    {
+        if (OperatingSystem.IsWindows()) return VirtualAlloc(address, bytes, Commit, PageReadWrite) != null;
+        nuint inPage = (nuint)address % (nuint)Environment.SystemPageSize;
+        return Protect(address - inPage, bytes + inPage, ReadWrite) == 0;
+    }
+
+    /// <summary>
+    /// Gives the pages back to the system. The addresses stay usable, and at no moment does reading them do harm.
+    /// </summary>
     public static void Discard(byte* address, nuint bytes)
     {
         if (OperatingSystem.IsWindows())
         {
-            _ = VirtualFree(address, bytes, Decommit);
-            if (!TryCommit(address, bytes)) throw new InsufficientMemoryException();
+            if (DiscardVirtualMemory(address, bytes) != 0) _ = VirtualAlloc(address, bytes, Reset, PageReadWrite);
         }
-        else if (OperatingSystem.IsLinux())
+        else if (!OperatingSystem.IsLinux() || Advise(address, bytes, DontNeed) != 0)
         {
-            _ = Advise(address, bytes, DontNeed);
-        }
-        else
-        {
-            // Elsewhere the advice keeps the content; a fresh mapping in its place does not.
-            _ = Map(address, bytes, ReadWrite, MapFlags | 0x10, -1, 0); // MAP_FIXED
+            // The advice means something else here, or the pages are locked in memory. A fresh mapping takes their place.
+            if ((nint)Map(address, bytes, ReadWrite, MapFlags | MapFixed, -1, 0) == -1)
+                throw new InsufficientMemoryException("The system does not take memory back.");
         }
     }
 
@@ -61,5 +75,5 @@ internal static unsafe partial class SystemMemory
     private static partial void* VirtualAlloc(void* address, nuint length, uint type, uint protection);
 
     [LibraryImport("kernel32")]
-    private static partial int VirtualFree(void* address, nuint length, uint type);
+    private static partial uint DiscardVirtualMemory(void* address, nuint length);
 }

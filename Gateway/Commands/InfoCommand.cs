@@ -74,6 +74,7 @@ internal static class InfoCommand
         await Task.Run(static () =>
         {
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            HeapKeeper.Purge();
             CLibrary.Trim();
         }).ConfigureAwait(false);
         reply.Ok();

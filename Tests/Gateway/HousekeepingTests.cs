@@ -1,0 +1,28 @@
+using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
+using Xunit;
+
+namespace OrleansRedis.Tests.Gateway;
+
+public sealed class HousekeepingTests
+{
+    [Fact]
+    public Task What_stays_free_goes_back_to_the_system_though_nobody_asks_for_it() => OwnProcess.RunAsync(FreeAndWait);
+
+    private static void FreeAndWait()
+    {
+        InProcessServer server = InProcessServer.StartAsync().GetAwaiter().GetResult();
+        HeapStatistics atRest = Heap.Statistics();
+        AllocateAndFree();
+        Assert.True(Heap.Statistics().ResidentBytes > atRest.ResidentBytes);
+        Eventually.TrueAsync(() => Granules.DirtyBytes == 0 && Heap.Statistics().SpanBytes <= atRest.SpanBytes, () => $"{Heap.Statistics()}")
+            .GetAwaiter().GetResult();
+        server.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    private static unsafe void AllocateAndFree()
+    {
+        nint[] blocks = [.. Enumerable.Range(0, 100_000).Select(i => (nint)Heap.AllocateZeroed(1 + (i % 1000)))];
+        foreach (nint block in blocks) Heap.Free((byte*)block);
+    }
+}
