@@ -201,6 +201,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         }
         int mark = call.Reply.Length;
         Run(ref call, Hold.Everything, null);
+        Retirement.CommandEnded();
         return Ended(ref call, mark);
     }
 
@@ -290,6 +291,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         catch
         {
             call.EndFailedCommand();
+            Retirement.CommandFailed();
             throw;
         }
     }

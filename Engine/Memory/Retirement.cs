@@ -48,6 +48,11 @@ internal static unsafe class Retirement
         if (t_retired is { IsEmpty: false } retired) retired.FreeAll();
     }
 
+    /// <summary>
+    /// A command has thrown. What it has retired may still be in its place, so that memory is lost instead.
+    /// </summary>
+    public static void CommandFailed() => t_retired?.Forget();
+
     /// <summary>Gives a block back once the command has ended.</summary>
     public static void Retire(byte* block) => (t_retired ??= new()).Add(block);
 
@@ -69,6 +74,12 @@ internal static unsafe class Retirement
         {
             if (_count == _blocks.Length) Array.Resize(ref _blocks, _blocks.Length * 2);
             _blocks[_count++] = (nint)block;
+        }
+
+        public void Forget()
+        {
+            _count = 0;
+            Items.Clear();
         }
 
         [MethodImpl(MethodImplOptions.NoInlining)]

@@ -17,13 +17,10 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
     private const int Batches = 8;
 
     /// <summary>A file of short strings takes this many times its length in memory; other files take less.</summary>
-    private const int HeapBytesPerByte = 3;
-
     private readonly long _startedAtMs = clock.NowMs;
     private readonly BlockingCollection<Batch> _free = [];
     private readonly BlockingCollection<Batch> _full = [];
     private RdbFileReader? _reader;
-    private LoadingHeap? _heap;
     private Batch _batch = new();
     private Thread? _adder;
     private volatile Exception? _failure;
@@ -68,8 +65,6 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
     public long Load(Stream source)
     {
         _reader = new(source, this, options);
-        using var heap = new LoadingHeap(source.CanSeek ? (source.Length - source.Position) * HeapBytesPerByte : 0);
-        _heap = heap;
         try
         {
             _reader.Read();
@@ -194,7 +189,6 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
         }
         Retirement.CommandEnded(); // what reading these keys has replaced
         _full.Add(_batch);
-        _heap!.Check();
         _batch = _free.Take();
         _batch.For(_database, _keysPerSlot);
         Rethrow();

@@ -26,7 +26,6 @@ internal sealed class AofReplay
     private const int MostErrorsLogged = 10;
 
     /// <summary>Roughly how many bytes are allocated for each byte of a log, including the growth of tables.</summary>
-    private const int HeapBytesPerByte = 2;
 
     private readonly Store _store;
     private readonly FunctionLibraries _functions;
@@ -80,7 +79,6 @@ internal sealed class AofReplay
     {
         SoundUpTo = _startOffset;
         long begin = _startOffset;
-        using var heap = new LoadingHeap((_file.Length - _file.Position) * HeapBytesPerByte);
         while (true)
         {
             ReadOnlySpan<byte> rest = _buffer.AsSpan(_read, _end - _read);
@@ -99,7 +97,6 @@ internal sealed class AofReplay
                     RunPending();
                     throw new AofDamageException(_name, ReadOffset + length, "that is no command");
                 default:
-                    heap.Check();
                     if (Fill(length)) continue;
                     if (!IsInTransaction) RunPending();
                     if (_read < _end || IsInTransaction) return AofReplayEnd.CutOff;
