@@ -25,8 +25,6 @@ internal sealed class AofReplay
     private const int BufferLength = 1 << 20;
     private const int MostErrorsLogged = 10;
 
-    /// <summary>Roughly how many bytes are allocated for each byte of a log, including the growth of tables.</summary>
-
     private readonly Store _store;
     private readonly FunctionLibraries _functions;
     private readonly CommandTable _commands;
