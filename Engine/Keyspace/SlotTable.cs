@@ -166,7 +166,7 @@ public sealed class SlotTable(int databases)
         }
         finally
         {
-            slot.Gate.Exit();
+            slot.Leave();
         }
     }
 

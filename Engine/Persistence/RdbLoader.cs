@@ -187,7 +187,7 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
             _adder = new(AddAll) { IsBackground = true, Name = "rdb-load" };
             _adder.Start();
         }
-        Retirement.CommandEnded(); // what reading these keys has replaced
+        Retirement.Sweep(); // what reading these keys has replaced
         _full.Add(_batch);
         _batch = _free.Take();
         _batch.For(_database, _keysPerSlot);
@@ -232,7 +232,7 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
             }
             finally
             {
-                slot.Gate.Exit();
+                slot.Leave();
             }
         }
     }

@@ -52,7 +52,7 @@ public static class KeyspaceDigest
         }
         finally
         {
-            slot.Gate.Exit();
+            slot.Leave();
         }
     }
 }

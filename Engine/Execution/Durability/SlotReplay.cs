@@ -70,7 +70,7 @@ public sealed class SlotReplay : IDisposable
     {
         slot.Gate.Enter();
         for (int database = 0; database < store.Slots.Databases; database++) slot.Clear(database);
-        slot.Gate.Exit();
+        slot.Leave();
         store.Slots.Withdraw(slot);
     }
 

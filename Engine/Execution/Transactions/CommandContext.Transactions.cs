@@ -38,7 +38,7 @@ public ref partial struct CommandContext
             }
             Store.Observer?.Ran(queued.Command, Stopwatch.GetTimestamp() - started, Reply.WrittenSince(mark));
             nested.EndWithin();
-            Retirement.CommandEnded();
+            Retirement.Sweep();
             _changes += nested._changes;
             if (nested.Continuation is not null) (later ??= []).Add((Reply.Length - begin, nested.Continuation));
         }

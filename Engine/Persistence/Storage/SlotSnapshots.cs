@@ -49,7 +49,7 @@ public static class SlotSnapshots
         }
         finally
         {
-            slot.Gate.Exit();
+            slot.Leave();
         }
     }
 
