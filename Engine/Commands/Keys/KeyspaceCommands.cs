@@ -141,7 +141,7 @@ internal static class KeyspaceCommands
                     call.ExpireMet(keyspace, key);
                     continue;
                 }
-                if (options.HasType && !options.Type.Is(OrleansRedis.Engine.Keys.NameOf(KeyEntry.TypeOf(entry)))) continue;
+                if (options.Type != ValueType.None && options.Type != KeyEntry.TypeOf(entry)) continue;
                 call.Reply.BulkString(key);
                 found++;
             }
