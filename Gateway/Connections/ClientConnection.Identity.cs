@@ -98,7 +98,7 @@ public sealed partial class ClientConnection
             + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={replyRoom} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} "
             + $"omem={sending} tot-mem={total} "
             + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user=default redir=-1 resp={Protocol} lib-name={LibraryName} "
-            + $"lib-ver={LibraryVersion}");
+            + $"lib-ver={LibraryVersion} tot-net-in={_bytesIn} tot-net-out={Math.Max(0, _bytesOut - SendingBytes)} tot-cmds={CommandsRun}");
     }
 
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
@@ -107,7 +107,7 @@ public sealed partial class ClientConnection
     /// Redis's letters in Redis's order. Missing are the letters of features that do not exist here: O (MONITOR), t, R
     /// and B (CLIENT TRACKING), r (READONLY).
     /// </summary>
-    private string Flags()
+    internal string Flags()
     {
         var flags = new StringBuilder();
         switch (Class)
@@ -137,7 +137,10 @@ public sealed partial class ClientConnection
     private static string Show(EndPoint? endPoint)
     {
         if (endPoint is not IPEndPoint ip) return "?:0";
-        IPAddress address = ip.Address.IsIPv4MappedToIPv6 ? ip.Address.MapToIPv4() : ip.Address;
-        return address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[{address}]:{ip.Port}" : $"{address}:{ip.Port}";
+        string address = Show(ip.Address);
+        return address.Contains(':', StringComparison.Ordinal) ? $"[{address}]:{ip.Port}" : $"{address}:{ip.Port}";
     }
+
+    /// <summary>An address without a port, IPv4 as such even if it came through a socket for IPv6.</summary>
+    internal static string Show(IPAddress address) => (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString();
 }

@@ -31,6 +31,7 @@ public sealed partial class ClientConnection
     private Task _sending = Task.CompletedTask;
     private long _sendingBytes;     // while _sending is under way
     private long _queuedBytes;      // what _sending sends after that
+    private long _bytesOut;         // all that was ever given to _sending
     private IDurability? _waitsFor; // the log, while replies wait for it
 
     // Position of the log before the first of the commands whose replies have gathered; -1 if none of them concerns the
@@ -67,6 +68,7 @@ public sealed partial class ClientConnection
         }
         _sending.GetAwaiter().GetResult(); // a failed send ends the connection
         _statistics.OutputBytes += length;
+        _bytesOut += length;
         if (_server.Store.Durability is { } log && HoldsBack(log, written, ref since)) return;
         if (length > ChunkBytes)
         {
@@ -94,6 +96,7 @@ public sealed partial class ClientConnection
         if (written == _reply) ForgetReads();
         byte[] bytes = written.Detach(out int length);
         _statistics.OutputBytes += length;
+        _bytesOut += length;
         Interlocked.Add(ref _queuedBytes, length);
         _sending = SendAfterAsync(_sending, committed, bytes, length);
     }

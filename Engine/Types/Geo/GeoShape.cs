@@ -174,10 +174,10 @@ internal struct GeoShape
         }
         int steps = EstimateSteps(reach, latitude);
         var centre = GeoHash.Of(longitude, latitude, steps);
-        if (steps > 1 && (centre.Neighbour(0, 1).Area.North < bounds.North || centre.Neighbour(0, -1).Area.South > bounds.South ||
-                          centre.Neighbour(1, 0).Area.East < bounds.East || centre.Neighbour(-1, 0).Area.West > bounds.West))
+        // Near a cell's edge the estimate can be too fine, so that the neighbours do not reach far enough. A step less is
+        // enough, unless a polygon goes so far around the earth that the way to its corners is shorter the other way.
+        for (bool again = true; again && steps > 1 && !Covers(centre, bounds); again = _vertices is not null)
         {
-            // Near a cell's edge the estimate can be too fine, so that the neighbours do not reach far enough.
             steps--;
             centre = GeoHash.Of(longitude, latitude, steps);
         }
@@ -207,6 +207,11 @@ internal struct GeoShape
         double longitudeDelta = width / EarthRadius / Math.Cos(narrow * DegreesToRadians) / DegreesToRadians;
         return new(Latitude - latitudeDelta, Latitude + latitudeDelta, Longitude - longitudeDelta, Longitude + longitudeDelta);
     }
+
+    /// <summary>Whether a cell's neighbours reach as far as these boundaries.</summary>
+    private static bool Covers(GeoHash centre, in GeoArea bounds) =>
+        centre.Neighbour(0, 1).Area.North >= bounds.North && centre.Neighbour(0, -1).Area.South <= bounds.South
+        && centre.Neighbour(1, 0).Area.East >= bounds.East && centre.Neighbour(-1, 0).Area.West <= bounds.West;
 
     /// <summary>How fine a grid may be for nine cells to cover a circle; coarser near the poles.</summary>
     private static int EstimateSteps(double radius, double latitude)
