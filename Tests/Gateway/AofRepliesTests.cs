@@ -80,8 +80,8 @@ public sealed class AofRepliesTests : IDisposable
         connection.Post(client => client.OutOfBand.Push(0));
         await WaitsAsync(pop);
         _gate.Set();
-        Assert.Equal("x", (await pop.WaitAsync(TimeSpan.FromSeconds(5)))[1].Text);
-        Assert.Equal(1, (await push.WaitAsync(TimeSpan.FromSeconds(5))).Integer);
+        Assert.Equal("x", (await pop.WaitAsync(Eventually.Deadline))[1].Text);
+        Assert.Equal(1, (await push.WaitAsync(Eventually.Deadline)).Integer);
         Assert.Equal(RespKind.Push, (await blocked.ReadPushAsync()).Kind);
     }
 
@@ -118,11 +118,13 @@ public sealed class AofRepliesTests : IDisposable
         Task<RespValue[]> writes = Task.WhenAll(others.Select((redis, i) => redis.CallAsync("SET", $"key:{i + 10}", "1")));
         int each = "*3\r\n$3\r\nSET\r\n$6\r\nkey:10\r\n$1\r\n1\r\n".Length;
         await Eventually.TrueAsync(() => server.Files.Aof.Appended >= appended + (others.Count * each), () => "not all have come");
+        await Eventually.TrueAsync(() => server.Server.Clients.All.Count(client => client.PendingOutputBytes != 0) > others.Count, () => "not all wait");
         await WaitsAsync(writes);
         _gate.Set();
         Assert.All(await writes.WaitAsync(Eventually.Deadline), reply => Assert.Equal("+OK", reply.ToString()));
         Assert.Equal("+OK", (await write).ToString());
-        Assert.InRange(_file.Syncs - before, 2, 5);
+        // Two, unless a loop had not come to the end of its round when the gate was opened.
+        Assert.InRange(_file.Syncs - before, 2, others.Count / 2);
         foreach (RespConnection redis in others) await redis.DisposeAsync();
     }
 
@@ -233,7 +235,7 @@ public sealed class AofRepliesTests : IDisposable
                     1 => [["GETSET", "large", new string('x', 100_000) + value], ["GET", "large"]], // longer than what a transport holds back
                     2 => [["MSET", $"a:{client}", "", $"b:{client}", value]],
                     3 => [["PING"], ["SET", $"a:{client}", value]],
-                    _ => [["FLUSHDB"], ["RPUSH", $"x:{client}", value]],
+                    _ => [["SWAPDB", "1", "2"], ["RPUSH", $"x:{client}", value]],
                 };
                 RespValue[] replies = await redis.PipelineAsync(commands).WaitAsync(Eventually.Deadline);
                 Assert.Contains(value, Text(from), StringComparison.Ordinal);
