@@ -267,6 +267,7 @@ public sealed class AofRepliesTests : IDisposable
         await writer.CallAsync("SET", "a", "0");
         FaultyFile first = _file!;
         long appended = server.Files.Aof.Appended;
+        await Eventually.TrueAsync(() => first.OnDisk.Length == first.Length, () => "the log is not synced");
         _gate.Reset();
         Assert.False((await rewriter.CallAsync("BGREWRITEAOF")).IsError);
         await Eventually.TrueAsync(() => first.WaitingSyncs == 1, () => "the first file is not being synced");

@@ -164,6 +164,23 @@ internal sealed class LogWriter : LogReader, IDisposable
     }
 
     /// <summary>
+    /// With "everysec": syncs what has been written so far. To be called ahead of <see cref="Limit"/>, so that the sync
+    /// before the switch, during which replies wait, is left with little. Here no reply waits.
+    /// </summary>
+    public void SyncAhead()
+    {
+        if (Policy != AppendFsync.Everysec || SyncsNot || Failure is not null) return;
+        _sync.Wait();
+        if (Synced >= Written || Failure is not null)
+        {
+            _sync.Release();
+            return;
+        }
+        _syncing = true;
+        SyncInBackground();
+    }
+
+    /// <summary>
     /// Holds back everything after this position until <see cref="Switch"/>, because it belongs in another file.
     /// Nothing has been appended after it yet. This waits for no lock, because the whole silo is stopped meanwhile, and
     /// needs none: a write already running has seen nothing beyond the position, and the next write sees the limit.
