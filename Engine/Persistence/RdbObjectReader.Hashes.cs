@@ -72,10 +72,13 @@ internal readonly ref partial struct RdbObjectReader
         return table;
     }
 
-    /// <summary>Reads a listpack of field, value and expiry in ms (0 for none), sorted by expiry.</summary>
+    /// <summary>
+    /// Reads a listpack of field, value and expiry in ms (0 for none), sorted by expiry. If it is trusted and yet out
+    /// of order, it is sorted.
+    /// </summary>
     private object? ReadExpiringFieldListpack(ReadOnlySpan<byte> bytes)
     {
-        const string Failure = "Hash listpackex integrity check failed.";
+        const string Failure = "Hash listpack integrity check failed.";
         if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical) || count % 3 != 0) throw new RdbFormatException(Failure);
         if (count == 0) return null;
         byte[] blob = Blob.Create(BlobKind.HashListpackEx, _key, bytes, _expiresAtMs);
@@ -91,6 +94,7 @@ internal readonly ref partial struct RdbObjectReader
             inOrder &= expiresAtMs >= before;
             before = expiresAtMs;
         }
+        if (!inOrder && _checksDoubles) throw new RdbFormatException(Failure);
         if (count / 3 > _options.HashMaxListpackEntries) return ToTable(blob, count / 3, Failure);
         if (inOrder && isCanonical && HashEntry.EarliestExpiryMs(blob) != Expiry.Never) return blob;
         object hash = HashEntry.CreateListpack(_key, bytes.Length);
