@@ -34,12 +34,12 @@ internal sealed class RawOrleansClient : IAsyncDisposable
 
     public string Key { get; } = Guid.NewGuid().ToString("N");
 
-    public static async Task<RawOrleansClient> ConnectAsync(int port)
+    public static async Task<RawOrleansClient> ConnectAsync(int port, IPAddress? address = null)
     {
         var client = new RawOrleansClient();
         try
         {
-            await client._socket.ConnectAsync(IPAddress.Loopback, port);
+            await client._socket.ConnectAsync(address ?? IPAddress.Loopback, port);
         }
         catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionReset)
         {
@@ -67,6 +67,19 @@ internal sealed class RawOrleansClient : IAsyncDisposable
         catch (SocketException)
         {
             // The server may hang up before it has everything.
+        }
+    }
+
+    /// <summary>Sends nothing more.</summary>
+    public void EndSending()
+    {
+        try
+        {
+            _socket.Shutdown(SocketShutdown.Send);
+        }
+        catch (SocketException)
+        {
+            // The server has hung up.
         }
     }
 
