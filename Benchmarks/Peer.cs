@@ -145,4 +145,4 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
             return (-1, e.Message);
         }
     }
-
+}
