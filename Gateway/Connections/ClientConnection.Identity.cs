@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Connections.Features;
 using OrleansRedis.Engine;
@@ -46,24 +45,9 @@ public sealed partial class ClientConnection
     /// <summary>The server's address that it is connected to.</summary>
     public string LocalAddress => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(LocalEndPoint);
 
-    /// <summary>
-    /// Checks a user's password and, if it is right, authenticates the client. There is one user, "default", whose
-    /// password is requirepass.
-    /// </summary>
-    public bool TryAuthenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password)
-    {
-        if (!user.SequenceEqual("default"u8)) return false;
-        string required = _server.Options.RequirePass;
-        if (required.Length != 0)
-        {
-            // Compares hashes, so that the time taken reveals nothing about the password, not even its length.
-            Span<byte> theirs = stackalloc byte[SHA256.HashSizeInBytes], right = stackalloc byte[SHA256.HashSizeInBytes];
-            SHA256.HashData(password, theirs);
-            SHA256.HashData(ByteText.Encode(required), right);
-            if (!CryptographicOperations.FixedTimeEquals(theirs, right)) return false;
-        }
-        return IsAuthenticated = true;
-    }
+    /// <summary>Authenticates the client if the password is the user's; returns whether it is.</summary>
+    public bool TryAuthenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password) =>
+        Users.Knows(_server.Options, user, password) && (IsAuthenticated = true);
 
     /// <summary>
     /// RESET: puts the session back to its initial state. Watched keys and queued commands are dropped too.
