@@ -37,6 +37,7 @@ public ref partial struct CommandContext
                 Reply.Error(Errors.SlotNotServed);
             }
             Store.Observer?.Ran(queued.Command, Stopwatch.GetTimestamp() - started, Reply.WrittenSince(mark));
+            Session.CommandsRun++;
             nested.EndWithin();
             Retirement.Sweep();
             _changes += nested._changes;
