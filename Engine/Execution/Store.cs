@@ -290,8 +290,9 @@ public sealed partial class Store : ILogOwner, IDisposable
         }
         catch
         {
-            call.EndFailedCommand();
+            // First of all: to publish the effects is to pass a gate, whereupon what is retired is freed.
             Retirement.CommandFailed();
+            call.EndFailedCommand();
             throw;
         }
     }
