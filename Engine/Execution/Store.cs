@@ -59,7 +59,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         Options = options;
         Clock = new(time);
         Effects = new(new(Options, Clock));
-        Slots = new(Options.Databases);
+        Slots = new(Options.Databases, SiloGate);
         ActiveExpiry = new(this);
         Eviction = new(this);
     }
@@ -200,8 +200,16 @@ public sealed partial class Store : ILogOwner, IDisposable
             if (Slots[number] is not { IsOpen: true }) return new(Outcome.SlotNotHere, number);
         }
         int mark = call.Reply.Length;
-        Run(ref call, Hold.Everything, null);
-        Retirement.CommandEnded();
+        // The silo gate stands for all gates of slots. The log's, which is passed on the way, must not be the last one left.
+        Retirement.Entered();
+        try
+        {
+            Run(ref call, Hold.Everything, null);
+        }
+        finally
+        {
+            Retirement.Left();
+        }
         return Ended(ref call, mark);
     }
 
@@ -290,9 +298,8 @@ public sealed partial class Store : ILogOwner, IDisposable
         }
         catch
         {
-            // First of all: to publish the effects is to pass a gate, whereupon what is retired is freed.
-            Retirement.CommandFailed();
             call.EndFailedCommand();
+            Retirement.CommandFailed();
             throw;
         }
     }

@@ -41,7 +41,7 @@ internal static unsafe class Retirement
 
     /// <summary>
     /// A command has ended while the thread keeps its gates for the next one (in a transaction or a script), or the
-    /// thread had the silo to itself: what was found so far is no longer looked at.
+    /// thread passes no gates (it fills a slot that nobody else sees): what was found so far is no longer looked at.
     /// </summary>
     public static void CommandEnded()
     {

@@ -152,8 +152,8 @@ public sealed partial class Store
         catch (Exception e)
         {
             // A failure here must not fail the command that made the key ready.
-            Retirement.CommandFailed();
             call.EndFailedCommand();
+            Retirement.CommandFailed();
             command.Reply.Clear();
             command.Reply.Error($"ERR internal error in '{command.Command.Name}': {e.Message}");
         }
