@@ -59,7 +59,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         Options = options;
         Clock = new(time);
         Effects = new(new(Options, Clock));
-        Slots = new(Options.Databases);
+        Slots = new(Options.Databases, SiloGate);
         ActiveExpiry = new(this);
         Eviction = new(this);
     }

@@ -266,8 +266,10 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
     private void Resize(int length)
     {
         Debug.Assert(_old.Length == 0);
+        // First of all, since it may fail: the table must then be as it was.
+        var cells = Cells.Create(length);
         _old = _cells;
-        _cells = Cells.Create(length);
+        _cells = cells;
         _oldNext = 0;
         _boundary = 0;
         if (_old.Length <= IncrementalFrom) FinishResize();

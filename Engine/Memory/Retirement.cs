@@ -31,7 +31,8 @@ internal static unsafe class Retirement
 
     /// <summary>
     /// Gives back what this thread has retired. To be called wherever nothing that was found before is looked at any
-    /// more: when a thread has left its last gate, and between the commands of a transaction or a script.
+    /// more: when a thread has left its last gate, between the commands of a transaction or a script, and by a thread
+    /// that passes no gates (it fills a slot that nobody else sees).
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Sweep()

@@ -317,6 +317,7 @@ internal sealed class Snapshot
             {
                 Exit(place.Slot, exclusive, stripe);
             }
+            if (exclusive) Retirement.Sweep(); // what writing compressed lists has taken; otherwise the gate was passed
             keys = chunk.Keys - keys;
             Interlocked.Add(ref _keysWritten, keys);
             if (chunk.Length >= ChunkBytes)
