@@ -4,8 +4,8 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// What DEBUG tells about keys: OBJECT, LISTPACK, DIGEST-VALUE and DIGEST. They wait for a slot as every command does, without
-/// holding up the thread: if the gate is taken, the attempt ends, and starts over once the gate is free.
+/// What DEBUG tells about keys: OBJECT, LISTPACK, DIGEST-VALUE and DIGEST. They wait for a slot as every command does,
+/// without holding up the thread: if the gate is taken, the attempt ends, and starts over once the gate is free.
 /// </summary>
 public static class DebugKeys
 {
