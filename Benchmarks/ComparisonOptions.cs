@@ -11,6 +11,9 @@ internal sealed class ComparisonOptions
     /// <summary>The pipeline depths; empty: each workload's own.</summary>
     public int[] Pipelines { get; set; } = [];
 
+    /// <summary>How many keys come in while the latency is measured; null: 12 million.</summary>
+    public int? Keys { get; set; }
+
     /// <summary>A tenth of everything: for a look, not for a claim.</summary>
     public bool Quick { get; set; }
 }

@@ -4,8 +4,9 @@ using OrleansRedis.Tests.Harness;
 namespace OrleansRedis.Benchmarks;
 
 /// <summary>
-/// How much memory the same data takes in each server: what it adds to the process once the process has returned what
-/// loading took, and what it adds to used_memory. This does not need a quiet machine.
+/// How much memory the same data takes in each server: what it adds to the process five seconds after loading, what it
+/// adds once MEMORY PURGE has returned what loading took, and what it adds to used_memory. This does not need a quiet
+/// machine.
 /// </summary>
 internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<Peer> servers)
 {
@@ -42,16 +43,16 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
         table.Header("memory, bytes each");
         foreach (DataSet data in all.Where(data => options.Only.Length == 0 || options.Only.Contains(data.Name)))
         {
-            (double Resident, double Used)[][] samples =
-                await Alternation.RunAsync(servers.Count, options.Rounds ?? 1, who => MeasureAsync(servers[who], data));
-            table.Row(
-                $"{data.What}: resident", [.. samples.Select(rounds => rounds.Select(sample => sample.Resident).ToArray())], Better.Lower, "F1");
-            table.Row(
-                $"{data.What}: used_memory", [.. samples.Select(rounds => rounds.Select(sample => sample.Used).ToArray())], Better.Lower, "F1");
+            Sample[][] samples = await Alternation.RunAsync(servers.Count, options.Rounds ?? 1, who => MeasureAsync(servers[who], data));
+            Row("resident", sample => sample.Resident);
+            Row("after MEMORY PURGE", sample => sample.Purged);
+            Row("used_memory", sample => sample.Used);
+            void Row(string what, Func<Sample, double> figure) =>
+                table.Row($"{data.What}: {what}", [.. samples.Select(rounds => rounds.Select(figure).ToArray())], Better.Lower, "F1");
         }
     }
 
-    private async Task<(double Resident, double Used)> MeasureAsync(Peer peer, DataSet data)
+    private async Task<Sample> MeasureAsync(Peer peer, DataSet data)
     {
         int divisor = options.Quick ? 10 : 1;
         await using PeerProcess server = await PeerProcess.StartAsync(peer);
@@ -62,11 +63,12 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
         await Task.Delay(1000);
         await LoadAsync(redis, data, data.Commands / divisor / 10);
         await redis.CallAsync("FLUSHALL");
-        (long residentBefore, long usedBefore) = await SettleAsync(server, redis);
+        Sample before = await SettleAsync(server, redis);
         await LoadAsync(redis, data, data.Commands / divisor);
-        (long resident, long used) = await SettleAsync(server, redis);
+        Sample after = await SettleAsync(server, redis);
         double elements = data.Elements / divisor;
-        return ((resident - residentBefore) / elements, (used - usedBefore) / elements);
+        // Before the data come there is nothing that either figure should count: that is what is left after purging.
+        return new((after.Resident - before.Purged) / elements, (after.Purged - before.Purged) / elements, (after.Used - before.Used) / elements);
     }
 
     private static async Task LoadAsync(RespConnection redis, DataSet data, int commands)
@@ -81,12 +83,21 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
         }
     }
 
-    /// <summary>
-    /// Waits for allocators and collectors to return what the work no longer needs. The lowest figure within five
-    /// seconds counts.
-    /// </summary>
-    private static async Task<(long Resident, long Used)> SettleAsync(PeerProcess server, RespConnection redis)
+    /// <summary>The bytes of used_memory.</summary>
+    public static async Task<long> UsedAsync(RespConnection redis)
     {
+        string line = (await redis.CallAsync("INFO", "memory")).Text.Split("\r\n")
+            .Single(line => line.StartsWith("used_memory:", StringComparison.Ordinal));
+        return long.Parse(line["used_memory:".Length..], CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>
+    /// What is resident five seconds later, and then the lowest figure within five seconds of MEMORY PURGE.
+    /// </summary>
+    private static async Task<Sample> SettleAsync(PeerProcess server, RespConnection redis)
+    {
+        await Task.Delay(5000);
+        long resident = server.ResidentBytes;
         await redis.CallAsync("MEMORY", "PURGE");
         long least = server.ResidentBytes;
         for (int i = 0; i < 10; i++)
@@ -95,8 +106,8 @@ internal sealed class MemoryComparison(ComparisonOptions options, IReadOnlyList<
             least = Math.Min(least, server.ResidentBytes);
         }
 
-        string line = (await redis.CallAsync("INFO", "memory")).Text.Split("\r\n")
-            .Single(line => line.StartsWith("used_memory:", StringComparison.Ordinal));
-        return (least, long.Parse(line["used_memory:".Length..], CultureInfo.InvariantCulture));
+        return new(resident, least, await UsedAsync(redis));
     }
+
+    private readonly record struct Sample(double Resident, double Purged, double Used);
 }

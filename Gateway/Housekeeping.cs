@@ -12,6 +12,9 @@ public sealed class Housekeeping : IDisposable
     /// <summary>How often rates are sampled, and how often while there is nothing to sample.</summary>
     private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(100), s_idlePeriod = TimeSpan.FromSeconds(1);
 
+    /// <summary>A client that has sent nothing for so long keeps no large buffers.</summary>
+    private const long IdleBeforeTrimMs = 2000;
+
     private readonly RedisServer _server;
     private readonly ITimer _timer;
     private readonly Lock _running = new();
@@ -65,6 +68,7 @@ public sealed class Housekeeping : IDisposable
         if (nowMs - _clientsLookedAtMs < 1000) return;
         _clientsLookedAtMs = nowMs;
         LookAtClients(nowMs);
+        LargeBuffers.Trim();
     }
 
     /// <summary>A server that nobody uses is left to sleep.</summary>
@@ -82,6 +86,7 @@ public sealed class Housekeeping : IDisposable
         foreach (ClientConnection client in _server.Clients.All)
         {
             client.EnforceOutputLimit(nowMs);
+            if (nowMs - client.LastUsedMs > IdleBeforeTrimMs) client.TrimBuffers();
             // A client that is blocked, or has subscribed to something, is waiting for us, not we for it; and other
             // servers are not clients.
             if (timeoutMs == 0 || client.IsBlocked || client.Class != ClientClass.Normal || nowMs - client.LastUsedMs <= timeoutMs)

@@ -90,35 +90,44 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteMemory()
     {
-        long used = Store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false),
-            resident = Environment.WorkingSet, dataset = Store.Slots.CountBytes();
-        long peak = Store.PeakMemory, startup = Store.Slots.EmptyBytes;
+        var memory = MemoryFigures.Of(server);
         long system = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        Field("used_memory", used);
-        Field("used_memory_human", MemorySize.Human(used));
-        Field("used_memory_rss", resident);
-        Field("used_memory_rss_human", MemorySize.Human(resident));
-        Field("used_memory_peak", peak);
-        Field("used_memory_peak_human", MemorySize.Human(peak));
-        Field("used_memory_peak_perc", Invariant($"{(peak == 0 ? 0 : used * 100.0 / peak):F2}%"));
-        Field("used_memory_overhead", used - dataset);
-        Field("used_memory_startup", startup);
-        Field("used_memory_dataset", dataset);
-        Field("used_memory_dataset_perc", Invariant($"{(used <= startup ? 0 : Math.Min(100, dataset * 100.0 / (used - startup))):F2}%"));
-        Field("allocator_allocated", managed);
+        Field("used_memory", memory.Used);
+        Field("used_memory_human", MemorySize.Human(memory.Used));
+        Field("used_memory_rss", memory.Resident);
+        Field("used_memory_rss_human", MemorySize.Human(memory.Resident));
+        Field("used_memory_peak", memory.Peak);
+        Field("used_memory_peak_human", MemorySize.Human(memory.Peak));
+        Field("used_memory_peak_perc", Invariant($"{memory.PeakPercent:F2}%"));
+        Field("used_memory_overhead", memory.Used - memory.Dataset);
+        Field("used_memory_startup", memory.Startup);
+        Field("used_memory_dataset", memory.Dataset);
+        Field("used_memory_dataset_perc", Invariant($"{memory.DatasetPercent:F2}%"));
+        Field("allocator_allocated", memory.Heap.LiveBytes);
+        Field("allocator_active", memory.Heap.SpanBytes);
+        Field("allocator_resident", memory.Heap.ResidentBytes);
+        Field("allocator_muzzy", 0); // what is given back to the system is gone at once
         Field("total_system_memory", system);
         Field("total_system_memory_human", MemorySize.Human(system));
         Field("maxmemory", server.Options.MaxMemory);
         Field("maxmemory_human", MemorySize.Human(server.Options.MaxMemory));
         Field("maxmemory_policy", Files.Configuration.Get(["maxmemory-policy"])[0].Value);
-        Field("mem_fragmentation_ratio", Invariant($"{(managed == 0 ? 0 : (double)resident / managed):F2}"));
-        Field("mem_fragmentation_bytes", resident - managed);
+        Field("allocator_frag_ratio", Invariant($"{memory.FragmentationRatio:F2}"));
+        Field("allocator_frag_bytes", memory.Heap.FreeBytes);
+        Field("allocator_rss_ratio", Invariant($"{memory.AllocatorResidentRatio:F2}"));
+        Field("allocator_rss_bytes", memory.AllocatorResidentBytes);
+        Field("rss_overhead_ratio", Invariant($"{memory.OverheadRatio:F2}"));
+        Field("rss_overhead_bytes", memory.OverheadBytes);
+        Field("mem_fragmentation_ratio", Invariant($"{memory.ResidentRatio:F2}"));
+        Field("mem_fragmentation_bytes", memory.ResidentBytesBeyondUsed);
+        Field("mem_not_counted_for_evict", 0); // buffers are not counted in used_memory to begin with
         Field("mem_aof_buffer", Files.Aof.BufferBytes);
-        Field("mem_clients_normal", server.Clients.All.Sum(client => client.BufferBytes));
-        Field("mem_allocator", $"dotnet-{Environment.Version}");
+        Field("mem_clients_normal", memory.ClientBytes);
+        Field("mem_allocator", MemoryFigures.Allocator);
+        Field("gc_heap_bytes", memory.ManagedBytes);
         Field("gc_collections", GC.CollectionCount(0));
         Field("gc_pause_total_ms", (long)GC.GetTotalPauseDuration().TotalMilliseconds);
-        Field("lazyfree_pending_objects", 0); // an unlinked value is the garbage collector's business from then on
+        Field("lazyfree_pending_objects", LazyFree.Pending);
         Field("lazyfreed_objects", Store.Statistics.LazyFreed);
     }
 

@@ -42,7 +42,7 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
     private const int SmallestLength = 8;
     private const int MostForeseen = 16;
 
-    private Cells _cells;
+    private Cells _cells;           // none while the table is empty: many keyspaces are
     private Cells _old;             // while resizing: the cells from _oldNext on; otherwise empty
     private int _oldNext;
     private ulong _boundary;        // hashes below it are in _cells, the others in _old; 2^32 when not resizing
@@ -60,7 +60,7 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
     /// </param>
     public ByteTable(int expectedCount = 0, bool commonOrder = false)
     {
-        _cells = Cells.Create(LengthFor(expectedCount));
+        if (expectedCount > 0) _cells = Cells.Create(LengthFor(expectedCount));
         _boundary = 1UL << 32;
         if (commonOrder) return;
         _mixer = (uint)System.Random.Shared.NextInt64(1L << 32) | 1;
@@ -152,11 +152,11 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
     {
         hash *= _mixer;
         if (_old.Length != 0) Step();
-        else if (_count >= _cells.MaxCount) Resize(_cells.Length + Math.Max(SmallestLength / 2, _cells.Length / 2));
+        else if (_count >= _cells.MaxCount) Resize(LengthAfter(_cells.Length));
         while (!(hash < _boundary ? _cells.TryAdd(entry, hash) : _old.TryAdd(entry, hash)))
         {
             FinishResize();
-            Resize(_cells.Length + Math.Max(SmallestLength / 2, _cells.Length / 2));
+            Resize(LengthAfter(_cells.Length));
             FinishResize();
         }
         _count++;
@@ -173,7 +173,8 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
         TEntry entry = hash < _boundary ? _cells.Remove(key, hash) : _old.Remove(key, hash);
         if (entry.IsNone) return default;
         _count--;
-        if (_old.Length == 0 && _cells.Length > SmallestLength && _count < _cells.Length / 8) Resize(LengthFor(_count * 2));
+        if (_count == 0) RetireCells();
+        else if (_old.Length == 0 && _cells.Length > SmallestLength && _count < _cells.Length / 8) Resize(LengthFor(_count * 2));
         return entry;
     }
 
@@ -263,13 +264,29 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
 
     private static int LengthFor(int count) => Math.Max(SmallestLength, (int)Math.Min(Array.MaxLength, (count * 4L / 3) + 2));
 
+    private static int LengthAfter(int length) => length + Math.Max(length == 0 ? SmallestLength : SmallestLength / 2, length / 2);
+
+    /// <summary>
+    /// An empty table has no cells. The tables of 16,384 keyspaces that have lost their keys would lie scattered over all
+    /// the memory that has become free, and keep it from going back to the system.
+    /// </summary>
+    private void RetireCells()
+    {
+        _cells.Retire();
+        _old.Retire();
+        _cells = _old = default;
+        _boundary = 1UL << 32;
+    }
+
     private void Resize(int length)
     {
         Debug.Assert(_old.Length == 0);
         // First of all, since it may fail: the table must then be as it was.
         var cells = Cells.Create(length);
-        _old = _cells;
+        Cells before = _cells;
         _cells = cells;
+        if (before.Length == 0) return;
+        _old = before;
         _oldNext = 0;
         _boundary = 0;
         if (_old.Length <= IncrementalFrom) FinishResize();
@@ -414,6 +431,7 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
 
         public readonly Cells Copy()
         {
+            if (Length == 0) return default;
             Cells copy = Create(Length);
             new ReadOnlySpan<Cell>(All, Length).CopyTo(new(copy.All, Length));
             return copy;

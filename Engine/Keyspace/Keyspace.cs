@@ -7,9 +7,6 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(commonOrder: true), IFreeable
 {
-    /// <summary>The bytes of a table without keys.</summary>
-    internal static readonly long EmptyCellBytes = new ByteTable<KeyEntry>(commonOrder: true).CellBytes;
-
     private const long LatestSummedMs = 1L << 46;
 
     // while a pass of the active expiry runs: the earliest expiry met so far
@@ -23,7 +20,7 @@ internal sealed class Keyspace(Slot slot, int database) : ByteTable<KeyEntry>(co
     public Slot Slot { get; } = slot;
 
     /// <summary>The bytes of the table that the slot has been told of.</summary>
-    internal long CountedCellBytes { get; private set; } = EmptyCellBytes;
+    internal long CountedCellBytes { get; private set; }
 
     public int Database { get; private set; } = database;
 

@@ -28,13 +28,10 @@ public sealed class Slot
     internal HeldSlots? Holder { get; set; }
 
     /// <summary>
-    /// The bytes that a slot takes before it has keys, without its first table: this object, a keyspace, and its place
-    /// in the arrays of <see cref="SlotTable"/>.
+    /// The bytes that a slot takes without keys: this object, a keyspace, and its place in the arrays of
+    /// <see cref="SlotTable"/>.
     /// </summary>
-    private const long FixedBytes = 312;
-
-    /// <summary>The bytes of a slot without keys.</summary>
-    internal static long EmptyBytes => FixedBytes + Engine.Keyspace.EmptyCellBytes;
+    internal const long EmptyBytes = 312;
 
     private readonly SlotTable _table;
     private Keyspace _first;            // database 0, often the only one: one step fewer to reach it
@@ -47,8 +44,7 @@ public sealed class Slot
         Number = number;
         Epoch = epoch;
         _first = new Keyspace(this, 0);
-        table.Memory.Add(FixedBytes);
-        TablesChanged(_first.CellBytes);
+        table.Memory.Add(EmptyBytes);
     }
 
     /// <summary>0 to 16,383.</summary>
@@ -79,7 +75,7 @@ public sealed class Slot
     internal long TableBytes { get; private set; }
 
     /// <summary>The bytes of everything here. Under the gate.</summary>
-    internal long AllBytes => FixedBytes + Bytes + TableBytes;
+    internal long AllBytes => EmptyBytes + Bytes + TableBytes;
 
     /// <summary>
     /// How many look-ups found a key, and how many did not, since the slot came here. Written under the gate, read by
@@ -108,9 +104,7 @@ public sealed class Slot
         if (database == 0) return _first;
         _others ??= new Keyspace?[_table.Databases];
         if (_others[database] is { } keyspace) return keyspace;
-        keyspace = new Keyspace(this, database);
-        TablesChanged(keyspace.CellBytes);
-        return _others[database] = keyspace;
+        return _others[database] = new Keyspace(this, database);
     }
 
     /// <summary>The keys of a database; null if it never had any.</summary>
@@ -151,7 +145,7 @@ public sealed class Slot
         if (database == 0) _first = new Keyspace(this, 0);
         else _others![database] = null;
         AddBytes(-cleared.EntryBytes);
-        TablesChanged((database == 0 ? _first.CellBytes : 0) - cleared.CountedCellBytes);
+        TablesChanged(-cleared.CountedCellBytes);
         KeyCountChanged(database, -cleared.Count);
         ExpiringCountChanged(database, -cleared.ExpiringCount);
         cleared.Flushed();

@@ -105,6 +105,9 @@ internal static unsafe class Heap
         return sizeClass == Span.Large ? offset == 0 : offset % SizeClasses.SizeOf(sizeClass) == 0;
     }
 
+    /// <summary>How many bytes the blocks take that have runs of granules to themselves.</summary>
+    internal static long LargeBytesInAll => Volatile.Read(ref s_largeBytes);
+
     internal static ClassSpans SpansOf(int sizeClass) => s_spans[sizeClass];
 
     /// <summary>
@@ -198,15 +201,4 @@ internal static unsafe class Heap
     private static int LargeBytes(byte* block) => (int)(Granules.At(Granules.SpanOf(block)).Fresh - block);
 
     private static int RoundToPages(int length) => (int)Math.Min(int.MaxValue & ~(PageBytes - 1), ((long)length + PageBytes - 1) & ~(PageBytes - 1));
-}
-
-/// <summary>What the heap holds.</summary>
-/// <param name="LiveBytes">Bytes of blocks: in use, or in a thread's cache.</param>
-/// <param name="SpanBytes">Bytes of the spans that these blocks lie in.</param>
-/// <param name="ResidentBytes">The same, and what is free but not given back to the system yet.</param>
-/// <param name="FreeBytes">Bytes of free blocks in spans that have others in use: what defragmentation could win.</param>
-internal readonly record struct HeapStatistics(long LiveBytes, long SpanBytes, long ResidentBytes, long FreeBytes)
-{
-    /// <summary>How much larger than what lives in them the spans are, in percent, for want of defragmentation.</summary>
-    public double FragmentationPercent => LiveBytes == 0 ? 0 : 100.0 * FreeBytes / LiveBytes;
 }

@@ -3,7 +3,7 @@ using System.Collections.Concurrent;
 namespace OrleansRedis.Engine;
 
 /// <summary>Frees what is large in the background, so that no command waits for it.</summary>
-internal static class LazyFree
+public static class LazyFree
 {
     private static readonly ConcurrentQueue<IFreeable> s_queue = new();
     private static int s_isRunning;
@@ -17,7 +17,7 @@ internal static class LazyFree
     public static long Pending => Volatile.Read(ref s_pending);
 
     /// <summary>Has something freed soon. Nothing may look at it any more.</summary>
-    public static void Add(IFreeable item)
+    internal static void Add(IFreeable item)
     {
         Interlocked.Increment(ref s_pending);
         s_queue.Enqueue(item);
@@ -25,7 +25,7 @@ internal static class LazyFree
     }
 
     /// <summary>Waits until everything has been freed that was added before.</summary>
-    public static async Task WhenDoneAsync()
+    internal static async Task WhenDoneAsync()
     {
         while (Pending != 0) await Task.Delay(1).ConfigureAwait(false);
     }

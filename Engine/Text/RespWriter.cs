@@ -13,7 +13,7 @@ namespace OrleansRedis.Engine;
 public sealed class RespWriter
 {
     private const int InitialSize = 4096;
-    private const int LargestKept = 256 * 1024;
+    private const int LargestKept = 64 * 1024;
 
     // only this first array is not from LargeBuffers
     private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
@@ -60,6 +60,12 @@ public sealed class RespWriter
     {
         if (_buffer.Length > LargestKept) LargeBuffers.Return(Detach(out _));
         else _length = 0;
+    }
+
+    /// <summary>Gives a buffer that has grown back, if nothing is written.</summary>
+    public void Shrink()
+    {
+        if (_length == 0 && _buffer.Length > InitialSize) LargeBuffers.Return(Detach(out _));
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 using OrleansRedis.Engine;
 
@@ -23,20 +24,18 @@ internal static class InfoCommand
         Summary = "Returns details about memory usage.", Group = "server", Tips = "nondeterministic_output;request_policy:all_shards;response_policy:special")]
     internal static void MemoryStats(ref CommandContext call)
     {
-        ClientConnection me = ClientCommand.Me(call);
+        RedisServer server = ClientCommand.Me(call).Server;
         Store store = call.Store;
-        long total = store.UsedMemory, managed = GC.GetTotalMemory(forceFullCollection: false),
-            resident = Environment.WorkingSet, dataset = store.Slots.CountBytes();
+        var memory = MemoryFigures.Of(server);
         (int Database, long Keys, long Expiring)[] databases = [.. store.Slots.CountKeys()];
         long keys = databases.Sum(database => database.Keys);
         RespWriter reply = call.Reply;
-        long peak = store.PeakMemory, startup = store.Slots.EmptyBytes, net = Math.Max(0, total - startup);
-        reply.Map(15 + databases.Length);
-        Pair(reply, "peak.allocated"u8, peak);
-        Pair(reply, "total.allocated"u8, total);
-        Pair(reply, "startup.allocated"u8, startup);
-        Pair(reply, "clients.normal"u8, me.Server.Clients.All.Sum(client => client.BufferBytes));
-        Pair(reply, "aof.buffer"u8, me.Server.Files.Aof.BufferBytes);
+        reply.Map(24 + databases.Length);
+        Pair(reply, "peak.allocated"u8, memory.Peak);
+        Pair(reply, "total.allocated"u8, memory.Used);
+        Pair(reply, "startup.allocated"u8, memory.Startup);
+        Pair(reply, "clients.normal"u8, memory.ClientBytes);
+        Pair(reply, "aof.buffer"u8, server.Files.Aof.BufferBytes);
         foreach ((int database, _, _) in databases)
         {
             reply.BulkString($"db.{database}");
@@ -44,26 +43,50 @@ internal static class InfoCommand
             Pair(reply, "overhead.hashtable.main"u8, store.Slots.SumKeys(database, call.NowMs).TableBytes);
             Pair(reply, "overhead.hashtable.expires"u8, 0); // a key's time of expiry is in its entry
         }
-        Pair(reply, "overhead.total"u8, total - dataset);
+        Pair(reply, "overhead.total"u8, memory.Used - memory.Dataset);
         Pair(reply, "keys.count"u8, keys);
-        Pair(reply, "keys.bytes-per-key"u8, keys == 0 ? 0 : net / keys);
-        Pair(reply, "dataset.bytes"u8, dataset);
-        Pair(reply, "dataset.percentage"u8, net == 0 ? 0 : Math.Min(100, dataset * 100.0 / net));
-        Pair(reply, "peak.percentage"u8, peak == 0 ? 0 : total * 100.0 / peak);
-        Pair(reply, "allocator.allocated"u8, managed);
-        Pair(reply, "allocator.resident"u8, resident);
-        Pair(reply, "fragmentation"u8, managed == 0 ? 0 : (double)resident / managed);
-        Pair(reply, "fragmentation.bytes"u8, resident - managed);
+        Pair(reply, "keys.bytes-per-key"u8, keys == 0 ? 0 : memory.Net / keys);
+        Pair(reply, "dataset.bytes"u8, memory.Dataset);
+        Pair(reply, "dataset.percentage"u8, memory.DatasetPercent);
+        Pair(reply, "peak.percentage"u8, memory.PeakPercent);
+        Pair(reply, "allocator.allocated"u8, memory.Heap.LiveBytes);
+        Pair(reply, "allocator.active"u8, memory.Heap.SpanBytes);
+        Pair(reply, "allocator.resident"u8, memory.Heap.ResidentBytes);
+        Pair(reply, "allocator.muzzy"u8, 0);
+        Pair(reply, "allocator-fragmentation.ratio"u8, memory.FragmentationRatio);
+        Pair(reply, "allocator-fragmentation.bytes"u8, memory.Heap.FreeBytes);
+        Pair(reply, "allocator-rss.ratio"u8, memory.AllocatorResidentRatio);
+        Pair(reply, "allocator-rss.bytes"u8, memory.AllocatorResidentBytes);
+        Pair(reply, "rss-overhead.ratio"u8, memory.OverheadRatio);
+        Pair(reply, "rss-overhead.bytes"u8, memory.OverheadBytes);
+        Pair(reply, "gc-heap.bytes"u8, memory.ManagedBytes);
+        Pair(reply, "fragmentation"u8, memory.ResidentRatio);
+        Pair(reply, "fragmentation.bytes"u8, memory.ResidentBytesBeyondUsed);
     }
 
     /// <summary>MEMORY DOCTOR</summary>
     [Command("MEMORY|DOCTOR", 2, CommandFlags.NeedsConnection, Category.None, Since = "4.0.0", Complexity = "O(1)",
         Summary = "Outputs a memory problems report.", Group = "server", Tips = "nondeterministic_output;request_policy:all_shards;response_policy:special")]
-    internal static void MemoryDoctor(ref CommandContext call)
+    internal static void MemoryDoctor(ref CommandContext call) => call.Reply.Verbatim("txt"u8,
+        Encoding.UTF8.GetBytes(MemoryReport.Of(MemoryFigures.Of(ClientCommand.Me(call).Server), call.Store.Options.MaxMemory)));
+
+    /// <summary>MEMORY MALLOC-STATS — what the heap that data live in knows about itself, and the runtime about its own.</summary>
+    [Command("MEMORY|MALLOC-STATS", 2, CommandFlags.None, Category.None, Since = "4.0.0", Complexity = "Depends on how much memory is allocated, could be slow",
+        Summary = "Returns the allocator statistics.", Group = "server", Tips = "nondeterministic_output;request_policy:all_shards;response_policy:special")]
+    internal static void MemoryMallocStats(ref CommandContext call)
     {
-        ClientConnection[] clients = [.. ClientCommand.Me(call).Server.Clients.All];
-        call.Reply.Verbatim("txt"u8, Encoding.UTF8.GetBytes(MemoryReport.Of(call.Store.UsedMemory, call.Store.Options.MaxMemory,
-            GC.GetTotalMemory(forceFullCollection: false), Environment.WorkingSet, clients.Length, clients.Sum(client => client.BufferBytes))));
+        GCMemoryInfo collector = GC.GetGCMemoryInfo(GCKind.Any);
+        string text = string.Create(CultureInfo.InvariantCulture,
+            $"""
+            ___ {MemoryFigures.Allocator}: keys and values ___
+            {HeapStatistics.Describe()}
+            ___ dotnet-{Environment.Version}: everything else ___
+            In memory: {collector.TotalCommittedBytes}, in use: {GC.GetTotalMemory(forceFullCollection: false)}
+            Collections of generations 0, 1, 2: {GC.CollectionCount(0)}, {GC.CollectionCount(1)}, {GC.CollectionCount(2)}
+            Pauses in all: {GC.GetTotalPauseDuration().TotalMilliseconds:F1} ms
+
+            """);
+        call.Reply.Verbatim("txt"u8, Encoding.UTF8.GetBytes(text));
     }
 
     /// <summary>MEMORY PURGE — collects garbage, compacts the heap, and returns memory to the system.</summary>
@@ -87,6 +110,8 @@ internal static class InfoCommand
         """
         DOCTOR
             Return memory problems reports.
+        MALLOC-STATS
+            Return internal statistics report from the memory allocator.
         PURGE
             Attempt to purge dirty pages for reclamation by the allocator.
         STATS

@@ -8,46 +8,51 @@ internal static class MemoryReport
 {
     private const long Mebibyte = 1 << 20;
 
-    /// <summary>With less than this in use there is nothing to diagnose.</summary>
-    private const long LeastUsed = 5 * Mebibyte + (16384 * 464); // the data, plus what empty slots take
+    /// <summary>With less than this in use, beyond what an empty server takes, there is nothing to diagnose.</summary>
+    private const long LeastUsed = 5 * Mebibyte;
 
-    /// <param name="used">Bytes of the data.</param>
+    /// <summary>So much more than what is needed is worth a word, as in Redis.</summary>
+    private const long LeastWasted = 10 * Mebibyte;
+
+    /// <summary>The program, the runtime and a collector's heap with nothing unusual in it take less than this.</summary>
+    private const long UsualOverhead = 192 * Mebibyte;
+
+    /// <param name="memory">What is to be judged.</param>
     /// <param name="limit">maxmemory; 0 if there is no limit.</param>
-    /// <param name="managed">Bytes of the garbage-collected heap.</param>
-    /// <param name="resident">Resident bytes of the process.</param>
-    /// <param name="clients">Number of connected clients.</param>
-    /// <param name="buffers">Bytes of their buffers.</param>
-    public static string Of(long used, long limit, long managed, long resident, int clients, long buffers)
+    public static string Of(MemoryFigures memory, long limit)
     {
-        if (used < LeastUsed)
+        if (memory.Net < LeastUsed)
         {
             return "Hi Sam, this instance is empty or is using very little memory, my issue detector can't be used in these conditions. "
                 + "Please, leave for your mission on Earth and fill it with some data. "
                 + "The new Sam and I will be back to our programming as soon as I finished rebooting.\n";
         }
         var issues = new List<string>();
-        if (limit != 0 && used > limit * 0.95)
+        if (limit != 0 && memory.Used > limit * 0.95)
         {
-            issues.Add($"Near the limit: the data takes {Percent(used, limit)} of maxmemory. Unless that is meant, as for a cache, writes are about to "
-                + $"be refused or keys "
-                + "evicted: raise maxmemory, add a silo, or look at maxmemory-policy.");
+            issues.Add($"Near the limit: the data takes {Percent(memory.Used, limit)} of maxmemory. Unless that is meant, as for a cache, writes are "
+                + "about to be refused or keys evicted: raise maxmemory, add a silo, or look at maxmemory-policy.");
         }
-        if (managed - used > 10 * Mebibyte && managed > used * 1.5)
+        if (memory.FragmentationRatio > 1.1 && memory.Heap.FreeBytes > LeastWasted)
         {
-            issues.Add($"Much garbage: the heap holds {managed / Mebibyte} MB for {used / Mebibyte} MB of data. Large values that are replaced often "
-                + $"leave such a heap behind, until the collector "
-                + "gets to it. MEMORY PURGE makes it do so now.");
+            issues.Add($"High allocator fragmentation: {memory.Heap.FreeBytes / Mebibyte} MB are free between {memory.Heap.LiveBytes / Mebibyte} MB in "
+                + "use. That is what many deletions leave behind, or values whose sizes change. New data will fill it; activedefrag makes it free.");
         }
-        if (resident - managed > 128 * Mebibyte && resident > managed * 1.5)
+        if (memory.AllocatorResidentRatio > 1.1 && memory.AllocatorResidentBytes > LeastWasted)
         {
-            issues.Add($"High resident memory: the process has {resident / Mebibyte} MB, but its heap only {managed / Mebibyte} MB. That is what a "
-                + $"peak leaves behind. MEMORY PURGE gives it back to the system; "
-                + "if it returns, the peaks do: DOTNET_GCConserveMemory makes the runtime keep less in store.");
+            issues.Add($"High allocator RSS overhead: {memory.AllocatorResidentBytes / Mebibyte} MB were freed lately, and are still kept. They go back to "
+                + "the system in a few seconds, unless they are needed again. MEMORY PURGE gives them back now.");
         }
-        if (clients > 0 && buffers / clients > 200 * 1024)
+        if (memory.OverheadBytes > UsualOverhead)
         {
-            issues.Add($"Big client buffers: {clients} clients hold {buffers / Mebibyte} MB, more than 200 kB each. Some do not read their replies, or "
-                + $"send very large requests; "
+            issues.Add($"High process RSS overhead: the process takes {memory.OverheadBytes / Mebibyte} MB beside its data, "
+                + $"{memory.ManagedBytes / Mebibyte} MB of it in the collector's heap. Large requests and replies, many clients, and logs that wait to be "
+                + "written are kept there. MEMORY PURGE gives back what is no longer needed.");
+        }
+        if (memory.Clients > 0 && memory.ClientBytes / memory.Clients > 200 * 1024)
+        {
+            issues.Add($"Big client buffers: {memory.Clients} clients hold {memory.ClientBytes / Mebibyte} MB, more than 200 kB each. Some do not read "
+                + "their replies, or send very large requests; "
                 + "CLIENT LIST tells which (qbuf and omem), and client-output-buffer-limit bounds them.");
         }
         if (issues.Count == 0) return "Hi Sam, I can't find any memory issue in your instance. I can only account for what occurs on this base.\n";

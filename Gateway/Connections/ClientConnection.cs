@@ -14,6 +14,9 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 public sealed partial class ClientConnection : Session
 {
+    /// <summary>A client that has nothing to do may keep buffers of so many bytes.</summary>
+    private const int MostIdleBytes = 8 * 1024;
+
     private readonly RedisServer _server;
     private readonly ConnectionContext _transport;
     private readonly PipeReader _input;
@@ -93,6 +96,14 @@ public sealed partial class ClientConnection : Session
     public void Close() => Post(static client => client.CloseOnceAnswered());
 
     /// <summary>
+    /// Gives back what buffers have grown to, from any thread, unless they are in use: for a client that sends nothing.
+    /// </summary>
+    internal void TrimBuffers()
+    {
+        if (!IsBlocked && _pending.Capacity + _reply.Capacity > MostIdleBytes) Post(static client => client.ShrinkBuffers());
+    }
+
+    /// <summary>
     /// Has the connection's own loop do something, between two of its commands or while one waits, but not while one
     /// uses the session. Callable from any thread. A letter writes to <see cref="OutOfBand"/>. It must not wait for
     /// anything, least of all a gate.
@@ -150,7 +161,10 @@ public sealed partial class ClientConnection : Session
             await _input.CompleteAsync().ConfigureAwait(false);
             await _output.CompleteAsync().ConfigureAwait(false);
             _reply.Clear();
+            _reply.Shrink();
             _meanwhile?.Clear();
+            _meanwhile?.Shrink();
+            _pending.Discard();
         }
     }
 
@@ -192,6 +206,13 @@ public sealed partial class ClientConnection : Session
         int used = Drain(_pending.Span, out Func<Task>? wait);
         _pending.Consume(used);
         return wait;
+    }
+
+    private void ShrinkBuffers()
+    {
+        if (_isWaiting) return; // the command that waits has them
+        _pending.Shrink();
+        _reply.Shrink();
     }
 
     private void RefuseQueryBuffer(long queryBytes)

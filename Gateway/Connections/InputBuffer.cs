@@ -1,4 +1,5 @@
 using System.Buffers;
+using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
@@ -8,6 +9,9 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 internal sealed class InputBuffer
 {
+    /// <summary>An empty buffer that is not larger than this is kept until <see cref="Shrink"/>.</summary>
+    private const int LargestKept = 64 * 1024;
+
     private byte[] _bytes = [];
     private int _start;
 
@@ -43,7 +47,21 @@ internal sealed class InputBuffer
         Length -= count;
         if (Length != 0) return;
         _start = 0;
-        if (_bytes.Length > 1024 * 1024) _bytes = [];
+        if (_bytes.Length > LargestKept) Shrink();
+    }
+
+    /// <summary>Gives the buffer back, if it is empty.</summary>
+    public void Shrink()
+    {
+        if (Length == 0) Discard();
+    }
+
+    /// <summary>Gives the buffer back with all that is in it.</summary>
+    public void Discard()
+    {
+        if (_bytes.Length != 0) LargeBuffers.Return(_bytes);
+        _bytes = [];
+        _start = Length = 0;
     }
 
     private void Reserve(int more, long expectedLength)
@@ -59,8 +77,9 @@ internal sealed class InputBuffer
         }
         else
         {
-            byte[] larger = GC.AllocateUninitializedArray<byte>((int)Math.Min(Array.MaxLength, room));
+            byte[] larger = LargeBuffers.Rent((int)Math.Min(Array.MaxLength, room));
             Span.CopyTo(larger);
+            if (_bytes.Length != 0) LargeBuffers.Return(_bytes);
             _bytes = larger;
         }
         _start = 0;

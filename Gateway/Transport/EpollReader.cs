@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Threading.Tasks.Sources;
 using Microsoft.AspNetCore.Connections;
+using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
@@ -10,7 +11,7 @@ namespace OrleansRedis.Gateway;
 /// A connection's input. Bytes are received only on the loop's thread, only while the connection waits for them, and
 /// once per readiness: a receive that leaves room in the buffer has emptied the socket, and epoll (edge-triggered)
 /// reports when there is more. A connection that does not read leaves its bytes in the kernel, which slows the client
-/// down. The buffer is rented from the shared pool between a receive and <see cref="AdvanceTo(SequencePosition)"/>, so
+/// down. The buffer is rented between a receive and <see cref="AdvanceTo(SequencePosition)"/>, so
 /// an idle connection has none.
 /// </summary>
 internal sealed class EpollReader(EpollConnection connection) : PipeReader, IValueTaskSource<ReadResult>
@@ -199,15 +200,15 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
     {
         if (_buffer is null)
         {
-            _buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+            _buffer = LargeBuffers.Rent(BufferBytes);
             _start = _end = 0;
         }
         else if (_buffer.Length - _end < LeastRoom)
         {
             int kept = _end - _start;
-            byte[] target = kept > _buffer.Length / 2 ? ArrayPool<byte>.Shared.Rent(_buffer.Length * 2) : _buffer;
+            byte[] target = kept > _buffer.Length / 2 ? LargeBuffers.Rent(_buffer.Length * 2) : _buffer;
             Buffer.BlockCopy(_buffer, _start, target, 0, kept);
-            if (target != _buffer) ArrayPool<byte>.Shared.Return(_buffer);
+            if (target != _buffer) LargeBuffers.Return(_buffer);
             (_buffer, _start, _end) = (target, 0, kept);
         }
     }
@@ -215,7 +216,7 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
     private void ReturnBuffer()
     {
         if (_buffer is null) return;
-        ArrayPool<byte>.Shared.Return(_buffer);
+        LargeBuffers.Return(_buffer);
         _buffer = null;
         _start = _end = 0;
         _unexamined = false;

@@ -1,6 +1,6 @@
-using System.Buffers;
 using System.IO.Pipelines;
 using System.Threading.Tasks.Sources;
+using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
@@ -198,18 +198,18 @@ internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IVal
     {
         if (_buffer is not null && _buffer.Length - _end >= bytes) return;
         int kept = _end - _start;
-        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(LeastBytes, kept + Math.Max(bytes, kept)));
+        byte[] larger = LargeBuffers.Rent(Math.Max(LeastBytes, kept + Math.Max(bytes, kept)));
         if (_buffer is not null)
         {
             Buffer.BlockCopy(_buffer, _start, larger, 0, kept);
-            ArrayPool<byte>.Shared.Return(_buffer);
+            LargeBuffers.Return(_buffer);
         }
         (_buffer, _start, _end) = (larger, 0, kept);
     }
 
     private void ReturnBuffer()
     {
-        if (_buffer is not null) ArrayPool<byte>.Shared.Return(_buffer);
+        if (_buffer is not null) LargeBuffers.Return(_buffer);
         _buffer = null;
         _start = _end = 0;
     }

@@ -19,7 +19,7 @@ internal sealed class HeldReply(PipeWriter output) : TaskCompletionSource
     /// <summary>The log's position after the commands had run.</summary>
     internal required long Position { get; init; }
 
-    /// <summary>The replies, in a buffer of the shared pool.</summary>
+    /// <summary>The replies, in a buffer of <see cref="LargeBuffers"/>.</summary>
     internal required byte[] Bytes { get; init; }
 
     internal required int Length { get; init; }

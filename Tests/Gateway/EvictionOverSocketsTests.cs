@@ -106,7 +106,7 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
         _ => ["XADD", "stream", "*", "sensor", i % 100, "temperature", 19.8],
     };
 
-    /// <summary>What the server says it uses, and what the collector finds alive once that no longer changes.</summary>
+    /// <summary>What the server says it uses, and what its heap has allocated, once that no longer changes.</summary>
     private async Task<(long Used, long Heap)> MeasureAsync()
     {
         long heap = 0;

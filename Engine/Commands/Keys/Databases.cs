@@ -68,8 +68,8 @@ internal static class Databases
     }
 
     /// <summary>
-    /// Reads [ASYNC | SYNC]. They make no difference here, because the garbage collector frees memory in the background
-    /// either way. They differ in what INFO reports: Redis 7.4 frees lazily even with SYNC, except in a transaction.
+    /// Reads [ASYNC | SYNC]. They make no difference here: what is large is freed in the background either way. They
+    /// differ in what INFO reports: Redis 7.4 frees lazily even with SYNC, except in a transaction.
     /// </summary>
     private static bool TryReadMode(ref CommandContext call, out bool isLazy)
     {

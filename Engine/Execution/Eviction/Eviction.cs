@@ -211,7 +211,7 @@ public sealed class Eviction
                     continue;
                 }
                 long score = Score(policy, entry, nowMs);
-                if (_pool.Wants(score)) _pool.Add(new(score, number, database, entry.Key.ToArray()));
+                if (_pool.Wants(score)) _pool.Add(score, number, database, entry.Key);
             }
             finally
             {
