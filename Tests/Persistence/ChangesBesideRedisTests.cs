@@ -56,6 +56,8 @@ public sealed class ChangesBesideRedisTests
         ("HEXPIREAT h 9999999999 FIELDS 1 a", 1), ("HPEXPIREAT h 1 FIELDS 1 a", 1), ("HPERSIST h FIELDS 2 b c", 1), ("HPERSIST h FIELDS 1 c", 0),
         ("HSETEX h FIELDS 2 d 4 e 5", 2), ("HGETEX h EX 100 FIELDS 2 d e", 2), ("HGETDEL h FIELDS 2 d missing", 1),
         ("MSETEX 2 p 1 q 2", 2), ("DELEX p IFEQ 1", 1),
+        ("XADD newer 1-1 a b", 1), ("XADD newer 1-2 a b", 1), ("XDELEX newer KEEPREF IDS 2 1-1 9-9", 1), ("XGROUP CREATE newer gr 0", 1),
+        ("XREADGROUP GROUP gr alice STREAMS newer >", 2), ("XACKDEL newer gr DELREF IDS 2 1-2 9-9", 1),
     ];
 
     [Fact]

@@ -457,7 +457,6 @@ public class EpollTransportTests
             while (true)
             {
                 ReadResult read = await connection.Input.ReadAsync();
-                if (read.IsCompleted && read.Buffer.IsEmpty) return;
                 // As many bytes as were asked for, and before them the position that the log must have reached.
                 foreach (byte asked in read.Buffer.ToArray())
                 {
@@ -471,7 +470,9 @@ public class EpollTransportTests
                     await connection.Output.WriteAsync(reply);
                 }
                 connection.Input.AdvanceTo(read.Buffer.End);
-                if (read.IsCompleted) return; // what is still held back leaves nevertheless
+                if (!read.IsCompleted) continue;
+                await connection.Output.CompleteAsync(); // what is still held back leaves first
+                return;
             }
         }, threads: 2);
         Task[] clients = [.. Enumerable.Range(0, 6).Select(worker => Task.Run(async () =>
