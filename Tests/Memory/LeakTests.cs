@@ -181,24 +181,24 @@ public sealed class LeakTests
     {
         List<string[]> steps = Generate(family, new(seed));
         // The first run of anything may leave behind what is made once.
-        if (playground.Leaves(steps, seed) == 0 || playground.Leaves(steps, seed) is var left && left == 0) return;
+        if (playground.Try(steps, seed) is null || playground.Try(steps, seed) is not { } complaint) return;
         for (int chunk = Math.Max(1, steps.Count / 2); chunk >= 1; chunk = chunk == 1 ? 0 : (chunk + 1) / 2)
         {
             for (int begin = 0; begin < steps.Count;)
             {
                 List<string[]> fewer = [.. steps.Take(begin), .. steps.Skip(begin + chunk)];
-                if (playground.Leaves(fewer, seed) is var still && still != 0) (steps, left) = (fewer, still);
+                if (playground.Try(fewer, seed) is { } still) (steps, complaint) = (fewer, still);
                 else begin += chunk;
             }
         }
         var report = new StringBuilder();
-        report.Append(CultureInfo.InvariantCulture, $"{family.Name}, TEST_SEED={seed}: {left} bytes are left after\n");
+        report.Append(CultureInfo.InvariantCulture, $"{family.Name}, TEST_SEED={seed}, after the steps\n");
         foreach (string[] step in steps)
         {
             foreach (string word in step) RespValue.Quote(report.Append(' '), Encoding.Latin1.GetBytes(word));
             report.Append('\n');
         }
-        Assert.Fail(report.ToString());
+        Assert.Fail(report.Append(complaint).ToString());
     }
 
     private static List<string[]> Generate(Family family, Random random)
@@ -272,25 +272,37 @@ public sealed class LeakTests
 
         private Store Store => _redis.Store;
 
-        /// <summary>Runs the steps and empties everything. Returns how many bytes are then left that were not there before.</summary>
-        public long Leaves(List<string[]> steps, int seed)
+        /// <summary>Runs the steps and empties everything. Returns what was wrong, if anything was.</summary>
+        public string? Try(List<string[]> steps, int seed)
         {
             long before = Bytes();
             Configure(new Random(seed));
             _isDoubtful = false;
             _client = _redis.NewClient();
-            foreach (string[] step in steps) Run(step);
-            if (_client.Session.Transaction is { IsOpen: true }) _client.Run("DISCARD");
-            _client.Run("UNWATCH");
-            if (seed % 2 == 0) EndSnapshot(abort: false);
-            Unblock();
-            CompareReloaded();
+            string? complaint = null;
+            try
+            {
+                foreach (string[] step in steps) Run(step);
+                if (_client.Session.Transaction is { IsOpen: true }) _client.Run("DISCARD");
+                _client.Run("UNWATCH");
+                if (seed % 2 == 0) EndSnapshot(abort: false);
+                Unblock();
+                CompareReloaded();
+            }
+            catch (Exception failure)
+            {
+                complaint = failure.ToString();
+                if (_client.Session.Transaction is { IsOpen: true }) _client.Run("DISCARD");
+            }
             _client.Run("FLUSHALL");
+            _copy.Run("FLUSHALL");
             EndSnapshot(abort: false);
             Unblock();
             _redis.ForgetEffects();
+            _copy.ForgetEffects();
             _redis.TakeEvents();
-            return Bytes() - before;
+            long left = Bytes() - before;
+            return complaint ?? (left == 0 ? null : string.Create(CultureInfo.InvariantCulture, $"{left} bytes are left"));
         }
 
         public void Dispose()
@@ -408,13 +420,31 @@ public sealed class LeakTests
             try
             {
                 RdbFiles.Load(_copy, file);
-                if (!_isDoubtful) Assert.Equal(KeyspaceDigest.OfAll(Store.Slots), KeyspaceDigest.OfAll(_copy.Store.Slots));
+                if (!_isDoubtful && KeyspaceDigest.OfAll(Store.Slots) != KeyspaceDigest.OfAll(_copy.Store.Slots))
+                    Assert.Equal(Digests(Store), Digests(_copy.Store));
             }
             catch (RdbFileException) when (_isDoubtful)
             {
             }
             _copy.Run("FLUSHALL");
-            _copy.ForgetEffects();
+        }
+
+        /// <summary>The digest of each key.</summary>
+        private static string[] Digests(Store store)
+        {
+            var digests = new List<string>();
+            for (int i = 0; i < KeySlot.Count * Databases; i++)
+            {
+                Slot slot = store.Slots[i / Databases]!;
+                if (slot.KeyspaceIfAny(i % Databases) is not { } keyspace) continue;
+                foreach (KeyEntry entry in keyspace)
+                {
+                    string name = $"{Encoding.Latin1.GetString(entry.Key)} @{i % Databases} {entry.Type} {entry.ExpiresAtMs} {entry.EarliestExpiryMs}";
+                    digests.Add($"{name}: {KeyspaceDigest.OfKey(slot, entry.Key, i % Databases)}");
+                }
+            }
+            digests.Sort(StringComparer.Ordinal);
+            return [.. digests];
         }
 
         private void LoadDamaged(Random random)
@@ -435,7 +465,6 @@ public sealed class LeakTests
             }
             KeyspaceDigest.OfAll(_copy.Store.Slots);
             _copy.Run("FLUSHALL");
-            _copy.ForgetEffects();
         }
 
         private void Block(int kind, string key)
