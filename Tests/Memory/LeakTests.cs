@@ -235,8 +235,10 @@ public sealed class LeakTests
                     break;
                 case 2:
                     int number = KeySlot.Of(new Arguments(random, redis.Time.GetUtcNow()).Next("key").Bytes);
+                    int stripe = await store.SiloGate.EnterSharedAsync();
                     store.Slots.Withdraw(store.Slots[number]!);
                     store.Slots.Publish(store.Slots.Create(number, epoch: 2));
+                    store.SiloGate.ExitShared(stripe);
                     break;
                 case 3:
                     store.Options.MaxMemoryPolicy = (MaxMemoryPolicy)random.Next(8);
@@ -249,7 +251,9 @@ public sealed class LeakTests
                     HeapKeeper.Purge();
                     break;
                 case 5:
+                    await store.SiloGate.EnterLongAsync();
                     KeyspaceDigest.OfAll(store.Slots);
+                    store.SiloGate.ExitLong();
                     break;
             }
         }
