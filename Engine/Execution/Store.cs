@@ -177,6 +177,7 @@ public sealed partial class Store : ILogOwner, IDisposable
                 if (Slots.KeyCount(database, number) != 0 && Slots[number] is { } slot) WatchedDatabases.Empty(slot, database);
             }
         }
+        Retirement.Sweep(); // before other data are loaded: this thread may leave no slot for long
     }
 
     public void Dispose() => SiloGate.Dispose();

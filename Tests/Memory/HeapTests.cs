@@ -34,7 +34,7 @@ public sealed unsafe class HeapTests
         Assert.True(Heap.IsBlock(block));
         Assert.True(Granules.IsMapped(block));
         Assert.True(Granules.IsMapped(block + Heap.SizeOf(block) - 1));
-        block[0] = block[Heap.SizeOf(block) - 1] = 1;
+        if (Heap.SizeOf(block) > 0) block[0] = block[Heap.SizeOf(block) - 1] = 1;
         Heap.Free(block);
     }
 
