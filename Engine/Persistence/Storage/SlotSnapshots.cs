@@ -97,5 +97,6 @@ public static class SlotSnapshots
             expiresAtMs = Expiry.Never;
             clock = null;
         }
+        reader.ReturnBuffers();
     }
 }
