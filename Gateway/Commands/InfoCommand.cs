@@ -96,6 +96,8 @@ internal static class InfoCommand
     {
         await Task.Run(static () =>
         {
+            LargeBuffers.Trim();
+            LargeBuffers.Trim(); // nothing was needed since the first
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             HeapKeeper.Purge();
             CLibrary.Trim();

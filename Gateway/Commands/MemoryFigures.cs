@@ -50,8 +50,9 @@ internal sealed record MemoryFigures(
         Store store = server.Store;
         ClientConnection[] clients = [.. server.Clients.All];
         long used = store.UsedMemory;
+        long managed = Math.Max(GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes, GC.GetTotalMemory(forceFullCollection: false));
         return new(used, Math.Max(used, store.PeakMemory), store.Slots.EmptyBytes, store.Slots.CountBytes(), Environment.WorkingSet, HeapStatistics.Now,
-            Math.Max(GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes, GC.GetTotalMemory(forceFullCollection: false)), clients.Sum(client => client.BufferBytes), clients.Length);
+            managed, clients.Sum(client => client.BufferBytes), clients.Length);
     }
 
     private static double Ratio(long part, long whole) => whole == 0 ? 0 : (double)part / whole;
