@@ -85,7 +85,6 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
         return Dialect switch
         {
             Dialect.Garnet => ["--port", portText, "--bind", "127.0.0.1", "--checkpointdir", directory],
-            Dialect.OrleansRedis => [.. LikeRedis(), "--orleans-silo-port", FreePort(), "--orleans-gateway-port", FreePort()],
             _ => LikeRedis(),
         };
         string[] LikeRedis() => ["--port", portText, "--bind", "127.0.0.1", "--dir", directory, "--save", ""];
@@ -146,6 +145,4 @@ internal sealed record Peer(string Name, string Program, Dialect Dialect)
             return (-1, e.Message);
         }
     }
-
-    private static string FreePort() => RedisProcess.FreePort().ToString(CultureInfo.InvariantCulture);
 }

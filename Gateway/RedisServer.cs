@@ -66,7 +66,10 @@ public sealed class RedisServer : IDisposable
     public string RunId { get; } = RandomName();
 
     /// <summary>A random name for the history of this run's data.</summary>
-    public string ReplicationId { get; } = RandomName();
+    public string ReplicationId { get; private set; } = RandomName();
+
+    /// <summary>DEBUG CHANGE-REPL-ID: begins another history, so that whoever has followed this one starts over.</summary>
+    internal void ChangeReplicationId() => ReplicationId = RandomName();
 
     /// <summary>
     /// Called when the server has decided to end and everything is saved; the host then stops the process.

@@ -4,13 +4,39 @@ namespace OrleansRedis.Grains;
 
 /// <summary>
 /// One logical database of an OrleansRedis cluster, for an Orleans application: commands go straight to the grains that
-/// own the keys, without a Redis connection in between. Made by <see cref="GrainFactoryExtensions.GetRedisDatabase"/>;
-/// cheap, and safe to use from many threads at once. An error reply becomes a <see cref="RedisErrorException"/>.
+/// own the keys, without a Redis connection in between. Made by
+/// <see cref="GrainFactoryExtensions.GetRedisDatabase(IGrainFactory, int)"/>; cheap, and safe to use from many threads at
+/// once. An error reply becomes a <see cref="RedisErrorException"/>.
 /// </summary>
-public sealed class RedisDatabase(IGrainFactory grains, int number)
+public sealed class RedisDatabase
 {
+    private readonly IGrainFactory _grains;
+    private readonly byte[]? _user;
+    private readonly byte[]? _password;
+
+    /// <summary>A logical database of a server without a password.</summary>
+    /// <param name="grains">Reaches the cluster.</param>
+    /// <param name="number">The database's number, from 0.</param>
+    public RedisDatabase(IGrainFactory grains, int number)
+    {
+        _grains = grains;
+        Number = number;
+    }
+
+    /// <summary>A logical database, as a user sees it.</summary>
+    /// <param name="grains">Reaches the cluster.</param>
+    /// <param name="user">The user's name.</param>
+    /// <param name="password">The user's password.</param>
+    /// <param name="number">The database's number, from 0.</param>
+    public RedisDatabase(IGrainFactory grains, RedisBytes user, RedisBytes password, int number)
+        : this(grains, number)
+    {
+        _user = user.Memory.ToArray();
+        _password = password.Memory.ToArray();
+    }
+
     /// <summary>The database's number, from 0.</summary>
-    public int Number { get; } = number;
+    public int Number { get; }
 
     /// <summary>
     /// Runs any data command: its name, then its arguments. The command is sent to the owner of the first argument,
@@ -28,8 +54,27 @@ public sealed class RedisDatabase(IGrainFactory grains, int number)
         ArgumentOutOfRangeException.ThrowIfZero(command.Length);
         int slot = command.Length > 1 ? HashSlot.Of(command[1].Memory.Span) : 0;
         ReadOnlyMemory<byte>[] arguments = Array.ConvertAll(command, argument => argument.Memory);
-        RedisReply reply = RedisReply.Parse(await grains.GetGrain<IHashSlotGrain>(slot).ExecuteAsync(Number, arguments, cancellation));
+        IHashSlotGrain grain = _grains.GetGrain<IHashSlotGrain>(slot);
+        Identify();
+        // Cancelling is a message, too. From here on it is sent in this call's request context, not in that of whoever
+        // cancels.
+        using CancellationTokenSource? call = cancellation.CanBeCanceled ? new() : null;
+        await using CancellationTokenRegistration cancelled = cancellation.Register(static call => ((CancellationTokenSource)call!).Cancel(), call);
+        RedisReply reply = RedisReply.Parse(await grain.ExecuteAsync(Number, arguments, call?.Token ?? default));
         return reply.Kind == RedisReplyKind.Error ? throw new RedisErrorException(reply.Text!) : reply;
+    }
+
+    /// <summary>
+    /// Says to the server who calls. The application's own request context stays with the application: the server has no
+    /// use for it, and might not know its types. (A change of the context ends with the asynchronous method that made
+    /// it, ExecuteAsync.)
+    /// </summary>
+    private void Identify()
+    {
+        RequestContext.Clear();
+        if (_user is null) return;
+        RequestContext.Set(Caller.User, _user);
+        RequestContext.Set(Caller.Password, _password!);
     }
 
     /// <summary>SET: gives a key a string value. Returns false if <paramref name="when"/> prevented it.</summary>
@@ -116,4 +161,11 @@ public static class GrainFactoryExtensions
 {
     /// <summary>A logical database, by number (the first is 0).</summary>
     public static RedisDatabase GetRedisDatabase(this IGrainFactory grains, int number = 0) => new(grains, number);
+
+    /// <summary>
+    /// A logical database of a server with a password, by number (the first is 0). The user is "default" and the
+    /// password what the server's requirepass says. If it is wrong, every call fails with the error WRONGPASS.
+    /// </summary>
+    public static RedisDatabase GetRedisDatabase(this IGrainFactory grains, RedisBytes user, RedisBytes password, int number = 0) =>
+        new(grains, user, password, number);
 }

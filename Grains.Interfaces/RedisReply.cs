@@ -143,4 +143,5 @@ public sealed class RedisReply
 }
 
 /// <summary>A command was answered with an error. The message is Redis's own and begins with the error code.</summary>
+[GenerateSerializer, Alias("OrleansRedis.RedisErrorException")]
 public sealed class RedisErrorException(string message) : Exception(message);

@@ -1,17 +1,41 @@
+using System.Net;
+using Orleans.Configuration;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Silo;
 
-/// <summary>How silos find each other, as the orleans-… directives say.</summary>
+/// <summary>How silos find each other and are found, as the orleans-… directives say.</summary>
 internal static class Clustering
 {
-    /// <summary>Adds the cluster's identity, the ports, and the membership.</summary>
-    public static void AddClustering(this ISiloBuilder silo, ServerOptions options, int siloPort, int gatewayPort)
+    /// <summary>
+    /// The port in the address of a silo that has none: an address is the silo's name, too, and cannot do without.
+    /// </summary>
+    private const int NominalSiloPort = 11111;
+
+    /// <summary>Adds the cluster's identity, the addresses, and the membership.</summary>
+    public static void AddClustering(this ISiloBuilder silo, ServerOptions options)
     {
+        silo.Configure<ClusterOptions>(cluster =>
+        {
+            cluster.ServiceId = options.OrleansServiceId;
+            cluster.ClusterId = options.OrleansClusterId;
+        });
+        silo.Configure<EndpointOptions>(endpoints =>
+        {
+            IPEndPoint gateway = OrleansPorts.AddressOf(options, options.OrleansGatewayPort);
+            bool isEverywhere = gateway.Address.Equals(IPAddress.Any) || gateway.Address.Equals(IPAddress.IPv6Any);
+            // Left open, it is the first address of this machine.
+            if (options.OrleansAnnounceIp.Length != 0) endpoints.AdvertisedIPAddress = IPAddress.Parse(options.OrleansAnnounceIp);
+            else if (!isEverywhere) endpoints.AdvertisedIPAddress = gateway.Address;
+            endpoints.SiloPort = options.OrleansSiloPort != 0 ? options.OrleansSiloPort : NominalSiloPort;
+            endpoints.SiloListeningEndpoint = OrleansPorts.AddressOf(options, options.OrleansSiloPort);
+            endpoints.GatewayPort = options.OrleansGatewayPort;
+            endpoints.GatewayListeningEndpoint = options.OrleansGatewayPort == 0 ? null : gateway;
+        });
         switch (options.OrleansClustering)
         {
             case OrleansClustering.Localhost:
-                silo.UseLocalhostClustering(siloPort, gatewayPort, serviceId: options.OrleansServiceId, clusterId: options.OrleansClusterId);
+                silo.UseDevelopmentClustering(primarySiloEndpoint: null);
                 break;
             default:
                 throw new NotSupportedException($"orleans-clustering {options.OrleansClustering} is not known.");

@@ -3,6 +3,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Orleans.Configuration;
 using Orleans.Statistics;
 using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
@@ -21,9 +22,6 @@ internal sealed partial class OrleansHost(
 {
     /// <summary>The pause after a start that failed: after the first failure, and at most.</summary>
     private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(500), s_longestRetry = TimeSpan.FromSeconds(30);
-
-    /// <summary>The ports that Orleans's own localhost clustering takes, and its clients expect.</summary>
-    private const int UsualSiloPort = 11111, UsualGatewayPort = 30000;
 
     private readonly CancellationTokenSource _stopping = new();
     private Task _starting = Task.CompletedTask;
@@ -70,14 +68,15 @@ internal sealed partial class OrleansHost(
                 await silo.Host!.StartAsync(giveUp.Token).ConfigureAwait(false);
                 silo.Runs();
                 Volatile.Write(ref _running, silo);
-                LogListening(logger, silo.GatewayPort);
+                if (Options.OrleansGatewayPort != 0) LogListening(logger, Options.OrleansGatewayPort);
+                else LogRuns(logger);
                 return;
             }
             catch (Exception failure)
             {
                 await EndAsync(silo, new(canceled: true)).ConfigureAwait(false);
                 if (_stopping.IsCancellationRequested) return;
-                LogStartFailed(logger, retry.TotalSeconds, silo.SiloPort, silo.GatewayPort, silo.Trouble ?? Reason(failure));
+                LogStartFailed(logger, retry.TotalSeconds, silo.Trouble ?? Reason(failure));
             }
             await Task.Delay(retry, _stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             retry = retry * 2 < s_longestRetry ? retry * 2 : s_longestRetry;
@@ -99,7 +98,7 @@ internal sealed partial class OrleansHost(
     {
         silo.Ends();
         if (silo.Host is { } host) await EndAsync(host, cancellation).ConfigureAwait(false);
-        silo.Release();
+        await silo.ReleaseAsync().ConfigureAwait(false);
     }
 
     private async Task EndAsync(IHost host, CancellationToken cancellation)
@@ -132,9 +131,12 @@ internal sealed partial class OrleansHost(
     [LoggerMessage(LogLevel.Information, "Orleans clients find the grains at port {Port}")]
     private static partial void LogListening(ILogger logger, int port);
 
-    [LoggerMessage(LogLevel.Warning, "The Orleans silo (silo port {SiloPort}, gateway port {GatewayPort}) could not start, and is tried again in "
-        + "{Seconds} seconds; Redis clients are served meanwhile. {Reason}")]
-    private static partial void LogStartFailed(ILogger logger, double seconds, int siloPort, int gatewayPort, string reason);
+    [LoggerMessage(LogLevel.Information, "The Orleans silo runs. Nothing listens for Orleans clients (orleans-gateway-port 0)")]
+    private static partial void LogRuns(ILogger logger);
+
+    [LoggerMessage(LogLevel.Warning, "The Orleans silo could not start, and is tried again in {Seconds} seconds; Redis clients are served meanwhile. "
+        + "{Reason}")]
+    private static partial void LogStartFailed(ILogger logger, double seconds, string reason);
 
     [LoggerMessage(LogLevel.Debug, "The Orleans silo could not be stopped in order. {Reason}")]
     private static partial void LogStopFailed(ILogger logger, string reason);
@@ -160,26 +162,18 @@ internal sealed partial class OrleansHost(
 
         public IHost? Host { get; private set; }
 
-        private readonly List<ClaimedPort> _claims = [];
-
-        public int SiloPort { get; private set; }
-
-        public int GatewayPort { get; private set; }
+        private OrleansPorts? _ports;
 
         /// <summary>Why the start was given up, if a fatal error was the reason.</summary>
         public string? Trouble { get; private set; }
 
         public void Build(ServerOptions options, SlotHost slots, CommandRunner runner, ILoggerFactory loggers)
         {
-            // A port of 0 becomes Orleans's usual one or, if that is taken, any that is free.
-            SiloPort = options.OrleansSiloPort;
-            SiloPort = Claim(options.OrleansSiloPort, UsualSiloPort);
-            GatewayPort = options.OrleansGatewayPort;
-            GatewayPort = Claim(options.OrleansGatewayPort, UsualGatewayPort);
             HostApplicationBuilder builder =
                 Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
             // The container does not dispose of what it is given as an instance.
             builder.Services.AddSingleton(loggers);
+            builder.Services.AddSingleton(options);
             builder.Services.AddSingleton(slots);
             builder.Services.AddSingleton(runner);
             builder.Services.AddSingleton<IFatalErrorHandler>(this);
@@ -187,18 +181,18 @@ internal sealed partial class OrleansHost(
             builder.UseOrleans(silo =>
             {
                 silo.AddHashSlots();
-                silo.AddClustering(options, SiloPort, GatewayPort);
+                silo.AddClustering(options);
+                _ports = new(options, loggers);
+                _ports.AddTo(silo);
+                // Orleans's own grains (its management, its storage in memory) are for nobody here.
+                silo.Services.PostConfigure<GrainTypeOptions>(types => types.Classes.RemoveWhere(type => type.Assembly != typeof(SlotHost).Assembly));
                 silo.Services.Replace(ServiceDescriptor.Singleton<IEnvironmentStatisticsProvider, UnmeasuredEnvironment>());
             });
             Host = builder.Build();
         }
 
         /// <summary>Lets others have the ports.</summary>
-        public void Release()
-        {
-            foreach (ClaimedPort claim in _claims) claim.Dispose();
-            _claims.Clear();
-        }
+        public ValueTask ReleaseAsync() => _ports?.CloseAsync() ?? default;
 
         public void Runs()
         {
@@ -210,13 +204,6 @@ internal sealed partial class OrleansHost(
         public void Ends()
         {
             lock (_lock) _state = State.Ending;
-        }
-
-        private int Claim(int asked, int usual)
-        {
-            ClaimedPort claim = asked != 0 ? ClaimedPort.Take(asked) : ClaimedPort.TakeFree(usual);
-            _claims.Add(claim);
-            return claim.Number;
         }
 
         bool IFatalErrorHandler.IsUnexpected(Exception exception) => true;

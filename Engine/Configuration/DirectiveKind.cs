@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Net;
 
 namespace OrleansRedis.Engine;
 
@@ -200,4 +201,28 @@ internal sealed class AddressesKind : DirectiveKind
         (IReadOnlyList<string>)value is { Count: > 0 } addresses ? [string.Join(' ', addresses)] : ["\"\""];
 
     public override bool AreEqual(object a, object b) => ((IReadOnlyList<string>)a).SequenceEqual((IReadOnlyList<string>)b);
+}
+
+/// <summary>orleans-bind: one address to listen at. "*" is all of IPv4.</summary>
+internal class AddressKind : DirectiveKind
+{
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        value = words[0];
+        error = IsValid(words[0]) ? null : "argument must be an IP address";
+        return error is null;
+    }
+
+    public override string Format(object value) => (string)value;
+
+    public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
+
+    protected virtual bool IsValid(string word) => word == "*" || IPAddress.TryParse(word, out _);
+}
+
+/// <summary>orleans-announce-ip: an address that others can use, or empty.</summary>
+internal sealed class AnnouncedAddressKind : AddressKind
+{
+    protected override bool IsValid(string word) =>
+        word.Length == 0 || (IPAddress.TryParse(word, out IPAddress? address) && !address.Equals(IPAddress.Any) && !address.Equals(IPAddress.IPv6Any));
 }

@@ -379,16 +379,29 @@ public sealed class ServerOptions
     public string OrleansServiceId { get; set; } = "orleansredis";
 
     /// <summary>
-    /// orleans-silo-port: the TCP port for other silos; 0 for 11111, or for a free port if that is taken.
-    /// </summary>
-    [Directive("orleans-silo-port", Immutable = true, Max = 65535)]
-    public int OrleansSiloPort { get; set; }
-
-    /// <summary>
-    /// orleans-gateway-port: the TCP port for Orleans clients; 0 for 30000, or for a free port if that is taken.
+    /// orleans-gateway-port: the TCP port for Orleans clients; 0 for none, so that nothing listens for them.
     /// </summary>
     [Directive("orleans-gateway-port", Immutable = true, Max = 65535)]
     public int OrleansGatewayPort { get; set; }
+
+    /// <summary>orleans-silo-port: the TCP port for other silos; 0 for none, so that nothing listens for them.</summary>
+    [Directive("orleans-silo-port", Immutable = true, Max = 65535)]
+    public int OrleansSiloPort { get; set; }
+
+    /// <summary>orleans-bind: the address at which those ports listen; "*" for all of IPv4, "::" for all.</summary>
+    [Directive("orleans-bind", Immutable = true, Kind = typeof(AddressKind))]
+    public string OrleansBind { get; set; } = "127.0.0.1";
+
+    /// <summary>
+    /// orleans-announce-ip: the address under which Orleans clients reach this silo; empty for orleans-bind or, if that
+    /// is all addresses, the first of this machine's that is not loopback.
+    /// </summary>
+    [Directive("orleans-announce-ip", Immutable = true, Kind = typeof(AnnouncedAddressKind))]
+    public string OrleansAnnounceIp { get; set; } = "";
+
+    /// <summary>orleans-maxclients: how many connections those ports have at most.</summary>
+    [Directive("orleans-maxclients", Immutable = true, Min = 1, Max = 100_000)]
+    public int OrleansMaxClients { get; set; } = 100;
 
     /// <summary>orleans-clustering: how silos find each other.</summary>
     [Directive("orleans-clustering", Immutable = true)]

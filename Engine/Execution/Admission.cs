@@ -49,7 +49,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     {
         wait = null;
         if (Unfit(command, request, session) is { } unfit) return Refuse(command, session, unfit, reply, ref wait);
-        if (!IsAuthenticated(command!, session)) return Refuse(command, session, "NOAUTH Authentication required.", reply, ref wait);
+        if (!IsAuthenticated(command!, session)) return Refuse(command, session, Errors.NotAuthenticated, reply, ref wait);
         Transaction? transaction = session.Transaction is { IsOpen: true } open ? open : null;
         if (transaction is not null && command!.Is(CommandFlags.NoMulti))
             return Refuse(command, session, "ERR Command not allowed inside a transaction", reply, ref wait);
@@ -73,6 +73,21 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         transaction.Enqueue(command!, request);
         reply.SimpleString("QUEUED"u8);
         return Verdict.Queued;
+    }
+
+    /// <summary>
+    /// Why a grain call is refused, whatever it wants; null if it is not. A grain call is a session of its own, so it
+    /// brings its user and password along.
+    /// </summary>
+    /// <param name="user">The user's name; null if it brings none.</param>
+    /// <param name="password">The user's password.</param>
+    public string? RefusesCallOf(byte[]? user, byte[]? password)
+    {
+        string? error = user is null
+            ? store.Options.RequirePass.Length == 0 ? null : Errors.NotAuthenticated
+            : Users.Knows(store.Options, user, password) ? null : Errors.WrongPassword;
+        if (error is not null) observer.Refused(null, Encoding.ASCII.GetBytes($"-{error}\r\n"));
+        return error;
     }
 
     /// <summary>Why a request can never run as it is; null if it can.</summary>

@@ -467,7 +467,7 @@ public ref partial struct CommandContext
             return null;
         }
         if (slot.IsOpen) return slot;
-        slot.Gate.Exit();
+        slot.Leave();
         return null;
     }
 
@@ -479,7 +479,7 @@ public ref partial struct CommandContext
     {
         if (Hold != Hold.None) return;
         if (Store.Effects.HasConsumers) Effects.PublishTo(Store.Effects);
-        slot.Gate.Exit();
+        slot.Leave();
     }
 
     internal void BeginCommand(Hold hold, Slot? slot)

@@ -50,7 +50,7 @@ public sealed class CommandRunner : IDisposable
         if (log is null || IsError(reply, mark)) return;
         if (!log.RepliesWait)
         {
-            log.BeforeReply();
+            if (log.IsBehind) await ((ICommittingLog)log).WhenCommitted().ConfigureAwait(false);
         }
         else if (log.Appended is var position && log.Committed < position)
         {

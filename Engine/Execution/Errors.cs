@@ -21,6 +21,12 @@ public static class Errors
 
     public static ReadOnlySpan<byte> Overflow => "ERR increment or decrement would overflow"u8;
 
+    /// <summary>A command of someone who has not given the password.</summary>
+    public const string NotAuthenticated = "NOAUTH Authentication required.";
+
+    /// <summary>There is no such user, or the password is not the user's.</summary>
+    public const string WrongPassword = "WRONGPASS invalid username-password pair or user is disabled.";
+
     /// <summary>A key's slot is neither on this silo nor on any known one.</summary>
     public static ReadOnlySpan<byte> SlotNotServed => "CLUSTERDOWN Hash slot not served"u8;
 

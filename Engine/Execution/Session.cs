@@ -27,6 +27,9 @@ public class Session
     /// </summary>
     public bool IsOneCall { get; init; }
 
+    /// <summary>How many of its commands have run to their end, those of transactions included.</summary>
+    public long CommandsRun { get; set; }
+
     /// <summary>The state of its WATCH and MULTI; null if it never used either.</summary>
     public Transaction? Transaction { get; set; }
 

@@ -124,7 +124,7 @@ public sealed partial class Store
         {
             slot.Gate.Enter();
             isDone = !slot.IsOpen || ExpireFields(call, slot);
-            slot.Gate.Exit();
+            slot.Leave();
             if (!isDone) Thread.Yield();
         }
     }

@@ -59,7 +59,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         Options = options;
         Clock = new(time);
         Effects = new(new(Options, Clock));
-        Slots = new(Options.Databases);
+        Slots = new(Options.Databases, SiloGate);
         ActiveExpiry = new(this);
         Eviction = new(this);
     }
@@ -201,7 +201,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         }
         int mark = call.Reply.Length;
         Run(ref call, Hold.Everything, null);
-        Retirement.CommandEnded();
+        Retirement.Sweep();
         return Ended(ref call, mark);
     }
 
@@ -238,7 +238,7 @@ public sealed partial class Store : ILogOwner, IDisposable
             }
             finally
             {
-                if (isFree) slot.Gate.Exit();
+                if (isFree) slot.Leave();
                 SiloGate.ExitShared(stripe);
             }
             if (isFree) return;
@@ -260,7 +260,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         }
         finally
         {
-            slot.Gate.Exit();
+            slot.Leave();
         }
         if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
         return default;
@@ -291,7 +291,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         catch
         {
             call.EndFailedCommand();
-            Retirement.CommandFailed();
+            Retirement.Forget();
             throw;
         }
     }

@@ -281,8 +281,10 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
     private void Resize(int length)
     {
         Debug.Assert(_old.Length == 0);
+        // First of all, since it may fail: the table must then be as it was.
+        var cells = Cells.Create(length);
         Cells before = _cells;
-        _cells = Cells.Create(length);
+        _cells = cells;
         if (before.Length == 0) return;
         _old = before;
         _oldNext = 0;

@@ -22,6 +22,12 @@ internal static class GateRule
     /// <summary>This thread has given a gate back.</summary>
     public static void Left() => t_held--;
 
+    /// <summary>This thread is about to give back memory that it may have found in any slot.</summary>
+    public static void BeforeSweeping()
+    {
+        if (t_held != 0) throw new InvalidOperationException($"A thread leaves a slot as if it were its last, while it holds {t_held} gates.");
+    }
+
     /// <summary>This thread is about to wait for a gate.</summary>
     public static void BeforeWaiting()
     {

@@ -65,9 +65,9 @@ internal sealed class HeldSlots
             slot.Gate.Exit();
         }
         _slots.Clear();
-        if (!Roams) return;
+        if (Roams) roaming.Exit();
         Roams = false;
-        roaming.Exit();
+        Retirement.Sweep();
     }
 
     private void Add(Slot slot)

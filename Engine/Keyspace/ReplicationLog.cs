@@ -460,6 +460,12 @@ public sealed class ReplicationLog(ServerOptions options, Clock clock)
 
     private void CollectBytes(long from, long to, List<ReadOnlyMemory<byte>> into)
     {
+        if (from >= to) return;
+        if (_last is { } last && from >= last.Start)
+        {
+            into.Add(last.Between(from, to)); // a reader that keeps up, while another keeps many chunks
+            return;
+        }
         foreach (Chunk chunk in _chunks)
         {
             ReadOnlyMemory<byte> part = chunk.Between(from, to);

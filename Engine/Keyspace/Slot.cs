@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>
@@ -8,6 +10,17 @@ public sealed class Slot
 {
     /// <summary>To be taken before anything below is touched.</summary>
     internal SlotGate Gate;
+
+    /// <summary>
+    /// Gives the gate back, if it is the only one that the thread holds. What was found in the slot may be gone then.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Leave()
+    {
+        Gate.Exit();
+        if (GateRule.IsChecked) GateRule.BeforeSweeping();
+        Retirement.Sweep();
+    }
 
     /// <summary>
     /// The set of slots with which this gate is held; null if the gate is held on its own. Under the gate.

@@ -20,7 +20,6 @@ internal struct SlotGate
     {
         if (_held != 0 || Interlocked.CompareExchange(ref _held, 1, 0) != 0) return false;
         if (GateRule.IsChecked) GateRule.Entered();
-        Retirement.Entered();
         return true;
     }
 
@@ -57,7 +56,6 @@ internal struct SlotGate
         if (GateRule.IsChecked) GateRule.Left();
         Volatile.Write(ref _held, 0);
         if (_released is not null) Wake();
-        Retirement.Left();
     }
 
     /// <summary>Completes at a later release of the gate, or at once if it is free by now. Then try again.</summary>

@@ -7,7 +7,7 @@ namespace OrleansRedis.Engine;
 /// when it deactivates; everyone else only reads. For questions about all slots, key counts and times of expiry are
 /// kept beside them, in plain arrays that are quick to sum up.
 /// </summary>
-public sealed class SlotTable(int databases)
+public sealed class SlotTable(int databases, SiloGate siloGate)
 {
     private readonly Slot?[] _slots = new Slot?[KeySlot.Count];
     private readonly long[] _earliestExpiryMs = NewExpiries();
@@ -146,28 +146,57 @@ public sealed class SlotTable(int databases)
     /// <summary>Waits for the command in the slot, if any, and lets no other in.</summary>
     public void Withdraw(Slot slot)
     {
+        if (TryClose(slot)) _ = RetireAsync(slot);
+    }
+
+    private bool TryClose(Slot slot)
+    {
         slot.Gate.Enter();
         try
         {
-            if (!slot.IsOpen) return;
+            if (!slot.IsOpen) return false;
             slot.IsOpen = false;
             slot.LeavesPlace();
-            slot.Retire();
             Interlocked.Add(ref _otherChanges, slot.Changes);
             Interlocked.Add(ref _withdrawnHits, slot.Hits);
             Interlocked.Add(ref _withdrawnMisses, slot.Misses);
             Memory.Add(-slot.AllBytes);
             slot.Watchers?.Withdrawn();
-            if (!ReferenceEquals(Interlocked.CompareExchange(ref _slots[slot.Number], null, slot), slot)) return;
+            if (!ReferenceEquals(Interlocked.CompareExchange(ref _slots[slot.Number], null, slot), slot)) return true;
             Interlocked.Decrement(ref _publishedCount);
             Keys.Clear(slot.Number);
             ExpiringKeys.Clear(slot.Number);
             Volatile.Write(ref _earliestExpiryMs[slot.Number], Expiry.Never);
+            return true;
         }
         finally
         {
-            slot.Gate.Exit();
+            slot.Leave();
         }
+    }
+
+    /// <summary>
+    /// Gives back the memory of a slot that is closed: not before an exclusive holder of the silo gate has left, who looks
+    /// at slots without their gates, and may have found this one before it was closed.
+    /// </summary>
+    private async Task RetireAsync(Slot slot)
+    {
+        siloGate.ExitShared(await siloGate.EnterSharedAsync().ConfigureAwait(false));
+        slot.Gate.Enter();
+        slot.Retire();
+        slot.Leave();
+    }
+
+    /// <summary>
+    /// Gives back the memory of all slots, which nobody uses any more: for a process that goes on without this table.
+    /// </summary>
+    internal void Free()
+    {
+        for (int number = 0; number < _slots.Length; number++)
+        {
+            if (Interlocked.Exchange(ref _slots[number], null) is { } slot) slot.Retire();
+        }
+        Retirement.Sweep();
     }
 
     /// <summary>Counts a change of what belongs to no slot.</summary>

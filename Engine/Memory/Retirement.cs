@@ -14,8 +14,9 @@ internal interface IFreeable
 
 /// <summary>
 /// Blocks that nothing leads to any more, but which the command that runs may still look at: what it has replaced or
-/// removed. They are given back when the thread has left its last gate. So whatever a command has found stays readable
-/// to its end, and no command needs to know what its own changes may have moved.
+/// removed. They are given back by <see cref="Sweep"/>, when the command has ended and the thread has left its last gate.
+/// So whatever a command has found stays readable to its end, and no command needs to know what its own changes may have
+/// moved.
 /// </summary>
 internal static unsafe class Retirement
 {
@@ -23,41 +24,51 @@ internal static unsafe class Retirement
     private const int MostEffort = 64;
 
     [ThreadStatic]
-    private static int t_gates;
+    private static bool t_hasAny;
 
     [ThreadStatic]
     private static Retired? t_retired;
 
-    /// <summary>The thread has passed a gate.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Entered() => t_gates++;
-
-    /// <summary>The thread has left a gate.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Left()
-    {
-        if (--t_gates == 0 && t_retired is { IsEmpty: false } retired) retired.FreeAll();
-    }
-
     /// <summary>
-    /// A command has ended while the thread keeps its gates for the next one (in a transaction or a script), or the
-    /// thread had the silo to itself: what was found so far is no longer looked at.
+    /// Gives back what this thread has retired. To be called wherever nothing that was found before is looked at any
+    /// more: when a thread has left its last gate, between the commands of a transaction or a script, and by a thread
+    /// that passes no gates (it fills a slot that nobody else sees).
     /// </summary>
-    public static void CommandEnded()
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Sweep()
     {
-        if (t_retired is { IsEmpty: false } retired) retired.FreeAll();
+        if (t_hasAny) FreeAll();
     }
 
     /// <summary>
     /// A command has thrown. What it has retired may still be in its place, so that memory is lost instead.
     /// </summary>
-    public static void CommandFailed() => t_retired?.Forget();
+    public static void Forget()
+    {
+        t_hasAny = false;
+        t_retired?.Forget();
+    }
 
     /// <summary>Gives a block back once the command has ended.</summary>
-    public static void Retire(byte* block) => (t_retired ??= new()).Add(block);
+    public static void Retire(byte* block)
+    {
+        t_hasAny = true;
+        (t_retired ??= new()).Add(block);
+    }
 
     /// <inheritdoc cref="Retire(byte*)"/>
-    public static void Retire(IFreeable item) => (t_retired ??= new()).Items.Add(item);
+    public static void Retire(IFreeable item)
+    {
+        t_hasAny = true;
+        (t_retired ??= new()).Items.Add(item);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void FreeAll()
+    {
+        t_hasAny = false;
+        t_retired!.FreeAll();
+    }
 
     private sealed class Retired
     {
@@ -67,8 +78,6 @@ internal static unsafe class Retirement
         private int _count;
 
         public List<IFreeable> Items { get; } = [];
-
-        public bool IsEmpty => _count == 0 && Items.Count == 0;
 
         public void Add(byte* block)
         {
@@ -82,7 +91,6 @@ internal static unsafe class Retirement
             Items.Clear();
         }
 
-        [MethodImpl(MethodImplOptions.NoInlining)]
         public void FreeAll()
         {
             for (int i = 0; i < _count; i++) Heap.Free((byte*)_blocks[i]);

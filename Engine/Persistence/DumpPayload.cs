@@ -10,6 +10,9 @@ internal static class DumpPayload
 {
     private const int FooterLength = 2 + 8;
 
+    /// <summary>How many bytes of a payload are not the value's content.</summary>
+    public const int Overhead = 1 + FooterLength;
+
     [ThreadStatic]
     private static RdbWriter? t_writer;
 

@@ -8,6 +8,10 @@ namespace OrleansRedis.Engine;
 /// again. It sends no reply, not even to a read, before <see cref="Committed"/> has reached the second reading, because
 /// no client may see what could still be lost. One commit serves all waiting replies.
 /// </para>
+/// <para>
+/// With everysec and no, an append-only file is committed as far as the operating system has been handed it, which the
+/// end of this process cannot take back. While it <see cref="IsBehind"/>, no reply at all is sent.
+/// </para>
 /// </summary>
 public interface IDurability
 {
@@ -32,10 +36,11 @@ public interface IDurability
     /// <param name="position">The position after they ran.</param>
     Task WhenCommitted(long since, long position);
 
-    /// <summary>To be called before sending replies that do not wait.</summary>
-    void BeforeReply()
-    {
-    }
+    /// <summary>
+    /// Whether replies have to wait for the operating system to be handed what has been appended: so with appendfsync
+    /// everysec and no, as long as that has not happened and is possible.
+    /// </summary>
+    bool IsBehind => false;
 
     /// <summary>
     /// Completes when there is room for more after <see cref="Restrictions.LogIsFull"/>. Then the caller tries again.
@@ -70,6 +75,16 @@ public interface IDurability
 /// </summary>
 public interface ICommittingLog : IDurability
 {
+    /// <summary>
+    /// Commits everything appended so far: on the calling thread if that takes negligible time, otherwise the task
+    /// completes later, or when the log turns out not to be writable.
+    /// </summary>
+    Task WhenCommitted()
+    {
+        long position = Appended;
+        return TryCommit(position) ? Task.CompletedTask : TryWhenCommitted(position);
+    }
+
     /// <summary>
     /// Makes everything up to a position durable on the calling thread, which has nothing better to do, provided that
     /// it takes negligible time. False if it may take longer, or if it failed.

@@ -21,7 +21,7 @@ internal interface IRdbSink
     void Resize(int keys);
 
     /// <summary>A key. <see cref="KeyEntry.ExpiresAtMs"/> is set; the access clock is not.</summary>
-    /// <param name="entry">The entry.</param>
+    /// <param name="entry">The entry, which belongs to the sink from now on.</param>
     /// <param name="expiresAtMs">When it expires.</param>
     /// <param name="idleSeconds">
     /// How long the key had been idle when the file was written; -1 if the file does not say.

@@ -85,7 +85,11 @@ public sealed class RdbFileCheck : IRdbSink
     {
     }
 
-    void IRdbSink.Entry(KeyEntry entry, long expiresAtMs, long idleSeconds, int frequency) => Count(expiresAtMs);
+    void IRdbSink.Entry(KeyEntry entry, long expiresAtMs, long idleSeconds, int frequency)
+    {
+        entry.Free();
+        Count(expiresAtMs);
+    }
 
     void IRdbSink.Nothing(ReadOnlySpan<byte> key, RdbType type, long expiresAtMs)
     {

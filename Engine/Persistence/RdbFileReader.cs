@@ -207,6 +207,7 @@ internal sealed class RdbFileReader
         }
         if (entry.IsNone) _sink.Nothing(key, type, expiresAtMs);
         else _sink.Entry(entry, expiresAtMs, idleSeconds, frequency);
+        Retirement.Sweep(); // what reading the value has replaced: this thread may pass no gate for long
         _keyLength = -1;
         _type = null;
     }

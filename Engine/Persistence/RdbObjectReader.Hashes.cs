@@ -75,10 +75,13 @@ internal readonly ref partial struct RdbObjectReader
         }
     }
 
-    /// <summary>Reads a listpack of field, value and expiry in ms (0 for none), sorted by expiry.</summary>
+    /// <summary>
+    /// Reads a listpack of field, value and expiry in ms (0 for none), sorted by expiry. If it is trusted and yet out
+    /// of order, it is sorted.
+    /// </summary>
     private KeyEntry ReadExpiringFieldListpack(ReadOnlySpan<byte> bytes)
     {
-        const string Failure = "Hash listpackex integrity check failed.";
+        const string Failure = "Hash listpack integrity check failed.";
         if (!ListpackCheck.IsValid(bytes, out int count, out bool isCanonical) || count % 3 != 0) throw new RdbFormatException(Failure);
         if (count == 0) return default;
         var blob = Blob.CreatePacked(BlobKind.HashListpackEx, _key, bytes, _expiresAtMs);
@@ -94,6 +97,7 @@ internal readonly ref partial struct RdbObjectReader
             inOrder &= expiresAtMs >= before;
             before = expiresAtMs;
         }
+        if (!inOrder && _checksDoubles) throw Damaged(blob, Failure);
         if (count / 3 > _options.HashMaxListpackEntries) return ToTable(blob, count / 3, Failure);
         if (inOrder && isCanonical && HashEntry.EarliestExpiryMs(blob) != Expiry.Never) return blob;
         KeyEntry hash = HashEntry.CreateListpack(_key, bytes.Length);

@@ -35,7 +35,9 @@ internal readonly ref partial struct RdbObjectReader
     /// <param name="key">The key. It must not lie in the reader's own buffer.</param>
     /// <param name="expiresAtMs">When the key expires.</param>
     /// <param name="options">The thresholds.</param>
-    /// <param name="checksDoubles">Whether packed collections are searched for duplicates.</param>
+    /// <param name="checksDoubles">
+    /// Whether packed collections are searched for duplicates, and the order of their elements is checked.
+    /// </param>
     public static KeyEntry Read(RdbReader reader, RdbType type, ReadOnlySpan<byte> key, long expiresAtMs, ServerOptions options, bool checksDoubles)
     {
         if (type == RdbType.String) return reader.StringEntry(key, expiresAtMs);

@@ -41,7 +41,7 @@ public static class KeyspaceDigest
         slot.Gate.Enter();
         try
         {
-            if (slot.KeyspaceIfAny(database) is not { } keyspace) return;
+            if (!slot.IsOpen || slot.KeyspaceIfAny(database) is not { } keyspace) return;
             foreach (KeyEntry entry in keyspace)
             {
                 var digest = new ValueDigest();
@@ -52,7 +52,7 @@ public static class KeyspaceDigest
         }
         finally
         {
-            slot.Gate.Exit();
+            slot.Leave();
         }
     }
 }

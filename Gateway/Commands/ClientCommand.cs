@@ -19,44 +19,33 @@ internal static class ClientCommand
     internal static void Info(ref CommandContext call) =>
         call.Reply.Verbatim("txt"u8, Encoding.UTF8.GetBytes(Me(call).Describe(call.NowMs, call.Request) + "\n"));
 
-    /// <summary>CLIENT LIST [TYPE normal | master | replica | pubsub] [ID client-id [client-id ...]]</summary>
+    /// <summary>
+    /// CLIENT LIST [[NOT-]ID client-id [client-id ...]] [[NOT-]TYPE normal | master | replica | pubsub] [[NOT-]USER
+    /// username] [[NOT-]ADDR ip:port] [[NOT-]LADDR ip:port] [[NOT-]NAME name] [[NOT-]FLAGS flags] [[NOT-]LIB-NAME
+    /// lib-name] [[NOT-]LIB-VER lib-ver] [[NOT-]DB db] [[NOT-]CAPA capa] [[NOT-]IP ip] [SKIPME yes | no] [MAXAGE maxage]
+    /// [IDLE idle]
+    /// </summary>
     [Command("CLIENT|LIST", -2, Flags | CommandFlags.Admin, Category.Connection | Category.Dangerous, Since = "2.4.0",
         Complexity = "O(N) where N is the number of client connections", Summary = "Lists open connections.", Tips = "nondeterministic_output",
-        Syntax = "[client-type=TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] @5.0.0 [ID client-id [client-id ...]] @6.2.0",
+        Syntax = "[client-type=TYPE <NORMAL | MASTER | PRIMARY @8.0.0 | REPLICA | PUBSUB>] @5.0.0 [ID client-id [client-id ...]] @6.2.0 [USER username] "
+            + "@8.1.0 [addr=ADDR ip:port] @8.1.0 [laddr=LADDR ip:port] @8.1.0 [skipme=SKIPME <YES | NO>] @8.1.0 [MAXAGE maxage] @8.1.0 [NAME name] @9.0.0 "
+            + "[IDLE idle] @9.0.0 [FLAGS flags] @9.0.0 [LIB-NAME lib-name] @9.0.0 [LIB-VER lib-ver] @9.0.0 [DB db] @9.0.0 [CAPA capa] @9.0.0 [IP ip] @9.0.0 "
+            + "[not-client-type=NOT-TYPE <NORMAL | MASTER | PRIMARY | REPLICA | PUBSUB>] @9.0.0 [NOT-ID not-client-id [not-client-id ...]] @9.0.0 "
+            + "[NOT-USER not-username] @9.0.0 [not-addr=NOT-ADDR ip:port] @9.0.0 [not-laddr=NOT-LADDR ip:port] @9.0.0 [NOT-NAME not-name] @9.0.0 "
+            + "[NOT-FLAGS not-flags] @9.0.0 [NOT-LIB-NAME not-lib-name] @9.0.0 [NOT-LIB-VER not-lib-ver] @9.0.0 [NOT-DB not-db] @9.0.0 [NOT-CAPA not-capa] "
+            + "@9.0.0 [NOT-IP not-ip] @9.0.0",
         History = "2.8.12: Added unique client `id` field.\n5.0.0: Added optional `TYPE` filter.\n6.0.0: Added `user` field.\n"
             + "6.2.0: Added `argv-mem`, `tot-mem`, `laddr` and `redir` fields and the optional `ID` filter.\n7.0.0: Added `resp`, `multi-mem`, `rbs` "
             + "and `rbp` fields.\n"
-            + "7.0.3: Added `ssub` field.")]
+            + "7.0.3: Added `ssub` field.\n8.0.0: Added `tot-net-in`, `tot-net-out` and `tot-cmds` fields, as in Valkey.\n8.1.0: Added filters USER, ADDR, "
+            + "LADDR, SKIPME, and MAXAGE, as in Valkey.\n9.0.0: Added filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, CAPA, and IP, and the negative "
+            + "filters, as in Valkey.")]
     internal static void List(ref CommandContext call)
     {
         ClientConnection me = Me(call);
-        IEnumerable<ClientConnection> clients = me.Server.Clients.All.OrderBy(client => client.Id);
-        if (call.Count == 4 && call[2].Is("TYPE"u8))
-        {
-            if (!TryReadType(ref call, 3, out ClientClass type)) return;
-            clients = clients.Where(client => client.Class == type);
-        }
-        else if (call.Count > 3 && call[2].Is("ID"u8))
-        {
-            var ids = new List<long>();
-            for (int i = 3; i < call.Count; i++)
-            {
-                if (!Numbers.TryParseInt64(call[i], out long id))
-                {
-                    call.Reply.Error("ERR Invalid client ID"u8);
-                    return;
-                }
-                ids.Add(id);
-            }
-            clients = ids.Select(me.Server.Clients.Find).OfType<ClientConnection>();
-        }
-        else if (call.Count != 2)
-        {
-            call.SyntaxError();
-            return;
-        }
+        if (ClientFilter.Read(ref call) is not { } filter) return;
         var lines = new StringBuilder();
-        foreach (ClientConnection client in clients)
+        foreach (ClientConnection client in filter.Matching(me, skipMe: false))
             lines.Append(client == me ? me.Describe(call.NowMs, call.Request) : client.Describe(call.NowMs)).Append('\n');
         call.Reply.Verbatim("txt"u8, Encoding.UTF8.GetBytes(lines.ToString()));
     }
@@ -243,16 +232,24 @@ internal static class ClientCommand
               Kill connections authenticated by <username>.
             * SKIPME (YES|NO)
               Skip killing current connection (default: yes).
-            * ID <client-id>
+            * ID <client-id> [<client-id> ...]
               Kill connections by client id.
             * MAXAGE <maxage>
               Kill connections older than the specified age.
+            * IDLE <idle>
+              Kill connections that have been idle for that many seconds.
+            * NAME <name>, LIB-NAME <lib-name>, LIB-VER <lib-ver>, DB <db>, IP <ip>
+              Kill connections by what CLIENT LIST shows of them.
+            * FLAGS <flags>
+              Kill connections that have all of these flags.
+            * CAPA <capa>
+              Kill connections of clients with these capabilities.
+            * NOT-<option> <value>
+              Except connections from being killed, by any option but SKIPME, MAXAGE and IDLE.
         LIST [options ...]
             Return information about client connections. Options:
-            * TYPE (NORMAL|MASTER|REPLICA|PUBSUB)
-              Return clients of specified type.
-            * ID <client-id> [<client-id> ...]
-              Return clients of specified IDs only.
+            * Those of KILL
+              Return clients that KILL would kill, this one too (SKIPME YES: without it).
         UNPAUSE
             Stop the current client pause, resuming traffic.
         PAUSE <timeout> [WRITE|ALL]
@@ -298,6 +295,7 @@ internal static class ClientCommand
         type = ClientClass.Normal;
         if (call[index].Is("NORMAL"u8)) return true;
         if (call[index].Is("MASTER"u8)) type = ClientClass.Master;
+        else if (call[index].Is("PRIMARY"u8)) type = ClientClass.Master;
         else if (call[index].Is("REPLICA"u8) || call[index].Is("SLAVE"u8)) type = ClientClass.Replica;
         else if (call[index].Is("PUBSUB"u8)) type = ClientClass.PubSub;
         if (type != ClientClass.Normal) return true;

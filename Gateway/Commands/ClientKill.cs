@@ -7,19 +7,31 @@ namespace OrleansRedis.Gateway;
 internal static class ClientKill
 {
     /// <summary>
-    /// CLIENT KILL ip:port | [ID client-id] [TYPE …] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes | no]
-    /// [MAXAGE maxage]
+    /// CLIENT KILL ip:port | [[NOT-]ID client-id [client-id ...]] [[NOT-]TYPE normal | master | replica | pubsub]
+    /// [[NOT-]USER username] [[NOT-]ADDR ip:port] [[NOT-]LADDR ip:port] [[NOT-]NAME name] [[NOT-]FLAGS flags]
+    /// [[NOT-]LIB-NAME lib-name] [[NOT-]LIB-VER lib-ver] [[NOT-]DB db] [[NOT-]CAPA capa] [[NOT-]IP ip] [SKIPME yes | no]
+    /// [MAXAGE maxage] [IDLE idle]
     /// </summary>
     [Command("CLIENT|KILL", -3, CommandFlags.Admin | CommandFlags.NoScript | CommandFlags.Loading | CommandFlags.Stale | CommandFlags.NeedsConnection,
         Category.Connection | Category.Dangerous, Since = "2.4.0", Complexity = "O(N) where N is the number of client connections",
         Summary = "Terminates open connections.",
-        Syntax = "filter=<old-format=ip:port @..2.8.12 | new-format=<[ID client-id] @2.8.12 | [client-type=TYPE <NORMAL | MASTER @3.2.0 | SLAVE | REPLICA "
-            + "@5.0.0 | PUBSUB>] @2.8.12 | [USER username] | [addr=ADDR ip:port] | [laddr=LADDR ip:port] @6.2.0 | [skipme=SKIPME <YES | NO>] | [MAXAGE "
-            + "maxage] @7.4.0> [[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | [LADDR ip:port] "
-            + "| [SKIPME <YES | NO>] | [MAXAGE maxage] ...]>",
+        Syntax = "filter=<old-format=ip:port @..2.8.12 | new-format=<[ID client-id [client-id ...]] @2.8.12 | [client-type=TYPE <NORMAL | MASTER @3.2.0 | "
+            + "PRIMARY @8.0.0 | SLAVE | REPLICA @5.0.0 | PUBSUB>] @2.8.12 | [USER username] | [addr=ADDR ip:port] | [laddr=LADDR ip:port] @6.2.0 | "
+            + "[skipme=SKIPME <YES | NO>] | [MAXAGE maxage] @7.4.0 | [NAME name] @9.0.0 | [IDLE idle] @9.0.0 | [FLAGS flags] @9.0.0 | [LIB-NAME "
+            + "lib-name] @9.0.0 | [LIB-VER lib-ver] @9.0.0 | [DB db] @9.0.0 | [CAPA capa] @9.0.0 | [IP ip] @9.0.0 | [not-client-type=NOT-TYPE <NORMAL | "
+            + "MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB>] @9.0.0 | [NOT-ID not-client-id [not-client-id ...]] @9.0.0 | [NOT-USER not-username] @9.0.0 "
+            + "| [not-addr=NOT-ADDR ip:port] @9.0.0 | [not-laddr=NOT-LADDR ip:port] @9.0.0 | [NOT-NAME not-name] @9.0.0 | [NOT-FLAGS not-flags] @9.0.0 | "
+            + "[NOT-LIB-NAME not-lib-name] @9.0.0 | [NOT-LIB-VER not-lib-ver] @9.0.0 | [NOT-DB not-db] @9.0.0 | [NOT-CAPA not-capa] @9.0.0 | [NOT-IP "
+            + "not-ip] @9.0.0> [[ID client-id [client-id ...]] | [TYPE <NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR "
+            + "ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] | [MAXAGE maxage] | [NAME name] | [IDLE idle] | [FLAGS flags] | [LIB-NAME lib-name] | "
+            + "[LIB-VER lib-ver] | [DB db] | [CAPA capa] | [IP ip] | [NOT-TYPE <NORMAL | MASTER | PRIMARY | SLAVE | REPLICA | PUBSUB>] | [NOT-ID "
+            + "not-client-id [not-client-id ...]] | [NOT-USER not-username] | [NOT-ADDR ip:port] | [NOT-LADDR ip:port] | [NOT-NAME not-name] | "
+            + "[NOT-FLAGS not-flags] | [NOT-LIB-NAME not-lib-name] | [NOT-LIB-VER not-lib-ver] | [NOT-DB not-db] | [NOT-CAPA not-capa] | [NOT-IP not-ip] "
+            + "...]>",
         History = "2.8.12: Added new filter format.\n2.8.12: `ID` option.\n3.2.0: Added `master` type in for `TYPE` option.\n"
             + "5.0.0: Replaced `slave` `TYPE` with `replica`. `slave` still supported for backward compatibility.\n6.2.0: `LADDR` option.\n7.4.0: "
-            + "`MAXAGE` option.")]
+            + "`MAXAGE` option.\n8.1.0: `ID` option accepts multiple IDs, as in Valkey.\n9.0.0: Added filters NAME, IDLE, FLAGS, LIB-NAME, LIB-VER, DB, "
+            + "CAPA, and IP, and the negative filters, as in Valkey.")]
     internal static void Kill(ref CommandContext call)
     {
         ClientConnection me = ClientCommand.Me(call);
@@ -36,12 +48,10 @@ internal static class ClientKill
             call.Reply.Ok();
             return;
         }
-        var filter = new Filter();
-        if (!filter.TryRead(ref call)) return;
+        if (ClientFilter.Read(ref call) is not { } filter) return;
         int killed = 0;
-        foreach (ClientConnection client in me.Server.Clients.All)
+        foreach (ClientConnection client in filter.Matching(me, skipMe: true).Distinct())
         {
-            if ((client == me && filter.SkipMe) || !filter.Matches(client, call.NowMs)) continue;
             End(client, me);
             killed++;
         }
@@ -53,91 +63,5 @@ internal static class ClientKill
     {
         if (client == me) me.CloseAfterReply = true;
         else client.Kill();
-    }
-
-    private sealed class Filter
-    {
-        private const string NotPositiveId = "client-id should be greater than 0";
-        private const string NotPositiveAge = "maxage should be greater than 0";
-
-        private long? _id;
-        private long? _maxAgeSeconds;
-        private ClientClass? _class;
-        private string? _address;
-        private string? _localAddress;
-
-        public bool SkipMe { get; private set; } = true;
-
-        /// <summary>Reads the options. Returns false if they are invalid; the error is then in the reply.</summary>
-        public bool TryRead(ref CommandContext call)
-        {
-            for (int i = 2; i < call.Count; i += 2)
-            {
-                if (i + 1 == call.Count)
-                {
-                    call.SyntaxError();
-                    return false;
-                }
-                if (!TryReadOption(ref call, call[i], i + 1)) return false;
-            }
-            return true;
-        }
-
-        public bool Matches(ClientConnection client, long nowMs) =>
-            (_id is null || client.Id == _id)
-            && (_class is null || client.Class == _class)
-            && (_address is null || client.Address == _address)
-            && (_localAddress is null || client.LocalAddress == _localAddress)
-            && (_maxAgeSeconds is null || (nowMs - client.ConnectedAtMs) / 1000 >= _maxAgeSeconds);
-
-        private bool TryReadOption(ref CommandContext call, ReadOnlySpan<byte> option, int index)
-        {
-            ReadOnlySpan<byte> value = call[index];
-            if (option.Is("ID"u8)) return TryReadPositive(ref call, value, NotPositiveId, NotPositiveId, out _id);
-            if (option.Is("MAXAGE"u8)) return TryReadPositive(ref call, value, "maxage is not an integer or out of range", NotPositiveAge, out _maxAgeSeconds);
-            if (option.Is("TYPE"u8))
-            {
-                if (!ClientCommand.TryReadType(ref call, index, out ClientClass type)) return false;
-                _class = type;
-            }
-            else if (option.Is("ADDR"u8))
-            {
-                _address = Encoding.UTF8.GetString(value);
-            }
-            else if (option.Is("LADDR"u8))
-            {
-                _localAddress = Encoding.UTF8.GetString(value);
-            }
-            else if (option.Is("USER"u8))
-            {
-                if (value.SequenceEqual("default"u8)) return true; // every client is this user
-                call.Reply.Error($"ERR No such user '{Encoding.Latin1.GetString(value)}'");
-                return false;
-            }
-            else if (option.Is("SKIPME"u8) && (value.Is("YES"u8) || value.Is("NO"u8)))
-            {
-                SkipMe = value.Is("YES"u8);
-            }
-            else
-            {
-                call.SyntaxError();
-                return false;
-            }
-            return true;
-        }
-
-        private static bool TryReadPositive(
-            ref CommandContext call, ReadOnlySpan<byte> text, string notInteger, string notPositive, out long? value)
-        {
-            value = null;
-            bool isInteger = Numbers.TryParseInt64(text, out long number);
-            if (!isInteger || number <= 0)
-            {
-                call.Reply.Error($"ERR {(isInteger ? notPositive : notInteger)}");
-                return false;
-            }
-            value = number;
-            return true;
-        }
     }
 }

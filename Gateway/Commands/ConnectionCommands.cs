@@ -45,7 +45,7 @@ internal static class ConnectionCommands
         }
         else
         {
-            call.Reply.Error(WrongPassword);
+            call.Reply.Error(Errors.WrongPassword);
         }
     }
 
@@ -78,7 +78,7 @@ internal static class ConnectionCommands
             {
                 if (!client.TryAuthenticate(call[i + 1], call[i + 2]))
                 {
-                    call.Reply.Error(WrongPassword);
+                    call.Reply.Error(Errors.WrongPassword);
                     return;
                 }
                 i += 2;
@@ -140,5 +140,4 @@ internal static class ConnectionCommands
         call.Reply.Ok();
     }
 
-    private static ReadOnlySpan<byte> WrongPassword => "WRONGPASS invalid username-password pair or user is disabled."u8;
 }

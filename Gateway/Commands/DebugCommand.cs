@@ -26,12 +26,14 @@ internal static class DebugCommand
         ReadOnlySpan<byte> subcommand = call[1];
         if (subcommand.Is("HELP"u8) && call.Count == 2) Help(ref call);
         else if (subcommand.Is("AOF-FLUSH-SLEEP"u8) && call.Count == 3) AofFlushSleep(ref call);
+        else if (subcommand.Is("CHANGE-REPL-ID"u8) && call.Count == 2) ChangeReplicationId(ref call, client);
         else if (subcommand.Is("CONFIG-REWRITE-FORCE-ALL"u8) && call.Count == 2) RewriteAll(ref call);
         else if (subcommand.Is("DIGEST"u8) && call.Count == 2) DebugKeys.Digest(ref call);
         else if (subcommand.Is("DIGEST-VALUE"u8)) DebugKeys.DigestValues(ref call);
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
         else if (subcommand.Is("FAIL-SNAPSHOT"u8) && call.Count == 2) FailSnapshot(ref call);
+        else if (subcommand.Is("LISTPACK"u8) && call.Count == 3) DebugKeys.Listpack(ref call);
         else if (subcommand.Is("LOADAOF"u8) && call.Count == 2) LoadAof(ref call);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
         else if (subcommand.Is("OBJECT"u8) && call.Count is 3 or 4) DebugKeys.Object(ref call);
@@ -52,6 +54,9 @@ internal static class DebugCommand
             DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
             AOF-FLUSH-SLEEP <microsec>
                 Server will sleep before flushing the AOF, this is used for testing.
+            CHANGE-REPL-ID
+                Change the replication IDs of the instance.
+                Dangerous: should be used only for testing the replication subsystem.
             CONFIG-REWRITE-FORCE-ALL
                 Like CONFIG REWRITE but writes all configuration options, including
                 keywords not listed in original configuration file or default values.
@@ -65,6 +70,8 @@ internal static class DebugCommand
             FAIL-SNAPSHOT
                 Have the BGSAVE or BGREWRITEAOF that is in progress fail, as killing the
                 child does in Redis.
+            LISTPACK <key>
+                Show low level info about the listpack encoding of <key>.
             LOADAOF
                 Flush the AOF buffers on disk and reload the AOF in memory.
             LOG <message>
@@ -144,6 +151,13 @@ internal static class DebugCommand
     private static void WriteLog(ref CommandContext call, ClientConnection client)
     {
         Log.DebugLog(client.Server.Logger, Encoding.UTF8.GetString(call[2]));
+        call.Reply.Ok();
+    }
+
+    private static void ChangeReplicationId(ref CommandContext call, ClientConnection client)
+    {
+        call.Store.Log.Notice("Changing replication IDs after receiving change-repl-id");
+        client.Server.ChangeReplicationId();
         call.Reply.Ok();
     }
 

@@ -32,6 +32,7 @@ public sealed partial class ClientConnection
         LastCommand = command;
         Verdict verdict = await _server.Runner.FinishAsync(this, command, request, former, _reply, Disconnected)
             .ConfigureAwait(false);
+        if (verdict == Verdict.Admitted) CommandsRun++;
         if (verdict == Verdict.Admitted && _waitsFor is not null) CountRead(command!, mark);
         if (verdict == Verdict.Closed) CloseAfterReply = true;
         else AfterReply(mark);
@@ -43,6 +44,7 @@ public sealed partial class ClientConnection
         int mark = _reply.Length;
         await _server.Runner.ContinueAsync(this, command, continuation, isReplied, _reply, Disconnected)
             .ConfigureAwait(false);
+        CommandsRun++;
         if (!isReplied) AfterReply(mark);
     }
 }

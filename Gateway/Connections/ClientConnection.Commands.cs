@@ -140,6 +140,7 @@ public sealed partial class ClientConnection
         long now = Stopwatch.GetTimestamp();
         runner.Observer.Ran(statistics, command!, now - ticks, _reply.WrittenSince(mark));
         ticks = now;
+        if (call.Continuation is null) CommandsRun++;
         bool isReplied = call.Continuation is null || _reply.Length > mark;
         if (call.Continuation is not null) wait = Continue(command!, call.Continuation, isReplied);
         if (_waitsFor is not null && call.Continuation is null) CountRead(command!, mark);

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Connections.Features;
 using OrleansRedis.Engine;
@@ -46,24 +45,9 @@ public sealed partial class ClientConnection
     /// <summary>The server's address that it is connected to.</summary>
     public string LocalAddress => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(LocalEndPoint);
 
-    /// <summary>
-    /// Checks a user's password and, if it is right, authenticates the client. There is one user, "default", whose
-    /// password is requirepass.
-    /// </summary>
-    public bool TryAuthenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password)
-    {
-        if (!user.SequenceEqual("default"u8)) return false;
-        string required = _server.Options.RequirePass;
-        if (required.Length != 0)
-        {
-            // Compares hashes, so that the time taken reveals nothing about the password, not even its length.
-            Span<byte> theirs = stackalloc byte[SHA256.HashSizeInBytes], right = stackalloc byte[SHA256.HashSizeInBytes];
-            SHA256.HashData(password, theirs);
-            SHA256.HashData(ByteText.Encode(required), right);
-            if (!CryptographicOperations.FixedTimeEquals(theirs, right)) return false;
-        }
-        return IsAuthenticated = true;
-    }
+    /// <summary>Authenticates the client if the password is the user's; returns whether it is.</summary>
+    public bool TryAuthenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password) =>
+        Users.Knows(_server.Options, user, password) && (IsAuthenticated = true);
 
     /// <summary>
     /// RESET: puts the session back to its initial state. Watched keys and queued commands are dropped too.
@@ -98,7 +82,7 @@ public sealed partial class ClientConnection
             + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={replyRoom} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} "
             + $"omem={sending} tot-mem={total} "
             + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user=default redir=-1 resp={Protocol} lib-name={LibraryName} "
-            + $"lib-ver={LibraryVersion}");
+            + $"lib-ver={LibraryVersion} tot-net-in={_bytesIn} tot-net-out={Math.Max(0, _bytesOut - SendingBytes)} tot-cmds={CommandsRun}");
     }
 
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
@@ -107,7 +91,7 @@ public sealed partial class ClientConnection
     /// Redis's letters in Redis's order. Missing are the letters of features that do not exist here: O (MONITOR), t, R
     /// and B (CLIENT TRACKING), r (READONLY).
     /// </summary>
-    private string Flags()
+    internal string Flags()
     {
         var flags = new StringBuilder();
         switch (Class)
@@ -137,7 +121,10 @@ public sealed partial class ClientConnection
     private static string Show(EndPoint? endPoint)
     {
         if (endPoint is not IPEndPoint ip) return "?:0";
-        IPAddress address = ip.Address.IsIPv4MappedToIPv6 ? ip.Address.MapToIPv4() : ip.Address;
-        return address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[{address}]:{ip.Port}" : $"{address}:{ip.Port}";
+        string address = Show(ip.Address);
+        return address.Contains(':', StringComparison.Ordinal) ? $"[{address}]:{ip.Port}" : $"{address}:{ip.Port}";
     }
+
+    /// <summary>An address without a port, IPv4 as such even if it came through a socket for IPv6.</summary>
+    internal static string Show(IPAddress address) => (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString();
 }

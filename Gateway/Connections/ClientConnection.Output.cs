@@ -31,6 +31,7 @@ public sealed partial class ClientConnection
     private Task _sending = Task.CompletedTask;
     private long _sendingBytes;     // while _sending is under way
     private long _queuedBytes;      // what _sending sends after that
+    private long _bytesOut;         // all that was ever given to _sending
     private IDurability? _waitsFor; // the log, while replies wait for it
 
     // Position of the log before the first of the commands whose replies have gathered; -1 if none of them concerns the
@@ -43,7 +44,7 @@ public sealed partial class ClientConnection
     private int _reads;
     private int _readBytes;
 
-    private long SendingBytes => _sending.IsCompleted ? 0 : _sendingBytes + Volatile.Read(ref _queuedBytes);
+    private long SendingBytes => _sending.IsCompleted ? _output.UnflushedBytes : _sendingBytes + Volatile.Read(ref _queuedBytes);
 
     /// <summary>
     /// Starts to send what has gathered. If a send is under way, the loop does it once that has ended.
@@ -67,6 +68,7 @@ public sealed partial class ClientConnection
         }
         _sending.GetAwaiter().GetResult(); // a failed send ends the connection
         _statistics.OutputBytes += length;
+        _bytesOut += length;
         if (_server.Store.Durability is { } log && HoldsBack(log, written, ref since)) return;
         if (length > ChunkBytes)
         {
@@ -87,13 +89,14 @@ public sealed partial class ClientConnection
         Task committed = Task.CompletedTask;
         if (_server.Store.Durability is { } log)
         {
-            if (logBefore < 0) log.BeforeReply();
-            else if (log.Appended is var position && log.Committed < position) committed = log.WhenCommitted(logBefore, position);
+            if (log.IsBehind) committed = ((ICommittingLog)log).WhenCommitted();
+            else if (logBefore >= 0 && log.Appended is var position && log.Committed < position) committed = log.WhenCommitted(logBefore, position);
             logBefore = -1;
         }
         if (written == _reply) ForgetReads();
         byte[] bytes = written.Detach(out int length);
         _statistics.OutputBytes += length;
+        _bytesOut += length;
         Interlocked.Add(ref _queuedBytes, length);
         _sending = SendAfterAsync(_sending, committed, bytes, length);
     }
@@ -138,8 +141,7 @@ public sealed partial class ClientConnection
         if (written == _reply) ForgetReads();
         if (since < 0)
         {
-            log.BeforeReply();
-            return false;
+            return log.IsBehind && WaitsForWrite((ICommittingLog)log, written);
         }
         logBefore = -1;
         // Whatever the commands did or saw was appended before they released their gates.
@@ -156,6 +158,25 @@ public sealed partial class ClientConnection
             _sending = SendWhenCommittedAsync(CommittedAsync(local, position), held, length);
         else
             _sending = SendWhenCommittedAsync(log.WhenCommitted(since, position), held, length);
+        return true;
+    }
+
+    /// <summary>
+    /// Has the replies leave once the log's bytes are with the operating system. True if they are sent then; false if
+    /// they are to be sent now, since the transport keeps them until then or they need not wait any more.
+    /// </summary>
+    private bool WaitsForWrite(ICommittingLog log, RespWriter written)
+    {
+        if (written.Length <= ChunkBytes && _transport is EpollConnection { IsOnLoop: true } connection)
+        {
+            connection.Defer(log);
+            return false;
+        }
+        Task committed = log.WhenCommitted();
+        if (committed.IsCompleted) return false;
+        byte[] bytes = written.Detach(out int length);
+        _sendingBytes = length;
+        _sending = SendWhenCommittedAsync(committed, bytes, length);
         return true;
     }
 

@@ -28,6 +28,7 @@ public sealed partial class ClientConnection : Session
     // Belongs to the thread that the loop runs on; fetched again wherever that may have changed.
     private CommandStatistics.Stripe _statistics;
     private volatile bool _killed;
+    private long _bytesIn;
 
     public ClientConnection(RedisServer server, ConnectionContext transport)
     {
@@ -179,6 +180,7 @@ public sealed partial class ClientConnection : Session
             return null;
         }
         Func<Task>? wait;
+        _bytesIn += received.Length;
         _statistics = _server.CommandStatistics.Mine;
         if (_pending.Length == 0 && received.IsSingleSegment)
         {

@@ -47,6 +47,7 @@ internal sealed class ClientLimit(RedisServer server)
     {
         if (limit == long.MaxValue) return limit;
         int open = Directory.EnumerateFileSystemEntries("/proc/self/fd").Count();
-        return limit - Reserved - (open - server.Clients.Count);
+        int orleans = Options.OrleansGatewayPort != 0 || Options.OrleansSiloPort != 0 ? Options.OrleansMaxClients : 0;
+        return limit - Reserved - orleans - (open - server.Clients.Count);
     }
 }

@@ -6,6 +6,7 @@ using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Features;
+using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
@@ -98,7 +99,7 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
     /// Whether it waits for input and nothing else is pending, so that it can be handed over to another loop. For the
     /// loop alone.
     /// </summary>
-    internal bool IsIdle => _reader.IsParked && !_writer.IsWaiting && !AwaitsRoom && Volatile.Read(ref _isPosted) == 0;
+    internal bool IsIdle => _reader.IsParked && !_writer.IsWaiting && !_writer.IsHeld && !AwaitsRoom && Volatile.Read(ref _isPosted) == 0;
 
     /// <summary>The loop that serves it.</summary>
     internal EventLoop Loop => _loop;
@@ -150,6 +151,12 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
         }
         return reply.Task;
     }
+
+    /// <summary>
+    /// Has what is sent from now on leave once the log's bytes are with the operating system, after a round over the
+    /// loop's connections. Called on the loop's thread.
+    /// </summary>
+    internal void Defer(ICommittingLog log) => _loop.Deferred.Add(_writer, log);
 
     /// <summary>
     /// Gives the connection to another loop. Called by the loop it has, or by any thread if it has none yet. The

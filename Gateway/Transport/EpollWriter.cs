@@ -14,18 +14,29 @@ internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IVal
 {
     private const int LeastBytes = 4 * 1024;
 
+    /// <summary>If more than this is held back, the flush is pending.</summary>
+    private const int MostHeld = 64 * 1024;
+
     private readonly Lock _lock = connection.Sync; // guards everything below, and is held while sending
     private byte[]? _buffer;
     private int _start;
     private int _end;
     private ManualResetValueTaskSourceCore<FlushResult> _source;
     private volatile bool _waiting;
+    private volatile bool _lingers; // the flush is over, but the socket did not take what had been held back
+    private int _holds;
     private bool _canceled;
     private bool _completed;
     private bool _ended;
 
-    /// <summary>Whether a flush waits for the socket to take more.</summary>
-    public bool IsWaiting => _waiting;
+    /// <summary>Whether something waits for the socket to take more.</summary>
+    public bool IsWaiting => _waiting || _lingers;
+
+    /// <summary>Whether something is held back. For the loop alone.</summary>
+    public bool IsHeld => _holds != 0;
+
+    /// <summary>The last round of the loop that has held it back. For the loop alone.</summary>
+    internal DeferredReplies.Round? LastRound { get; set; }
 
     public override bool CanGetUnflushedBytes => true;
 
@@ -59,12 +70,12 @@ internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IVal
             if (_waiting) throw new InvalidOperationException("A flush is under way.");
             if (_ended || _completed) return new(new FlushResult(isCanceled: false, isCompleted: true));
             ReadOnlySpan<byte> rest = source.Span;
-            if (_start == _end && !rest.IsEmpty) rest = rest[connection.Send(rest)..];
+            if (_holds == 0 && _start == _end && !rest.IsEmpty) rest = rest[connection.Send(rest)..];
             if (_start == _end && rest.IsEmpty) return new(default(FlushResult));
             MakeRoom(rest.Length);
             rest.CopyTo(_buffer.AsSpan(_end));
             _end += rest.Length;
-            return Flush();
+            return _holds != 0 && _end - _start <= MostHeld ? default : Flush();
         }
     }
 
@@ -114,14 +125,34 @@ internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IVal
         Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _source.OnCompleted(continuation, state, token, flags);
 
-    /// <summary>The loop: continues sending if a flush waits for it.</summary>
+    /// <summary>The loop: what is written from now on stays here until <see cref="LetGo"/>.</summary>
+    internal void Hold()
+    {
+        lock (_lock) _holds++;
+    }
+
+    /// <summary>The loop: sends what has been held back, unless it is held back for something else as well.</summary>
+    internal void LetGo()
+    {
+        lock (_lock)
+        {
+            if (--_holds != 0) return;
+            _lingers = !_waiting && !TrySendBuffered();
+        }
+        if (_lingers) connection.Post(); // only the loop can have epoll watch for room
+        GoOn();
+    }
+
+    /// <summary>The loop: continues sending if something waits for it.</summary>
     internal void GoOn()
     {
-        if (!_waiting) return;
+        if (!IsWaiting) return;
         FlushResult result;
         lock (_lock)
         {
-            if (!_canceled && !TrySendBuffered()) return;
+            bool isSent = (_holds == 0 || _ended) && TrySendBuffered();
+            if (isSent) _lingers = false;
+            if (!_waiting || !(isSent || _canceled)) return;
             result = new(_canceled, _ended);
             _canceled = false;
             _waiting = false;
@@ -138,7 +169,7 @@ internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IVal
 
     private ValueTask<FlushResult> Flush()
     {
-        if (TrySendBuffered()) return new(new FlushResult(isCanceled: false, isCompleted: _ended));
+        if (_holds == 0 && TrySendBuffered()) return new(new FlushResult(isCanceled: false, isCompleted: _ended));
         if (_canceled)
         {
             _canceled = false;

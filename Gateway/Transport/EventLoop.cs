@@ -47,6 +47,7 @@ internal sealed unsafe class EventLoop
         _group = group;
         _logger = logger;
         Held = new(this);
+        Deferred = new(this);
         _set = Libc.EpollCreate(Libc.CloseOnExec);
         _bell = Libc.EventDescriptor(0, Libc.CloseOnExec | Libc.NonBlocking);
         // Edge-triggered, so that the bell need never be read: each ring is an event.
@@ -57,6 +58,9 @@ internal sealed unsafe class EventLoop
 
     /// <summary>The replies that leave when the log is durable. For the loop alone.</summary>
     internal HeldReplies Held { get; }
+
+    /// <summary>The connections whose replies leave when the log is written. For the loop alone.</summary>
+    internal DeferredReplies Deferred { get; }
 
     /// <summary>Whether the caller runs on this loop's thread.</summary>
     internal bool IsCurrent => t_current == this;
@@ -144,7 +148,7 @@ internal sealed unsafe class EventLoop
         while (!_group.IsOver)
         {
             _cycles++;
-            int count = _postedHere.Count == 0 && Held.AreNone ? Wait(events, load) : Poll(events, 0);
+            int count = _postedHere.Count == 0 && Held.AreNone && Deferred.AreNone ? Wait(events, load) : Poll(events, 0);
             bool isRung = false;
             byte* at = events;
             for (int i = 0; i < count; i++, at += Libc.EventBytes)
@@ -158,9 +162,11 @@ internal sealed unsafe class EventLoop
             {
                 EmptyPosted();
                 Held.Release();
+                Deferred.Release();
             }
             for (int i = _postedHere.Count; i > 0; i--) GoOn(_postedHere.Dequeue());
             if (!Held.AreNone) Held.EndRound();
+            if (!Deferred.AreNone) Deferred.EndRound();
             if (canHandOver && load.TrySample(Environment.TickCount64)) Rebalance(load);
         }
         End();

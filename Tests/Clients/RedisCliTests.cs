@@ -33,6 +33,21 @@ public sealed class RedisCliTests(SharedServer server, ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task Clients_are_found_and_killed_by_their_address()
+    {
+        await using RespConnection victim = await RespConnection.ConnectAsync("127.0.0.1", Server.Port, Server);
+        await victim.LineAsync("CLIENT SETNAME by-address");
+        string line = await CliAsync("CLIENT", "LIST", "IP", "127.0.0.1", "NAME", "by-address");
+        Assert.Contains(" name=by-address ", line, StringComparison.Ordinal);
+        string address = line.Split(' ').Single(field => field.StartsWith("addr=", StringComparison.Ordinal))[5..];
+        Assert.Equal(line.Split(' ')[0], (await CliAsync("CLIENT", "LIST", "ADDR", address, "FLAGS", "N")).Split(' ')[0]);
+        Assert.Equal("", await CliAsync("CLIENT", "LIST", "NOT-IP", "127.0.0.1", "NAME", "by-address"));
+        Assert.Equal("", await CliAsync("CLIENT", "LIST", "IP", "127.0.0", "NAME", "by-address"));
+        Assert.Equal("1", await CliAsync("CLIENT", "KILL", "IP", "127.0.0.1", "LADDR", $"127.0.0.1:{Server.Port}", "NAME", "by-address"));
+        Assert.True(await victim.IsClosedByServerAsync());
+    }
+
+    [Fact]
     public async Task Resp3_and_json_work()
     {
         await CliAsync("MSET", "a", "1", "b", "2");

@@ -46,6 +46,7 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("threads")]
     [InlineData("transaction", "MULTI", "WATCH")]
     [InlineData("locks", "EVALSHA")]
+    [InlineData("newer", "XACKDEL")]
     public Task Redis_py(string scenario, params string[] commands) => RunAsync("redis-py", scenario, commands);
 
     [SkippableTheory]

@@ -58,6 +58,8 @@ internal static class Comparison
         "XGROUP" => redis is { Kind: RespKind.Integer, Integer: 1 } && ours is { Kind: RespKind.Integer, Integer: 0 } && command.Length == 5,
         // As in Valkey 8, a start alone is enough.
         "BITCOUNT" when command.Length == 3 && redis.IsError && redis.Text.StartsWith("ERR syntax error", StringComparison.Ordinal) => true,
+        // As in Valkey 8, a type that does not exist is an error.
+        "SCAN" => ours.IsError && ours.Text.StartsWith("ERR unknown type name", StringComparison.Ordinal),
         // Since 7.2 the arguments are checked before the key.
         "BITCOUNT" or "BITPOS" => ours.IsError && (redis.Kind == RespKind.Integer || redis.Text.StartsWith("WRONGTYPE", StringComparison.Ordinal)),
         // -2^63 cannot be negated, so 7.2 and later refuse it as a rank, and 7.4 as a count.

@@ -11,7 +11,7 @@ namespace OrleansRedis.Tests;
 /// </summary>
 public sealed class CommandRunnerTests : IDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan s_patience = Eventually.Deadline;
 
     private readonly EngineHarness _redis = new();
 

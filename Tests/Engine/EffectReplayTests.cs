@@ -26,6 +26,7 @@ public sealed class EffectReplayTests
         "HSETEX key [FNX|FXX] [EX ttl|PXAT atms|KEEPTTL] FIELDS 1 field value", "HINCRBY key field int", "HINCRBYFLOAT key field float",
         "HDEL key field+", "HGETALL key",
         "3 SADD key member+", "2 SPOP key [few]", "SMOVE key dst member", "SORT key ALPHA STORE dst", "GEORADIUS key lon lat radius unit STORE dst",
+        "GEOSEARCHSTORE dst key BYPOLYGON 4 lon lat lon lat lon lat lon lat [STOREDIST]", "2 GEOADD key {lon lat member}+",
         "2 RPUSH key value+", "BLPOP key key 3", "BLMOVE key dst LEFT RIGHT 3", "BLMPOP 3 2 key key LEFT COUNT few", "LMPOP 2 key key RIGHT COUNT few",
         "2 ZADD key {score member}+", "BZPOPMIN key key 3", "BZMPOP 3 2 key key MAX COUNT few",
         "2 XADD key [MAXLEN ~ few] * field value", "XGROUP CREATE key group 0 MKSTREAM", "2 XREADGROUP GROUP group consumer BLOCK 3000 STREAMS key >",
@@ -38,7 +39,19 @@ public sealed class EffectReplayTests
         "2 XADD key [NOMKSTREAM] {MAXLEN|MINID} [=|~] {0|2|20|60-3|61} 60-* field value", "XTRIM key {MAXLEN|MINID} ~ {0|2|61} LIMIT {3|6}",
         "XDEL key {sid|60-0|60-1|60-2|60-3}+", "XGROUP CREATE key group 0 MKSTREAM", "XREADGROUP GROUP group consumer STREAMS key >", "DEL key");
 
-    private static readonly Family[] s_families = [.. Family.All, s_others, s_trims];
+    /// <summary>Deleting with regard to groups, where some entries are read, some acknowledged, some gone.</summary>
+    private static readonly Family s_references = new("references",
+        "12 XADD X 60-* field value", "2 XADD X [NOMKSTREAM] {KEEPREF|DELREF|ACKED} {MAXLEN|MINID} [=|~] {9|12|60-3|60-6} 60-* field value",
+        "XADD X {MAXLEN|MINID} ~ {9|60-9} [LIMIT {3|6}] {DELREF|ACKED} 60-* field value", "6 XTRIM X MAXLEN [=|~] {3|5|6|7|8|9|10|11|12} ACKED",
+        "XTRIM X {MAXLEN|MINID} [=|~] {9|60-3|60-6|60-9|60-15|61} {KEEPREF|DELREF|ACKED|ACKED}", "XTRIM X {MAXLEN|MINID} ~ {0|60-5} {DELREF|ACKED} LIMIT {3|6}",
+        "2 XDELEX X [KEEPREF|DELREF|ACKED] IDS 3 {60-1|60-2|60-3} {60-4|60-5} {60-6|60-7|60-8}", "XDELEX X {DELREF|ACKED} IDS 1 sid",
+        "2 XACKDEL X {g0|g1} [KEEPREF|DELREF|ACKED] IDS 3 {60-1|60-2|60-3} {60-4|60-5} {60-6|60-7|60-8}", "XDEL X {60-1|60-2|60-3}+",
+        "3 XGROUP CREATE X {g0|g0|g1} {0|60-3|$} MKSTREAM", "6 XREADGROUP GROUP g0 consumer [COUNT few] STREAMS X >",
+        "6 XREADGROUP GROUP g1 consumer NOACK STREAMS X >", "XGROUP SETID X g0 {60-2|$|$}",
+        "4 XACK X g0 {60-1|60-3|60-5|60-7|60-9} {60-2|60-4|60-6|60-8} {60-10|60-11|60-12|60-13}", "XCLAIM X g0 consumer 0 60-1 60-2 FORCE",
+        "2 XGROUP DESTROY {X|Y|Y|Y} {g0|g1|g1|g1}", "DEL {X|Y|Y|Y}");
+
+    private static readonly Family[] s_families = [.. Family.All, s_others, s_trims, s_references];
 
     public static TheoryData<string> Families => [.. s_families.Select(family => family.Name)];
 

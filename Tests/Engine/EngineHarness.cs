@@ -124,6 +124,7 @@ internal sealed class EngineHarness : IDisposable
         Runner.Dispose();
         Files.Dispose();
         Store.Dispose();
+        Store.Slots.Free();
     }
 
     private sealed class Recorder : IKeyEventConsumer

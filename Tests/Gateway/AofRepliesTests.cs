@@ -6,7 +6,10 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Gateway;
 
-/// <summary>With appendfsync always no client learns of anything that could still be lost.</summary>
+/// <summary>
+/// No client learns of anything that could still be lost: with appendfsync always if the machine fails, otherwise if
+/// the process does.
+/// </summary>
 public sealed class AofRepliesTests : IDisposable
 {
     private static readonly TimeSpan s_notYet = TimeSpan.FromMilliseconds(150);
@@ -77,8 +80,8 @@ public sealed class AofRepliesTests : IDisposable
         connection.Post(client => client.OutOfBand.Push(0));
         await WaitsAsync(pop);
         _gate.Set();
-        Assert.Equal("x", (await pop.WaitAsync(TimeSpan.FromSeconds(5)))[1].Text);
-        Assert.Equal(1, (await push.WaitAsync(TimeSpan.FromSeconds(5))).Integer);
+        Assert.Equal("x", (await pop.WaitAsync(Eventually.Deadline))[1].Text);
+        Assert.Equal(1, (await push.WaitAsync(Eventually.Deadline)).Integer);
         Assert.Equal(RespKind.Push, (await blocked.ReadPushAsync()).Kind);
     }
 
@@ -115,11 +118,13 @@ public sealed class AofRepliesTests : IDisposable
         Task<RespValue[]> writes = Task.WhenAll(others.Select((redis, i) => redis.CallAsync("SET", $"key:{i + 10}", "1")));
         int each = "*3\r\n$3\r\nSET\r\n$6\r\nkey:10\r\n$1\r\n1\r\n".Length;
         await Eventually.TrueAsync(() => server.Files.Aof.Appended >= appended + (others.Count * each), () => "not all have come");
+        await Eventually.TrueAsync(() => server.Server.Clients.All.Count(client => client.PendingOutputBytes != 0) > others.Count, () => "not all wait");
         await WaitsAsync(writes);
         _gate.Set();
         Assert.All(await writes.WaitAsync(Eventually.Deadline), reply => Assert.Equal("+OK", reply.ToString()));
         Assert.Equal("+OK", (await write).ToString());
-        Assert.InRange(_file.Syncs - before, 2, 5);
+        // Two, unless a loop had not come to the end of its round when the gate was opened.
+        Assert.InRange(_file.Syncs - before, 2, others.Count / 2);
         foreach (RespConnection redis in others) await redis.DisposeAsync();
     }
 
@@ -209,19 +214,100 @@ public sealed class AofRepliesTests : IDisposable
         Assert.Equal("1", (await reader.CallAsync("GET", "a").WaitAsync(Eventually.Deadline)).Text);
     }
 
+    [Theory]
+    [InlineData(AppendFsync.Everysec)]
+    [InlineData(AppendFsync.No)]
+    public async Task Otherwise_the_operating_system_has_what_a_reply_tells_of(AppendFsync policy)
+    {
+        await using InProcessServer server = await StartAsync(policy);
+        string path = Path.Combine(server.Store.Options.Dir, "appendonlydir", "appendonly.aof.1.incr.aof");
+        async Task WriteAsync(int client)
+        {
+            await using RespConnection redis = await server.ConnectAsync(), popper = await server.ConnectAsync();
+            for (int i = 0; i < 25; i++)
+            {
+                string value = $"<{client}:{i}>";
+                long from = new FileInfo(path).Length;
+                Task<RespValue> pop = popper.CallAsync("BLPOP", $"list:{client}", "0");
+                RespArgument[][] commands = (i % 5) switch
+                {
+                    0 => [["MULTI"], ["SET", $"a:{client}", value], ["EXEC"]],
+                    1 => [["GETSET", "large", new string('x', 100_000) + value], ["GET", "large"]], // longer than what a transport holds back
+                    2 => [["MSET", $"a:{client}", "", $"b:{client}", value]],
+                    3 => [["PING"], ["SET", $"a:{client}", value]],
+                    _ => [["SWAPDB", "1", "2"], ["RPUSH", $"x:{client}", value]],
+                };
+                RespValue[] replies = await redis.PipelineAsync(commands).WaitAsync(Eventually.Deadline);
+                Assert.Contains(value, Text(from), StringComparison.Ordinal);
+                await redis.CallAsync("RPUSH", $"list:{client}", "popped" + value);
+                await pop.WaitAsync(Eventually.Deadline);
+                Assert.Contains("popped" + value, Text(from), StringComparison.Ordinal);
+            }
+        }
+        string Text(long from)
+        {
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            file.Position = from;
+            byte[] bytes = new byte[file.Length - file.Position];
+            file.ReadExactly(bytes);
+            return System.Text.Encoding.Latin1.GetString(bytes);
+        }
+        await Task.WhenAll(Enumerable.Range(0, 6).Select(client => Task.Run(() => WriteAsync(client))));
+        byte[] reply = await server.Server.Runner.RunAsync(0, ["SET"u8.ToArray(), "grain"u8.ToArray(), "<grain>"u8.ToArray()]);
+        Assert.Equal("+OK\r\n", System.Text.Encoding.ASCII.GetString(reply));
+        Assert.Contains("<grain>", Text(0), StringComparison.Ordinal);
+    }
+
     [Fact]
-    public async Task Otherwise_a_quiet_server_has_written_what_it_acknowledges()
+    public async Task While_the_log_goes_over_to_another_file_replies_wait_in_order_and_the_loops_do_not()
+    {
+        await using InProcessServer server = await StartAsync(AppendFsync.Everysec);
+        await using RespConnection writer = await server.ConnectAsync(), leaving = await server.ConnectAsync(), other = await server.ConnectAsync(),
+            rewriter = await server.ConnectAsync();
+        await writer.CallAsync("SET", "a", "0");
+        FaultyFile first = _file!;
+        long appended = server.Files.Aof.Appended;
+        await Eventually.TrueAsync(() => first.OnDisk.Length == first.Length, () => "the log is not synced");
+        _gate.Reset();
+        Assert.False((await rewriter.CallAsync("BGREWRITEAOF")).IsError);
+        await Eventually.TrueAsync(() => first.WaitingSyncs == 1, () => "the first file is not being synced");
+        Assert.Equal("+PONG", (await other.CallAsync("PING").WaitAsync(Eventually.Deadline)).ToString());
+        await writer.SendAsync("APPEND", "a", "1");
+        await leaving.SendRawAsync("APPEND b 1\r\nQUIT\r\n");
+        Task<RespValue> reply = writer.ReadAsync();
+        await WaitsAsync(reply);
+        await writer.SendAsync("APPEND", "a", "2");
+        await other.SendAsync("GET", "a");
+        Task<RespValue> read = other.ReadAsync(), left = leaving.ReadAsync();
+        int frames = 3 * "*3\r\n$6\r\nAPPEND\r\n$1\r\na\r\n$1\r\n1\r\n".Length;
+        await Eventually.TrueAsync(() => server.Files.Aof.Appended >= appended + frames, () => "a loop waits for the disk");
+        await WaitsAsync(read);
+        await WaitsAsync(left);
+        Assert.False(reply.IsCompleted);
+        _gate.Set();
+        Assert.Equal(2, (await reply.WaitAsync(Eventually.Deadline)).Integer);
+        Assert.Equal(3, (await writer.ReadAsync()).Integer);
+        Assert.Equal("012", (await read.WaitAsync(Eventually.Deadline)).Text);
+        Assert.Equal(1, (await left.WaitAsync(Eventually.Deadline)).Integer);
+        Assert.Equal("+OK", (await leaving.ReadAsync()).ToString());
+        Assert.True(await leaving.IsClosedByServerAsync());
+        Assert.True(_file!.Length > 0 && _file != first);
+        await server.Files.Aof.RewriteEnded.WaitAsync(Eventually.Deadline);
+    }
+
+    [Fact]
+    public async Task With_everysec_and_a_full_disk_what_was_done_is_answered_and_no_more_is_taken()
     {
         await using InProcessServer server = await StartAsync(AppendFsync.Everysec);
         await using RespConnection redis = await server.ConnectAsync();
-        int early = 0;
-        for (int i = 0; i < 50; i++)
-        {
-            await Task.Delay(5); // a real delay: the test is about a server that is quiet for some time
-            await redis.CallAsync("SET", "a", "1");
-            if (server.Files.Aof.UnwrittenLength == 0) early++;
-        }
-        Assert.InRange(early, 45, 50);
+        await redis.CallAsync("SET", "a", "0");
+        _file!.Capacity = _file.Length;
+        Assert.Equal("+OK", (await redis.CallAsync("SET", "a", "1").WaitAsync(Eventually.Deadline)).ToString());
+        Assert.StartsWith("-MISCONF", (await redis.CallAsync("SET", "a", "2").WaitAsync(Eventually.Deadline)).ToString(), StringComparison.Ordinal);
+        Assert.Equal("1", (await redis.CallAsync("GET", "a").WaitAsync(Eventually.Deadline)).Text);
+        _file.Capacity = long.MaxValue;
+        await Eventually.TrueAsync(async () => !(await redis.CallAsync("SET", "a", "3")).IsError, () => "the log stays unwritable");
+        Assert.Equal(server.Files.Aof.Appended, _file.Length);
     }
 
     public void Dispose()

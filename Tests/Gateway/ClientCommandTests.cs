@@ -56,7 +56,7 @@ public sealed partial class ClientCommandTests : GatewayTest
         Assert.Matches(
             @"^id=\d+ addr=\S+:0 laddr=\S+:0 fd=\d+ name=first age=\d+ idle=\d+ flags=U db=0 sub=0 psub=0 ssub=0 multi=-1 watch=0 qbuf=26 qbuf-free=\d+ "
             + @"argv-mem=10 multi-mem=0 rbs=\d+ rbp=\d+ obl=0 oll=0 omem=0 tot-mem=\d+ events=r "
-            + @"cmd=client\|list user=default redir=-1 resp=2 lib-name=lib lib-ver=1.2$",
+            + @"cmd=client\|list user=default redir=-1 resp=2 lib-name=lib lib-ver=1.2 tot-net-in=\d+ tot-net-out=\d+ tot-cmds=3$",
             lines[0]);
         Assert.Contains(" name= ", lines[1]);
         Assert.Contains(" db=3 ", lines[1]);

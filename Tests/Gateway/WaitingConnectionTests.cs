@@ -68,7 +68,7 @@ public sealed class WaitingConnectionTests : GatewayTest
         string large = await SetLargeAsync();
         await client.SendRawAsync("GET large\r\nGET large\r\n");
         await Eventually.TrueAsync(() => connection.PendingOutputBytes > Large);
-        for (int i = 0; i < 3; i++) await Push(connection, i).WaitAsync(TimeSpan.FromSeconds(10));
+        for (int i = 0; i < 3; i++) await Push(connection, i).WaitAsync(Eventually.Deadline);
         await client.SendRawAsync("PING\r\n");
         for (int i = 0; i < 2; i++)
         {
@@ -87,11 +87,11 @@ public sealed class WaitingConnectionTests : GatewayTest
         string large = await SetLargeAsync();
         await client.SendRawAsync("GET large\r\nGET large\r\nBLPOP list 0\r\nGET large\r\n");
         await Server.BlockedAsync(1);
-        await Push(connection, 0).WaitAsync(TimeSpan.FromSeconds(10));
+        await Push(connection, 0).WaitAsync(Eventually.Deadline);
         // Whether it is served does not depend on whether it reads.
         Assert.Equal(":1", await Line("RPUSH list a"));
         await Server.BlockedAsync(0);
-        await Push(connection, 1).WaitAsync(TimeSpan.FromSeconds(10));
+        await Push(connection, 1).WaitAsync(Eventually.Deadline);
         for (int i = 0; i < 2; i++) Assert.Equal(large, (await client.ReadAsync()).Text);
         Assert.Empty(client.Pushes);
         Assert.Equal("""["list", "a"]""", (await client.ReadAsync()).ToString());

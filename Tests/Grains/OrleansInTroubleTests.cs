@@ -16,7 +16,7 @@ namespace OrleansRedis.Tests.Grains;
 /// <summary>What Orleans does in trouble must not end the process, nor keep it from ending in order.</summary>
 public sealed class OrleansInTroubleTests
 {
-    private static readonly TimeSpan s_long = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan s_long = TimeSpan.FromMinutes(5); // Orleans does a lot to start, and some of it by the clock
 
     [Theory]
     [InlineData(0)]
@@ -68,8 +68,7 @@ public sealed class OrleansInTroubleTests
         string port = ((IPEndPoint)other.LocalEndPoint!).Port.ToString(CultureInfo.InvariantCulture);
         await using RedisProcess server = await RedisProcess.StartAsync(ServerKind.OrleansRedis, "--orleans-gateway-port", port);
         string line = await server.WaitForLogAsync("could not start", s_long);
-        Assert.Contains($"port {port}", line, StringComparison.Ordinal);
-        Assert.Contains("Address already in use", line, StringComparison.Ordinal);
+        Assert.Contains($"orleans-gateway-port {port} of 127.0.0.1: Address already in use", line, StringComparison.Ordinal);
         await using RespConnection redis = await server.ConnectAsync();
         Assert.Equal("PONG", (await redis.CallAsync("PING")).Text);
         other.Close();
@@ -77,19 +76,35 @@ public sealed class OrleansInTroubleTests
     }
 
     [Fact]
-    public async Task A_port_is_one_silos_alone_from_before_it_listens()
+    public async Task Of_servers_that_start_at_the_same_moment_one_has_the_port_and_the_others_say_which_it_is()
     {
-        using ClaimedPort first = ClaimedPort.TakeFree(RedisProcess.FreePort()), second = ClaimedPort.TakeFree(first.Number);
-        Assert.NotEqual(first.Number, second.Number);
-        var error = Assert.Throws<SocketException>(() => ClaimedPort.Take(first.Number));
-        Assert.Equal(SocketError.AddressAlreadyInUse, error.SocketErrorCode);
+        string port = RedisProcess.FreePort().ToString(CultureInfo.InvariantCulture);
+        List<RedisProcess> servers =
+            [.. await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => RedisProcess.StartAsync(ServerKind.OrleansRedis, "--orleans-gateway-port", port)))];
+        try
+        {
+            while (servers.Count > 1)
+            {
+                // Whoever has the port goes, and somebody else gets it.
+                RedisProcess? owner = null;
+                await Eventually.TrueAsync(() => (owner = servers.Find(HasPort)) is not null, () => "nobody has the port", s_long);
+                servers.Remove(owner!);
+                foreach (RedisProcess other in servers)
+                {
+                    await other.WaitForLogAsync($"orleans-gateway-port {port} of 127.0.0.1: Address already in use", s_long);
+                    Assert.False(HasPort(other));
+                }
+                await owner!.DisposeAsync();
+            }
+            await servers[0].WaitForLogAsync($"Orleans clients find the grains at port {port}", s_long);
+        }
+        finally
+        {
+            foreach (RedisProcess server in servers) await server.DisposeAsync();
+        }
 
-        // Servers that start at the same moment, each of them free to choose.
-        RedisProcess[] servers = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ =>
-            RedisProcess.StartAsync(ServerKind.OrleansRedis, "--orleans-silo-port", "0", "--orleans-gateway-port", "0")));
-        string[] lines = await Task.WhenAll(servers.Select(server => server.WaitForLogAsync("Orleans clients find the grains at port", s_long)));
-        Assert.Equal(servers.Length, lines.Select(line => line[(line.LastIndexOf(' ') + 1)..]).Distinct().Count());
-        foreach (RedisProcess server in servers) await server.DisposeAsync();
+        static bool HasPort(RedisProcess server) =>
+            server.Log.Any(line => line.Contains("Orleans clients find the grains at port", StringComparison.Ordinal));
     }
 
     [Fact]

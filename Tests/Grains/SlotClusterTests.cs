@@ -160,7 +160,7 @@ public sealed class SlotClusterTests
     [Fact]
     public async Task A_caller_that_times_out_or_cancels_earlier_is_given_nothing()
     {
-        await using SlotCluster cluster = await SlotCluster.StartAsync(1, clientResponseTimeout: TimeSpan.FromSeconds(2));
+        await using SlotCluster cluster = await SlotCluster.StartAsync(1, clientResponseTimeout: TimeSpan.FromSeconds(6));
         RedisDatabase redis = cluster.Client.GetRedisDatabase();
         await Assert.ThrowsAsync<TimeoutException>(() => redis.ExecuteAsync("BLPOP", "q", "0"));
         await TakesNothingAsync(cluster, redis);

@@ -70,12 +70,6 @@ public sealed partial class RedisProcess : IAsyncDisposable
         }
         foreach (string word in (string[])["--port", Text(port), "--unixsocket", UnixSocket, "--dir", directory, "--save", "", "--enable-debug-command", "yes"])
             start.ArgumentList.Add(word);
-        if (kind == ServerKind.OrleansRedis)
-        {
-            foreach (string word in (string[])["--orleans-silo-port", Text(FreePort()), "--orleans-gateway-port", Text(FreePort())])
-                start.ArgumentList.Add(word);
-        }
-
         foreach (string word in directives)
             start.ArgumentList.Add(word);
         process = new Process { StartInfo = start, EnableRaisingEvents = true };
@@ -166,9 +160,9 @@ public sealed partial class RedisProcess : IAsyncDisposable
     }
 
     /// <summary>Starts our server with a limit on the number of open files.</summary>
-    public static async Task<RedisProcess> StartWithOpenFilesAsync(int openFiles)
+    public static async Task<RedisProcess> StartWithOpenFilesAsync(int openFiles, params string[] directives)
     {
-        RedisProcess server = new(ServerKind.OrleansRedis, FreePort(), NewDirectory(), ownsDirectory: true, [], openFiles);
+        RedisProcess server = new(ServerKind.OrleansRedis, FreePort(), NewDirectory(), ownsDirectory: true, directives, openFiles);
         server.Launch();
         await server.ready.Task.WaitAsync(Eventually.Deadline);
         return server;

@@ -8,7 +8,7 @@ namespace OrleansRedis.Tests;
 
 public sealed unsafe class HeapTests
 {
-    private const int Threads = 4, Steps = 60_000;
+    private const int Threads = 4, Steps = 1_000_000;
 
     [Theory]
     [InlineData(0)]

@@ -59,7 +59,7 @@ internal sealed class AckedWriter(int number)
     /// later one, all those acknowledged up to <paramref name="mustHaveUntil"/> are there, and none that was never
     /// sent. Then continues from there.
     /// </summary>
-    public async Task VerifyAsync(RespConnection redis, long mustHaveUntil)
+    public async Task VerifyAsync(RespConnection redis, long mustHaveUntil = long.MaxValue)
     {
         long least = 0;
         foreach ((long at, long steps) in _acknowledged)

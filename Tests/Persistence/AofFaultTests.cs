@@ -98,7 +98,8 @@ public sealed class AofFaultTests
         client.Run("SET", "a", "1");
         file!.Capacity = 0;
         redis.Run("SET", "b", "1");
-        await Eventually.TrueAsync(() => (redis.Store.Restrictions & Restrictions.LogFails) != 0, () => "no failure");
+        await ((ICommittingLog)redis.Log).WhenCommitted().WaitAsync(Eventually.Deadline);
+        Assert.NotEqual(Restrictions.None, redis.Store.Restrictions & Restrictions.LogFails);
         Assert.StartsWith("-EXECABORT Transaction discarded because of: MISCONF", client.Raw("EXEC"), StringComparison.Ordinal);
         Assert.Equal("-ERR EXEC without MULTI\r\n", client.Raw("EXEC"));
         file.Capacity = long.MaxValue;
@@ -151,7 +152,7 @@ public sealed class AofFaultTests
             return files[^1];
         });
         for (int i = 0; i < 100; i++) redis.Run("SET", $"key:{i}", "value");
-        await Eventually.TrueAsync(() => redis.Log.UnwrittenLength == 0, () => "not written");
+        await ((ICommittingLog)redis.Log).WhenCommitted().WaitAsync(Eventually.Deadline);
         redis.Store.Options.AppendFsync = AppendFsync.Everysec;
         files[0].FailingSyncs = 1;
         await Eventually.TrueAsync(() =>

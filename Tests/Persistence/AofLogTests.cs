@@ -243,14 +243,18 @@ public sealed class AofLogTests
     }
 
     [Fact]
-    public async Task With_everysec_it_is_written_at_once_and_synced_within_a_second()
+    public async Task With_everysec_a_commit_is_a_write_and_it_is_synced_within_a_second()
     {
         FaultyFile? file = null;
         using var redis = new AofHarness(wrap: (_, inner) => file = new FaultyFile(inner));
         Assert.False(redis.Log.RepliesWait);
+        Assert.False(redis.Log.IsBehind);
         redis.Run("SET", "a", "1");
-        await Eventually.TrueAsync(() => redis.Log.UnwrittenLength == 0, () => "not written");
-        Assert.Equal(0, file!.Syncs);
+        Assert.True(redis.Log.IsBehind);
+        await ((ICommittingLog)redis.Log).WhenCommitted().WaitAsync(Eventually.Deadline);
+        Assert.False(redis.Log.IsBehind);
+        Assert.Equal(redis.Log.Appended, file!.Length);
+        Assert.Equal(0, file.Syncs);
         redis.Engine.Time.Advance(1100);
         redis.Log.Tick();
         await Eventually.TrueAsync(() => file.OnDisk.Length == redis.Log.Appended, () => "not synced");
@@ -265,7 +269,8 @@ public sealed class AofLogTests
         FaultyFile? file = null;
         using var redis = new AofHarness(options => options.AppendFsync = AppendFsync.No, wrap: (_, inner) => file = new FaultyFile(inner));
         redis.Run("SET", "a", "1");
-        await Eventually.TrueAsync(() => redis.Log.UnwrittenLength == 0, () => "not written");
+        await ((ICommittingLog)redis.Log).WhenCommitted().WaitAsync(Eventually.Deadline);
+        Assert.Equal(redis.Log.Appended, file!.Length);
         redis.Engine.Time.Advance(5000);
         redis.Log.Tick();
         Assert.Equal(0, file!.Syncs);
@@ -275,12 +280,11 @@ public sealed class AofLogTests
     }
 
     [Fact]
-    public async Task Who_is_about_to_reply_writes_what_is_there_if_it_has_been_quiet()
+    public async Task What_no_reply_waits_for_is_written_by_the_clock()
     {
         using var redis = new AofHarness(options => options.AppendFsync = AppendFsync.No);
-        redis.Engine.Time.Advance(10);
         redis.Run("SET", "a", "1");
-        redis.Log.BeforeReply();
+        redis.Log.Tick();
         await Eventually.TrueAsync(() => redis.Log.UnwrittenLength == 0, () => "not written");
         Assert.Equal(redis.Log.Appended, redis.Read("appendonly.aof.1.incr.aof").Length);
     }

@@ -132,6 +132,15 @@ public sealed class RdbDamageTests
             new RdbFileBuilder(11).Key(RdbType.SetListpack, "k").Text(RdbFileBuilder.Listpack("a", "b", "a")).Build());
     }
 
+    [Theory]
+    [InlineData(4102444800001, 4102444800000)]
+    [InlineData(0, 4102444800000)] // what never expires comes last
+    public void Fields_that_are_not_in_the_order_of_their_expiry_are_refused_if_that_is_asked_for(long first, long second)
+    {
+        Sanitized("Hash listpack integrity check failed.", new RdbFileBuilder(12)
+            .Key(RdbType.HashListpackEx, "k").Milliseconds(4102444800000).Text(RdbFileBuilder.Listpack("f", "v", $"{first}", "g", "v", $"{second}")).Build());
+    }
+
     [Fact]
     public void Wrong_counts_in_a_stream_s_nodes_are_refused_if_that_is_asked_for()
     {

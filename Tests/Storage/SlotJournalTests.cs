@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using OrleansRedis.Engine;
 using OrleansRedis.Grains;
 using OrleansRedis.Grains.Storage;
@@ -232,15 +233,16 @@ public sealed class SlotJournalTests
     }
 
     [Fact]
-    public async Task With_everysec_units_gather_for_less_than_a_second()
+    public async Task With_everysec_units_gather_before_they_are_stored()
     {
         await using var storage = new FaultyStorage();
         await using StoredSilo silo = await StoredSilo.StartAsync(storage, s_slots, options => options.AppendFsync = AppendFsync.Everysec);
         Assert.False(silo.Journal.RepliesWait);
+        long started = Stopwatch.GetTimestamp();
         for (int i = 0; i < 100; i++) silo.Run("INCR", A);
-        Assert.Empty(storage.Appended);
-        await Eventually.TrueAsync(() => silo.Journal.Committed == silo.Journal.Appended, timeout: TimeSpan.FromSeconds(1));
-        Assert.Single(storage.Appended);
+        await Eventually.TrueAsync(() => silo.Journal.Committed == silo.Journal.Appended);
+        // One transaction, unless this machine took so long that there was time for more.
+        Assert.InRange(storage.Appended.Count, 1, 1 + (int)(Stopwatch.GetElapsedTime(started) / SlotJournal.Linger));
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using OrleansRedis.Engine;
 using OrleansRedis.Grains;
 using OrleansRedis.Grains.Storage;
+using OrleansRedis.Tests.Harness;
 using Store = OrleansRedis.Engine.Store;
 
 namespace OrleansRedis.Tests.Storage;
@@ -74,7 +75,7 @@ internal sealed class StoredSilo : IAsyncDisposable
     {
         long since = Journal.Appended;
         object? reply = Run(words);
-        await Journal.WhenCommitted(since, Journal.Appended).WaitAsync(TimeSpan.FromSeconds(20));
+        await Journal.WhenCommitted(since, Journal.Appended).WaitAsync(Eventually.Deadline);
         return reply;
     }
 

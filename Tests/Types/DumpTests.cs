@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using OrleansRedis.Engine;
 using OrleansRedis.Tests.Harness;
+using OrleansRedis.Tests.Persistence;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -259,6 +260,93 @@ public class DumpTests
             redis.Run("DEL", name);
             Assert.NotEqual("none", type);
         }
+    }
+
+    /// <summary>
+    /// Every byte of a hash with field expiries is replaced by every other one, and then several at random. Whatever
+    /// RESTORE takes is a hash as HSET and HPEXPIREAT could have made it.
+    /// </summary>
+    [Theory]
+    [InlineData(512)]
+    [InlineData(4)] // so that the listpack becomes a table
+    public void A_damaged_hash_with_field_expiries_is_refused_or_sound(int mostEntries)
+    {
+        using var redis = new EngineHarness(options =>
+            (options.SanitizeDumpPayload, options.RdbCompression, options.HashMaxListpackEntries) = (SanitizeDumpPayload.Yes, false, mostEntries));
+        byte[] listpack = RdbFileBuilder.Listpack("long", new string('x', 64), $"{redis.NowMs + 4_000_000}", "f", "v", $"{redis.NowMs + 5_000_000}",
+            "17", "-5000", $"{redis.NowMs + 5_000_000}", "n", "70000", "0", "empty", "", "0", "last", "1", "0");
+        byte[] sound = [(byte)RdbType.HashListpackEx, .. BitConverter.GetBytes(redis.NowMs + 4_000_000), .. RdbString(listpack)];
+        Assert.Equal("OK", redis.Run("RESTORE", "damaged", "0", Payload(12, sound), "REPLACE"));
+        int taken = 0;
+        void Try(byte[] bytes)
+        {
+            object? reply = redis.Run("RESTORE", "damaged", "0", Payload(12, bytes), "REPLACE");
+            if (reply is RespError error)
+            {
+                Assert.Equal("ERR Bad data format", error.Text);
+                return;
+            }
+            taken++;
+            if ((string)redis.Run("TYPE", "damaged")! == "hash") BeSound(redis, bytes);
+        }
+        for (int at = 0; at < sound.Length; at++)
+        {
+            for (int value = 0; value < 256; value++)
+            {
+                byte[] bytes = [.. sound];
+                bytes[at] = (byte)value;
+                Try(bytes);
+            }
+        }
+        Random random = TestSeed.Random(mostEntries);
+        for (int i = 0; i < 5000; i++)
+        {
+            List<byte> bytes = [.. sound];
+            for (int changes = random.Next(2, 6); changes > 0; changes--)
+            {
+                int at = random.Next(bytes.Count);
+                switch (random.Next(5))
+                {
+                    case 0: bytes.RemoveAt(at); break;
+                    case 1: bytes.Insert(at, bytes[random.Next(bytes.Count)]); break;
+                    default: bytes[at] = random.Next(3) == 0 ? bytes[random.Next(bytes.Count)] : (byte)random.Next(256); break;
+                }
+            }
+            Try([.. bytes]);
+        }
+        Assert.InRange(taken, 256, sound.Length * 256); // letters of fields and values may be any
+    }
+
+    /// <summary>Checks that a hash is consistent, and that all that is done to hashes works on it.</summary>
+    private static void BeSound(EngineHarness redis, byte[] payload)
+    {
+        string because = Convert.ToHexString(payload);
+        string[] pairs = [.. ((object?[])redis.Run("HGETALL", "damaged")!).Cast<string>()];
+        string[] fields = [.. pairs.Where((_, i) => i % 2 == 0)];
+        Assert.True(fields.Length > 0 && fields.Distinct().Count() == fields.Length, because);
+        Assert.Equal((long)fields.Length, redis.Run("HLEN", "damaged"));
+        long[] expiries = [.. ((object?[])redis.Run(["HPEXPIRETIME", "damaged", "FIELDS", $"{fields.Length}", .. fields])!).Cast<long>()];
+        Assert.All(expiries, expiry => Assert.True(expiry == -1 || (expiry > redis.NowMs && expiry <= (1L << 46) - 1), because));
+        string encoding = (string)redis.Run("OBJECT", "ENCODING", "damaged")!;
+        if (encoding == "listpackex")
+        {
+            // In the listpack, fields come in the order in which they expire, and those that never do come last.
+            long[] order = [.. expiries.Select(expiry => expiry == -1 ? long.MaxValue : expiry)];
+            Assert.Equal(order.Order(), order);
+        }
+        for (int i = 0; i < pairs.Length; i += 2) Assert.Equal(pairs[i + 1], redis.Run("HGET", "damaged", pairs[i]));
+        Assert.Equal("OK", redis.Run("RESTORE", "again", "0", Dump(redis, "damaged"), "REPLACE"));
+        Assert.Equal(expiries, ((object?[])redis.Run(["HPEXPIRETIME", "again", "FIELDS", $"{fields.Length}", .. fields])!).Cast<long>());
+        Assert.Equal(Sorted(redis, "HGETALL", "damaged"), Sorted(redis, "HGETALL", "again"));
+        for (int i = 0; i < fields.Length; i++)
+        {
+            redis.Run("HSET", "damaged", fields[i], "new");
+            if (i % 2 == 0) redis.Run("HPEXPIREAT", "damaged", $"{redis.NowMs + 1000 - i}", "FIELDS", "1", fields[i]);
+            else redis.Run("HPERSIST", "damaged", "FIELDS", "1", fields[i]);
+            Assert.Equal((long)fields.Length, redis.Run("HLEN", "damaged"));
+        }
+        foreach (string field in fields) Assert.Equal(1L, redis.Run("HDEL", "damaged", field));
+        Assert.Equal(0L, redis.Run("EXISTS", "damaged"));
     }
 
     private static void Use(EngineHarness redis, string type)

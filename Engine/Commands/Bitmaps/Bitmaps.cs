@@ -75,7 +75,7 @@ internal static class Bitmaps
     [Command("BITCOUNT", -2, CommandFlags.ReadOnly, Category.Bitmap, Keys = "RO ACCESS 1",
         Since = "2.6.0", Complexity = "O(N)",
         Summary = "Counts the number of set bits (population counting) in a string.",
-        Syntax = "key range=[start end-unit-block=[end unit=[BYTE | BIT] @7.0.0] @8.0.0]",
+        Syntax = "key range=[start end-unit-block=[end unit=[BYTE | BIT] @7.0.0]]",
         History = "7.0.0: Added the `BYTE|BIT` option.\n8.0.0: Made `end` optional (Valkey).")]
     internal static void Bitcount(ref CommandContext call)
     {
@@ -145,7 +145,7 @@ internal static class Bitmaps
     [Command("BITOP", -4, CommandFlags.Write | CommandFlags.DenyOom, Category.Bitmap, Keys = "OW UPDATE 2; RO ACCESS 3..-1", Effort = Effort.AllElements,
         Since = "2.6.0", Complexity = "O(N)",
         Summary = "Performs bitwise operations on multiple strings, and stores the result.",
-        Syntax = "operation=<AND | OR | XOR | NOT | DIFF | DIFF1 | ANDOR | ONE> destkey key [key ...]",
+        Syntax = "operation=<AND | OR | XOR | NOT | DIFF @8.2.0 | DIFF1 @8.2.0 | ANDOR @8.2.0 | ONE @8.2.0> destkey key [key ...]",
         History = "8.2.0: Added the `DIFF`, `DIFF1`, `ANDOR` and `ONE` operations.")]
     internal static void Bitop(ref CommandContext call)
     {

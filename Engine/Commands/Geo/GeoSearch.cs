@@ -13,31 +13,33 @@ internal static class GeoSearch
     }
 
     /// <summary>
-    /// GEOSEARCH key &lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS radius &lt;m | km | ft |
-    /// mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST]
-    /// [WITHHASH]
+    /// GEOSEARCH key &lt;&lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS radius &lt;m | km | ft |
+    /// mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; | BYPOLYGON num-vertices longitude latitude [longitude
+    /// latitude ...]&gt; [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]
     /// </summary>
     [Command("GEOSEARCH", -7, CommandFlags.ReadOnly, Category.Geo, Keys = "RO ACCESS 1", Since = "6.2.0",
         Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and "
             + "M is the number of items inside the shape",
-        Summary = "Queries a geospatial index for members inside an area of a box or a circle.",
-        Syntax = "key from=<FROMMEMBER member | FROMLONLAT longitude latitude> by=<circle=<BYRADIUS radius <M | KM | FT | MI>> | box=<<BYBOX width> height "
-            + "<M | KM | FT | MI>>> [ASC | DESC] count-block=[COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
-        History = "7.0.0: Added support for uppercase unit names.")]
+        Summary = "Queries a geospatial index for members inside an area of a box, circle, or a polygon.",
+        Syntax = "key search-type=<radius-or-box=<from=<FROMMEMBER member | FROMLONLAT longitude latitude> by=<circle=<BYRADIUS radius <M | KM | FT | MI>> | "
+            + "box=<<BYBOX width> height <M | KM | FT | MI>>>> | polygon=<<BYPOLYGON num-vertices> vertices=<longitude latitude [longitude latitude "
+            + "...]>> @9.0.0> [ASC | DESC] count-block=[COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+        History = "7.0.0: Added support for uppercase unit names.\n9.0.0: Added the `BYPOLYGON` option, as in Valkey.")]
     internal static void Geosearch(ref CommandContext call) => Search(ref call, Form.Search, 1, 2, mayStore: false);
 
     /// <summary>
-    /// GEOSEARCHSTORE destination source &lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS radius
-    /// &lt;m | km | ft | mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; [ASC | DESC] [COUNT count [ANY]]
-    /// [STOREDIST]
+    /// GEOSEARCHSTORE destination source &lt;&lt;FROMMEMBER member | FROMLONLAT longitude latitude&gt; &lt;BYRADIUS
+    /// radius &lt;m | km | ft | mi&gt; | BYBOX width height &lt;m | km | ft | mi&gt;&gt; | BYPOLYGON num-vertices
+    /// longitude latitude [longitude latitude ...]&gt; [ASC | DESC] [COUNT count [ANY]] [STOREDIST]
     /// </summary>
     [Command("GEOSEARCHSTORE", -8, CommandFlags.Write | CommandFlags.DenyOom, Category.Geo, Keys = "OW UPDATE 1;RO ACCESS 2", Since = "6.2.0",
         Complexity = "O(N+log(M)) where N is the number of elements in the grid-aligned bounding box area around the shape provided as the filter and "
             + "M is the number of items inside the shape",
-        Summary = "Queries a geospatial index for members inside an area of a box or a circle, optionally stores the result.",
-        Syntax = "destination source from=<FROMMEMBER member | FROMLONLAT longitude latitude> by=<circle=<BYRADIUS radius <M | KM | FT | MI>> | "
-            + "box=<<BYBOX width> height <M | KM | FT | MI>>> [ASC | DESC] count-block=[COUNT count [ANY]] [STOREDIST]",
-        History = "7.0.0: Added support for uppercase unit names.")]
+        Summary = "Queries a geospatial index for members inside an area of a box, circle, or a polygon, optionally stores the result.",
+        Syntax = "destination source search-type=<radius-or-box=<from=<FROMMEMBER member | FROMLONLAT longitude latitude> by=<circle=<BYRADIUS radius "
+            + "<M | KM | FT | MI>> | box=<<BYBOX width> height <M | KM | FT | MI>>>> | polygon=<<BYPOLYGON num-vertices> vertices=<longitude latitude "
+            + "[longitude latitude ...]>> @9.0.0> [ASC | DESC] count-block=[COUNT count [ANY]] [STOREDIST]",
+        History = "7.0.0: Added support for uppercase unit names.\n9.0.0: Added the `BYPOLYGON` option, as in Valkey.")]
     internal static void Geosearchstore(ref CommandContext call) => Search(ref call, Form.Search, 2, 3, mayStore: true);
 
     /// <summary>
@@ -237,14 +239,14 @@ internal static class GeoSearch
             {
                 query.StoreDistance = true;
             }
-            else if (word.Is("FROMMEMBER"u8) && left >= 1 && query.From is 0 or 1)
+            else if (word.Is("FROMMEMBER"u8) && left >= 1 && query is { From: 0 or 1, By: not 3 })
             {
                 // If the key is missing, the remaining arguments are still checked for errors.
                 if (!set.IsNone && !TryReadMember(ref call, set, i + 1, ref query.Shape)) return false;
                 query.From = 1;
                 i++;
             }
-            else if (word.Is("FROMLONLAT"u8) && left >= 2 && query.From is 0 or 2)
+            else if (word.Is("FROMLONLAT"u8) && left >= 2 && query is { From: 0 or 2, By: not 3 })
             {
                 if (!Geo.TryReadPosition(ref call, i + 1, out query.Shape.Longitude, out query.Shape.Latitude)) return false;
                 query.From = 2;
@@ -262,6 +264,11 @@ internal static class GeoSearch
                 query.By = 2;
                 i += 3;
             }
+            else if (word.Is("BYPOLYGON"u8) && left >= 2 && query is { From: 0, By: 0 or 3 })
+            {
+                if (!TryReadPolygon(ref call, ref i, ref query.Shape)) return false;
+                query.By = 3;
+            }
             else
             {
                 call.SyntaxError();
@@ -278,7 +285,7 @@ internal static class GeoSearch
         if (query.StoreKey != 0 && (query.WithDistance || query.WithHash || query.WithPosition))
             error =
                 $"ERR {(form == Form.Search ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS")} is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
-        else if (form == Form.Search && query.From == 0)
+        else if (form == Form.Search && query is { From: 0, By: not 3 })
             error = $"ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for {System.Text.Encoding.Latin1.GetString(call[0])}";
         else if (form == Form.Search && query.By == 0)
             error = $"ERR exactly one of BYRADIUS and BYBOX can be specified for {System.Text.Encoding.Latin1.GetString(call[0])}";
@@ -326,6 +333,28 @@ internal static class GeoSearch
         return true;
     }
 
+    /// <summary>Reads the vertices after BYPOLYGON, up to argument <paramref name="i"/>.</summary>
+    private static bool TryReadPolygon(ref CommandContext call, ref int i, ref GeoShape shape)
+    {
+        if (!Numbers.TryParseInt64(call[++i], out long count) || count is < int.MinValue or > int.MaxValue)
+        {
+            call.Reply.Error("ERR invalid number of vertices"u8);
+            return false;
+        }
+        if (count < 3 || count > (call.Count - i - 1) / 2)
+        {
+            call.Reply.Error("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices"u8);
+            return false;
+        }
+        double[] vertices = new double[count * 2];
+        for (int j = 0; j < vertices.Length; j += 2, i += 2)
+        {
+            if (!Geo.TryReadPosition(ref call, i + 1, out vertices[j], out vertices[j + 1])) return false;
+        }
+        shape.SetPolygon(vertices);
+        return true;
+    }
+
     private static bool TryReadLength(ref CommandContext call, int index, ReadOnlySpan<byte> error, out double length)
     {
         if (Numbers.TryParseDouble(call[index], out length)) return true;
@@ -341,7 +370,7 @@ internal static class GeoSearch
         public int StoreKey;        // the argument's index; 0 for none: reply instead
         public int Order;           // 1: nearest first, -1: farthest first
         public int From;            // GEOSEARCH: 1 FROMMEMBER, 2 FROMLONLAT
-        public int By;              // GEOSEARCH: 1 BYRADIUS, 2 BYBOX
+        public int By;              // GEOSEARCH: 1 BYRADIUS, 2 BYBOX, 3 BYPOLYGON, which needs no FROM…
         public bool Any;
         public bool StoreDistance;
         public bool WithDistance;

@@ -141,7 +141,7 @@ internal static class KeyspaceCommands
                     call.ExpireMet(keyspace, key);
                     continue;
                 }
-                if (options.HasType && !options.Type.Is(OrleansRedis.Engine.Keys.NameOf(entry.Type))) continue;
+                if (options.Type != ValueType.None && options.Type != entry.Type) continue;
                 call.Reply.BulkString(key);
                 found++;
             }

@@ -23,10 +23,8 @@ internal ref struct ScanOptions
     /// <summary>The minimum number of elements to look at, from 1 to 2^31-1.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Whether only keys of the type named by <see cref="Type"/> are wanted.</summary>
-    public bool HasType { get; private set; }
-
-    public ReadOnlySpan<byte> Type { get; private set; }
+    /// <summary>The type of the keys that are wanted; None for any.</summary>
+    public ValueType Type { get; private set; }
 
     /// <summary>NOVALUES or NOSCORES: only fields, or members.</summary>
     public bool NoValues { get; private set; }
@@ -84,8 +82,12 @@ internal ref struct ScanOptions
             }
             else if (word.Is("TYPE"u8) && valued && what == Of.Keys)
             {
-                options.Type = call[++i];
-                options.HasType = true;
+                options.Type = TypeNamed(call[++i]);
+                if (options.Type == ValueType.None)
+                {
+                    call.Reply.Error((ReadOnlySpan<byte>)[.. "ERR unknown type name '"u8, .. call[i], .. "'"u8]);
+                    return false;
+                }
             }
             else if (word.Is("NOVALUES"u8))
             {
@@ -112,6 +114,15 @@ internal ref struct ScanOptions
             }
         }
         return true;
+    }
+
+    private static ValueType TypeNamed(ReadOnlySpan<byte> name)
+    {
+        for (ValueType type = ValueType.String; type <= ValueType.Stream; type++)
+        {
+            if (name.Is(OrleansRedis.Engine.Keys.NameOf(type))) return type;
+        }
+        return ValueType.None;
     }
 
     /// <summary>Reads a cursor, an unsigned 64-bit number. If it is not one, the error is in the reply.</summary>

@@ -33,8 +33,8 @@ public sealed class ArgumentSyntax
         (ArgumentType.Double, "score longitude latitude radius width height"),
         (ArgumentType.Integer,
             "bit bits client-id count cursor db decrement destination-db end entries-added entries-read frequency increment index index1 index2"),
-        (ArgumentType.Integer, "len limit maxage milliseconds min-match-len ms num-matches numfields numkeys numlocal numreplicas offset port protover rank"),
-        (ArgumentType.Integer, "seconds slot start stop timeout ttl version weight"));
+        (ArgumentType.Integer, "len limit maxage milliseconds min-match-len ms num-matches numfields numids numkeys numlocal numreplicas offset port protover"),
+        (ArgumentType.Integer, "num-vertices rank seconds slot start stop timeout ttl version weight"));
 
     private static readonly Dictionary<string, ArgumentType> s_typeOfWord = ByName(
         (ArgumentType.String, "string"), (ArgumentType.Integer, "integer"), (ArgumentType.Double, "double"),

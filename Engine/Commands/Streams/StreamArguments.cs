@@ -77,8 +77,8 @@ internal static class StreamArguments
     }
 
     /// <summary>
-    /// Reads the options of XADD and XTRIM: MAXLEN or MINID with = or ~ and a threshold, LIMIT, and NOMKSTREAM. For
-    /// XADD, it reads up to the ID, whose argument is then <paramref name="end"/>.
+    /// Reads the options of XADD and XTRIM: MAXLEN or MINID with = or ~ and a threshold, LIMIT, KEEPREF, DELREF or
+    /// ACKED, and NOMKSTREAM. For XADD, it reads up to the ID, whose argument is then <paramref name="end"/>.
     /// </summary>
     public static bool TryTrimOptions(ref CommandContext call, bool isXadd, out StreamTrim trim, out bool noMkStream, out int end)
     {
@@ -88,6 +88,7 @@ internal static class StreamArguments
         long maxLength = 0, limit = 0;
         StreamId minId = default;
         bool approximate = false, limitGiven = false;
+        StreamReferences? references = null;
         for (end = 2; end < call.Count; end++)
         {
             ReadOnlySpan<byte> word = call[end];
@@ -120,6 +121,10 @@ internal static class StreamArguments
                 if (limit < 0) return Refuse(ref call, "ERR The LIMIT argument must be >= 0."u8);
                 limitGiven = true;
             }
+            else if (TryReferences(word, ref references))
+            {
+                continue;
+            }
             else if (isXadd && word.Is("NOMKSTREAM"u8))
             {
                 noMkStream = true;
@@ -145,8 +150,20 @@ internal static class StreamArguments
             limit = 100 * call.Store.Options.StreamNodeMaxEntries;
             limit = limit <= 0 ? 10_000 : Math.Min(limit, 1_000_000);
         }
-        trim = new(kind, maxLength, minId, approximate, limit);
+        trim = new(kind, maxLength, minId, approximate, limit, references ?? StreamReferences.Keep);
         return true;
+    }
+
+    /// <summary>
+    /// Reads KEEPREF, DELREF or ACKED. False if the word is none of them, or if one of them was there before.
+    /// </summary>
+    public static bool TryReferences(ReadOnlySpan<byte> word, ref StreamReferences? references)
+    {
+        if (references is not null) return false;
+        if (word.Is("KEEPREF"u8)) references = StreamReferences.Keep;
+        else if (word.Is("DELREF"u8)) references = StreamReferences.Delete;
+        else if (word.Is("ACKED"u8)) references = StreamReferences.Acked;
+        return references is not null;
     }
 
     /// <summary>

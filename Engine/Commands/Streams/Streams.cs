@@ -2,22 +2,24 @@ namespace OrleansRedis.Engine;
 
 /// <summary>
 /// Streams: adding, deleting and trimming entries. Reading is in StreamRanges.cs and StreamReads.cs, groups are in
-/// StreamGroups.cs and StreamClaims.cs.
+/// StreamGroups.cs and StreamClaims.cs, deleting with regard to groups in StreamDeletions.cs.
 /// </summary>
 internal static class Streams
 {
     /// <summary>
-    /// XADD key [NOMKSTREAM] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id field value [field value ...]
+    /// XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [MAXLEN | MINID [= | ~] threshold [LIMIT count]] * | id
+    /// field value [field value ...]
     /// </summary>
     [Command("XADD", -5, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.Stream, Keys = "RW UPDATE 1",
         Since = "5.0.0", Complexity = "O(1) when adding a new entry, O(N) when trimming where N being the number of entries evicted.",
         Summary = "Appends a new message to a stream. Creates the key if it doesn't exist.",
         KeyNotes = "UPDATE instead of INSERT because of the optional trimming feature",
-        Syntax = "key [NOMKSTREAM] @6.2.0 trim=[strategy=<MAXLEN | MINID @6.2.0> operator=[= | ~] threshold [LIMIT count] @6.2.0] id-selector=<* | id> "
-            + "field value [field value ...]",
+        Syntax = "key [NOMKSTREAM] @6.2.0 condition=[KEEPREF | DELREF | ACKED] @8.2.0 trim=[strategy=<MAXLEN | MINID @6.2.0> operator=[= | ~] threshold "
+            + "[LIMIT count] @6.2.0] id-selector=<* | id> field value [field value ...]",
         Tips = "nondeterministic_output",
         History =
-            "6.2.0: Added the `NOMKSTREAM` option, `MINID` trimming strategy and the `LIMIT` option.\n7.0.0: Added support for the `<ms>-*` explicit ID form.")]
+            "6.2.0: Added the `NOMKSTREAM` option, `MINID` trimming strategy and the `LIMIT` option.\n7.0.0: Added support for the `<ms>-*` explicit ID form.\n"
+            + "8.2.0: Added the `KEEPREF`, `DELREF` and `ACKED` options.")]
     internal static void Xadd(ref CommandContext call)
     {
         if (!StreamArguments.TryTrimOptions(ref call, isXadd: true, out StreamTrim trim, out bool noMkStream, out int idArgument)) return;
@@ -73,7 +75,7 @@ internal static class Streams
             if (found is null) stream.Free();
             return;
         }
-        long trimmed = trim.Kind == StreamTrimKind.None ? 0 : stream.Trim(trim);
+        long trimmed = stream.Trim(trim, out StreamId lastTrimmed);
         if (found is null)
         {
             call.Add(entry.Keyspace, stream);
@@ -84,39 +86,59 @@ internal static class Streams
             call.Modified(entry, KeyEvents.Stream, "xadd"u8);
         }
         if (trimmed != 0) call.Event(entry.Keyspace, call[1], KeyEvents.Stream, "xtrim"u8);
-        if (isAuto || isOpen || trim.IsApproximate) AddEffect(ref call, entry.Keyspace, stream, id, trim, noMkStream, firstField);
+        bool trimsNothing = trimmed == 0 && trim.References == StreamReferences.Acked;
+        if (isAuto || isOpen || !IsLiteral(trim))
+            AddEffect(ref call, entry.Keyspace, stream, id, trimsNothing ? default : trim, lastTrimmed, noMkStream, firstField);
         id.WriteTo(call.Reply);
     }
 
+    /// <summary>
+    /// Whether whoever repeats a trim in these words removes the same entries. What is approximate, and by which of
+    /// the entries that stay a trim by length ends, depends on how the entries are distributed over nodes.
+    /// </summary>
+    private static bool IsLiteral(in StreamTrim trim) => !trim.IsApproximate && trim.References != StreamReferences.Acked;
+
     /// <summary>Gives the effect of an XADD: the full ID, and exactly what was trimmed.</summary>
     private static void AddEffect(
-        ref CommandContext call, Keyspace keyspace, StreamValue stream, StreamId id, in StreamTrim trim, bool noMkStream, int firstField)
+        ref CommandContext call, Keyspace keyspace, StreamValue stream, StreamId id, in StreamTrim trim, StreamId lastTrimmed, bool noMkStream, int firstField)
     {
-        int words = 3 + (noMkStream ? 1 : 0) + (trim.Kind != StreamTrimKind.None ? 3 : 0) + call.Count - firstField;
+        int words = 3 + (noMkStream ? 1 : 0) + TrimWords(trim) + call.Count - firstField;
         if (call.BeginEffect(words) is not { } effect) return;
         effect.BulkString("XADD"u8);
         effect.BulkString(call[1]);
         if (noMkStream) effect.BulkString("NOMKSTREAM"u8);
-        WriteTrim(effect, stream, trim);
+        WriteTrim(effect, stream, trim, lastTrimmed);
         id.WriteTo(effect);
         for (int i = firstField; i < call.Count; i++) effect.BulkString(call[i]);
         call.EndEffect(keyspace);
     }
 
-    private static void WriteTrim(RespWriter effect, StreamValue stream, in StreamTrim trim)
+    /// <summary>How many words <see cref="WriteTrim"/> writes.</summary>
+    private static int TrimWords(in StreamTrim trim) =>
+        trim.Kind == StreamTrimKind.None ? 0 : trim.References == StreamReferences.Keep ? 3 : 4;
+
+    /// <summary>Writes a trim that removes what this one has removed, whatever the stream's nodes are.</summary>
+    private static void WriteTrim(RespWriter effect, StreamValue stream, in StreamTrim trim, StreamId lastTrimmed)
     {
         if (trim.Kind == StreamTrimKind.None) return;
-        effect.BulkString(trim.Kind == StreamTrimKind.MaxLength ? "MAXLEN"u8 : "MINID"u8);
-        effect.BulkString("="u8);
-        if (!trim.IsApproximate)
+        if (trim.References == StreamReferences.Acked)
         {
-            if (trim.Kind == StreamTrimKind.MaxLength) effect.BulkInteger(trim.MaxLength);
-            else trim.MinId.WriteTo(effect);
+            // All entries up to the last one removed that no group refers to. Nothing can come after the largest ID.
+            bool isBounded = lastTrimmed.TryNext(out StreamId end);
+            effect.BulkString(isBounded ? "MINID"u8 : "MAXLEN"u8);
+            effect.BulkString("="u8);
+            if (isBounded) end.WriteTo(effect);
+            else effect.BulkInteger(0);
+            effect.BulkString("ACKED"u8);
             return;
         }
-        if (trim.Kind == StreamTrimKind.MaxLength) effect.BulkInteger(stream.Length);
+        effect.BulkString(trim.Kind == StreamTrimKind.MaxLength ? "MAXLEN"u8 : "MINID"u8);
+        effect.BulkString("="u8);
+        if (trim.Kind == StreamTrimKind.MaxLength) effect.BulkInteger(trim.IsApproximate ? stream.Length : trim.MaxLength);
+        else if (!trim.IsApproximate) trim.MinId.WriteTo(effect);
         else if (stream.Length > 0) stream.FirstId.WriteTo(effect);
         else StreamId.Max.WriteTo(effect); // nothing is left: no ID may stay
+        if (trim.References == StreamReferences.Delete) effect.BulkString("DELREF"u8);
     }
 
     /// <summary>XLEN key</summary>
@@ -161,28 +183,29 @@ internal static class Streams
         call.Reply.Integer(deleted);
     }
 
-    /// <summary>XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count]</summary>
+    /// <summary>XTRIM key MAXLEN | MINID [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]</summary>
     [Command("XTRIM", -4, CommandFlags.Write, Category.Stream, Keys = "RW DELETE 1",
         Since = "5.0.0",
         Complexity = "O(N), with N being the number of evicted entries. Constant times are very small however, since entries are organized in macro "
             + "nodes containing multiple entries that can be released with a single deallocation.",
         Summary = "Deletes messages from the beginning of a stream.",
-        Syntax = "key trim=<strategy=<MAXLEN | MINID @6.2.0> operator=[= | ~] threshold [LIMIT count] @6.2.0>",
+        Syntax = "key trim=<strategy=<MAXLEN | MINID @6.2.0> operator=[= | ~] threshold [LIMIT count] @6.2.0 condition=[KEEPREF | DELREF | ACKED] @8.2.0>",
         Tips = "nondeterministic_output",
-        History = "6.2.0: Added the `MINID` trimming strategy and the `LIMIT` option.")]
+        History = "6.2.0: Added the `MINID` trimming strategy and the `LIMIT` option.\n8.2.0: Added the `KEEPREF`, `DELREF` and `ACKED` options.")]
     internal static void Xtrim(ref CommandContext call)
     {
         if (!StreamArguments.TryTrimOptions(ref call, isXadd: false, out StreamTrim trim, out _, out _)) return;
         if (!StreamArguments.TryWriteStream(ref call, 1, out Entry entry, out StreamValue? stream)) return;
-        long deleted = stream?.Trim(trim) ?? 0;
+        StreamId last = default;
+        long deleted = stream?.Trim(trim, out last) ?? 0;
         if (deleted != 0)
         {
             call.Modified(entry, KeyEvents.Stream, "xtrim"u8, deleted);
-            if (trim.IsApproximate && call.BeginEffect(5) is { } effect)
+            if (!IsLiteral(trim) && call.BeginEffect(2 + TrimWords(trim)) is { } effect)
             {
                 effect.BulkString("XTRIM"u8);
                 effect.BulkString(call[1]);
-                WriteTrim(effect, stream!, trim);
+                WriteTrim(effect, stream!, trim, last);
                 call.EndEffect(entry.Keyspace);
             }
         }

@@ -93,6 +93,7 @@ public sealed partial class AppendLog
             _files.SnapshotTurn.Give();
             return false;
         }
+        if (_state == AppendLogState.On) _writer.SyncAhead();
         await _store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
         try
         {

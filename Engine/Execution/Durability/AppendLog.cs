@@ -62,6 +62,10 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
     public bool RepliesWait => _store.Options.AppendFsync == AppendFsync.Always && _state == AppendLogState.On;
 
     /// <inheritdoc/>
+    public bool IsBehind =>
+        _writer.Committed < _log.Appended && _store.Options.AppendFsync != AppendFsync.Always && _state == AppendLogState.On && _writer.Failure is null;
+
+    /// <inheritdoc/>
     public long Appended => _log.Appended;
 
     /// <inheritdoc/>
@@ -112,9 +116,6 @@ public sealed partial class AppendLog : ICommittingLog, IDisposable
 
     /// <inheritdoc/>
     public Task WhenRoom() => _writer.WhenRoom();
-
-    /// <inheritdoc/>
-    public void BeforeReply() => _writer.BeforeReply();
 
     /// <summary>
     /// Loads the data from the log, when the server starts with appendonly yes. Before that, it takes over a log in a

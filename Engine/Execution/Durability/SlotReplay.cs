@@ -53,7 +53,9 @@ public sealed class SlotReplay : IDisposable
                 _session.Database = database;
                 continue;
             }
-            if (++effects > leaveOut) Run(slot, request, nowMs);
+            if (++effects <= leaveOut) continue;
+            Run(slot, request, nowMs);
+            Retirement.Sweep(); // nobody else sees the slot yet, so that no gate is passed
         }
         return effects;
     }
@@ -70,7 +72,7 @@ public sealed class SlotReplay : IDisposable
     {
         slot.Gate.Enter();
         for (int database = 0; database < store.Slots.Databases; database++) slot.Clear(database);
-        slot.Gate.Exit();
+        slot.Leave();
         store.Slots.Withdraw(slot);
     }
 
@@ -101,7 +103,15 @@ public sealed class SlotReplay : IDisposable
         _reply.Clear();
         var call = new CommandContext(_scratch, _session, _reply) { Command = command, Request = request, NowMs = nowMs, MayBlock = false };
         call.BeginCommand(Hold.Slot, slot);
-        command.Method(ref call);
+        try
+        {
+            command.Method(ref call);
+        }
+        catch
+        {
+            Retirement.Forget();
+            throw;
+        }
         if (_reply.Length > 0 && _reply.Written[0] == '-') throw Failed(request, Encoding.UTF8.GetString(_reply.Written).TrimEnd());
     }
 

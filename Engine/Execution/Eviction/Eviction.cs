@@ -233,7 +233,7 @@ public sealed class Eviction
     {
         if (_store.Slots[number] is not { } slot || !slot.Gate.TryEnter()) return null;
         if (slot.IsOpen) return slot;
-        slot.Gate.Exit();
+        slot.Leave();
         return null;
     }
 
@@ -241,7 +241,7 @@ public sealed class Eviction
     {
         _unit.PublishTo(_store.Effects);
         _unit.Discard();
-        slot.Gate.Exit();
+        slot.Leave();
     }
 
     private bool Missed()

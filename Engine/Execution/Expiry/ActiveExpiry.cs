@@ -171,7 +171,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
         {
             _unit.PublishTo(_store.Effects);
             _unit.Discard();
-            slot.Gate.Exit();
+            slot.Leave();
         }
     }
 

@@ -37,8 +37,9 @@ public ref partial struct CommandContext
                 Reply.Error(Errors.SlotNotServed);
             }
             Store.Observer?.Ran(queued.Command, Stopwatch.GetTimestamp() - started, Reply.WrittenSince(mark));
+            Session.CommandsRun++;
             nested.EndWithin();
-            Retirement.CommandEnded();
+            Retirement.Sweep();
             _changes += nested._changes;
             if (nested.Continuation is not null) (later ??= []).Add((Reply.Length - begin, nested.Continuation));
         }

@@ -535,7 +535,7 @@ internal unsafe struct Listpack
     private void ShrinkIfSparse()
     {
         int length = Length, room = Heap.SizeOf(Block) - Start;
-        if (room - length > 64 && room > length * 2) MoveTo(Start + length + SpareFor(length));
+        if (room - length > 64 && room / 2 > length) MoveTo(Start + length + SpareFor(length));
     }
 
     private void MoveTo(int blockLength)

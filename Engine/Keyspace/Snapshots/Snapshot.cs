@@ -228,7 +228,7 @@ internal sealed class Snapshot
             // Enters each of these gates once, so that no thread that missed the end of the snapshot still adds a mark.
             foreach (Place place in Places()) TakeOff(place, exclusive);
         }
-        if (exclusive) Retirement.CommandEnded(); // keyspaces that were kept for the snapshot
+        if (exclusive) Retirement.Sweep(); // keyspaces that were kept for the snapshot
         lock (_appending) _queue.Clear(); // from here on no writer is in the target any more
         while (_spare.TryTake(out SnapshotChunk? spare)) spare.LeaveBuffer(_buffers);
         if (_failure is not null) throw new IOException(_failure.Message, _failure);
@@ -317,6 +317,7 @@ internal sealed class Snapshot
             {
                 Exit(place.Slot, exclusive, stripe);
             }
+            if (exclusive) Retirement.Sweep(); // what writing compressed lists has taken; otherwise the gate was passed
             keys = chunk.Keys - keys;
             Interlocked.Add(ref _keysWritten, keys);
             if (chunk.Length >= ChunkBytes)
@@ -358,7 +359,7 @@ internal sealed class Snapshot
     private void Exit(Slot slot, bool exclusive, int stripe)
     {
         if (exclusive) return;
-        slot.Gate.Exit();
+        slot.Leave();
         _siloGate.ExitShared(stripe);
     }
 

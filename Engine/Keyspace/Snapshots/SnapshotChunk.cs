@@ -56,7 +56,8 @@ internal abstract unsafe class SnapshotChunk
     /// <summary>Takes a key of a database as it is now. Under its slot's gate.</summary>
     public void Take(int database, KeyEntry entry)
     {
-        if (entry.TryBlob(out Blob blob)) Copy(database, blob.Content);
+        // Of what is large, another copy is not worth its memory, nor could any number of them lie in one array.
+        if (entry.TryBlob(out Blob blob) && blob.AllocatedBytes < Large) Copy(database, blob.Content);
         else Write(database, entry);
         Keys++;
         MemoryBytes += entry.Bytes;

@@ -25,15 +25,13 @@ internal sealed class LogWriter : LogReader, IDisposable
     internal const long MostUnsynced = 192L << 20;
 
     /// <summary>
-    /// How long the thread lets appends gather before it writes them all, unless appendfsync is "always".
+    /// If a sync takes longer than this on average, or a write during one, it is left to the thread.
     /// </summary>
-    private const int GatherMs = 1;
+    private const double SlowMs = 1;
 
-    /// <summary>If a sync takes longer than this on average, syncing is left to the thread.</summary>
-    private const double SlowSyncMs = 1;
+    /// <summary>How long a thread that is about to reply waits for another one's write.</summary>
+    private const int MostWaitMs = 1;
 
-    /// <summary>After this long without a write, a thread that is about to reply writes by itself.</summary>
-    private static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(0.2);
     private static readonly TimeSpan s_errorLogInterval = TimeSpan.FromSeconds(30);
 
     private readonly ILogOwner _owner;
@@ -53,9 +51,9 @@ internal sealed class LogWriter : LogReader, IDisposable
     private string? _writeFailure;
     private string? _syncFailure;
     private long _lastErrorLogged;
-    private long _lastWrite;
     private long _lastSync;
-    private double _syncMs = SlowSyncMs;                  // smoothed duration of a sync; unknown at first
+    private double _syncMs = SlowMs;                      // smoothed duration of a sync; unknown at first
+    private double _writeMs;                              // of a write while a sync is under way
     private bool _countedAsDelayed;
 
     private readonly Lock _waiting = new();               // guards _groups
@@ -65,7 +63,7 @@ internal sealed class LogWriter : LogReader, IDisposable
     private readonly Thread _thread;
     private TaskCompletionSource? _room;
     private long _committed;
-    private volatile bool _isAsked;                       // with "always": a reply waits for the thread to commit
+    private volatile bool _isAsked;                       // there is something for the thread to commit
     private volatile bool _syncing;                       // an fsync is running in the background
     private volatile bool _stops;
 
@@ -166,6 +164,23 @@ internal sealed class LogWriter : LogReader, IDisposable
     }
 
     /// <summary>
+    /// With "everysec": syncs what has been written so far. To be called ahead of <see cref="Limit"/>, so that the sync
+    /// before the switch, during which replies wait, is left with little. Here no reply waits.
+    /// </summary>
+    public void SyncAhead()
+    {
+        if (Policy != AppendFsync.Everysec || SyncsNot || Failure is not null) return;
+        _sync.Wait();
+        if (Synced >= Written || Failure is not null)
+        {
+            _sync.Release();
+            return;
+        }
+        _syncing = true;
+        SyncInBackground();
+    }
+
+    /// <summary>
     /// Holds back everything after this position until <see cref="Switch"/>, because it belongs in another file.
     /// Nothing has been appended after it yet. This waits for no lock, because the whole silo is stopped meanwhile, and
     /// needs none: a write already running has seen nothing beyond the position, and the next write sees the limit.
@@ -202,9 +217,9 @@ internal sealed class LogWriter : LogReader, IDisposable
             finally
             {
                 _limit = long.MaxValue;
+                Ask();
             }
         }
-        Ask();
     }
 
     /// <summary>A rewrite has put everything into other files, so damage to an earlier one no longer matters.</summary>
@@ -222,24 +237,6 @@ internal sealed class LogWriter : LogReader, IDisposable
     /// <summary>Completes when there is room for more appends.</summary>
     public Task WhenRoom() => Volatile.Read(ref _room)?.Task ?? Task.CompletedTask;
 
-    /// <summary>
-    /// Called before a reply is sent. If little is going on, writes the pending bytes right now, as redis-server does.
-    /// Otherwise the thread writes them within <see cref="GatherMs"/>, together with those of many other commands.
-    /// </summary>
-    public void BeforeReply()
-    {
-        if (Log.Appended == Written || IsSyncing || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < s_quiet) return;
-        if (!Monitor.TryEnter(_io)) return;
-        try
-        {
-            if (Failure is null) TryWrite();
-        }
-        finally
-        {
-            Monitor.Exit(_io);
-        }
-    }
-
     /// <summary>Completes when everything up to a position is committed.</summary>
     public Task WhenCommitted(long position)
     {
@@ -254,16 +251,34 @@ internal sealed class LogWriter : LogReader, IDisposable
     }
 
     /// <summary>
-    /// Writes and syncs on the calling thread, unless another thread has committed that much already, or the log has
-    /// been closed. False if that fails, or if the disk has been slow lately. A fast disk is done before another thread would have woken up. With
-    /// a slow one, the caller's other clients, which need no commit, would have to wait.
+    /// Writes, and with "always" syncs, on the calling thread, unless another thread has committed that much already,
+    /// or the log has been closed. False if that fails, or if the disk has been slow lately. A fast disk is done before
+    /// another thread would have woken up. With a slow one, the caller's other clients, which need no commit, would
+    /// have to wait.
     /// </summary>
     public bool TryCommit(long position)
     {
         if (Committed >= position || Volatile.Read(ref _file) is null) return true;
-        if (Volatile.Read(ref _syncMs) > SlowSyncMs) return false;
+        if (Policy != AppendFsync.Always) return TryCommitByWriting(position);
+        if (Volatile.Read(ref _syncMs) > SlowMs) return false;
         using Hold hold = HoldAll();
         if (Committed < position) Commit(always: true);
+        return Committed >= position;
+    }
+
+    private bool TryCommitByWriting(long position)
+    {
+        // What lies beyond the limit can be written after the switch only, which has to wait for the disk.
+        if (Volatile.Read(ref _limit) != long.MaxValue || (IsSyncing && Volatile.Read(ref _writeMs) > SlowMs)) return false;
+        if (!Monitor.TryEnter(_io, MostWaitMs)) return false;
+        try
+        {
+            if (Committed < position) Commit(always: false);
+        }
+        finally
+        {
+            Monitor.Exit(_io);
+        }
         return Committed >= position;
     }
 
@@ -300,8 +315,8 @@ internal sealed class LogWriter : LogReader, IDisposable
             }
             _work.Set();
         }
-        // No reply may be waiting for it, or the policy has changed since the thread went to sleep.
-        if (Log.Appended > (Policy == AppendFsync.Always ? Committed : Written)) Ask();
+        // Expiry and eviction append without anyone's waiting for it.
+        if (Log.Appended > Committed) Ask();
         if (IsSyncing)
         {
             if (_countedAsDelayed || Written == Synced || _time.GetElapsedTime(_lastSync) < TimeSpan.FromSeconds(2)) return;
@@ -333,44 +348,28 @@ internal sealed class LogWriter : LogReader, IDisposable
     {
         while (!_stops)
         {
-            bool always = Policy == AppendFsync.Always;
-            if (!HasWork(always) && TryArm(always)) _work.WaitOne();
+            if (!HasWork) _work.WaitOne();
             if (_stops) return;
-            if (!always) Thread.Sleep(GatherMs);
-            if (always)
+            _isAsked = false; // cleared before looking, so that a later request is served by the next round
+            if (Policy == AppendFsync.Always)
             {
-                _isAsked = false; // cleared before looking, so that a later request is served by the next round
-                using (HoldAll()) Commit(always);
+                using (HoldAll()) Commit(always: true);
             }
             else
             {
-                lock (_io) Commit(always);
+                lock (_io) Commit(always: false);
             }
         }
     }
 
-    /// <summary>With "always": makes the thread commit.</summary>
+    /// <summary>Makes the thread commit.</summary>
     private void Ask()
     {
         _isAsked = true;
         _work.Set();
     }
 
-    private bool HasWork(bool always) =>
-        Volatile.Read(ref _file) is not null && Failure is null
-        && (always ? _isAsked : UpTo > Written);
-
-    /// <summary>
-    /// Prepares the thread to sleep; false if there is work after all. Bytes that are held back or cannot be written
-    /// wake no thread. With "always" appending wakes no thread either, because the command that appended asks for the
-    /// commit.
-    /// </summary>
-    private bool TryArm(bool always)
-    {
-        if (always) return !HasWork(always);
-        bool isIdle = Volatile.Read(ref _file) is not null && Failure is null && Volatile.Read(ref _limit) == long.MaxValue;
-        return TryArm(isIdle ? Written : long.MaxValue) && !HasWork(always);
-    }
+    private bool HasWork => _isAsked && Volatile.Read(ref _file) is not null && Failure is null;
 
     /// <summary>One round of the thread. The caller holds <see cref="_io"/>.</summary>
     private void Commit(bool always)
@@ -382,13 +381,10 @@ internal sealed class LogWriter : LogReader, IDisposable
             // write below.
             if (_groups.Count != 0) _groups[^1].IsClosed = true;
         }
-        if (!TryWrite() || !always) return;
-        if (SyncsNot) CommitTo(Written);
+        if (!TryWrite()) return;
+        if (!always || SyncsNot) CommitTo(Written);
         else TrySync(_file!, Written, _times);
     }
-
-    /// <inheritdoc/>
-    protected internal override void OnAppended() => _work.Set();
 
     /// <inheritdoc/>
     protected internal override void OnBehind() => Fill();
@@ -403,6 +399,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         if (SleepMicroseconds != 0) Thread.Sleep(TimeSpan.FromMicroseconds(SleepMicroseconds));
         long begin = from - _fileStart + _times, at = begin;
         Collect(from, to, _pieces, withTimes: true);
+        long start = IsSyncing ? Stopwatch.GetTimestamp() : 0;
         try
         {
             foreach (ReadOnlyMemory<byte> piece in _pieces)
@@ -424,7 +421,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         }
         Volatile.Write(ref _times, _times + (at - begin) - (to - from));
         Done = to;
-        Volatile.Write(ref _lastWrite, _time.GetTimestamp());
+        if (start != 0) Smooth(ref _writeMs, Stopwatch.GetElapsedTime(start));
         if (SyncsNot) Release(to);
         else if (to - HeldFrom > MostUnsynced) Release(to - MostUnsynced);
         if (_writeFailure is not null)
@@ -482,10 +479,12 @@ internal sealed class LogWriter : LogReader, IDisposable
             FailSyncing(failure.Message);
             return false;
         }
-        Volatile.Write(ref _syncMs, _syncMs + ((Stopwatch.GetElapsedTime(start).TotalMilliseconds - _syncMs) / 8));
+        Smooth(ref _syncMs, Stopwatch.GetElapsedTime(start));
         Advance(upTo, times);
         return true;
     }
+
+    private static void Smooth(ref double ms, TimeSpan latest) => Volatile.Write(ref ms, ms + ((latest.TotalMilliseconds - ms) / 8));
 
     private void FailSyncing(string reason)
     {

@@ -53,7 +53,7 @@ public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
         }
         finally
         {
-            slot.Gate.Exit();
+            slot.Leave();
         }
         new Thread(begun.Run) { IsBackground = true, Name = "slot snapshot" }.Start();
         return begun;

@@ -49,7 +49,7 @@ public static class SlotSnapshots
         }
         finally
         {
-            slot.Gate.Exit();
+            slot.Leave();
         }
     }
 
@@ -94,6 +94,7 @@ public static class SlotSnapshots
             if (entry.IsNone) throw new RdbFormatException("An empty collection.");
             entry.SetAccessClock(clock ?? Access.Initial(options, nowMs));
             keyspace.Add(entry);
+            Retirement.Sweep(); // no gate is passed here
             expiresAtMs = Expiry.Never;
             clock = null;
         }

@@ -3,7 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The area of a geo search: a circle, or a box along the meridians, around a centre. Lengths are in metres.
+/// The area of a geo search: a circle, or a box along the meridians, around a centre; or a polygon. Lengths are in
+/// metres.
 /// </summary>
 internal struct GeoShape
 {
@@ -23,10 +24,13 @@ internal struct GeoShape
     private double _centreY;
     private double _centreCosine;
 
+    private double[]? _vertices;    // of a polygon: longitude, latitude, longitude…
+    private GeoArea _bounds;        // the polygon's
+
     public double Longitude;
     public double Latitude;
 
-    /// <summary>Whether it is a box and not a circle.</summary>
+    /// <summary>Whether it is a box and neither a circle nor a polygon.</summary>
     public bool IsBox { get; private set; }
 
     /// <summary>How many metres are in the unit that lengths are given in.</summary>
@@ -45,6 +49,32 @@ internal struct GeoShape
         _width = width;
         _height = height;
         Unit = unit;
+    }
+
+    /// <summary>
+    /// Makes it a polygon. Its edges are straight on the map, and none of them crosses the 180th meridian. Distances
+    /// are from the centroid of the vertices.
+    /// </summary>
+    /// <param name="vertices">The longitude and latitude of each vertex.</param>
+    public void SetPolygon(double[] vertices)
+    {
+        IsBox = false;
+        _vertices = vertices;
+        Unit = 1;
+        double south = double.MaxValue, north = double.MinValue, west = double.MaxValue, east = double.MinValue;
+        double x = 0, y = 0, z = 0;
+        for (int i = 0; i < vertices.Length; i += 2)
+        {
+            (west, east) = (Math.Min(west, vertices[i]), Math.Max(east, vertices[i]));
+            (south, north) = (Math.Min(south, vertices[i + 1]), Math.Max(north, vertices[i + 1]));
+            double longitude = vertices[i] * DegreesToRadians, latitude = vertices[i + 1] * DegreesToRadians;
+            x += Math.Cos(latitude) * Math.Cos(longitude);
+            y += Math.Cos(latitude) * Math.Sin(longitude);
+            z += Math.Sin(latitude);
+        }
+        _bounds = new(south, north, west, east);
+        Longitude = Math.Atan2(y, x) / DegreesToRadians;
+        Latitude = Math.Atan2(z, Math.Sqrt((x * x) + (y * y))) / DegreesToRadians;
     }
 
     /// <summary>The great-circle distance between two positions in metres, by the haversine formula.</summary>
@@ -81,12 +111,37 @@ internal struct GeoShape
             distance = FromCentre(longitude, latitude);
             return distance <= reach;
         }
+        if (_vertices is not null)
+        {
+            if (!IsInPolygon(longitude, latitude)) return false;
+            distance = FromCentre(longitude, latitude);
+            return distance <= reach;
+        }
         // The distance along the meridian is never more than the whole distance, and needs no trigonometry. The added
         // millionth is far more than the rounding error of either.
         reach = Math.Min(reach, _reach);
         if (LatitudeDistance(latitude, Latitude) > reach * 1.000001) return false;
         distance = FromCentre(longitude, latitude);
         return distance <= reach;
+    }
+
+    /// <summary>
+    /// Whether a ray to the east crosses the polygon's edges an odd number of times
+    /// (https://wrfranklin.org/Research/Short_Notes/pnpoly.html).
+    /// </summary>
+    private readonly bool IsInPolygon(double longitude, double latitude)
+    {
+        if (latitude < _bounds.South || latitude > _bounds.North || longitude < _bounds.West || longitude > _bounds.East) return false;
+        ReadOnlySpan<double> vertices = _vertices;
+        bool inside = false;
+        double lastX = vertices[^2], lastY = vertices[^1];
+        for (int i = 0; i + 1 < vertices.Length; i += 2)
+        {
+            double x = vertices[i], y = vertices[i + 1];
+            if (y > latitude != lastY > latitude && longitude < ((lastX - x) * (latitude - y) / (lastY - y)) + x) inside = !inside;
+            (lastX, lastY) = (x, y);
+        }
+        return inside;
     }
 
     /// <summary>The result of <see cref="Distance"/>, bit for bit, with the centre's part already calculated.</summary>
@@ -105,29 +160,31 @@ internal struct GeoShape
     /// </summary>
     public readonly void Cells(Span<GeoHash> cells)
     {
-        double south, north, west, east;
-        double height = Unit * (IsBox ? _height / 2 : _radius), width = Unit * (IsBox ? _width / 2 : _radius);
-        double latitudeDelta = height / EarthRadius / DegreesToRadians;
-        // The parallel nearer to the pole is the shorter one.
-        double narrow = Latitude < 0 ? Latitude - latitudeDelta : Latitude + latitudeDelta;
-        double longitudeDelta = width / EarthRadius / Math.Cos(narrow * DegreesToRadians) / DegreesToRadians;
-        (west, east) = (Longitude - longitudeDelta, Longitude + longitudeDelta);
-        (south, north) = (Latitude - latitudeDelta, Latitude + latitudeDelta);
-
         double reach = (IsBox ? Math.Sqrt((_width / 2 * (_width / 2)) + (_height / 2 * (_height / 2))) : _radius) * Unit;
-        int steps = EstimateSteps(reach, Latitude);
-        var centre = GeoHash.Of(Longitude, Latitude, steps);
-        if (steps > 1 && (centre.Neighbour(0, 1).Area.North < north || centre.Neighbour(0, -1).Area.South > south ||
-                          centre.Neighbour(1, 0).Area.East < east || centre.Neighbour(-1, 0).Area.West > west))
+        double longitude = Longitude, latitude = Latitude;
+        GeoArea bounds = Bounds();
+        if (_vertices is not null)
         {
-            // Near a cell's edge the estimate can be too fine, so that the neighbours do not reach far enough.
+            // The centroid of a polygon around a pole, or around the earth, may lie outside of these.
+            longitude = Math.Clamp(longitude, bounds.West, bounds.East);
+            latitude = Math.Clamp(latitude, bounds.South, bounds.North);
+            reach = Math.Max(
+                Math.Max(Distance(longitude, latitude, bounds.West, bounds.North), Distance(longitude, latitude, bounds.East, bounds.North)),
+                Math.Max(Distance(longitude, latitude, bounds.West, bounds.South), Distance(longitude, latitude, bounds.East, bounds.South)));
+        }
+        int steps = EstimateSteps(reach, latitude);
+        var centre = GeoHash.Of(longitude, latitude, steps);
+        // Near a cell's edge the estimate can be too fine, so that the neighbours do not reach far enough. A step less is
+        // enough, unless a polygon goes so far around the earth that the way to its corners is shorter the other way.
+        for (bool again = true; again && steps > 1 && !Covers(centre, bounds); again = _vertices is not null)
+        {
             steps--;
-            centre = GeoHash.Of(Longitude, Latitude, steps);
+            centre = GeoHash.Of(longitude, latitude, steps);
         }
         GeoArea area = centre.Area;
         bool prune = steps >= 2;
-        bool noSouth = prune && area.South < south, noNorth = prune && area.North > north;
-        bool noWest = prune && area.West < west, noEast = prune && area.East > east;
+        bool noSouth = prune && area.South < bounds.South, noNorth = prune && area.North > bounds.North;
+        bool noWest = prune && area.West < bounds.West, noEast = prune && area.East > bounds.East;
         cells[0] = centre;
         cells[1] = noNorth ? default : centre.Neighbour(0, 1);
         cells[2] = noSouth ? default : centre.Neighbour(0, -1);
@@ -138,6 +195,23 @@ internal struct GeoShape
         cells[7] = noSouth || noEast ? default : centre.Neighbour(1, -1);
         cells[8] = noSouth || noWest ? default : centre.Neighbour(-1, -1);
     }
+
+    /// <summary>The parallels and meridians that the shape lies between.</summary>
+    private readonly GeoArea Bounds()
+    {
+        if (_vertices is not null) return _bounds;
+        double height = Unit * (IsBox ? _height / 2 : _radius), width = Unit * (IsBox ? _width / 2 : _radius);
+        double latitudeDelta = height / EarthRadius / DegreesToRadians;
+        // The parallel nearer to the pole is the shorter one.
+        double narrow = Latitude < 0 ? Latitude - latitudeDelta : Latitude + latitudeDelta;
+        double longitudeDelta = width / EarthRadius / Math.Cos(narrow * DegreesToRadians) / DegreesToRadians;
+        return new(Latitude - latitudeDelta, Latitude + latitudeDelta, Longitude - longitudeDelta, Longitude + longitudeDelta);
+    }
+
+    /// <summary>Whether a cell's neighbours reach as far as these boundaries.</summary>
+    private static bool Covers(GeoHash centre, in GeoArea bounds) =>
+        centre.Neighbour(0, 1).Area.North >= bounds.North && centre.Neighbour(0, -1).Area.South <= bounds.South
+        && centre.Neighbour(1, 0).Area.East >= bounds.East && centre.Neighbour(-1, 0).Area.West <= bounds.West;
 
     /// <summary>How fine a grid may be for nine cells to cover a circle; coarser near the poles.</summary>
     private static int EstimateSteps(double radius, double latitude)

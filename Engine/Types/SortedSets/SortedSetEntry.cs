@@ -76,7 +76,7 @@ internal static class SortedSetEntry
     });
 
     /// <summary>
-    /// Adds a member or changes its score. <paramref name="set"/> becomes another object if it outgrows its array or
+    /// Adds a member or changes its score. <paramref name="set"/> becomes another entry if it outgrows its block or
     /// its encoding.
     /// </summary>
     public static AddOutcome Add(ServerOptions options, ref KeyEntry set, double score, ReadOnlySpan<byte> member, AddOptions how, out double newScore)

@@ -8,13 +8,28 @@ namespace OrleansRedis.Engine;
 /// <param name="MinId">With MinId: entries below it are removed.</param>
 /// <param name="IsApproximate">Whether only whole nodes are removed.</param>
 /// <param name="Limit">How many entries are removed at most; 0 for no limit.</param>
-internal readonly record struct StreamTrim(StreamTrimKind Kind, long MaxLength, StreamId MinId, bool IsApproximate, long Limit);
+/// <param name="References">What becomes of entries that groups refer to.</param>
+internal readonly record struct StreamTrim(
+    StreamTrimKind Kind, long MaxLength, StreamId MinId, bool IsApproximate, long Limit, StreamReferences References);
 
 internal enum StreamTrimKind
 {
     None,
     MaxLength,
     MinId,
+}
+
+/// <summary>What becomes of an entry that groups refer to when it is to be deleted.</summary>
+internal enum StreamReferences
+{
+    /// <summary>It is deleted; where it is pending, it stays so.</summary>
+    Keep,
+
+    /// <summary>It is deleted, and pending nowhere any more.</summary>
+    Delete,
+
+    /// <summary>It stays, until every group has read and acknowledged it.</summary>
+    Acked,
 }
 
 /// <summary>A stream: entries by ID in nodes (see <see cref="StreamNode"/>), and its consumer groups.</summary>
@@ -209,47 +224,75 @@ internal sealed unsafe class StreamValue : Value
         FirstId = first.MoveNext() ? first.Id : StreamId.Min;
     }
 
-    /// <summary>Removes entries from the front; returns how many.</summary>
-    public long Trim(in StreamTrim trim)
+    /// <summary>Whether a group has yet to read an entry with this ID, or to acknowledge it.</summary>
+    public bool IsReferenced(StreamId id)
     {
+        foreach (StreamGroup group in Groups.Items)
+        {
+            if (group.LastDeliveredId < id || group.Pending.Find(id) is not null) return true;
+        }
+        return false;
+    }
+
+    /// <summary>Makes an entry pending in no group; false if it was pending in none.</summary>
+    public bool RemoveReferences(StreamId id)
+    {
+        bool removed = false;
+        foreach (StreamGroup group in Groups.Items) removed |= group.RemovePending(id);
+        return removed;
+    }
+
+    /// <summary>Removes entries from the front; returns how many.</summary>
+    /// <param name="trim">What to remove.</param>
+    /// <param name="last">The last entry removed, unless references are kept: then nobody needs to know.</param>
+    public long Trim(in StreamTrim trim, out StreamId last)
+    {
+        last = default;
+        if (trim.Kind == StreamTrimKind.None) return 0;
         long deleted = 0;
-        while (trim.Kind != StreamTrimKind.None && Nodes.First is { IsValid: true } first)
+        for (var at = Nodes.First; at.IsValid;)
         {
             if (trim.Kind == StreamTrimKind.MaxLength && Length <= trim.MaxLength) break;
-            Listpack node = first.Value->Listpack;
+            StreamId master = at.Id;
+            Listpack node = at.Value->Listpack;
             long live = StreamNode.LiveCount(node);
             if (trim.Limit != 0 && deleted + live > trim.Limit) break;
-            bool whole = trim.Kind == StreamTrimKind.MaxLength ? Length - live >= trim.MaxLength : StreamNode.LastId(node, first.Id) < trim.MinId;
-            if (whole)
+            bool whole = trim.Kind == StreamTrimKind.MaxLength ? Length - live >= trim.MaxLength : StreamNode.LastId(node, master) < trim.MinId;
+            long here = live;
+            if (!whole || trim.References != StreamReferences.Keep)
             {
-                RemoveNode(first.Id);
+                // Entries that groups may refer to are looked at one by one, even if the trim is approximate.
+                if (trim.IsApproximate && trim.References == StreamReferences.Keep) break;
+                here = TrimNode(ref node, master, trim, ref last);
+            }
+            else
+            {
                 Length -= live;
-                deleted += live;
-                continue;
             }
-            if (!trim.IsApproximate)
-            {
-                deleted += TrimNode(ref node, first.Id, trim);
-                NodeChanged(first.Value, node);
-            }
-            break;
+            deleted += here;
+            NodeChanged(at.Value, node);
+            if (whole && here == live) RemoveNode(master);
+            if (!whole || !master.TryNext(out StreamId next)) break;
+            at = Nodes.Seek(next);
         }
         if (deleted != 0) Deleted();
         return deleted;
     }
 
-    private long TrimNode(ref Listpack node, StreamId master, in StreamTrim trim)
+    private long TrimNode(ref Listpack node, StreamId master, in StreamTrim trim, ref StreamId last)
     {
         long deleted = 0, masterFields = node[StreamNode.FieldCountPosition(node)].Integer;
         for (int at = StreamNode.FirstEntry(node); at >= 0;)
         {
             StreamEntry entry = StreamNode.Read(node, master, masterFields, at);
             if (trim.Kind == StreamTrimKind.MaxLength ? Length <= trim.MaxLength : entry.Id >= trim.MinId) break;
-            if (!entry.IsDeleted)
+            if (!entry.IsDeleted && !(trim.References == StreamReferences.Acked && IsReferenced(entry.Id)))
             {
+                if (trim.References == StreamReferences.Delete) RemoveReferences(entry.Id);
                 StreamNode.Mark(ref node, entry);
                 // Flags that others wrote may have become shorter, and then everything behind them has moved.
                 entry = StreamNode.Read(node, master, masterFields, at);
+                last = entry.Id;
                 deleted++;
                 Length--;
             }

@@ -43,6 +43,34 @@ def session(port):
     assert other.ping() and other.client_id() != victim  # redis-py connects again by itself
 
 
+def newer(port):
+    """Commands newer than this client, in its own words."""
+    r = redis.Redis(port=port, decode_responses=True, client_name="py-newer")
+    r.delete("stream", "places")
+    ids = [r.xadd("stream", {"n": i}) for i in range(4)]
+    r.xgroup_create("stream", "g", id="0")
+    r.xgroup_create("stream", "h", id="0")
+    r.xreadgroup("g", "me", {"stream": ">"})
+    assert r.execute_command("XACKDEL", "stream", "g", "ACKED", "IDS", 2, *ids[:2]) == [2, 2]
+    r.xreadgroup("h", "me", {"stream": ">"}, noack=True)
+    assert r.execute_command("XDELEX", "stream", "ACKED", "IDS", 3, *ids[:3]) == [1, 1, 2]
+    assert r.execute_command("XDELEX", "stream", "DELREF", "IDS", 2, ids[2], "1-1") == [1, -1]
+    assert r.execute_command("XTRIM", "stream", "MAXLEN", 0, "ACKED") == 0
+    assert r.xpending("stream", "g")["pending"] == 1 and r.xlen("stream") == 1
+    r.geoadd("places", (13.361389, 38.115556, "Palermo", 15.087269, 37.502669, "Catania"))
+    triangle = ("BYPOLYGON", 3, 12.5, 38, 14, 38.5, 14, 37.9)
+    as_is = dict.fromkeys(("store", "store_dist", "withdist", "withcoord", "withhash"), False)
+    assert r.execute_command("GEOSEARCH", "places", *triangle, **as_is) == ["Palermo"]
+    (me,) = [c for c in r.client_list(client_id=[str(r.client_id())])]
+    assert int(me["tot-net-in"]) > 0 and int(me["tot-net-out"]) > 0 and int(me["tot-cmds"]) > 10, me
+    assert [c["name"] for c in r.execute_command("CLIENT LIST", "NAME", "py-newer", "NOT-DB", 1)] == ["py-newer"]
+    try:
+        r.scan(0, _type="nothing")
+        raise AssertionError("SCAN of an unknown type must fail")
+    except redis.ResponseError as e:
+        assert str(e) == "unknown type name 'nothing'"
+
+
 def pipeline(port):
     r = redis.Redis(port=port)
     with r.pipeline(transaction=False) as pipe:

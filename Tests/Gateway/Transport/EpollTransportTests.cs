@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Connections;
+using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
 using OrleansRedis.Tests.Harness;
 using Xunit;
@@ -444,6 +445,103 @@ public class EpollTransportTests
             await Task.WhenAll(clients).WaitAsync(Eventually.Deadline);
         }
         Assert.True(handedOver > 10, $"{handedOver}");
+    }
+
+    [SkippableFact]
+    public async Task What_is_deferred_leaves_in_order_and_not_before_the_log_is_written()
+    {
+        OnLinux();
+        var log = new PacedLog();
+        await using TransportServer server = TransportServer.Start(async connection =>
+        {
+            while (true)
+            {
+                ReadResult read = await connection.Input.ReadAsync();
+                if (read.IsCompleted && read.Buffer.IsEmpty) return;
+                // As many bytes as were asked for, and before them the position that the log must have reached.
+                foreach (byte asked in read.Buffer.ToArray())
+                {
+                    long position = log.Append();
+                    byte[] reply = new byte[9 + (asked * 500)];
+                    BitConverter.TryWriteBytes(reply, position);
+                    reply[8] = asked;
+                    if (asked % 3 == 0) await Task.Yield();
+                    if (connection.IsOnLoop) connection.Defer(log);
+                    else await ((ICommittingLog)log).WhenCommitted();
+                    await connection.Output.WriteAsync(reply);
+                }
+                connection.Input.AdvanceTo(read.Buffer.End);
+                if (read.IsCompleted) return; // what is still held back leaves nevertheless
+            }
+        }, threads: 2);
+        Task[] clients = [.. Enumerable.Range(0, 6).Select(worker => Task.Run(async () =>
+        {
+            var random = TestSeed.Random(worker);
+            byte[] asked = new byte[20], reply = new byte[9 + (255 * 500)];
+            for (int i = 0; i < 30; i++)
+            {
+                using Socket client = await server.ConnectAsync();
+                random.NextBytes(asked);
+                await SendAllAsync(client, asked);
+                client.Shutdown(SocketShutdown.Send);
+                long last = 0;
+                foreach (byte bytes in asked)
+                {
+                    await ReceiveAllAsync(client, reply.AsMemory(0, 9));
+                    long position = BitConverter.ToInt64(reply);
+                    Assert.True(log.Committed >= position, "a reply has left too early");
+                    Assert.True(position > last && reply[8] == bytes, "replies are out of order");
+                    last = position;
+                    await ReceiveAllAsync(client, reply.AsMemory(0, bytes * 500));
+                }
+                Assert.Equal(0, await ReceiveAsync(client, reply));
+            }
+        }))];
+        await Task.WhenAll(clients).WaitAsync(Eventually.Deadline);
+    }
+
+    /// <summary>A log that is written now and then on the spot, and otherwise on another thread, later.</summary>
+    private sealed class PacedLog : ICommittingLog
+    {
+        private long _appended;
+        private long _committed;
+        private int _turn;
+
+        public bool RepliesWait => false;
+
+        public long Appended => Volatile.Read(ref _appended);
+
+        public long Committed => Volatile.Read(ref _committed);
+
+        public string? WriteError => null;
+
+        public long Append() => Interlocked.Increment(ref _appended);
+
+        public bool TryCommit(long position)
+        {
+            if (Interlocked.Increment(ref _turn) % 3 != 0) return Committed >= position;
+            Commit(position);
+            return true;
+        }
+
+        public void OnCommitted(long position, Action then, Action? failed) => Task.Run(async () =>
+        {
+            if (position % 2 == 0) await Task.Yield();
+            Commit(position);
+            then();
+        });
+
+        public Task WhenCommitted(long since, long position) => throw new NotSupportedException();
+
+        public Task WhenRoom() => Task.CompletedTask;
+
+        private void Commit(long position)
+        {
+            long seen;
+            while ((seen = Committed) < position && Interlocked.CompareExchange(ref _committed, position, seen) != seen)
+            {
+            }
+        }
     }
 
     [SkippableFact]

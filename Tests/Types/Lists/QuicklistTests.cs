@@ -50,7 +50,7 @@ public unsafe class QuicklistTests
             Assert.Equal(model, Contents(value, forward: true));
             value.Free();
             CheckStructure(list);
-            Retirement.CommandEnded();
+            Retirement.Sweep();
         }).Check();
     }
 
@@ -70,7 +70,7 @@ public unsafe class QuicklistTests
         {
             list.PushHead("element"u8);
             list.RemoveLast();
-            Retirement.CommandEnded();
+            Retirement.Sweep();
         }
     }
 
@@ -90,7 +90,7 @@ public unsafe class QuicklistTests
             for (int i = 0; i < 40; i++) list.PushTail("else"u8);
             Assert.True(cursor.Current.Equals(bytes));
             value.Free();
-            Retirement.CommandEnded();
+            Retirement.Sweep();
         }
     }
 
@@ -112,7 +112,7 @@ public unsafe class QuicklistTests
             // The guards of a checked heap make a node's block one size larger.
             Assert.InRange(list.Bytes, content, content * (HeapChecks.AreOn ? 1.15 : 1.03));
             list.Free();
-            Retirement.CommandEnded();
+            Retirement.Sweep();
         }
     }
 
@@ -128,7 +128,7 @@ public unsafe class QuicklistTests
         var value = new ListValue([], list);
         Assert.Equal("element number 3", At(value, 2503));
         value.Free();
-        Retirement.CommandEnded();
+        Retirement.Sweep();
     }
 
     private static Gen<string> Texts() => Gen.Frequency(
