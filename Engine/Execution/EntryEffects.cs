@@ -17,8 +17,13 @@ internal static class EntryEffects
                 RecreateString(ref call, keyspace, key, entry);
                 break;
             default:
-                if (call.Store.Effects.HasConsumers) Restore(ref call, keyspace, key, DumpPayload.Of(entry, call.Store.Options), entry.ExpiresAtMs);
-                else call.BeginEffect(0);
+                if (!call.Store.Effects.HasConsumers)
+                {
+                    call.BeginEffect(0);
+                    break;
+                }
+                Restore(ref call, keyspace, key, DumpPayload.Of(entry, call.Store.Options), entry.ExpiresAtMs);
+                DumpPayload.Forget();
                 break;
         }
     }

@@ -19,7 +19,9 @@ internal static class DumpPayload
     [ThreadStatic]
     private static RdbWriter? t_plainWriter;
 
-    /// <summary>The payload of an entry; valid until this thread makes another one.</summary>
+    /// <summary>
+    /// The payload of an entry; valid until this thread makes another one, or calls <see cref="Forget"/>.
+    /// </summary>
     public static ReadOnlySpan<byte> Of(KeyEntry entry, ServerOptions options)
     {
         RdbWriter writer = options.RdbCompression ? t_writer ??= new(compress: true) : t_plainWriter ??= new(compress: false);
@@ -33,6 +35,13 @@ internal static class DumpPayload
         BinaryPrimitives.WriteUInt64LittleEndian(footer, Crc64.Append(0, writer.Written));
         writer.Bytes(footer[..8]);
         return writer.Written;
+    }
+
+    /// <summary>Gives back the memory of a large payload that this thread has made.</summary>
+    public static void Forget()
+    {
+        t_writer?.Clear();
+        t_plainWriter?.Clear();
     }
 
     /// <summary>Whether a payload is of a known version, and its checksum is right.</summary>
@@ -51,6 +60,7 @@ internal static class DumpPayload
     {
         var reader = new RdbReader(payload[..^FooterLength]);
         string reason = "Bytes are left over";
+        long position = 0;
         try
         {
             KeyEntry entry = RdbObjectReader.Read(
@@ -65,7 +75,12 @@ internal static class DumpPayload
             // client's bytes must cause no more than an error reply.
             reason = failure.Message;
         }
-        log.Verbose($"Internal error in RDB reading offset {reader.Position} -> {reason}");
+        finally
+        {
+            position = reader.Position;
+            reader.ReturnBuffers();
+        }
+        log.Verbose($"Internal error in RDB reading offset {position} -> {reason}");
         return default;
     }
 }

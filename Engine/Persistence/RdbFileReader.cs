@@ -84,6 +84,10 @@ internal sealed class RdbFileReader
         {
             throw Failure(e.Message, e.Message, e);
         }
+        finally
+        {
+            _reader.ReturnBuffers();
+        }
     }
 
     private void ReadHeader()

@@ -27,12 +27,16 @@ internal sealed class RdbReader
     private ulong _crc;
     private int _crcFrom;       // the CRC covers everything before this place in the buffer
     private byte[] _scratch = new byte[256];
+
+    // Of LargeBuffers: what the last large string was read into, and its compressed form.
+    private byte[] _large = [], _largeCompressed = [];
     private long _progress;
 
     public RdbReader(ReadOnlySpan<byte> bytes)
     {
-        _buffer = bytes.ToArray();
-        _end = _buffer.Length;
+        _buffer = bytes.Length >= Large ? LargeBuffers.Rent(bytes.Length) : GC.AllocateUninitializedArray<byte>(bytes.Length);
+        bytes.CopyTo(_buffer);
+        _end = bytes.Length;
         _length = _end;
     }
 
@@ -92,6 +96,14 @@ internal sealed class RdbReader
 
     public RdbType Type() => (RdbType)Byte();
 
+    /// <summary>Gives back what large buffers this has. There must be nothing to read any more.</summary>
+    public void ReturnBuffers()
+    {
+        GiveBack(ref _large);
+        GiveBack(ref _largeCompressed);
+        if (_source is null && _length >= Large) GiveBack(ref _buffer);
+    }
+
     /// <summary>Reads a length, or any other unsigned number.</summary>
     public ulong Length() => TryLength(out ulong length, out _) ? length : throw new RdbFormatException("A string's encoding stands where a length should.");
 
@@ -126,10 +138,10 @@ internal sealed class RdbReader
     /// <summary>Reads a string without copying it, if possible. It is valid until the next read.</summary>
     public ReadOnlySpan<byte> StringSpan()
     {
-        if (TryLength(out ulong length, out int encoding)) return length >= Large ? OwnBytes(length) : Take((int)length);
+        if (TryLength(out ulong length, out int encoding)) return Bytes(length, ref _large);
         if (encoding != RdbWriter.Compressed) return _scratch.AsSpan(0, Numbers.FormatInt64(Integer(encoding), _scratch));
         ReadOnlySpan<byte> compressed = Compressed(out int original);
-        Span<byte> room = original >= Large ? GC.AllocateUninitializedArray<byte>(original) : Room(ref _scratch, original);
+        Span<byte> room = original >= Large ? LargeRoom(ref _large, original) : Room(ref _scratch, original);
         Decompress(compressed, room);
         return room;
     }
@@ -151,8 +163,7 @@ internal sealed class RdbReader
         if (TryLength(out ulong length, out int encoding))
         {
             if (length < Large) return Engine.StringEntry.Create(key, Take((int)length), expiresAtMs);
-            byte[] value = OwnBytes(length);
-            return new StringValue(key.ToArray(), value) { ExpiresAtMs = expiresAtMs };
+            return new StringValue(key.ToArray(), Bytes(length, ref _large)) { ExpiresAtMs = expiresAtMs };
         }
         if (encoding != RdbWriter.Compressed) return Blob.CreateInteger(key, Integer(encoding), expiresAtMs);
         ReadOnlySpan<byte> compressed = Compressed(out int original);
@@ -165,7 +176,7 @@ internal sealed class RdbReader
         }
         if (key.Length + original > Blob.LargestString)
         {
-            byte[] value = GC.AllocateUninitializedArray<byte>(original);
+            Span<byte> value = LargeRoom(ref _large, original);
             Decompress(compressed, value);
             return new StringValue(key.ToArray(), value) { ExpiresAtMs = expiresAtMs };
         }
@@ -210,6 +221,22 @@ internal sealed class RdbReader
     {
         if (room.Length < length) room = GC.AllocateUninitializedArray<byte>(Math.Max(length, room.Length * 2));
         return room.AsSpan(0, length);
+    }
+
+    private static Span<byte> LargeRoom(ref byte[] room, int length)
+    {
+        if (room.Length < length)
+        {
+            GiveBack(ref room);
+            room = LargeBuffers.Rent(length);
+        }
+        return room.AsSpan(0, length);
+    }
+
+    private static void GiveBack(ref byte[] room)
+    {
+        if (room.Length != 0) LargeBuffers.Return(room);
+        room = [];
     }
 
     private static void Decompress(ReadOnlySpan<byte> compressed, Span<byte> into)
@@ -264,32 +291,44 @@ internal sealed class RdbReader
         if (length == 0 || compressed > (ulong)Array.MaxLength || length > compressed * MostExpansion || length > (ulong)Array.MaxLength)
             throw new RdbFormatException("Invalid LZF compressed string");
         original = (int)length;
-        return compressed >= Large ? OwnBytes(compressed) : Take((int)compressed);
+        return Bytes(compressed, ref _largeCompressed);
     }
 
     /// <summary>Reads this many bytes into a new array.</summary>
-    private byte[] OwnBytes(ulong length)
+    private byte[] OwnBytes(ulong length) => Bytes(length, ref _large).ToArray();
+
+    /// <summary>
+    /// Reads this many bytes, without copying them if possible, otherwise into <paramref name="room"/>. They are valid until
+    /// the next read.
+    /// </summary>
+    private ReadOnlySpan<byte> Bytes(ulong length, ref byte[] room)
     {
         if (length > (ulong)(BytesLeft() ?? long.MaxValue)) throw new RdbTruncatedException();
         if (length > (ulong)Array.MaxLength) throw new RdbFormatException($"A string of {length} bytes, which is more than can be held.");
-        if (length < Large || _source is null) return Take((int)length).ToArray();
-        return LargeArray((int)length);
+        return length < Large || _source is null ? Take((int)length) : LargeBytes((int)length, ref room);
     }
 
     /// <summary>Takes what is in the buffer, and reads the rest straight from the stream.</summary>
-    private byte[] LargeArray(int length)
+    private ReadOnlySpan<byte> LargeBytes(int length, ref byte[] room)
     {
-        // If the stream cannot tell how much is left, the array grows only as bytes really arrive.
-        byte[] result = GC.AllocateUninitializedArray<byte>(BytesLeft() is null ? Math.Min(length, 1 << 20) : length);
+        // If the stream cannot tell how much is left, the buffer grows only as bytes really arrive.
+        Span<byte> result = LargeRoom(ref room, BytesLeft() is null ? Math.Min(length, 1 << 20) : length);
         int filled = Math.Min(length, _end - _at);
         Take(filled).CopyTo(result);
         TakeIntoChecksum();
         while (filled < length)
         {
-            if (filled == result.Length) Array.Resize(ref result, (int)Math.Min(length, result.Length * 2L));
-            int read = _source!.Read(result, filled, result.Length - filled);
+            if (filled == result.Length)
+            {
+                byte[] full = room;
+                room = [];
+                result = LargeRoom(ref room, (int)Math.Min(length, result.Length * 2L));
+                full.AsSpan(0, filled).CopyTo(result);
+                LargeBuffers.Return(full);
+            }
+            int read = _source!.Read(result[filled..]);
             if (read == 0) throw new RdbTruncatedException();
-            if (_checksums) _crc = Crc64.Append(_crc, result.AsSpan(filled, read));
+            if (_checksums) _crc = Crc64.Append(_crc, result.Slice(filled, read));
             filled += read;
             _consumedBefore += read;
             Volatile.Write(ref _progress, Position);

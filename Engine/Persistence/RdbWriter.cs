@@ -11,14 +11,16 @@ internal sealed class RdbWriter(bool compress)
     internal const byte Special = 0xc0;
     internal const int Int8 = 0, Int16 = 1, Int32 = 2, Compressed = 3;
 
+    private const int LeastLength = 256;
+
     /// <summary>Shorter strings are not worth compressing.</summary>
     private const int ShortestCompressed = 21;
 
-    /// <summary>A compression buffer larger than this is not kept.</summary>
+    /// <summary>Larger buffers than this are not kept.</summary>
     private const int MostKept = 1 << 20;
 
-    private byte[] _buffer = new byte[256];
-    private byte[] _compressed = [];
+    private byte[] _buffer = [];        // of LargeBuffers
+    private byte[] _compressed = [];    // the same
     private int _length;
 
     /// <summary>How many bytes of memory its buffers take.</summary>
@@ -37,6 +39,7 @@ internal sealed class RdbWriter(bool compress)
     {
         _length = 0;
         Newest = RdbVersion.Usual;
+        GiveBack(ref _buffer, MostKept);
     }
 
     public void Byte(byte value) => Room(1)[0] = value;
@@ -127,7 +130,11 @@ internal sealed class RdbWriter(bool compress)
 
     private bool TryCompressed(ReadOnlySpan<byte> value)
     {
-        if (_compressed.Length < value.Length) _compressed = GC.AllocateUninitializedArray<byte>(Math.Max(value.Length, 1024));
+        if (_compressed.Length < value.Length)
+        {
+            GiveBack(ref _compressed, 0);
+            _compressed = LargeBuffers.Rent(Math.Max(value.Length, 1024));
+        }
         int length = Lzf.Compress(value, _compressed.AsSpan(0, value.Length - 4));
         if (length != 0)
         {
@@ -136,7 +143,7 @@ internal sealed class RdbWriter(bool compress)
             Length(value.Length);
             Bytes(_compressed.AsSpan(0, length));
         }
-        if (_compressed.Length > MostKept) _compressed = [];
+        GiveBack(ref _compressed, MostKept);
         return length != 0;
     }
 
@@ -146,10 +153,20 @@ internal sealed class RdbWriter(bool compress)
         {
             long needed = (long)_length + length;
             if (needed > Array.MaxLength) throw new InsufficientMemoryException("A value of more than 2 GB cannot be written in one piece.");
-            Array.Resize(ref _buffer, (int)Math.Min(Array.MaxLength, Math.Max(needed, _buffer.Length * 2L)));
+            byte[] larger = LargeBuffers.Rent((int)Math.Min(Array.MaxLength, Math.Max(needed, Math.Max(LeastLength, _buffer.Length * 2L))));
+            Written.CopyTo(larger);
+            GiveBack(ref _buffer, 0);
+            _buffer = larger;
         }
         Span<byte> room = _buffer.AsSpan(_length, length);
         _length += length;
         return room;
+    }
+
+    private static void GiveBack(ref byte[] buffer, int mostKept)
+    {
+        if (buffer.Length <= mostKept) return;
+        LargeBuffers.Return(buffer);
+        buffer = [];
     }
 }

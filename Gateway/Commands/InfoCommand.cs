@@ -81,7 +81,7 @@ internal static class InfoCommand
             ___ {MemoryFigures.Allocator}: keys and values ___
             {HeapStatistics.Describe()}
             ___ dotnet-{Environment.Version}: everything else ___
-            In memory: {collector.TotalCommittedBytes}, in use: {GC.GetTotalMemory(forceFullCollection: false)}
+            Taken from the system at the last collection: {collector.TotalCommittedBytes}, in use now: {GC.GetTotalMemory(forceFullCollection: false)}
             Collections of generations 0, 1, 2: {GC.CollectionCount(0)}, {GC.CollectionCount(1)}, {GC.CollectionCount(2)}
             Pauses in all: {GC.GetTotalPauseDuration().TotalMilliseconds:F1} ms
 
@@ -96,6 +96,8 @@ internal static class InfoCommand
     {
         await Task.Run(static () =>
         {
+            LargeBuffers.Trim();
+            LargeBuffers.Trim(); // nothing was needed since the first
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
             HeapKeeper.Purge();
             CLibrary.Trim();

@@ -9,7 +9,9 @@ namespace OrleansRedis.Gateway;
 /// <param name="Dataset">Bytes of the keys.</param>
 /// <param name="Resident">Bytes of the process that are in memory.</param>
 /// <param name="Heap">The memory that the data live in.</param>
-/// <param name="ManagedBytes">What the runtime's collector has: bytes in memory, whether used or not.</param>
+/// <param name="ManagedBytes">
+/// What the runtime's collector has taken from the system, as of its last run, or has in use now if that is more.
+/// </param>
 /// <param name="ClientBytes">Bytes of the clients' buffers.</param>
 /// <param name="Clients">Number of clients.</param>
 internal sealed record MemoryFigures(
@@ -48,8 +50,9 @@ internal sealed record MemoryFigures(
         Store store = server.Store;
         ClientConnection[] clients = [.. server.Clients.All];
         long used = store.UsedMemory;
+        long managed = Math.Max(GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes, GC.GetTotalMemory(forceFullCollection: false));
         return new(used, Math.Max(used, store.PeakMemory), store.Slots.EmptyBytes, store.Slots.CountBytes(), Environment.WorkingSet, HeapStatistics.Now,
-            GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes, clients.Sum(client => client.BufferBytes), clients.Length);
+            managed, clients.Sum(client => client.BufferBytes), clients.Length);
     }
 
     private static double Ratio(long part, long whole) => whole == 0 ? 0 : (double)part / whole;

@@ -14,8 +14,13 @@ internal static class DumpCommands
     internal static void Dump(ref CommandContext call)
     {
         Entry entry = call.Read(1);
-        if (entry.IsMissing) call.Reply.Null();
-        else call.Reply.BulkString(DumpPayload.Of(entry.Found, call.Store.Options));
+        if (entry.IsMissing)
+        {
+            call.Reply.Null();
+            return;
+        }
+        call.Reply.BulkString(DumpPayload.Of(entry.Found, call.Store.Options));
+        DumpPayload.Forget();
     }
 
     /// <summary>RESTORE key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]</summary>

@@ -98,5 +98,6 @@ public static class SlotSnapshots
             expiresAtMs = Expiry.Never;
             clock = null;
         }
+        reader.ReturnBuffers();
     }
 }
