@@ -46,8 +46,8 @@ internal static class MemoryReport
         if (memory.OverheadBytes > UsualOverhead)
         {
             issues.Add($"High process RSS overhead: the process takes {memory.OverheadBytes / Mebibyte} MB beside its data, "
-                + $"{memory.ManagedBytes / Mebibyte} MB of it in the collector's heap. Large requests and replies, many clients, and logs that wait to be "
-                + "written are kept there. MEMORY PURGE gives back what is no longer needed.");
+                + $"{Math.Min(memory.ManagedBytes, memory.OverheadBytes) / Mebibyte} MB of it in the collector's heap. Large requests and replies, many "
+                + "clients, and logs that wait to be written are kept there. MEMORY PURGE gives back what is no longer needed.");
         }
         if (memory.Clients > 0 && memory.ClientBytes / memory.Clients > 200 * 1024)
         {
