@@ -211,14 +211,6 @@ internal readonly unsafe struct Blob
         return blob;
     }
 
-    /// <summary>A copy of <see cref="Content"/>, which was copied elsewhere meanwhile.</summary>
-    public static Blob Copy(ReadOnlySpan<byte> content)
-    {
-        byte* block = Heap.Allocate(content.Length);
-        content.CopyTo(new(block, content.Length));
-        return new(block);
-    }
-
     /// <summary>
     /// The same key and payload with another expiry: the blob itself if the time can be changed in place. Otherwise a
     /// new one, and this one is retired.

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
@@ -33,7 +32,7 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
     [InlineData("volatile-ttl", "EX 10000")]
     public async Task A_pipeline_that_never_ends_fills_the_memory_and_no_more(string policy, string expiry)
     {
-        long limit = await InfoAsync("used_memory") + (4 * Mebibyte);
+        long limit = await redis.InfoAsync("used_memory") + (4 * Mebibyte);
         await redis.CallAsync("CONFIG", "SET", "maxmemory", limit, "maxmemory-policy", policy);
         string[] options = expiry.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         for (int batch = 0; batch < 40; batch++)
@@ -42,10 +41,10 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
                 .Select(i => (RespArgument[])["SET", $"key:{i}", new string('v', 200), .. options.Select(option => (RespArgument)option)])]);
             Assert.All(replies, reply => Assert.Equal("+OK", reply.ToString()));
             // The last command may have exceeded it.
-            Assert.InRange(await InfoAsync("used_memory"), 0, limit + 1024);
+            Assert.InRange(await redis.InfoAsync("used_memory"), 0, limit + 1024);
         }
 
-        long evicted = await InfoAsync("evicted_keys"), keys = (await redis.CallAsync("DBSIZE")).Integer;
+        long evicted = await redis.InfoAsync("evicted_keys"), keys = (await redis.CallAsync("DBSIZE")).Integer;
         Assert.Equal(40_000, evicted + keys);
         Assert.InRange(keys, 5_000, 30_000);
     }
@@ -115,17 +114,10 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
         {
             long last = heap;
             await redis.CallAsync("MEMORY", "PURGE");
-            heap = await InfoAsync("allocator_allocated");
+            heap = await redis.InfoAsync("allocator_allocated");
             settled = Math.Abs(heap - last) < 100_000 ? settled + 1 : 0;
             return settled == 3;
         }, () => $"the heap does not settle; it is at {heap}");
-        return (await InfoAsync("used_memory"), heap);
-    }
-
-    private async Task<long> InfoAsync(string field)
-    {
-        string info = Encoding.UTF8.GetString((await redis.CallAsync("INFO", "everything")).Bytes);
-        string line = info.Split("\r\n").Single(line => line.StartsWith(field + ":", StringComparison.Ordinal));
-        return long.Parse(line[(field.Length + 1)..], CultureInfo.InvariantCulture);
+        return (await redis.InfoAsync("used_memory"), heap);
     }
 }

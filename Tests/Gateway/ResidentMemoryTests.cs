@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
@@ -36,9 +35,9 @@ public sealed class ResidentMemoryTests(ITestOutputHelper output) : IAsyncLifeti
         await FillAsync(10_000);
         await _redis.CallAsync("FLUSHALL");
         await FallsToAsync("allocator_resident", 8 * Mebibyte);
-        long rest = await InfoAsync("used_memory_rss");
+        long rest = await _redis.InfoAsync("used_memory_rss");
         await FillAsync(600_000);
-        Assert.InRange(await InfoAsync("used_memory_rss"), rest + MostOverRest, long.MaxValue);
+        Assert.InRange(await _redis.InfoAsync("used_memory_rss"), rest + MostOverRest, long.MaxValue);
         await _redis.CallAsync("FLUSHALL");
         await FallsToAsync("allocator_resident", 8 * Mebibyte);
         await FallsToAsync("used_memory_rss", rest + MostOverRest);
@@ -50,7 +49,7 @@ public sealed class ResidentMemoryTests(ITestOutputHelper output) : IAsyncLifeti
         await UseLargeValuesAsync(1 * Mebibyte);
         await _redis.CallAsync("FLUSHALL");
         await FallsToAsync("allocator_resident", 8 * Mebibyte);
-        long rest = await InfoAsync("used_memory_rss");
+        long rest = await _redis.InfoAsync("used_memory_rss");
         for (int round = 0; round < 2; round++)
         {
             await UseLargeValuesAsync(100 * Mebibyte);
@@ -87,15 +86,8 @@ public sealed class ResidentMemoryTests(ITestOutputHelper output) : IAsyncLifeti
     {
         long now = 0;
         await Eventually.TrueAsync(
-            async () => (now = await InfoAsync(field)) <= bytes,
+            async () => (now = await _redis.InfoAsync(field)) <= bytes,
             () => $"{field} is {now:N0}, and was to be {bytes:N0} at most");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{field}: {now:N0}, at most {bytes:N0}"));
-    }
-
-    private async Task<long> InfoAsync(string field)
-    {
-        string info = Encoding.UTF8.GetString((await _redis.CallAsync("INFO", "memory")).Bytes);
-        string line = info.Split("\r\n").Single(line => line.StartsWith(field + ":", StringComparison.Ordinal));
-        return long.Parse(line[(field.Length + 1)..], CultureInfo.InvariantCulture);
     }
 }

@@ -82,6 +82,14 @@ public sealed class RespConnection : IAsyncDisposable
         return await ReadAsync();
     }
 
+    /// <summary>A field of INFO that is an integer.</summary>
+    public async Task<long> InfoAsync(string field)
+    {
+        string info = Encoding.UTF8.GetString((await CallAsync("INFO", "everything")).Bytes);
+        string line = info.Split("\r\n").Single(line => line.StartsWith(field + ":", StringComparison.Ordinal));
+        return long.Parse(line[(field.Length + 1)..], CultureInfo.InvariantCulture);
+    }
+
     /// <summary>
     /// Sends a command written as for redis-cli and split at spaces; for arguments that contain none.
     /// </summary>

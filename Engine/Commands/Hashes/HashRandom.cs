@@ -101,14 +101,14 @@ internal static class HashRandom
     }
 
     /// <summary>For a few fields of many: draws until there are enough different ones.</summary>
-    private static void ReplyFew(RespWriter reply, HashValue hash, int count, bool values)
+    private static unsafe void ReplyFew(RespWriter reply, HashValue hash, int count, bool values)
     {
         Begin(reply, count, values);
-        var drawn = new HashSet<HashField>(count);
+        var drawn = new HashSet<nint>(count);
         while (drawn.Count < count)
         {
             HashField field = hash.Fields.Random(Random.Shared);
-            if (drawn.Add(field)) Write(reply, HashItem.Of(field), values);
+            if (drawn.Add((nint)field.Block)) Write(reply, HashItem.Of(field), values);
         }
     }
 }

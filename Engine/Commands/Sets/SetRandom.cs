@@ -196,14 +196,14 @@ internal static class SetRandom
     }
 
     /// <summary>For a few members of many: draws until there are enough different ones.</summary>
-    private static void ReplyFew(RespWriter reply, SetValue set, int count)
+    private static unsafe void ReplyFew(RespWriter reply, SetValue set, int count)
     {
         reply.Array(count);
-        var drawn = new HashSet<StoredMember>(count);
+        var drawn = new HashSet<nint>(count);
         while (drawn.Count < count)
         {
             StoredMember member = set.Members.Random(Random.Shared);
-            if (drawn.Add(member)) reply.BulkString(member.Key);
+            if (drawn.Add((nint)member.Block)) reply.BulkString(member.Key);
         }
     }
 }

@@ -71,13 +71,13 @@ internal static class SortedSetSamples
     }
 
     /// <summary>For a few members of many: draws until there are enough different ones.</summary>
-    private static void ReplyFew(RespWriter reply, SortedSetValue value, int count, bool withScores, bool nested)
+    private static unsafe void ReplyFew(RespWriter reply, SortedSetValue value, int count, bool withScores, bool nested)
     {
-        var drawn = new HashSet<ScoredMember>(count);
+        var drawn = new HashSet<nint>(count);
         while (drawn.Count < count)
         {
             ScoredMember entry = value.Members.Random(Random.Shared);
-            if (drawn.Add(entry)) Reply(reply, entry.Key, entry.Score, withScores, nested);
+            if (drawn.Add((nint)entry.Block)) Reply(reply, entry.Key, entry.Score, withScores, nested);
         }
     }
 

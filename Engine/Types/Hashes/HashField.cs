@@ -11,7 +11,7 @@ namespace OrleansRedis.Engine;
 /// field, then the value
 /// </code>
 /// </summary>
-internal readonly unsafe struct HashField : ITableEntry, IEquatable<HashField>
+internal readonly unsafe struct HashField : ITableEntry
 {
     /// <summary>Redis keeps a field's expiry in 48 bits, and lets clients use a quarter of that range.</summary>
     public const long LatestExpiryMs = 0x0000_FFFF_FFFF_FFFF >> 2;
@@ -56,16 +56,6 @@ internal readonly unsafe struct HashField : ITableEntry, IEquatable<HashField>
     private int FieldLength => IsLong ? *(int*)(_block + 1) : _block[1];
 
     private int ValueLength => IsLong ? *(int*)(_block + 5) : _block[2];
-
-    public static bool operator ==(HashField left, HashField right) => left._block == right._block;
-
-    public static bool operator !=(HashField left, HashField right) => left._block != right._block;
-
-    public bool Equals(HashField other) => _block == other._block;
-
-    public override bool Equals(object? obj) => obj is HashField other && Equals(other);
-
-    public override int GetHashCode() => ((nint)_block).GetHashCode();
 
     public static HashField Create(ReadOnlySpan<byte> field, ReadOnlySpan<byte> value, long expiresAtMs)
     {

@@ -128,22 +128,18 @@ internal static class SetEntry
     public static SetValue ToTable(KeyEntry set, int expectedCount)
     {
         if (!set.TryBlob(out Blob blob)) return set.As<SetValue>();
-        var table = new SetValue(blob.Key.ToArray(), Math.Max(expectedCount, Count(blob)))
-        {
-            ExpiresAtMs = blob.ExpiresAtMs,
-            AccessClock = blob.AccessClock,
-        };
-        Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
-        foreach (SetMember member in new SetMembers(blob)) table.Add(member.AsSpan(scratch));
+        SetValue table = CopyToTable(blob, blob.Key, expectedCount);
+        table.ExpiresAtMs = blob.ExpiresAtMs;
+        table.AccessClock = blob.AccessClock;
         blob.Retire();
         return table;
     }
 
-    /// <summary>A table with copies of a set's members, under a key of its own.</summary>
-    public static SetValue CopyToTable(KeyEntry set, ReadOnlySpan<byte> key)
+    /// <summary>A table with copies of a set's members, and room for more, under a key of its own, without expiry.</summary>
+    public static SetValue CopyToTable(KeyEntry set, ReadOnlySpan<byte> key, int expectedCount = 0)
     {
         if (!set.IsBlob) return set.As<SetValue>().CopyMembers(key.ToArray());
-        var table = new SetValue(key.ToArray(), Count(set));
+        var table = new SetValue(key.ToArray(), Math.Max(expectedCount, Count(set)));
         Span<byte> scratch = stackalloc byte[SetMember.ScratchLength];
         foreach (SetMember member in new SetMembers(set)) table.Add(member.AsSpan(scratch));
         return table;
