@@ -507,12 +507,13 @@ public ref partial struct CommandContext
 
     /// <summary>
     /// The command's method has thrown. The effects it had given by then have happened. They are published now, so that
-    /// they do not get mixed with the next command's.
+    /// they do not get mixed with the next command's. What it has retired may still be in its place.
     /// </summary>
     internal readonly void EndFailedCommand()
     {
         Effects.PublishTo(Store.Effects);
         Effects.Discard();
+        Retirement.Forget();
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -292,7 +292,6 @@ public sealed partial class Store : ILogOwner, IDisposable
         catch
         {
             call.EndFailedCommand();
-            Retirement.Forget();
             throw;
         }
     }

@@ -153,7 +153,6 @@ public sealed partial class Store
         {
             // A failure here must not fail the command that made the key ready.
             call.EndFailedCommand();
-            Retirement.Forget();
             command.Reply.Clear();
             command.Reply.Error($"ERR internal error in '{command.Command.Name}': {e.Message}");
         }

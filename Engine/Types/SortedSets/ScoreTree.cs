@@ -159,13 +159,6 @@ internal sealed unsafe class ScoreTree
         Insert(newScore, entry);
     }
 
-    /// <summary>Puts a copy of an entry, with the same score and member, in its place.</summary>
-    public void Substitute(ScoredMember entry, ScoredMember copy)
-    {
-        Position at = FirstAt(new EntryBound(entry.Score, entry.Key));
-        at.Leaf->Entries[at.Index] = (ulong)copy.Block;
-    }
-
     /// <summary>Gives back the memory of the nodes. The tree must not be used any more.</summary>
     public void Free() => Free(_root);
 
