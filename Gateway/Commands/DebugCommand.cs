@@ -33,6 +33,8 @@ internal static class DebugCommand
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
         else if (subcommand.Is("FAIL-SNAPSHOT"u8) && call.Count == 2) FailSnapshot(ref call);
+        else if (subcommand.Is("HTSTATS"u8) && call.Count >= 3) DebugKeys.Tables(ref call);
+        else if (subcommand.Is("HTSTATS-KEY"u8) && call.Count >= 3) DebugKeys.TableOfKey(ref call);
         else if (subcommand.Is("LISTPACK"u8) && call.Count == 3) DebugKeys.Listpack(ref call);
         else if (subcommand.Is("LOADAOF"u8) && call.Count == 2) LoadAof(ref call);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
@@ -70,6 +72,12 @@ internal static class DebugCommand
             FAIL-SNAPSHOT
                 Have the BGSAVE or BGREWRITEAOF that is in progress fail, as killing the
                 child does in Redis.
+            HTSTATS <dbid> [full]
+                Return hash table statistics of the specified Redis database. A search begins
+                at the home of a key's hash: "different slots" are homes of keys, and a chain
+                is the cells from there to the next empty one.
+            HTSTATS-KEY <key> [full]
+                Like HTSTATS but for the hash table stored at <key>'s value.
             LISTPACK <key>
                 Show low level info about the listpack encoding of <key>.
             LOADAOF
