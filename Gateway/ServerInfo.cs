@@ -214,6 +214,8 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("total_error_replies", server.ErrorStatistics.Total);
         Field("client_query_buffer_limit_disconnections", server.Clients.QueryBufferKills);
         Field("client_output_buffer_limit_disconnections", server.Clients.OutputBufferKills);
+        Field("reply_buffer_shrinks", server.Clients.ReplyBufferShrinks);
+        Field("reply_buffer_expands", server.Clients.ReplyBufferExpansions);
         if (server.Loops is not { } loops) return;
         double cycles = server.Housekeeping.LoopCycles.PerSecond, busy = Microseconds(server.Housekeeping.LoopBusyTicks.PerSecond);
         Field("eventloop_cycles", loops.Cycles);
