@@ -85,6 +85,26 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
     /// <summary>The bytes of the cells, for memory accounting.</summary>
     public long CellBytes => _cells.AllocatedBytes + _old.AllocatedBytes;
 
+    /// <summary>Counts how the cells are used.</summary>
+    /// <param name="main">For the cells; while a resize is under way, for those that have not been moved yet.</param>
+    /// <param name="target">While a resize is under way, for those that have.</param>
+    /// <param name="inFull">Whether to look at every cell, and count homes, too.</param>
+    public void CountCells(TableStatistics main, TableStatistics target, bool inFull)
+    {
+        if (_old.Length == 0)
+        {
+            main.Add(_cells.Length, _count);
+            if (inFull) _cells.CountHomes(main);
+            return;
+        }
+        int moved = _cells.CountEntries();
+        main.Add(_old.Length, _count - moved);
+        target.Add(_cells.Length, moved);
+        if (!inFull) return;
+        _old.CountHomes(main);
+        _cells.CountHomes(target);
+    }
+
     /// <summary>
     /// The cell that holds the entry with this key, or a null reference. Valid until the next Add or Remove.
     /// </summary>
@@ -452,6 +472,25 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
             for (int i = 0; i < Length; i++)
             {
                 if (!All[i].Entry.IsNone) All[i].Entry.Free();
+            }
+        }
+
+        public readonly int CountEntries()
+        {
+            int count = 0;
+            for (int i = 0; i < Length; i++) count += All[i].Entry.IsNone ? 0 : 1;
+            return count;
+        }
+
+        public readonly void CountHomes(TableStatistics into)
+        {
+            var homes = new HashSet<int>();
+            for (int start = 0, end; start < Length; start = end + 1)
+            {
+                // Between two empty cells are the entries whose home is there, roughly in order.
+                homes.Clear();
+                for (end = start; end < Length && !All[end].Entry.IsNone; end++) homes.Add(HomeOf(All[end].Hash));
+                foreach (int home in homes) into.AddHome(end - home);
             }
         }
 
