@@ -56,6 +56,8 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         Restrictions restrictions = store.Restrictions;
         if ((restrictions & Restrictions.Stopping) != 0)
             return session.IsOneCall ? Refuse(command, session, "ERR Server is shutting down", reply, ref wait) : Verdict.Closed;
+        if ((restrictions & Restrictions.Busy) != 0 && !command!.Is(CommandFlags.AllowBusy))
+            return Refuse(command, session, Errors.Busy(store.Scripts is { IsBusyWithFunction: true }), reply, ref wait);
         if ((restrictions & Restrictions.Paused) != 0 && pause.Holds(command!, session, out Task over))
         {
             wait = () => session.HoldAsync(pause, over);

@@ -1,8 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The function libraries of a silo. They cannot be run yet. Those found in a file are kept as source code, so that the
-/// next file contains them again.
+/// The function libraries of a silo, as files hold them: their source code.
 /// </summary>
 public sealed class FunctionLibraries
 {
@@ -18,8 +17,8 @@ public sealed class FunctionLibraries
         _codes = [.. _codes.Where(other => !NameIn(other).SequenceEqual(name)), code];
     }
 
-    /// <summary>Removes all libraries.</summary>
-    public void Clear() => _codes = [];
+    /// <summary>Replaces all libraries.</summary>
+    public void Replace(byte[][] codes) => _codes = codes;
 
     /// <summary>The name in the first line, "#!lua name=mylib"; the whole code if there is no name.</summary>
     private static ReadOnlySpan<byte> NameIn(byte[] code)
