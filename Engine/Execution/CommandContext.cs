@@ -102,6 +102,9 @@ public ref partial struct CommandContext
     /// <summary>The script that this command runs, if it has been looked up already.</summary>
     internal ICallable? Callable { get; set; }
 
+    /// <summary>Whether a script has called the command.</summary>
+    internal bool IsInScript { get; init; }
+
     /// <summary>An argument; 0 is the command's name.</summary>
     public readonly ReadOnlySpan<byte> this[int index]
     {

@@ -10,11 +10,13 @@ public sealed class FunctionLibraries
     /// <summary>The code of each library.</summary>
     public IReadOnlyList<byte[]> Codes => _codes;
 
-    /// <summary>Adds a library from a file, replacing one of the same name.</summary>
-    public void Add(byte[] code)
+    /// <summary>Adds a library from a file. False if there is one of the same name, which is not to be replaced.</summary>
+    public bool TryAdd(byte[] code, bool replaces = false)
     {
         byte[] name = NameIn(code).ToArray();
+        if (!replaces && _codes.Any(other => NameIn(other).SequenceEqual(name))) return false;
         _codes = [.. _codes.Where(other => !NameIn(other).SequenceEqual(name)), code];
+        return true;
     }
 
     /// <summary>Replaces all libraries.</summary>

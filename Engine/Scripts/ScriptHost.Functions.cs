@@ -129,7 +129,7 @@ internal sealed partial class ScriptHost
         FunctionLibrary[] others = [.. functions.Libraries.Where(library => library != former)];
         foreach (LibraryFunction function in created.Functions)
         {
-            if (!others.Any(library => library.Functions.Any(other => other.Name == function.Name))) continue;
+            if (!others.Any(library => library.Functions.Any(other => other.Name.Equals(function.Name, StringComparison.OrdinalIgnoreCase)))) continue;
             error = $"Function {function.Name} already exists";
             return null;
         }
@@ -149,7 +149,12 @@ internal sealed partial class ScriptHost
             return null;
         }
         var library = new FunctionLibrary(name, code, length, [.. thread.Registered]);
-        foreach (LibraryFunction function in library.Functions) function.Library = library;
+        bool runsAlone = NamesExclusive(thread.State.Words);
+        foreach (LibraryFunction function in library.Functions)
+        {
+            function.Library = library;
+            function.Traits.RunsAlone = runsAlone;
+        }
         thread.Keep(library, functions);
         return library;
     }
@@ -176,10 +181,10 @@ internal sealed partial class ScriptHost
     }
 }
 
-/// <summary>Libraries, and their functions by name.</summary>
+/// <summary>Libraries, and their functions by name, whose case does not matter.</summary>
 internal sealed class FunctionSet
 {
-    private readonly Dictionary<string, LibraryFunction> _byName = [];
+    private readonly Dictionary<string, LibraryFunction> _byName = new(StringComparer.OrdinalIgnoreCase);
     private readonly Dictionary<string, LibraryFunction>.AlternateLookup<ReadOnlySpan<char>> _lookup;
 
     public FunctionSet(IReadOnlyList<FunctionLibrary> libraries)

@@ -17,6 +17,7 @@ internal sealed partial class ScriptHost : IScripts
     private readonly LinkedList<Script> _evaluated = new();     // guarded by itself; the one used last at the end
     private readonly List<ScriptRun> _busy = [];                // guarded by itself
     private int _version;
+    private long _evictedCount;
 
     private ScriptHost(Store store)
     {
@@ -51,14 +52,18 @@ internal sealed partial class ScriptHost : IScripts
     /// <summary>The calling thread's state.</summary>
     public ScriptThread Thread => _threads.Value!;
 
-    /// <summary>How many scripts are loaded.</summary>
-    public int Count => _scripts.Values.Count(static script => script.IsLoaded);
-
-    /// <summary>Bytes of all Lua states.</summary>
-    public long StateBytes => _threads.Values.Sum(static thread => thread.State.UsedBytes);
-
-    /// <summary>How many scripts have been evicted.</summary>
-    public long Evicted { get; private set; }
+    public ScriptStatistics Statistics
+    {
+        get
+        {
+            Script[] scripts = [.. _scripts.Values.Where(static script => script.IsLoaded)];
+            FunctionSet functions = Functions;
+            return new(
+                scripts.Length, scripts.Sum(static script => script.Body.LongLength), functions.Count, functions.Libraries.Count,
+                functions.Libraries.Sum(static library => library.Code.LongLength), _threads.Values.Sum(static thread => thread.State.UsedBytes),
+                Interlocked.Read(ref _evictedCount));
+        }
+    }
 
     public ICallable? Find(in CommandContext call)
     {
@@ -85,6 +90,13 @@ internal sealed partial class ScriptHost : IScripts
         return _scripts.GetOrAdd(digest, new Script(digest, body.ToArray(), flags, length));
     }
 
+    /// <summary>
+    /// Whether a program names a command that runs alone (FLUSHALL): after a write it would be too late to find that
+    /// out.
+    /// </summary>
+    public bool NamesExclusive(IEnumerable<string> words) =>
+        words.Any(word => _store.Commands.Find(System.Text.Encoding.ASCII.GetBytes(word))?.Is(CommandFlags.Exclusive) == true);
+
     /// <summary>A script has compiled.</summary>
     public void Loaded(Script script, bool byEval)
     {
@@ -99,7 +111,7 @@ internal sealed partial class ScriptHost : IScripts
                 {
                     Remove(_evaluated.First!.Value);
                     _evaluated.RemoveFirst();
-                    Evicted++;
+                    Interlocked.Increment(ref _evictedCount);
                 }
             }
             else if (!byEval && script.Place is { } place)
@@ -164,6 +176,7 @@ internal sealed partial class ScriptHost : IScripts
         {
             _busy.Add(run);
             _store.Restrict(Restrictions.Busy);
+            _store.SiloGate.IsHeldForLong = true;
         }
     }
 
@@ -173,7 +186,9 @@ internal sealed partial class ScriptHost : IScripts
         lock (_busy)
         {
             _busy.Remove(run);
-            if (_busy.Count == 0) _store.Lift(Restrictions.Busy);
+            if (_busy.Count != 0) return;
+            _store.Lift(Restrictions.Busy);
+            _store.SiloGate.IsHeldForLong = false;
         }
     }
 

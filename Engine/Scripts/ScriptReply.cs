@@ -199,6 +199,15 @@ internal static class ScriptReply
         LuaApi.Pop(lua, 1);
     }
 
+    /// <summary>Whether the value on the top is the error of a command, which the error statistics have already.</summary>
+    public static bool IsCountedError(nint lua)
+    {
+        if (LuaApi.Type(lua, -1) != LuaType.Table || !TryField(lua, "ignore_error_stats_update"u8, LuaType.Boolean)) return false;
+        bool isCounted = LuaApi.ToBoolean(lua, -1) != 0;
+        LuaApi.Pop(lua, 1);
+        return isCounted;
+    }
+
     /// <summary>A C cast on x64, where what does not fit becomes the least integer.</summary>
     private static long ToInteger(double number) => number is > -9.3e18 and < 9.2233720368547758e18 ? (long)number : long.MinValue;
 

@@ -22,6 +22,7 @@ internal sealed class ScriptRun : ScriptScope
     private bool _isReadOnly;
     private bool _allowsOom;
     private bool _isOutOfMemory;
+    private bool _standsStill;
     private int _killed;
 
     public ScriptRun(ScriptHost host, LuaState state) => (_host, _state) = (host, state);
@@ -66,7 +67,7 @@ internal sealed class ScriptRun : ScriptScope
         IsFunction = isFunction;
         // Only FUNCTION STATS wants to know, and only of functions that take long.
         if (isFunction) Command = Words(call.Request);
-        HasReached = false;
+        HasReached = _standsStill = false;
         IsRunning = true;
         _started = Stopwatch.GetTimestamp();
         _isReadOnly = isReadOnly || (flags & ScriptFlags.NoWrites) != 0;
@@ -111,6 +112,11 @@ internal sealed class ScriptRun : ScriptScope
     public bool Watch()
     {
         if (IsKilled || (Store.Restrictions & Restrictions.Stopping) != 0 || _host.IsStopping) return true;
+        if (!_standsStill && Elapsed > s_slow)
+        {
+            _standsStill = true;
+            Store.StandingStill?.Invoke();
+        }
         if (IsBusy || Store.Options.BusyReplyThreshold <= 0 || Elapsed.TotalMilliseconds < Store.Options.BusyReplyThreshold) return false;
         IsBusy = true;
         Store.Log.Warning(

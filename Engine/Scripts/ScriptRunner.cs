@@ -17,6 +17,11 @@ internal static class ScriptRunner
             call.Reply.Error($"ERR Error compiling script (new function): {message}");
             return;
         }
+        if (script.Traits.RunsAlone && call.Hold != Hold.Everything)
+        {
+            call.BeginScriptAnew(Outcome.NeedsExclusive);
+            return;
+        }
         if (byEval && !script.IsLoaded) host.Loaded(script, byEval);
         else host.Used(script);
         if (Refusal(call, script.Flags, isReadOnly) is { } refusal) call.Reply.Error(refusal);
@@ -97,8 +102,11 @@ internal static class ScriptRunner
             bool isDone = state.Run(arguments) == LuaApi.Ok;
             if (run.Restart == Outcome.Done)
             {
+                int mark = call.Reply.Length;
+                bool isCounted = isDone ? ScriptReply.IsCountedError(state.Handle) : state.TopError().IsCounted;
                 if (isDone) ScriptReply.Pop(state.Handle, call.Reply, run.IsResp3);
                 else WriteError(call.Reply, run, state.TopError());
+                if (isCounted && call.Reply.WrittenSince(mark) is [(byte)'-', ..] reply) call.Store.Observer?.Errors.Discount(reply);
             }
         }
         finally

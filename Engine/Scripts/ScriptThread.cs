@@ -11,6 +11,7 @@ internal sealed class ScriptThread : IDisposable
     private readonly ScriptHost _host;
     private readonly Dictionary<Script, int> _compiled = [];
     private readonly Dictionary<FunctionLibrary, Dictionary<string, int>> _libraries = [];
+    private CjsonModule _cjson = null!;     // set by the constructor of State
     private int _version;
     private int _runs;
     private bool _hasArguments;
@@ -40,7 +41,9 @@ internal sealed class ScriptThread : IDisposable
         message = "";
         if (_compiled.TryGetValue(script, out int reference)) return reference;
         reference = State.Compile(script.Program, "@user_script"u8, out message);
-        if (reference >= 0) _compiled[script] = reference;
+        if (reference < 0) return reference;
+        _compiled[script] = reference;
+        if (!script.Traits.HasRun && _host.NamesExclusive(State.Words)) script.Traits.RunsAlone = true;
         return reference;
     }
 
@@ -131,6 +134,7 @@ internal sealed class ScriptThread : IDisposable
     /// <summary>To be called after each run.</summary>
     public void Tidy()
     {
+        _cjson.Reset();
         if (++_runs % RunsBetweenCollections == 0) State.CollectStep();
     }
 
@@ -159,6 +163,10 @@ internal sealed class ScriptThread : IDisposable
     private void Register(LuaState state, Dictionary<string, LuaFunction> functions)
     {
         LuaStrings.Register(state, functions);
+        _cjson = new(state);
+        _cjson.Register(functions);
+        new CmsgpackModule(state).Register(functions);
+        new StructModule(state).Register(functions);
         functions["call"] = lua => Run.Call(lua);
         functions["log"] = lua => Run.Log(lua);
         functions["sha1hex"] = ScriptRun.Sha1Hex;

@@ -150,7 +150,7 @@ internal sealed unsafe class EventLoop
             for (int i = 0; i < count; i++, at += Libc.EventBytes)
             {
                 int descriptor = Libc.EventDescriptor(at);
-                // Connections come and go only further down, so a descriptor means the same throughout these events.
+                // Connections come only further down, so a descriptor means the same throughout these events.
                 if (descriptor == _bell) isRung = true;
                 else if (_connections[descriptor] is { } connection) Serve(connection, Libc.EventFlags(at));
             }
@@ -288,6 +288,25 @@ internal sealed unsafe class EventLoop
     }
 
     /// <summary>
+    /// To be called in the middle of a command that takes long: if this is a loop's thread, its connections that wait for
+    /// input go to another loop, so that they need not wait for the command.
+    /// </summary>
+    internal static void StandStill()
+    {
+        if (t_current is not { } loop) return;
+        EventLoop? to = null;
+        foreach (EventLoop other in loop._group.Loops)
+        {
+            if (other != loop && (to is null || other.Load < to.Load)) to = other;
+        }
+        if (to is null) return;
+        for (int descriptor = 0; descriptor < loop._connections.Length; descriptor++)
+        {
+            if (loop._connections[descriptor] is { IsIdle: true } connection) loop.HandOver(connection, to);
+        }
+    }
+
+    /// <summary>
     /// On the loop's thread: gives a fraction of the connections that were served in this window to another loop. Only
     /// connections that wait for input and nothing else are moved.
     /// </summary>
@@ -300,12 +319,17 @@ internal sealed unsafe class EventLoop
             due += part;
             if (due < 1 || !connection.IsIdle) continue;
             due -= 1;
-            _connections[descriptor] = null;
-            _connectionCount--;
-            connection.IsRegistered = false;
-            _ = Libc.Control(_set, Libc.Delete, descriptor, 0);
-            // The other loop registers it, and epoll then checks the socket: no event is lost in between.
-            connection.MoveTo(to);
+            HandOver(connection, to);
         }
+    }
+
+    private void HandOver(EpollConnection connection, EventLoop to)
+    {
+        _connections[connection.Descriptor] = null;
+        _connectionCount--;
+        connection.IsRegistered = false;
+        _ = Libc.Control(_set, Libc.Delete, connection.Descriptor, 0);
+        // The other loop registers it, and epoll then checks the socket: no event is lost in between.
+        connection.MoveTo(to);
     }
 }

@@ -85,7 +85,12 @@ internal static class FunctionCommands
         Syntax = "flush-type=[ASYNC | SYNC]", Tips = AllShards)]
     internal static void Flush(ref CommandContext call)
     {
-        if (call.Count > 3 || (call.Count == 3 && !call[2].Is("ASYNC"u8) && !call[2].Is("SYNC"u8)))
+        if (call.Count > 3)
+        {
+            call.Reply.Error(Errors.SubcommandSyntax("function", call.Request));
+            return;
+        }
+        if (call.Count == 3 && !call[2].Is("ASYNC"u8) && !call[2].Is("SYNC"u8))
         {
             call.Reply.Error("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"u8);
             return;

@@ -12,6 +12,7 @@ public ref partial struct CommandContext
             Request = request,
             NowMs = scope.NowMs,
             MayBlock = false,
+            IsInScript = true,
         };
         Slot? only = scope.Hold == Hold.Everything ? null : scope.Store.OnlySlotOf(command, request);
         nested.BeginCommand(only is not null ? Hold.Slot : scope.Hold, only);

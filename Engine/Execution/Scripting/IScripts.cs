@@ -9,9 +9,23 @@ public interface IScripts : IDisposable
     /// </summary>
     ICallable? Find(in CommandContext call);
 
+    /// <summary>What INFO says about them.</summary>
+    ScriptStatistics Statistics { get; }
+
     /// <summary>Whether a script runs that has run for longer than busy-reply-threshold, and is a function.</summary>
     bool IsBusyWithFunction { get; }
 }
+
+/// <summary>What INFO says about scripts.</summary>
+/// <param name="Scripts">How many scripts are in the cache.</param>
+/// <param name="ScriptBytes">How long they are together.</param>
+/// <param name="Functions">How many functions there are.</param>
+/// <param name="Libraries">In how many libraries.</param>
+/// <param name="LibraryBytes">How long these are together.</param>
+/// <param name="StateBytes">What the Lua states of all threads take.</param>
+/// <param name="Evicted">How many scripts have been evicted from the cache.</param>
+public readonly record struct ScriptStatistics(
+    int Scripts, long ScriptBytes, int Functions, int Libraries, long LibraryBytes, long StateBytes, long Evicted);
 
 /// <summary>A script or a function.</summary>
 public interface ICallable

@@ -9,6 +9,12 @@ public sealed partial class Store
     public IScripts? Scripts { get; internal set; }
 
     /// <summary>
+    /// Called by a script that has been running for some time: if it keeps others waiting on its thread, they go
+    /// elsewhere.
+    /// </summary>
+    public Action? StandingStill { get; set; }
+
+    /// <summary>
     /// Runs a script that is known to stay within its declared keys in their gates, taken all or none; any other one
     /// roams.
     /// </summary>

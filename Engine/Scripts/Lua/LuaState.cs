@@ -101,6 +101,9 @@ internal sealed unsafe class LuaState : IDisposable
         throw new LuaArgumentException("interrupted");
     }
 
+    /// <summary>The short words among the string literals of what was compiled last, in lower case.</summary>
+    public IReadOnlySet<string> Words { get; set; } = new HashSet<string>();
+
     /// <summary>Whether the run has been interrupted.</summary>
     public bool IsInterrupted => _isInterrupted;
 

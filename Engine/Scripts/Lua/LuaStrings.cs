@@ -19,7 +19,12 @@ internal static class LuaStrings
         functions["tonumber"] = ToNumber;
         functions["math"] = Math;
         functions["userdata"] = UserData;
-        functions["compile"] = lua => Compile(lua);
+        functions["interrupted"] = lua =>
+        {
+            LuaApi.PushBoolean(lua, state.IsInterrupted ? 1 : 0);
+            return 1;
+        };
+        functions["compile"] = lua => Compile(state, lua);
     }
 
     private static LuaPattern PatternOf(LuaState state, nint lua) =>
@@ -252,16 +257,18 @@ internal static class LuaStrings
     }
 
     /// <summary>
-    /// compile(text, name): a function that makes the program, which the prelude calls; nil and a message if the
-    /// program is not correct.
+    /// compile(text, name): a function that makes the program, which the prelude calls, and whether it may assign to
+    /// the sandbox's own variables; nil and a message if the program is not correct.
     /// </summary>
-    private static unsafe int Compile(nint lua)
+    private static unsafe int Compile(LuaState state, nint lua)
     {
         string source = Encoding.Latin1.GetString(LuaApi.StringAt(lua, 1)), name = Encoding.Latin1.GetString(LuaApi.StringAt(lua, 2));
         string translated;
+        bool assignsGlobal;
         try
         {
-            translated = LuaTranslator.Translate(source, Shown(name), out _);
+            translated = LuaTranslator.Translate(source, Shown(name), out IReadOnlySet<string> words, out assignsGlobal);
+            state.Words = words;
         }
         catch (LuaSyntaxException e)
         {
@@ -277,7 +284,11 @@ internal static class LuaStrings
         {
             status = LuaApi.Load(lua, at, (nuint)text.Length, chunkAt, mode);
         }
-        if (status == LuaApi.Ok) return 1;
+        if (status == LuaApi.Ok)
+        {
+            LuaApi.PushBoolean(lua, assignsGlobal ? 1 : 0);
+            return 2;
+        }
         LuaApi.PushNil(lua);
         LuaApi.Rotate(lua, -2, 1);
         return 2;

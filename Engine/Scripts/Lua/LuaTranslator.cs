@@ -19,6 +19,17 @@ internal sealed class LuaTranslator
     private const int MostLevels = 195;
     private const int UnaryPriority = 8;
 
+    /// <summary>
+    /// The global variables that exist in the sandbox (a test compares). Lua 5.4 has no read-only tables; whoever
+    /// assigns to one of these gets a stand-in of the globals, which refuses it and is a little slower to read.
+    /// </summary>
+    internal static readonly HashSet<string> Globals =
+    [
+        "ARGV", "KEYS", "_G", "_VERSION", "__redis__err__handler", "assert", "bit", "cjson", "cmsgpack", "collectgarbage", "coroutine", "error", "gcinfo",
+        "getfenv", "getmetatable", "ipairs", "load", "loadstring", "math", "newproxy", "next", "os", "pairs", "pcall", "rawequal", "rawget", "rawset",
+        "redis", "select", "setfenv", "setmetatable", "string", "struct", "table", "tonumber", "tostring", "type", "unpack", "xpcall",
+    ];
+
     private readonly LuaLexer _lexer;
     private readonly StringBuilder _output = new();
     private readonly string _prefix;
@@ -40,19 +51,24 @@ internal sealed class LuaTranslator
     /// </summary>
     private HashSet<string> Words { get; } = [];
 
+    /// <summary>Whether it assigns to a variable that has the name of one of <see cref="Globals"/>.</summary>
+    private bool AssignsGlobal { get; set; }
+
     /// <summary>Translates a program.</summary>
     /// <param name="source">The program; one character stands for one byte, as in the result.</param>
     /// <param name="chunk">What messages call it.</param>
     /// <param name="words">The short words among its string literals, in lower case.</param>
+    /// <param name="assignsGlobal">Whether it may assign to one of <see cref="Globals"/>.</param>
     /// <returns>A program that returns the translated one as a function. It must be called with two functions: one that
     /// prepares an operand of "..", and one that makes three values of those that a generic "for" begins
     /// with.</returns>
     /// <exception cref="LuaSyntaxException">The program is not correct.</exception>
-    public static string Translate(string source, string chunk, out IReadOnlySet<string> words)
+    public static string Translate(string source, string chunk, out IReadOnlySet<string> words, out bool assignsGlobal)
     {
         var translator = new LuaTranslator(source, chunk);
         translator.Chunk();
         words = translator.Words;
+        assignsGlobal = translator.AssignsGlobal;
         return translator._output.ToString();
     }
 
@@ -186,7 +202,8 @@ internal sealed class LuaTranslator
                 return false;
             case "function":
                 Emit();
-                Name();
+                string name = Name();
+                if (!_lexer.Is(".") && !_lexer.Is(":")) NoteAssignment(name);
                 while (_lexer.Is(".")) FieldAfterDot();
                 if (_lexer.Is(":"))
                 {
@@ -279,13 +296,17 @@ internal sealed class LuaTranslator
 
     private void ExpressionStatement()
     {
+        string first = _lexer.Text;
         bool isCall = Suffixed();
         if (_lexer.Is("=") || _lexer.Is(","))
         {
             if (isCall) throw _lexer.Error("syntax error");
+            if (_isPlainName) NoteAssignment(first);
             while (Accept(","))
             {
+                string next = _lexer.Text;
                 if (Suffixed()) throw _lexer.Error("syntax error");
+                if (_isPlainName) NoteAssignment(next);
             }
             Expect("=");
             Expressions();
@@ -297,6 +318,8 @@ internal sealed class LuaTranslator
         // 5.4 would read "(" on the next line as the arguments of a call, which 5.1 refuses as ambiguous.
         _output.Append(';');
     }
+
+    private void NoteAssignment(string name) => AssignsGlobal |= Globals.Contains(name);
 
     // Expressions
 

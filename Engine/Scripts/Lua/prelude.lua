@@ -109,6 +109,8 @@ end
 -- Makes an error a table {err, source, line}, as Redis's own handler does. The place is that of the script's function
 -- that raised it, or that called the function of the library that did.
 local function on_error(e)
+    -- The error of a script that is being ended can be anything, even something that would run code of the script's.
+    if native.interrupted() then e = { err = "interrupted" } end
     local level = 2
     local info = getinfo(level, "Sl")
     while info and (info.what == "C" or info.source == "=redis") do
@@ -146,6 +148,8 @@ end
 
 local function xpcall5_1(f, handler)
     return xpcall(f, function(e)
+        -- A script that is being ended must not go on in its handler, where no hook would find it.
+        if native.interrupted() then return e end
         if type(e) == "string" then e = as_5_1(e) end
         return handler(e)
     end)
@@ -283,17 +287,19 @@ local function newproxy(m)
     return proxy
 end
 
--- Compiles a program, which runs in the given environment.
-local function compile(text, name, environment)
+local shown_globals         -- what scripts see of G
+
+-- Compiles a program. It runs in the given environment, or in its stand-in if it assigns to variables that exist there.
+local function compile(text, name, environment, stand_in)
     local f, message = native.compile(text, name)
     if not f then return nil, message end
-    setupvalue(f, 1, environment)
+    setupvalue(f, 1, message and stand_in or environment)
     return f(operand, three, arguments)
 end
 
 local function loadstring(text, name)
     text = check_string(text, 1, "loadstring")
-    return compile(text, name == nil and text or check_string(name, 2, "loadstring"), G)
+    return compile(text, name == nil and text or check_string(name, 2, "loadstring"), G, shown_globals)
 end
 
 local function load5_1(f, name)
@@ -306,7 +312,7 @@ local function load5_1(f, name)
         count = count + 1
         pieces[count] = piece
     end
-    return compile(concat5_4(pieces), name == nil and "=(load)" or check_string(name, 2, "load"), G)
+    return compile(concat5_4(pieces), name == nil and "=(load)" or check_string(name, 2, "load"), G, shown_globals)
 end
 
 -- The function that f stands for: itself, or the one at that level of the call stack, seen from the caller's caller.
@@ -332,8 +338,6 @@ local function environment_of(f)
     end
 end
 
-local shown_globals         -- what scripts see of G
-
 local function getfenv(f)
     f = function_at(f, "getfenv")
     local i = environment_of(f)
@@ -351,7 +355,6 @@ local function setfenv(f, environment)
     if info.what == "C" or info.source == "=redis" then error("'setfenv' cannot change environment of given object", 2) end
     local i = environment_of(g)
     if i then
-        if environment == shown_globals then environment = G end
         upvaluejoin(g, i, function() return environment end, 1)
     end
     if type(f) == "function" then return f end
@@ -580,8 +583,10 @@ function string5_1.char(...)
     return string5_4.char(unpack5_4(codes))
 end
 
-function string5_1.dump()
-    error("unable to dump given function", 2)
+-- There is no bytecode that could be loaded again, so this is only its beginning.
+function string5_1.dump(f)
+    if type(f) ~= "function" then error(bad_argument(1, "dump", "function expected, got " .. type(f)), 2) end
+    return "\27Lua"
 end
 
 -- Patterns are matched in C#, as in 5.1, and so that SCRIPT KILL ends a match that would take for ever.
@@ -991,7 +996,7 @@ end
 
 local cjson_names = {
     "encode", "decode", "encode_sparse_array", "encode_max_depth", "decode_max_depth", "encode_number_precision",
-    "encode_keep_buffer", "encode_invalid_numbers", "decode_invalid_numbers", "decode_array_with_array_mt",
+    "encode_keep_buffer", "encode_invalid_numbers", "decode_invalid_numbers",
 }
 
 local cjson = functions_of("cjson", cjson_names)
@@ -1220,23 +1225,23 @@ local exports = { globals = G, on_error = on_error }
 
 -- Compiles a script; nil and a message if it is not correct.
 function exports.compile(text, name)
-    return compile(text, name, G)
+    return compile(text, name, G, shown_globals)
 end
 
--- Loads a library; returns its functions by name. The libraries' globals are those of scripts, with the "redis" that is
--- for loading.
+-- Loads a library; returns its functions by name. While it is loaded there is only "redis", as it is for loading; from
+-- then on it has the globals of scripts.
 function exports.load_library(text, name)
-    local environment = setmetatable({ redis = library_redis }, { __index = G, __newindex = denied })
+    local m = { __index = nonexistent, __newindex = denied }
+    local environment = setmetatable({ redis = library_redis }, m)
     local shown = readonly(environment)
-    rawset(environment, "_G", shown)
-    local f, message = compile(text, name, environment)
+    local f, message = compile(text, name, environment, shown)
     if not f then error({ err = "ERR Error compiling function: " .. message, compiles = false }, 0) end
     registered = {}
     local ok, e = xpcall(f, on_error)
     local functions = registered
     registered = nil
     rawset(environment, "redis", nil)
-    rawset(environment, "_G", nil)
+    m.__index = G
     if not ok then error(e, 0) end
     return functions
 end
