@@ -111,7 +111,7 @@ public sealed class SandboxTests : IDisposable
         { "local t = setmetatable({}, {__index = function(t, k) return t[k] end}) return t.x", "stack overflow" },
         { "local f = function(f) return pcall(f, f) end return f(f)", "" },
         { "local s = ('a'):rep(300) return s:gsub('.', function(c) return (s:gsub('.', function() error('deep') end)) end)", "deep" },
-        { "return string.find(('a'):rep(50), ('a?'):rep(300) .. 'b')", "pattern too complex" },
+        { "return string.find(('a'):rep(300), ('a?'):rep(300) .. 'b')", "pattern too complex" },
         { "return string.find('x', '(' .. ('()'):rep(40) .. ')')", "too many captures" },
         { "return string.find('x', '%')", "malformed pattern (ends with '%')" },
         { "return string.find('x', '[')", "malformed pattern (missing ']')" },
@@ -237,6 +237,6 @@ public sealed class SandboxTests : IDisposable
             Assert.DoesNotContain("internal error", _redis.Raw("EVAL", script, "0"), StringComparison.Ordinal);
             if (i % 100 == 0) _redis.Run("SCRIPT", "FLUSH");
         }
-        Assert.Equal("PONG", _redis.Run("EVAL", "return redis.call('ping').ok", "0"));
+        Assert.Equal("OK", _redis.Run("EVAL", "return redis.call('set', 'k', 'v').ok", "0"));
     }
 }
