@@ -62,4 +62,6 @@ internal sealed class LibraryFunction(string name, byte[]? description, ScriptFl
     public FunctionLibrary Library { get; set; } = null!;
 
     public ScriptTraits Traits { get; } = new();
+
+    public bool IsReadOnly => (flags & ScriptFlags.NoWrites) != 0;
 }

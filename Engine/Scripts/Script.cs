@@ -59,6 +59,8 @@ internal sealed class Script(ScriptDigest digest, byte[] body, ScriptFlags flags
     /// <summary>What is known about its gates.</summary>
     public ScriptTraits Traits { get; } = new();
 
+    public bool IsReadOnly => (flags & ScriptFlags.NoWrites) != 0;
+
     /// <summary>Whether it has compiled. Until then nobody but its first EVAL sees it.</summary>
     public volatile bool IsLoaded;
 

@@ -65,11 +65,11 @@ internal sealed partial class ScriptHost : IScripts
         }
     }
 
-    public ICallable? Find(in CommandContext call)
+    public ICallable? Find(CommandInfo command, in Request request)
     {
-        string name = call.Command.Name;
-        if (name[0] == 'f') return FindFunction(call[1]);
-        return name.StartsWith("evalsha", StringComparison.Ordinal) ? Find(call[1]) : Known(call[1], out _);
+        string name = command.Name;
+        if (name[0] == 'f') return FindFunction(request[1]);
+        return name.StartsWith("evalsha", StringComparison.Ordinal) ? Find(request[1]) : Known(request[1], out _);
     }
 
     /// <summary>The loaded script with this SHA-1 in hexadecimal; null if there is none.</summary>

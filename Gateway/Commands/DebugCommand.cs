@@ -41,6 +41,7 @@ internal static class DebugCommand
         else if (subcommand.Is("QUICKLIST-PACKED-THRESHOLD"u8) && call.Count == 3) QuicklistPackedThreshold(ref call);
         else if (subcommand.Is("RELOAD"u8)) Reload(ref call);
         else if (subcommand.Is("SET-ACTIVE-EXPIRE"u8) && call.Count == 3) SetActiveExpire(ref call);
+        else if (subcommand.Is("SET-DISABLE-DENY-SCRIPTS"u8) && call.Count == 3) AllowAllInScripts(ref call);
         else if (subcommand.Is("SET-SKIP-CHECKSUM-VALIDATION"u8) && call.Count == 3) SkipChecksums(ref call);
         else call.Reply.Error(Errors.SubcommandSyntax("DEBUG", call.Request));
     }
@@ -100,6 +101,8 @@ internal static class DebugCommand
                 Setting it to 0 disables expiring keys in background when they are not
                 accessed (otherwise the Redis behavior). Setting it to 1 reenables back the
                 default.
+            SET-DISABLE-DENY-SCRIPTS <0|1>
+                Setting it to 1 lets scripts call commands that they may not call otherwise.
             SET-SKIP-CHECKSUM-VALIDATION <0|1>
                 Enables or disables checksum checks for RDB files and RESTORE's payload.
             SLEEP <seconds>
@@ -231,6 +234,12 @@ internal static class DebugCommand
     private static void SkipChecksums(ref CommandContext call)
     {
         call.Store.Options.SkipsChecksums = call[2].SequenceEqual("1"u8);
+        call.Reply.Ok();
+    }
+
+    private static void AllowAllInScripts(ref CommandContext call)
+    {
+        call.Store.AllowsAllInScripts = call[2].SequenceEqual("1"u8);
         call.Reply.Ok();
     }
 

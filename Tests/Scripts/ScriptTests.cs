@@ -197,6 +197,40 @@ public sealed class ScriptTests : IDisposable
     }).WaitAsync(s_patience);
 
     [Fact]
+    public async Task A_script_that_says_it_does_not_write_runs_while_writes_are_paused()
+    {
+        _redis.Run("EVAL", "return 1", "0");
+        _redis.Runner.Pause.Begin(_redis.NowMs + 60_000, all: false);
+        Assert.Equal(1L, _redis.NewClient().Run("EVAL", "#!lua flags=no-writes\nreturn 1", "0"));
+        Assert.Equal(1L, _redis.NewClient().Run("EVAL_RO", "return 1", "0"));
+        Task<object?> writes = _redis.NewClient().RunAsync("EVAL", "return 1", "0");
+        Assert.Equal(1, _redis.Runner.Pause.HeldCount);
+        _redis.Runner.Pause.End();
+        Assert.Equal(1L, await writes.WaitAsync(s_patience));
+    }
+
+    [Fact]
+    public async Task Whoever_waits_for_everything_lets_others_in_while_a_script_is_busy()
+    {
+        SiloGate gate = _redis.Store.SiloGate;
+        Assert.True(gate.TryEnterShared(out int held));
+        Task exclusive = gate.EnterExclusiveAsync().AsTask();
+        await Task.Run(() =>
+        {
+            while (gate.TryEnterShared(out int stripe)) gate.ExitShared(stripe);
+        }).WaitAsync(s_patience);
+        gate.IsHeldForLong = true;
+        int mine = await gate.EnterSharedAsync().AsTask().WaitAsync(s_patience);
+        gate.ExitShared(mine);
+        Assert.False(exclusive.IsCompleted);
+        gate.IsHeldForLong = false;
+        gate.ExitShared(held);
+        await exclusive.WaitAsync(s_patience);
+        Assert.False(gate.TryEnterShared(out _));
+        gate.ExitExclusive();
+    }
+
+    [Fact]
     public void Replies_are_converted_both_ways()
     {
         Assert.Equal("*4\r\n:1\r\n:3\r\n$1\r\nx\r\n:1\r\n", _redis.Raw("EVAL", "return {1, 3.9, 'x', true, nil, 5}", "0"));

@@ -7,7 +7,7 @@ public interface IScripts : IDisposable
     /// What is known of the script that a request is to run; null if there is no such script, which the command itself
     /// will report.
     /// </summary>
-    ICallable? Find(in CommandContext call);
+    ICallable? Find(CommandInfo command, in Request request);
 
     /// <summary>What INFO says about them.</summary>
     ScriptStatistics Statistics { get; }
@@ -32,6 +32,9 @@ public interface ICallable
 {
     /// <summary>What is known about its gates.</summary>
     ScriptTraits Traits { get; }
+
+    /// <summary>Whether it says that it does not write.</summary>
+    bool IsReadOnly { get; }
 }
 
 /// <summary>

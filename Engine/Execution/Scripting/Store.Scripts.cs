@@ -8,6 +8,9 @@ public sealed partial class Store
     /// <summary>The scripts; null if there can be none.</summary>
     public IScripts? Scripts { get; internal set; }
 
+    /// <summary>DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call any command, for tests.</summary>
+    public bool AllowsAllInScripts { get; set; }
+
     /// <summary>
     /// Called by a script that has been running for some time: if it keeps others waiting on its thread, they go
     /// elsewhere.
@@ -21,7 +24,7 @@ public sealed partial class Store
     private Attempt ExecuteScript(ref CommandContext call, bool isAside = false)
     {
         call.BeginScriptAnew(Outcome.Done);
-        call.Callable = Scripts?.Find(call);
+        call.Callable = Scripts?.Find(call.Command, call.Request);
         if (call.Callable?.Traits is not { } traits)
         {
             Run(ref call, Hold.None, null); // replies with an error, unless this is the very first script
