@@ -33,6 +33,7 @@ internal sealed unsafe class EventLoop
     private EpollConnection?[] _connections = new EpollConnection?[64];
     private volatile LoopLoad? _load;
     private volatile bool _isAsleep = true;
+    private volatile bool _standsStill;
     private float _meanWaitUs = LongWaitUs;
     private int _window;
     private int _isRung;
@@ -64,10 +65,13 @@ internal sealed unsafe class EventLoop
     /// <summary>
     /// The fraction of recent time, 0 to 1, in which it had something to do; 1 while a single long command holds it up.
     /// </summary>
-    internal float Load => _load is not { } load ? 0 : !load.IsStale ? load.Share : _isAsleep ? 0 : 1;
+    internal float Load => _standsStill ? 1 : _load is not { } load ? 0 : !load.IsStale ? load.Share : _isAsleep ? 0 : 1;
 
     /// <summary>The fraction of recent time in which it ran; <see cref="Load"/> if that is not known.</summary>
-    internal float Ran => _load is { IsStale: false } load ? load.Ran : Load;
+    internal float Ran => _standsStill ? 1 : _load is { IsStale: false } load ? load.Ran : Load;
+
+    /// <summary>Whether a single command has been holding it up for long, so that it can serve nobody else.</summary>
+    internal bool StandsStill => _standsStill;
 
     /// <summary>How many rounds it has made: waited for events and served them.</summary>
     internal long Cycles => Volatile.Read(ref _cycles);
@@ -144,6 +148,7 @@ internal sealed unsafe class EventLoop
         while (!_group.IsOver)
         {
             _cycles++;
+            _standsStill = false;
             int count = _postedHere.Count == 0 && Held.AreNone ? Wait(events, load) : Poll(events, 0);
             bool isRung = false;
             byte* at = events;
@@ -300,6 +305,7 @@ internal sealed unsafe class EventLoop
             if (other != loop && (to is null || other.Load < to.Load)) to = other;
         }
         if (to is null) return;
+        loop._standsStill = true;
         for (int descriptor = 0; descriptor < loop._connections.Length; descriptor++)
         {
             if (loop._connections[descriptor] is { IsIdle: true } connection) loop.HandOver(connection, to);

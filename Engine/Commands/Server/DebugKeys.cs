@@ -68,7 +68,7 @@ public static class DebugKeys
     {
         if (slot.KeyspaceIfAny(call.Session.Database) is not { } keyspace) return null;
         Entry entry = keyspace.Find(key);
-        if (entry.IsMissing || entry.ExpiresAtMs <= call.NowMs) return null;
+        if (entry.IsMissing) return null; // an expired key that is still there is described, as in Redis
         uint clock = KeyEntry.AccessClock(entry.Object);
         long idleSeconds = call.Store.Options.UsesLfu ? 0 : Access.IdleMs(clock, call.NowMs) / 1000;
         return $"Value at:slot-{slot.Number} refcount:1 encoding:{KeyEntry.EncodingOf(entry.Object)} "
