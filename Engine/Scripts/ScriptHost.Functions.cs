@@ -19,7 +19,9 @@ internal sealed partial class ScriptHost
         get
         {
             IReadOnlyList<byte[]> codes = _store.Files?.Functions.Codes ?? [];
-            return ReferenceEquals(codes, Volatile.Read(ref _codes)) ? _functions : Refresh(codes);
+            // INFO in a script may ask, while the thread's Lua state is in use.
+            bool isCurrent = ReferenceEquals(codes, Volatile.Read(ref _codes)) || (_threads.IsValueCreated && Thread.Run.IsRunning);
+            return isCurrent ? _functions : Refresh(codes);
         }
     }
 

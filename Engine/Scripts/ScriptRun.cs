@@ -239,8 +239,9 @@ internal sealed class ScriptRun : ScriptScope
         const string WrongCount = "ERR Wrong number of args calling Redis command from script";
         if (command?.Method is null) return command is null || request.Count > 1 ? "ERR Unknown Redis command called from script" : WrongCount;
         if (!command.AcceptsCount(request.Count)) return WrongCount;
-        if ((command.Is(CommandFlags.NoScript) && !Store.AllowsAllInScripts) || (command.Is(CommandFlags.NeedsConnection) && Session.IsOneCall))
-            return "ERR This Redis command is not allowed from script";
+        // Never those that use the Lua state themselves, which is in use.
+        bool isAllowed = !command.Is(CommandFlags.NoScript) || (Store.AllowsAllInScripts && (command.Categories & Category.Scripting) == 0);
+        if (!isAllowed || (command.Is(CommandFlags.NeedsConnection) && Session.IsOneCall)) return "ERR This Redis command is not allowed from script";
         if (Denial(command, request) is { } denial) return denial;
         if (_isReadOnly && command.Is(CommandFlags.Write | CommandFlags.MayReplicate))
             return "ERR Write commands are not allowed from read-only scripts.";

@@ -21,6 +21,7 @@ public sealed class LuaNumberTests : IDisposable
     [InlineData("tostring(7) .. tostring(7.5)", "77.5")]
     [InlineData("#'abc' .. '|' .. #{1, 2} * 1e300", "3|2e+300")]
     [InlineData("7 % 3 .. '|' .. -7 % 3 .. '|' .. 5.5 % 2", "1|2|1.5")]
+    [InlineData("-10 % 5 .. '|' .. '-10' % 5 .. '|' .. 2 * -5 % 5 * 3", "0|0|0")]
     [InlineData("'10' + 5 .. '|' .. '3' * '4' .. '|' .. 10 .. 20", "15|12|1020")]
     [InlineData("tostring('10' == 10) .. tostring('0x10' + 0)", "false16")]
     [InlineData("math.floor(3.7) .. '|' .. math.ceil(3.2) .. '|' .. math.floor(-3.5)", "3|4|-4")]

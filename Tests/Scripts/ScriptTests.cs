@@ -254,6 +254,16 @@ public sealed class ScriptTests : IDisposable
         Assert.Equal("_\r\n", resp3.Raw("EVAL", "return nil", "0"));
     }
 
+    [Theory]
+    [InlineData("return redis.call('eval', 'return 1', 0)")]
+    [InlineData("return redis.call('script', 'load', 'return 1')")]
+    [InlineData("return redis.call('function', 'load', '#!lua name=x')")]
+    public void Not_even_the_switch_for_tests_lets_a_script_run_another_one(string script)
+    {
+        _redis.Store.AllowsAllInScripts = true;
+        Assert.Contains("This Redis command is not allowed from script", _redis.Raw("EVAL", script, "0"), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Numbers_are_passed_to_commands_as_Redis_writes_them()
     {

@@ -59,9 +59,9 @@ internal sealed class LuaTranslator
     /// <param name="chunk">What messages call it.</param>
     /// <param name="words">The short words among its string literals, in lower case.</param>
     /// <param name="assignsGlobal">Whether it may assign to one of <see cref="Globals"/>.</param>
-    /// <returns>A program that returns the translated one as a function. It must be called with two functions: one that
-    /// prepares an operand of "..", and one that makes three values of those that a generic "for" begins
-    /// with.</returns>
+    /// <returns>A program that returns the translated one as a function. It must be called with four functions: one
+    /// that prepares an operand of "..", one that makes three values of those that a generic "for" begins with, one that
+    /// makes the table "arg" of a function's arguments, and one that makes 0 of -0, for "%".</returns>
     /// <exception cref="LuaSyntaxException">The program is not correct.</exception>
     public static string Translate(string source, string chunk, out IReadOnlySet<string> words, out bool assignsGlobal)
     {
@@ -78,9 +78,11 @@ internal sealed class LuaTranslator
 
     private string Arguments => _prefix + "a";
 
+    private string Remainder => _prefix + "m";
+
     private void Chunk()
     {
-        _output.Append(CultureInfo.InvariantCulture, $"local {Operand},{Iterator},{Arguments}=... return function(...)");
+        _output.Append(CultureInfo.InvariantCulture, $"local {Operand},{Iterator},{Arguments},{Remainder}=... return function(...)");
         Block();
         if (_lexer.Kind != LuaToken.End) throw _lexer.Error("'<eof>' expected");
         _output.Append(" end");
@@ -360,12 +362,18 @@ internal sealed class LuaTranslator
         Kind kind = Unary();
         while (PriorityOf(_lexer) is { Left: > 0 } priority && priority.Left > limit)
         {
-            bool isConcatenation = _lexer.Text == "..";
+            bool isConcatenation = _lexer.Text == "..", isModulo = _lexer.Text == "%";
             if (isConcatenation) PrepareOperand(start, kind);
             Emit();
             int right = Position();
             Kind second = Binary(priority.Right);
             if (isConcatenation) PrepareOperand(right, second);
+            if (isModulo)
+            {
+                // -10 % 5 is -0 in 5.4.
+                _output.Insert(start, $" {Remainder}(");
+                _output.Append(')');
+            }
             kind = isConcatenation ? Kind.Text : Kind.Other;
         }
         Leave();

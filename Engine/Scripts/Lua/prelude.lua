@@ -164,6 +164,12 @@ local function three(f, s, v)
     return f, s, v
 end
 
+-- 5.4 computes -10 % 5 as -0, and 5.1 as 0.
+local function remainder(x)
+    if x == 0 then return 0.0 end
+    return x
+end
+
 function arguments(...)
     return { n = select("#", ...) + 0.0, ... }
 end
@@ -294,7 +300,7 @@ local function compile(text, name, environment, stand_in)
     local f, message = native.compile(text, name)
     if not f then return nil, message end
     setupvalue(f, 1, message and stand_in or environment)
-    return f(operand, three, arguments)
+    return f(operand, three, arguments, remainder)
 end
 
 local function loadstring(text, name)
@@ -1214,7 +1220,7 @@ m.__add = other("__add", function(a, b) return a + b end)
 m.__sub = other("__sub", function(a, b) return a - b end)
 m.__mul = other("__mul", function(a, b) return a * b end)
 m.__div = other("__div", function(a, b) return a / b end)
-m.__mod = other("__mod", function(a, b) return a % b end)
+m.__mod = other("__mod", function(a, b) return remainder(a % b) end)
 m.__pow = other("__pow", function(a, b) return a ^ b end)
 m.__unm = arithmetic(function(a) return -a end)
 string_metatable = readonly { __index = G.string }
