@@ -121,6 +121,20 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("allocator_muzzy", 0); // what is given back to the system is gone at once
         Field("total_system_memory", system);
         Field("total_system_memory_human", MemorySize.Human(system));
+        ScriptStatistics scripts = Store.Scripts?.Statistics ?? default;
+        Field("used_memory_lua", scripts.StateBytes);
+        Field("used_memory_vm_eval", scripts.StateBytes);
+        Field("used_memory_lua_human", MemorySize.Human(scripts.StateBytes));
+        Field("used_memory_scripts_eval", scripts.ScriptBytes);
+        Field("number_of_cached_scripts", scripts.Scripts);
+        Field("number_of_functions", scripts.Functions);
+        Field("number_of_libraries", scripts.Libraries);
+        Field("used_memory_vm_functions", 0); // functions live in the same states
+        Field("used_memory_vm_total", scripts.StateBytes);
+        Field("used_memory_vm_total_human", MemorySize.Human(scripts.StateBytes));
+        Field("used_memory_functions", scripts.LibraryBytes);
+        Field("used_memory_scripts", scripts.ScriptBytes + scripts.LibraryBytes);
+        Field("used_memory_scripts_human", MemorySize.Human(scripts.ScriptBytes + scripts.LibraryBytes));
         Field("maxmemory", server.Options.MaxMemory);
         Field("maxmemory_human", MemorySize.Human(server.Options.MaxMemory));
         Field("maxmemory_policy", Files.Configuration.Get(["maxmemory-policy"])[0].Value);
@@ -233,6 +247,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("expired_subkeys", Store.Statistics.ExpiredFields);
         Field("evicted_keys", Store.Statistics.EvictedKeys);
         Field("evicted_clients", 0); // there is no maxmemory-clients
+        Field("evicted_scripts", Store.Scripts?.Statistics.Evicted ?? 0);
         Field("keyspace_hits", hits);
         Field("keyspace_misses", misses);
         Field("latest_fork_usec", 0); // snapshots do not fork

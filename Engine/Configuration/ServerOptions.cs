@@ -56,6 +56,17 @@ public sealed class ServerOptions
     [Directive("proto-max-bulk-len", Min = 1024 * 1024, Format = NumberFormat.Memory)]
     public long ProtoMaxBulkLength { get; set; } = 512L * 1024 * 1024;
 
+    /// <summary>
+    /// busy-reply-threshold: how long a script may run, in ms, before other clients are told that it does (BUSY); 0 for
+    /// ever.
+    /// </summary>
+    [Directive("busy-reply-threshold", Min = 0, Alias = "lua-time-limit")]
+    public long BusyReplyThreshold { get; set; } = 5000;
+
+    /// <summary>orleans-script-memory: how much memory the scripts of one thread may take.</summary>
+    [Directive("orleans-script-memory", Min = 4 * 1024 * 1024, Format = NumberFormat.Memory, Immutable = true)]
+    public long OrleansScriptMemory { get; set; } = 256L * 1024 * 1024;
+
     /// <summary>client-query-buffer-limit: how many bytes a client may have sent that are not yet executed.</summary>
     [Directive("client-query-buffer-limit", Min = 1024 * 1024, Format = NumberFormat.Memory)]
     public long ClientQueryBufferLimit { get; set; } = 1024L * 1024 * 1024;

@@ -141,7 +141,7 @@ public sealed partial class Store : ILogOwner, IDisposable
             if (command.Keys.Count == 1 && command.Keys[0].IsOneKeyOf(call.Request.Count))
                 return RunInSlot(ref call, KeySlot.Of(call.Request[command.Keys[0].First]));
         }
-        return RunInSlots(ref call);
+        return command.Is(CommandFlags.RunsScript) ? ExecuteScript(ref call) : RunInSlots(ref call);
     }
 
     /// <summary>
@@ -180,7 +180,11 @@ public sealed partial class Store : ILogOwner, IDisposable
         Retirement.Sweep(); // before other data are loaded: this thread may leave no slot for long
     }
 
-    public void Dispose() => SiloGate.Dispose();
+    public void Dispose()
+    {
+        Scripts?.Dispose();
+        SiloGate.Dispose();
+    }
 
     /// <summary>Runs a command while the silo gate is held exclusively.</summary>
     public Attempt ExecuteExclusively(ref CommandContext call)

@@ -46,6 +46,7 @@ internal static class DebugCommand
         else if (subcommand.Is("RELOAD"u8)) Reload(ref call);
         else if (subcommand.Is("REPLYBUFFER"u8) && call.Count == 4) ReplyBuffer(ref call, client.Server.Housekeeping);
         else if (subcommand.Is("SET-ACTIVE-EXPIRE"u8) && call.Count == 3) SetActiveExpire(ref call);
+        else if (subcommand.Is("SET-DISABLE-DENY-SCRIPTS"u8) && call.Count == 3) AllowAllInScripts(ref call);
         else if (subcommand.Is("SET-SKIP-CHECKSUM-VALIDATION"u8) && call.Count == 3) SkipChecksums(ref call);
         else call.Reply.Error(Errors.SubcommandSyntax("DEBUG", call.Request));
     }
@@ -122,6 +123,8 @@ internal static class DebugCommand
                 Setting it to 0 disables expiring keys in background when they are not
                 accessed (otherwise the Redis behavior). Setting it to 1 reenables back the
                 default.
+            SET-DISABLE-DENY-SCRIPTS <0|1>
+                Setting it to 1 lets scripts call commands that they may not call otherwise.
             SET-SKIP-CHECKSUM-VALIDATION <0|1>
                 Enables or disables checksum checks for RDB files and RESTORE's payload.
             SLEEP <seconds>
@@ -283,6 +286,12 @@ internal static class DebugCommand
     private static void SkipChecksums(ref CommandContext call)
     {
         call.Store.Options.SkipsChecksums = call[2].SequenceEqual("1"u8);
+        call.Reply.Ok();
+    }
+
+    private static void AllowAllInScripts(ref CommandContext call)
+    {
+        call.Store.AllowsAllInScripts = call[2].SequenceEqual("1"u8);
         call.Reply.Ok();
     }
 
