@@ -26,6 +26,7 @@ public ref partial struct CommandContext
             nested.EndWithin();
             scope.Changes += nested._changes;
         }
+        Retirement.Sweep();
         if (nested.MissingSlot >= 0 || nested.BusySlot >= 0)
         {
             reply.TruncateTo(mark);
