@@ -156,7 +156,12 @@ internal static class SortedSetEntry
             AccessClock = blob.AccessClock,
         };
         SortedSetView.Walker walker = view.Walk(stackalloc byte[ListpackElement.ScratchLength]);
-        while (walker.MoveNext()) value.Add(walker.Score, walker.Member);
+        while (walker.MoveNext())
+        {
+            // A payload that was not checked for it may have a member twice; the dictionary and the order would then
+            // disagree about which of the two is which.
+            if (value.Find(walker.Member).IsNone) value.Add(walker.Score, walker.Member);
+        }
         blob.Retire();
         return value;
     }

@@ -69,6 +69,22 @@ public class ScoreTreeTests
         Assert.True(set.Order.Bytes < 12_000, $"{set.Order.Bytes} bytes for 100 members");
     }
 
+    [Fact]
+    public void A_member_that_a_damaged_listpack_has_twice_is_there_once_afterwards()
+    {
+        var blob = Blob.Create(BlobKind.ZSetListpack, "key"u8, Listpack.EmptyLength, Expiry.Never);
+        Listpack listpack = Listpack.In(blob);
+        listpack.Clear();
+        for (int i = 0; i < 2; i++) SortedSetListpack.Append(ref listpack, 1, "twice"u8);
+        SortedSetListpack.Append(ref listpack, 2, "once"u8);
+        SortedSetValue set = SortedSetEntry.Convert(listpack.Blob, 1);
+        Assert.Equal((2, 2), (set.Count, set.Order.Count));
+        Assert.True(set.Remove("twice"u8));
+        set.Order.Verify();
+        Assert.Equal("once", Encoding.ASCII.GetString(set.Order.At(0).Member));
+        set.Free();
+    }
+
     private static void Follow(IEnumerable<(int What, int Member, int Score)> changes)
     {
         var set = new SortedSetValue("k"u8.ToArray());
