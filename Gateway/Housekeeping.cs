@@ -4,8 +4,8 @@ namespace OrleansRedis.Gateway;
 
 /// <summary>
 /// What must happen to connections even when nothing happens on them: idle clients, and clients that do not take their
-/// replies, are disconnected (timeout, client-output-buffer-limit). Also samples the rates for INFO, and has memory that
-/// stays free given back to the system.
+/// replies, are disconnected (timeout, client-output-buffer-limit). Also samples the rates for INFO, has memory that stays
+/// free given back to the system, and looks whether it is worth defragmenting.
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
@@ -44,6 +44,7 @@ public sealed class Housekeeping : IDisposable
     {
         _timer.Dispose();
         lock (_running) _isOver = true;
+        _server.Store.ActiveDefragmentation.Stop();
     }
 
     private void RunUnlessOver()
@@ -69,6 +70,7 @@ public sealed class Housekeeping : IDisposable
         _clientsLookedAtMs = nowMs;
         LookAtClients(nowMs);
         LargeBuffers.Trim();
+        _server.Store.ActiveDefragmentation.Look();
     }
 
     /// <summary>A server that nobody uses is left to sleep.</summary>
