@@ -54,21 +54,25 @@ public sealed class ActiveDefragmentation
         }
     }
 
-    /// <summary>Begins a pass in the background if there is something to win. To be called about once a second.</summary>
-    public void Look()
+    /// <summary>
+    /// Begins a pass in the background if there is something to win; false if there is not. To be called about once a
+    /// second.
+    /// </summary>
+    public bool Look()
     {
-        if (!_store.Options.ActiveDefrag || Percent != 0) return;
+        if (!_store.Options.ActiveDefrag || Percent != 0) return false;
         HeapStatistics heap = HeapStatistics.Now;
         int percent = Effort.PercentOfTime(heap, 0);
-        if (percent == 0 || (_freeBytesLeft >= 0 && Math.Abs(heap.FreeBytes - _freeBytesLeft) < _freeBytesLeft * LeastChange)) return;
+        if (percent == 0 || (_freeBytesLeft >= 0 && Math.Abs(heap.FreeBytes - _freeBytesLeft) < _freeBytesLeft * LeastChange)) return false;
         lock (_beginning)
         {
-            if (_isStopped || _pass is not null || Interlocked.Exchange(ref s_isUnderWay, 1) != 0) return;
+            if (_isStopped || _pass is not null || Interlocked.Exchange(ref s_isUnderWay, 1) != 0) return false;
             _pass = new(TaskCreationOptions.RunContinuationsAsynchronously);
             Volatile.Write(ref _began, Stopwatch.GetTimestamp());
             Volatile.Write(ref _percent, percent);
         }
         BackgroundThread.Start("defragmentation", Run);
+        return true;
     }
 
     /// <summary>Ends the pass that is under way, and begins no more.</summary>
