@@ -538,19 +538,21 @@ public sealed class LeakTests
             _pass = new(Store);
         }
 
-        /// <summary>Nothing of that can be seen.</summary>
+        /// <summary>Nothing of that can be seen. A blocked command may be served at this moment, though.</summary>
         private void Defragment(int steps)
         {
             if (_pass is null) return;
-            string before = KeyspaceDigest.OfAll(Store.Slots);
+            bool isQuiet = _blocked is not { IsCompleted: false };
+            string before = isQuiet ? KeyspaceDigest.OfAll(Store.Slots) : "";
             while (steps-- > 0 && _pass is not null)
             {
                 if (_pass.Step() != DefragmentationProgress.Finished) continue;
                 _pass = null;
                 Defragmentation.End();
             }
+            if (!isQuiet) return;
             Assert.Equal(before, KeyspaceDigest.OfAll(Store.Slots));
-            Structures.Verify(Store.Slots);
+            if (!_isDoubtful) Structures.Verify(Store.Slots);
         }
 
         private static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
