@@ -140,6 +140,18 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
         return default;
     }
 
+    /// <summary>The cell that holds this very entry, of the given hash, or a null reference.</summary>
+    public ref TEntry CellOf(TEntry entry, uint hash)
+    {
+        hash *= _mixer;
+        Cells cells = hash < _boundary ? _cells : _old;
+        for (int i = cells.HomeOf(hash); i < cells.Length && !cells.All[i].Entry.IsNone; i++)
+        {
+            if (cells.All[i].Entry.Block == entry.Block) return ref cells.All[i].Entry;
+        }
+        return ref Unsafe.NullRef<TEntry>();
+    }
+
     /// <summary>The entry with this key; none if there is none.</summary>
     public TEntry Get(ReadOnlySpan<byte> key)
     {

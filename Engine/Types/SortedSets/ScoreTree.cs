@@ -175,11 +175,13 @@ internal sealed unsafe class ScoreTree
     /// <param name="from">What the last call has returned; null at first.</param>
     public object? Defragment(ByteTable<ScoredMember> members, BlockMover mover, object? from)
     {
-        Leaf* leaf = from is Cursor cursor ? DefragmentLeaf(new(cursor.Score, cursor.Member), members, mover) : DefragmentLeaf(default, members, mover);
-        while (leaf->Next != null)
+        Cursor? cursor = from as Cursor;
+        Leaf* leaf = cursor is null ? DefragmentLeaf(default, members, mover) : DefragmentLeaf(new(cursor.Score, cursor.Member), members, mover);
+        // What was restored without a check may be out of order: nothing then says that the next leaf has not been met.
+        for (int left = cursor?.Left ?? Count; leaf->Next != null && left > 0; left--)
         {
             Leaf* next = leaf->Next;
-            if (mover.IsOver) return new Cursor(next->Scores[0], next->Entry(0).Key.ToArray());
+            if (mover.IsOver) return new Cursor(next->Scores[0], next->Entry(0).Key.ToArray(), left);
             leaf = DefragmentLeaf(new(next->Scores[0], next->Entry(0).Key), members, mover);
         }
         return null;
@@ -207,7 +209,7 @@ internal sealed unsafe class ScoreTree
         {
             ScoredMember entry = leaf->Entry(i);
             if (!mover.Wants(entry.Block)) continue;
-            ref ScoredMember cell = ref members.Find(entry.Key, KeyHash.Of(entry.Key));
+            ref ScoredMember cell = ref members.CellOf(entry, KeyHash.Of(entry.Key));
             cell = ScoredMember.At(mover.MoveWanted(entry.Block));
             leaf->Entries[i] = (ulong)cell.Block;
         }
@@ -474,8 +476,11 @@ internal sealed unsafe class ScoreTree
             score < _score || (score == _score && member.SequenceCompareTo(_member) < 0);
     }
 
-    /// <summary>Where defragmentation is to continue: with the leaf that this entry is in, or would be.</summary>
-    private sealed record Cursor(double Score, byte[] Member);
+    /// <summary>
+    /// Where defragmentation is to continue: with the leaf that this entry is in, or would be; and how many leaves there
+    /// may still be.
+    /// </summary>
+    private sealed record Cursor(double Score, byte[] Member, int Left);
 
     /// <summary>The position behind one member with one score; before everything if it is the default.</summary>
     private readonly ref struct PassedBound(double score, ReadOnlySpan<byte> member) : IScoreBound
