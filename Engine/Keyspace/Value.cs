@@ -84,8 +84,8 @@ internal abstract class Value(byte[] key) : IFreeable
 
     /// <summary>
     /// Moves blocks that lie where memory is to become free, from where the last call has stopped, until the mover has
-    /// enough. Returns where to continue, or null at the end. Whatever happens to the value between two calls, what is
-    /// there all the time is met.
+    /// enough. Returns where to continue, or null at the end. Whatever happens to the value between two calls, nothing
+    /// goes wrong, and what is there all the time is met, with few exceptions.
     /// </summary>
     /// <param name="mover">Moves them.</param>
     /// <param name="from">What the last call has returned; null at first.</param>

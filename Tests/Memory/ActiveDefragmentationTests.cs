@@ -1,5 +1,6 @@
 using OrleansRedis.Engine;
 using OrleansRedis.Tests.Harness;
+using OrleansRedis.Tests.Persistence;
 using Xunit;
 
 namespace OrleansRedis.Tests;
@@ -18,6 +19,9 @@ public sealed class ActiveDefragmentationTests
 
     [Fact]
     public Task Values_that_are_deleted_or_replaced_halfway_are_left_alone() => OwnProcess.RunAsync(ChangeHalfway, "ORLEANSREDIS_HEAP_CHECKS=1");
+
+    [Fact]
+    public Task Commands_of_several_threads_go_on_meanwhile() => OwnProcess.RunAsync(RunBesideCommands, "ORLEANSREDIS_HEAP_CHECKS=1");
 
     [Fact]
     public Task A_slot_that_somebody_holds_is_not_waited_for() => OwnProcess.RunAsync(MeetHeldGate);
@@ -99,6 +103,62 @@ public sealed class ActiveDefragmentationTests
                 redis.Run("FLUSHALL");
             }
         }
+    }
+
+    private static void RunBesideCommands()
+    {
+        const int Threads = 3, Commands = 3000;
+        using var redis = new EngineHarness(options =>
+        {
+            (options.ActiveDefragMaxScanFields, options.ListMaxListpackSize, options.StreamNodeMaxEntries) = (20, 8, 8);
+            options.ListCompressDepth = 1;
+        });
+        string[] kinds = ["hash", "set", "zset", "list", "stream"];
+        foreach (string kind in kinds) Fill(redis, kind, kind, 2000);
+        Task clients = Task.WhenAll(Enumerable.Range(0, Threads).Select(thread => Task.Run(() =>
+        {
+            EngineClient client = redis.NewClient();
+            Random random = TestSeed.Random(thread);
+            for (int i = 0; i < Commands; i++) client.Run(Command(random, kinds));
+        })));
+        int passes = 0;
+        for (; !clients.IsCompleted; passes++)
+        {
+            Defragmentation.Begin(everything: true);
+            Walk(redis);
+        }
+        clients.GetAwaiter().GetResult();
+        Assert.NotEqual(0, passes);
+        Structures.Verify(redis.Store.Slots);
+        using var copy = new EngineHarness();
+        RdbFiles.Load(copy, RdbFiles.Save(redis.Store));
+        Assert.Equal(KeyspaceDigest.OfAll(redis.Store.Slots), KeyspaceDigest.OfAll(copy.Store.Slots));
+    }
+
+    private static string[] Command(Random random, string[] kinds)
+    {
+        string member = $"m{random.Next(3000)}", other = $"m{random.Next(3000)}", value = new('v', random.Next(100));
+        return random.Next(20) switch
+        {
+            0 or 1 => ["HSET", "hash", member, value, other, value],
+            2 => ["HDEL", "hash", member, other],
+            3 => ["HPEXPIRE", "hash", "100000", "FIELDS", "1", member],
+            4 => ["SADD", "set", member, value],
+            5 => ["SREM", "set", member, other],
+            6 or 7 => ["ZADD", "zset", $"{random.Next(100)}", member, $"{random.Next(100)}", other],
+            8 => ["ZREM", "zset", member, other],
+            9 => ["ZREMRANGEBYRANK", "zset", $"{random.Next(2000)}", $"{random.Next(2000)}"],
+            10 => ["RPUSH", "list", value, member],
+            11 => ["LINSERT", "list", "BEFORE", member, value],
+            12 => ["LPOP", "list"],
+            13 => ["LREM", "list", "1", member],
+            14 => ["XADD", "stream", "MAXLEN", "2000", "*", "field", value],
+            15 => ["XREADGROUP", "GROUP", "group", $"consumer {random.Next(5)}", "COUNT", "5", "STREAMS", "stream", ">"],
+            16 => ["SET", $"string {random.Next(2000)}", value],
+            17 => ["DEL", $"string {random.Next(2000)}"],
+            18 => ["APPEND", $"string {random.Next(2000)}", value],
+            _ => random.Next(10) == 0 ? ["COPY", kinds[random.Next(kinds.Length)], "copy", "REPLACE"] : ["UNLINK", "copy"],
+        };
     }
 
     private static void MeetHeldGate()
@@ -200,7 +260,12 @@ public sealed class ActiveDefragmentationTests
         if (!Defragmentation.IsUnderWay) Assert.NotEqual(0, Defragmentation.Begin());
         var pass = new DefragmentationPass(redis.Store);
         int steps = 0;
-        while (pass.Step() != DefragmentationProgress.Finished) steps++;
+        DefragmentationProgress progress;
+        while ((progress = pass.Step()) != DefragmentationProgress.Finished)
+        {
+            if (progress == DefragmentationProgress.Busy) Thread.Yield();
+            else steps++;
+        }
         Defragmentation.End();
         return steps;
     }
