@@ -9,6 +9,7 @@ namespace OrleansRedis.Tests;
 /// What activedefrag wins, step by step. That nothing of it can be seen, whatever else happens between two steps, is what
 /// <see cref="LeakTests"/> sees to. The heap is the whole process's, so each test has a process of its own.
 /// </summary>
+[Trait("Needs", "time")]
 public sealed class ActiveDefragmentationTests
 {
     [Fact]
