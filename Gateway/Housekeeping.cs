@@ -5,7 +5,8 @@ namespace OrleansRedis.Gateway;
 /// <summary>
 /// What must happen to connections even when nothing happens on them: idle clients, and clients that do not take their
 /// replies, are disconnected (timeout, client-output-buffer-limit). Buffers that are larger than they need be are given
-/// back. Also samples the rates for INFO, and has memory that stays free given back to the system.
+/// back. Also samples the rates for INFO, has memory that stays free given back to the system, and looks whether it is
+/// worth defragmenting.
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
@@ -57,6 +58,7 @@ public sealed class Housekeeping : IDisposable
     {
         _timer.Dispose();
         lock (_running) _isOver = true;
+        _server.Store.ActiveDefragmentation.Stop();
     }
 
     internal void RunUnlessOver()
@@ -86,6 +88,7 @@ public sealed class Housekeeping : IDisposable
         if (nowMs - _buffersTrimmedAtMs < 1000) return;
         _buffersTrimmedAtMs = nowMs;
         LargeBuffers.Trim();
+        _server.Store.ActiveDefragmentation.Look();
     }
 
     /// <summary>A server that nobody uses is left to sleep.</summary>

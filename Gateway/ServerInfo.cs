@@ -155,6 +155,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("mem_total_replication_buffers", 0);
         Field("mem_cluster_links", 0);
         Field("mem_allocator", MemoryFigures.Allocator);
+        Field("active_defrag_running", Store.ActiveDefragmentation.Percent);
         Field("gc_heap_bytes", memory.ManagedBytes);
         Field("gc_collections", GC.CollectionCount(0));
         Field("gc_pause_total_ms", (long)GC.GetTotalPauseDuration().TotalMilliseconds);
@@ -253,6 +254,13 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("latest_fork_usec", 0); // snapshots do not fork
         Field("total_forks", 0);
         Field("migrate_cached_sockets", 0);
+        TimeSpan defragmenting = Store.ActiveDefragmentation.CurrentTime;
+        Field("active_defrag_hits", Store.Statistics.DefragHits);
+        Field("active_defrag_misses", Store.Statistics.DefragMisses);
+        Field("active_defrag_key_hits", Store.Statistics.DefragKeyHits);
+        Field("active_defrag_key_misses", Store.Statistics.DefragKeyMisses);
+        Field("total_active_defrag_time", (long)(Store.Statistics.DefragTime + defragmenting).TotalMilliseconds);
+        Field("current_active_defrag_time", (long)defragmenting.TotalMilliseconds);
         Field("total_error_replies", server.ErrorStatistics.Total);
         Field("client_query_buffer_limit_disconnections", server.Clients.QueryBufferKills);
         Field("client_output_buffer_limit_disconnections", server.Clients.OutputBufferKills);

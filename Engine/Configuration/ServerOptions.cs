@@ -142,6 +142,37 @@ public sealed class ServerOptions
     [Directive("active-expire-effort", Min = 1, Max = 10)]
     public int ActiveExpireEffort { get; set; } = 1;
 
+    /// <summary>activedefrag: whether data are moved together when memory has become fragmented.</summary>
+    [Directive("activedefrag")]
+    public bool ActiveDefrag { get; set; }
+
+    /// <summary>active-defrag-ignore-bytes: so much may be wasted before anything is done about it.</summary>
+    [Directive("active-defrag-ignore-bytes", Min = 1, Format = NumberFormat.Memory)]
+    public long ActiveDefragIgnoreBytes { get; set; } = 100 << 20;
+
+    /// <summary>active-defrag-threshold-lower: from so many percent of fragmentation on something is done.</summary>
+    [Directive("active-defrag-threshold-lower", Max = 1000)]
+    public int ActiveDefragThresholdLower { get; set; } = 10;
+
+    /// <summary>active-defrag-threshold-upper: from so many percent on, with the greatest effort.</summary>
+    [Directive("active-defrag-threshold-upper", Max = 1000)]
+    public int ActiveDefragThresholdUpper { get; set; } = 100;
+
+    /// <summary>active-defrag-cycle-min: the least effort, in percent of a processor's time.</summary>
+    [Directive("active-defrag-cycle-min", Min = 1, Max = 99)]
+    public int ActiveDefragCycleMin { get; set; } = 1;
+
+    /// <summary>active-defrag-cycle-max: the greatest effort, in percent of a processor's time.</summary>
+    [Directive("active-defrag-cycle-max", Min = 1, Max = 99)]
+    public int ActiveDefragCycleMax { get; set; } = 25;
+
+    /// <summary>
+    /// active-defrag-max-scan-fields: a value with more elements than this is set aside, and gone through in steps of its
+    /// own.
+    /// </summary>
+    [Directive("active-defrag-max-scan-fields", Min = 1)]
+    public long ActiveDefragMaxScanFields { get; set; } = 1000;
+
     /// <summary>maxmemory: how many bytes the data on this silo may take; 0 for no limit.</summary>
     [Directive("maxmemory", Format = NumberFormat.Memory)]
     public long MaxMemory { get; set; }

@@ -62,6 +62,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         Slots = new(Options.Databases, SiloGate);
         ActiveExpiry = new(this);
         Eviction = new(this);
+        ActiveDefragmentation = new(this);
     }
 
     public ServerOptions Options { get; }
@@ -95,6 +96,9 @@ public sealed partial class Store : ILogOwner, IDisposable
 
     /// <summary>Keeps memory below maxmemory.</summary>
     public Eviction Eviction { get; }
+
+    /// <summary>activedefrag</summary>
+    public ActiveDefragmentation ActiveDefragmentation { get; }
 
     /// <summary>Bytes taken by the slots of this silo; maxmemory limits them.</summary>
     public long UsedMemory => Slots.Memory.Bytes;
