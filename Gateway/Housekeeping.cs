@@ -4,22 +4,30 @@ namespace OrleansRedis.Gateway;
 
 /// <summary>
 /// What must happen to connections even when nothing happens on them: idle clients, and clients that do not take their
-/// replies, are disconnected (timeout, client-output-buffer-limit). Also samples the rates for INFO, and has memory that
-/// stays free given back to the system.
+/// replies, are disconnected (timeout, client-output-buffer-limit). Buffers that are larger than they need be are given
+/// back. Also samples the rates for INFO, has memory that stays free given back to the system, and looks whether it is
+/// worth defragmenting.
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
     /// <summary>How often rates are sampled, and how often while there is nothing to sample.</summary>
     private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(100), s_idlePeriod = TimeSpan.FromSeconds(1);
 
-    /// <summary>A client that has sent nothing for so long keeps no large buffers.</summary>
+    /// <summary>A client that has sent nothing for so long keeps no large buffer for its requests.</summary>
     private const long IdleBeforeTrimMs = 2000;
+
+    /// <summary>After so long the peak of a client's replies is forgotten, as in Redis.</summary>
+    internal const long DefaultReplyPeakMs = 5000;
+
+    /// <summary>So few clients are looked at each time, not once a second: it takes no time, and Redis does so.</summary>
+    private const int FewClients = 5;
 
     private readonly RedisServer _server;
     private readonly ITimer _timer;
     private readonly Lock _running = new();
     private readonly HeapKeeper _heap = new();
     private long _clientsLookedAtMs;
+    private long _buffersTrimmedAtMs;
     private bool _isOver;
     private bool _isIdle;
 
@@ -39,14 +47,21 @@ public sealed class Housekeeping : IDisposable
 
     internal Rate LoopBusyTicks { get; } = new();
 
+    /// <summary>DEBUG REPLYBUFFER PEAK-RESET-TIME; never, if negative.</summary>
+    internal long ReplyPeakMs { get; set; } = DefaultReplyPeakMs;
+
+    /// <summary>DEBUG REPLYBUFFER RESIZING.</summary>
+    internal bool ResizesReplyBuffers { get; set; } = true;
+
     /// <summary>Waits for a run that is under way: it uses what the server disposes of next.</summary>
     public void Dispose()
     {
         _timer.Dispose();
         lock (_running) _isOver = true;
+        _server.Store.ActiveDefragmentation.Stop();
     }
 
-    private void RunUnlessOver()
+    internal void RunUnlessOver()
     {
         lock (_running)
         {
@@ -65,10 +80,15 @@ public sealed class Housekeeping : IDisposable
         _ = _server.Store.PeakMemory; // looking at it notes it
         Pace(isIdle: Commands.PerSecond == 0 && InputBytes.PerSecond == 0 && OutputBytes.PerSecond == 0);
         _heap.Run(Environment.TickCount64);
-        if (nowMs - _clientsLookedAtMs < 1000) return;
-        _clientsLookedAtMs = nowMs;
-        LookAtClients(nowMs);
+        if (nowMs - _clientsLookedAtMs >= 1000 || _server.Clients.Count <= FewClients)
+        {
+            _clientsLookedAtMs = nowMs;
+            LookAtClients(nowMs);
+        }
+        if (nowMs - _buffersTrimmedAtMs < 1000) return;
+        _buffersTrimmedAtMs = nowMs;
         LargeBuffers.Trim();
+        _server.Store.ActiveDefragmentation.Look();
     }
 
     /// <summary>A server that nobody uses is left to sleep.</summary>
@@ -85,8 +105,10 @@ public sealed class Housekeeping : IDisposable
         long timeoutMs = _server.Options.Timeout * 1000L;
         foreach (ClientConnection client in _server.Clients.All)
         {
+            if (client.IsKilled) continue;
             client.EnforceOutputLimit(nowMs);
-            if (nowMs - client.LastUsedMs > IdleBeforeTrimMs) client.TrimBuffers();
+            if (nowMs - client.LastUsedMs > IdleBeforeTrimMs) client.TrimInput();
+            if (ResizesReplyBuffers) client.FitReplyBuffer(nowMs, ReplyPeakMs);
             // A client that is blocked, or has subscribed to something, is waiting for us, not we for it; and other
             // servers are not clients.
             if (timeoutMs == 0 || client.IsBlocked || client.Class != ClientClass.Normal || nowMs - client.LastUsedMs <= timeoutMs)

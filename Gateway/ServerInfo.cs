@@ -58,7 +58,9 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("arch_bits", IntPtr.Size * 8);
         if (server.Loops is not null) Field("multiplexing_api", "epoll");
         Field("dotnet_version", Environment.Version.ToString());
+        Field("monotonic_clock", "POSIX clock_gettime");
         Field("process_id", Environment.ProcessId);
+        Field("process_supervised", "no");
         Field("run_id", server.RunId);
         Field("tcp_port", server.Options.Port);
         Field("server_time_usec", Store.Clock.NowMicroseconds);
@@ -70,12 +72,22 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("executable", Environment.ProcessPath ?? "");
         Field("config_file", Files.Configuration.FilePath ?? "");
         if (server.Loops is { } loops) Field("io_threads_active", loops.ActiveCount > 1 ? 1 : 0);
+        WriteListeners();
+    }
+
+    private void WriteListeners()
+    {
+        ServerOptions options = server.Options;
+        if (options.Port != 0 && options.Bind.Count != 0)
+            Field("listener0", $"name=tcp,{string.Join(',', options.Bind.Select(address => $"bind={address}"))},port={options.Port}");
+        if (options.UnixSocket.Length != 0) Field("listener1", $"name=unix,bind={options.UnixSocket}");
     }
 
     private void WriteClients()
     {
         ClientConnection[] clients = [.. server.Clients.All];
         Field("connected_clients", clients.Length);
+        Field("cluster_connections", 0); // there is no cluster bus
         Field("maxclients", server.Options.MaxClients);
         Field("client_recent_max_input_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingInputBytes));
         Field("client_recent_max_output_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingOutputBytes));
@@ -109,6 +121,20 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("allocator_muzzy", 0); // what is given back to the system is gone at once
         Field("total_system_memory", system);
         Field("total_system_memory_human", MemorySize.Human(system));
+        ScriptStatistics scripts = Store.Scripts?.Statistics ?? default;
+        Field("used_memory_lua", scripts.StateBytes);
+        Field("used_memory_vm_eval", scripts.StateBytes);
+        Field("used_memory_lua_human", MemorySize.Human(scripts.StateBytes));
+        Field("used_memory_scripts_eval", scripts.ScriptBytes);
+        Field("number_of_cached_scripts", scripts.Scripts);
+        Field("number_of_functions", scripts.Functions);
+        Field("number_of_libraries", scripts.Libraries);
+        Field("used_memory_vm_functions", 0); // functions live in the same states
+        Field("used_memory_vm_total", scripts.StateBytes);
+        Field("used_memory_vm_total_human", MemorySize.Human(scripts.StateBytes));
+        Field("used_memory_functions", scripts.LibraryBytes);
+        Field("used_memory_scripts", scripts.ScriptBytes + scripts.LibraryBytes);
+        Field("used_memory_scripts_human", MemorySize.Human(scripts.ScriptBytes + scripts.LibraryBytes));
         Field("maxmemory", server.Options.MaxMemory);
         Field("maxmemory_human", MemorySize.Human(server.Options.MaxMemory));
         Field("maxmemory_policy", Files.Configuration.Get(["maxmemory-policy"])[0].Value);
@@ -123,7 +149,13 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("mem_not_counted_for_evict", 0); // buffers are not counted in used_memory to begin with
         Field("mem_aof_buffer", Files.Aof.BufferBytes);
         Field("mem_clients_normal", memory.ClientBytes);
+        // There are no replicas, no backlog and no cluster bus.
+        Field("mem_clients_slaves", 0);
+        Field("mem_replication_backlog", 0);
+        Field("mem_total_replication_buffers", 0);
+        Field("mem_cluster_links", 0);
         Field("mem_allocator", MemoryFigures.Allocator);
+        Field("active_defrag_running", Store.ActiveDefragmentation.Percent);
         Field("gc_heap_bytes", memory.ManagedBytes);
         Field("gc_collections", GC.CollectionCount(0));
         Field("gc_pause_total_ms", (long)GC.GetTotalPauseDuration().TotalMilliseconds);
@@ -198,6 +230,16 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("total_net_output_bytes", commands.OutputBytes);
         Field("instantaneous_input_kbps", Invariant($"{server.Housekeeping.InputBytes.PerSecond / 1024:F2}"));
         Field("instantaneous_output_kbps", Invariant($"{server.Housekeeping.OutputBytes.PerSecond / 1024:F2}"));
+        // Nobody replicates this server, and it replicates nobody.
+        Field("total_net_repl_input_bytes", 0);
+        Field("total_net_repl_output_bytes", 0);
+        Field("instantaneous_input_repl_kbps", "0.00");
+        Field("instantaneous_output_repl_kbps", "0.00");
+        Field("sync_full", 0);
+        Field("sync_partial_ok", 0);
+        Field("sync_partial_err", 0);
+        Field("slave_expires_tracked_keys", 0);
+        Field("unexpected_error_replies", 0); // those to replicas and masters
         Field("rejected_connections", server.Clients.Rejected);
         Field("expired_keys", Store.Statistics.ExpiredKeys);
         Field("expired_stale_perc", Invariant($"{Store.Statistics.StalePercent:F2}"));
@@ -206,14 +248,24 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("expired_subkeys", Store.Statistics.ExpiredFields);
         Field("evicted_keys", Store.Statistics.EvictedKeys);
         Field("evicted_clients", 0); // there is no maxmemory-clients
+        Field("evicted_scripts", Store.Scripts?.Statistics.Evicted ?? 0);
         Field("keyspace_hits", hits);
         Field("keyspace_misses", misses);
         Field("latest_fork_usec", 0); // snapshots do not fork
         Field("total_forks", 0);
         Field("migrate_cached_sockets", 0);
+        TimeSpan defragmenting = Store.ActiveDefragmentation.CurrentTime;
+        Field("active_defrag_hits", Store.Statistics.DefragHits);
+        Field("active_defrag_misses", Store.Statistics.DefragMisses);
+        Field("active_defrag_key_hits", Store.Statistics.DefragKeyHits);
+        Field("active_defrag_key_misses", Store.Statistics.DefragKeyMisses);
+        Field("total_active_defrag_time", (long)(Store.Statistics.DefragTime + defragmenting).TotalMilliseconds);
+        Field("current_active_defrag_time", (long)defragmenting.TotalMilliseconds);
         Field("total_error_replies", server.ErrorStatistics.Total);
         Field("client_query_buffer_limit_disconnections", server.Clients.QueryBufferKills);
         Field("client_output_buffer_limit_disconnections", server.Clients.OutputBufferKills);
+        Field("reply_buffer_shrinks", server.Clients.ReplyBufferShrinks);
+        Field("reply_buffer_expands", server.Clients.ReplyBufferExpansions);
         if (server.Loops is not { } loops) return;
         double cycles = server.Housekeeping.LoopCycles.PerSecond, busy = Microseconds(server.Housekeeping.LoopBusyTicks.PerSecond);
         Field("eventloop_cycles", loops.Cycles);

@@ -56,6 +56,17 @@ public sealed class ServerOptions
     [Directive("proto-max-bulk-len", Min = 1024 * 1024, Format = NumberFormat.Memory)]
     public long ProtoMaxBulkLength { get; set; } = 512L * 1024 * 1024;
 
+    /// <summary>
+    /// busy-reply-threshold: how long a script may run, in ms, before other clients are told that it does (BUSY); 0 for
+    /// ever.
+    /// </summary>
+    [Directive("busy-reply-threshold", Min = 0, Alias = "lua-time-limit")]
+    public long BusyReplyThreshold { get; set; } = 5000;
+
+    /// <summary>orleans-script-memory: how much memory the scripts of one thread may take.</summary>
+    [Directive("orleans-script-memory", Min = 4 * 1024 * 1024, Format = NumberFormat.Memory, Immutable = true)]
+    public long OrleansScriptMemory { get; set; } = 256L * 1024 * 1024;
+
     /// <summary>client-query-buffer-limit: how many bytes a client may have sent that are not yet executed.</summary>
     [Directive("client-query-buffer-limit", Min = 1024 * 1024, Format = NumberFormat.Memory)]
     public long ClientQueryBufferLimit { get; set; } = 1024L * 1024 * 1024;
@@ -130,6 +141,37 @@ public sealed class ServerOptions
     /// <summary>active-expire-effort: how much work is spent on finding expired keys.</summary>
     [Directive("active-expire-effort", Min = 1, Max = 10)]
     public int ActiveExpireEffort { get; set; } = 1;
+
+    /// <summary>activedefrag: whether data are moved together when memory has become fragmented.</summary>
+    [Directive("activedefrag")]
+    public bool ActiveDefrag { get; set; }
+
+    /// <summary>active-defrag-ignore-bytes: so much may be wasted before anything is done about it.</summary>
+    [Directive("active-defrag-ignore-bytes", Min = 1, Format = NumberFormat.Memory)]
+    public long ActiveDefragIgnoreBytes { get; set; } = 100 << 20;
+
+    /// <summary>active-defrag-threshold-lower: from so many percent of fragmentation on something is done.</summary>
+    [Directive("active-defrag-threshold-lower", Max = 1000)]
+    public int ActiveDefragThresholdLower { get; set; } = 10;
+
+    /// <summary>active-defrag-threshold-upper: from so many percent on, with the greatest effort.</summary>
+    [Directive("active-defrag-threshold-upper", Max = 1000)]
+    public int ActiveDefragThresholdUpper { get; set; } = 100;
+
+    /// <summary>active-defrag-cycle-min: the least effort, in percent of a processor's time.</summary>
+    [Directive("active-defrag-cycle-min", Min = 1, Max = 99)]
+    public int ActiveDefragCycleMin { get; set; } = 1;
+
+    /// <summary>active-defrag-cycle-max: the greatest effort, in percent of a processor's time.</summary>
+    [Directive("active-defrag-cycle-max", Min = 1, Max = 99)]
+    public int ActiveDefragCycleMax { get; set; } = 25;
+
+    /// <summary>
+    /// active-defrag-max-scan-fields: a value with more elements than this is set aside, and gone through in steps of its
+    /// own.
+    /// </summary>
+    [Directive("active-defrag-max-scan-fields", Min = 1)]
+    public long ActiveDefragMaxScanFields { get; set; } = 1000;
 
     /// <summary>maxmemory: how many bytes the data on this silo may take; 0 for no limit.</summary>
     [Directive("maxmemory", Format = NumberFormat.Memory)]

@@ -12,6 +12,9 @@ public static class ServerVersion
     public const string Redis = "7.4.0";
 
     /// <summary>The server's own name.</summary>
+    /// <summary>The same as a number: 0x00MMmmpp.</summary>
+    public static int RedisNumber { get; } = Redis.Split('.').Aggregate(0, static (number, part) => (number << 8) | int.Parse(part));
+
     public const string Product = "OrleansRedis";
 
     private static readonly string[] s_informational =

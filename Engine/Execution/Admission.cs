@@ -56,7 +56,9 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         Restrictions restrictions = store.Restrictions;
         if ((restrictions & Restrictions.Stopping) != 0)
             return session.IsOneCall ? Refuse(command, session, "ERR Server is shutting down", reply, ref wait) : Verdict.Closed;
-        if ((restrictions & Restrictions.Paused) != 0 && pause.Holds(command!, session, out Task over))
+        if ((restrictions & Restrictions.Busy) != 0 && !command!.Is(CommandFlags.AllowBusy))
+            return Refuse(command, session, Errors.Busy(store.Scripts is { IsBusyWithFunction: true }), reply, ref wait);
+        if ((restrictions & Restrictions.Paused) != 0 && pause.Holds(command!, session, IsReadOnlyScript(command!, request), out Task over))
         {
             wait = () => session.HoldAsync(pause, over);
             return Verdict.Waits;
@@ -100,6 +102,10 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         bool isAboutSession = command.Is(CommandFlags.NeedsConnection) || (command.Categories & (Category.Connection | Category.Transaction)) != 0;
         return isAboutSession && session.IsOneCall ? $"ERR '{command.Name}' needs a connection" : null;
     }
+
+    /// <summary>Whether a request runs a script that says that it does not write.</summary>
+    private bool IsReadOnlyScript(CommandInfo command, in Request request) =>
+        command.Is(CommandFlags.RunsScript) && store.Scripts?.Find(command, request) is { IsReadOnly: true };
 
     private static string UnknownCommand(in Request request)
     {

@@ -19,10 +19,14 @@ public sealed class ClientPause(Store store) : IDisposable
     public int HeldCount => _state is null ? 0 : Volatile.Read(ref _held);
 
     /// <summary>Whether this command must wait, and for what.</summary>
-    public bool Holds(CommandInfo command, Session session, out Task over)
+    /// <param name="command">The command.</param>
+    /// <param name="session">The session that wants it run.</param>
+    /// <param name="isReadOnly">Whether the request does not write, though the command may (a script that says so).</param>
+    /// <param name="over">What to wait for.</param>
+    public bool Holds(CommandInfo command, Session session, bool isReadOnly, out Task over)
     {
         State? state = _state;
-        if (state is null || (!state.All && (session.FlagsOf(command) & (CommandFlags.Write | CommandFlags.MayReplicate)) == 0))
+        if (state is null || (!state.All && (isReadOnly || (session.FlagsOf(command) & (CommandFlags.Write | CommandFlags.MayReplicate)) == 0)))
         {
             over = Task.CompletedTask;
             return false;

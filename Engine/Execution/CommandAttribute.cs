@@ -33,6 +33,11 @@ public enum CommandFlags
     NoMandatoryKeys = 1 << 19,
 
     /// <summary>
+    /// Runs a script (EVAL, FCALL), whose gates depend on what is known of it. Not shown to clients.
+    /// </summary>
+    RunsScript = 1 << 23,
+
+    /// <summary>
     /// Visits keys of every slot, one slot's gate at a time (KEYS, SCAN, DBSIZE). Not shown to clients.
     /// </summary>
     WholeKeyspace = 1 << 24,

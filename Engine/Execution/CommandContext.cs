@@ -96,6 +96,15 @@ public ref partial struct CommandContext
     /// <summary>Whether <see cref="Enter"/> waits instead, for as long as it takes: never on an I/O thread.</summary>
     internal bool IsPatient { get; set; }
 
+    /// <summary>Why the script that this command runs must begin anew; see <see cref="ScriptScope.Restart"/>.</summary>
+    internal Outcome Restart { get; private set; }
+
+    /// <summary>The script that this command runs, if it has been looked up already.</summary>
+    internal ICallable? Callable { get; set; }
+
+    /// <summary>Whether a script has called the command.</summary>
+    internal bool IsInScript { get; init; }
+
     /// <summary>An argument; 0 is the command's name.</summary>
     public readonly ReadOnlySpan<byte> this[int index]
     {

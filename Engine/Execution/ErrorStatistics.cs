@@ -25,6 +25,18 @@ public sealed class ErrorStatistics
         if (_counts.Count < MostCodes || _counts.ContainsKey(code)) _counts.AddOrUpdate(code, 1, (_, count) => count + 1);
     }
 
+    /// <summary>
+    /// Takes the count of an error reply back beforehand: a script passes on the error of its command, which has been
+    /// counted.
+    /// </summary>
+    public void Discount(ReadOnlySpan<byte> reply)
+    {
+        Interlocked.Decrement(ref _total);
+        int end = reply.IndexOfAny((byte)' ', (byte)'\r');
+        string code = Encoding.ASCII.GetString(reply[1..Math.Max(1, Math.Min(end, 32))]);
+        if (_counts.ContainsKey(code)) _counts.AddOrUpdate(code, 0, (_, count) => count - 1);
+    }
+
     /// <summary>CONFIG RESETSTAT</summary>
     public void Reset()
     {

@@ -39,6 +39,10 @@ public static class Errors
     /// <summary>A read whose reply had to wait for the log, which could not be written for a time.</summary>
     public const string LogFailed = "MISCONF Errors writing to the AOF file";
 
+    /// <summary>While a script, or a function, runs for too long.</summary>
+    public static string Busy(bool isFunction) =>
+        $"BUSY Redis is busy running a script. You can only call {(isFunction ? "FUNCTION" : "SCRIPT")} KILL or SHUTDOWN NOSAVE.";
+
     /// <summary>While snapshots fail, with stop-writes-on-bgsave-error.</summary>
     public const string SnapshotFails =
         "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify "

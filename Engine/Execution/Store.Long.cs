@@ -35,6 +35,7 @@ public sealed partial class Store
     public Attempt ExecuteLong(ref CommandContext call)
     {
         if (call.Command.Is(CommandFlags.SessionKeys)) return RunForSession(ref call, isLong: true);
+        if (call.Command.Is(CommandFlags.RunsScript)) return ExecuteScript(ref call, isAside: true);
         if (call.Command.Keys.Count == 0)
         {
             call.IsPatient = true;
@@ -133,7 +134,7 @@ public sealed partial class Store
     /// Whether a command with undeclared keys may really reach any: SORT does so only through a pattern that turns
     /// elements into keys.
     /// </summary>
-    private static bool NamesPattern(in Request request)
+    internal static bool NamesPattern(in Request request)
     {
         for (int i = 2; i < request.Count; i++)
         {

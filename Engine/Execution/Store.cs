@@ -62,6 +62,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         Slots = new(Options.Databases, SiloGate);
         ActiveExpiry = new(this);
         Eviction = new(this);
+        ActiveDefragmentation = new(this);
     }
 
     public ServerOptions Options { get; }
@@ -95,6 +96,9 @@ public sealed partial class Store : ILogOwner, IDisposable
 
     /// <summary>Keeps memory below maxmemory.</summary>
     public Eviction Eviction { get; }
+
+    /// <summary>activedefrag</summary>
+    public ActiveDefragmentation ActiveDefragmentation { get; }
 
     /// <summary>Bytes taken by the slots of this silo; maxmemory limits them.</summary>
     public long UsedMemory => Slots.Memory.Bytes;
@@ -141,7 +145,7 @@ public sealed partial class Store : ILogOwner, IDisposable
             if (command.Keys.Count == 1 && command.Keys[0].IsOneKeyOf(call.Request.Count))
                 return RunInSlot(ref call, KeySlot.Of(call.Request[command.Keys[0].First]));
         }
-        return RunInSlots(ref call);
+        return command.Is(CommandFlags.RunsScript) ? ExecuteScript(ref call) : RunInSlots(ref call);
     }
 
     /// <summary>
@@ -180,7 +184,11 @@ public sealed partial class Store : ILogOwner, IDisposable
         Retirement.Sweep(); // before other data are loaded: this thread may leave no slot for long
     }
 
-    public void Dispose() => SiloGate.Dispose();
+    public void Dispose()
+    {
+        Scripts?.Dispose();
+        SiloGate.Dispose();
+    }
 
     /// <summary>Runs a command while the silo gate is held exclusively.</summary>
     public Attempt ExecuteExclusively(ref CommandContext call)

@@ -7,6 +7,10 @@ public sealed class StoreStatistics
     private long _expiredFields;
     private long _evictedKeys;
     private long _lazyFreed;
+    private long _defragHits;
+    private long _defragMisses;
+    private long _defragKeyHits;
+    private long _defragKeyMisses;
 
     /// <summary>expired_keys</summary>
     public long ExpiredKeys => Volatile.Read(ref _expiredKeys);
@@ -33,6 +37,21 @@ public sealed class StoreStatistics
     /// <summary>expire_cycle_cpu_milliseconds</summary>
     public TimeSpan ExpireCycleTime { get; private set; }
 
+    /// <summary>active_defrag_hits: blocks that were moved.</summary>
+    public long DefragHits => Volatile.Read(ref _defragHits);
+
+    /// <summary>active_defrag_misses: blocks that were looked at, and did not need to be moved.</summary>
+    public long DefragMisses => Volatile.Read(ref _defragMisses);
+
+    /// <summary>active_defrag_key_hits: keys of which something was moved.</summary>
+    public long DefragKeyHits => Volatile.Read(ref _defragKeyHits);
+
+    /// <summary>active_defrag_key_misses: keys of which nothing had to be moved.</summary>
+    public long DefragKeyMisses => Volatile.Read(ref _defragKeyMisses);
+
+    /// <summary>total_active_defrag_time, without the pass that is under way.</summary>
+    public TimeSpan DefragTime { get; private set; }
+
     internal void CountExpired() => Interlocked.Increment(ref _expiredKeys);
 
     internal void CountExpiredFields(int fields) => Interlocked.Add(ref _expiredFields, fields);
@@ -49,10 +68,26 @@ public sealed class StoreStatistics
         ExpireCycleTime += took;
     }
 
+    internal void CountDefragmented(long hits, long misses)
+    {
+        Interlocked.Add(ref _defragHits, hits);
+        Interlocked.Add(ref _defragMisses, misses);
+    }
+
+    internal void CountKeysDefragmented(long hits, long misses)
+    {
+        Interlocked.Add(ref _defragKeyHits, hits);
+        Interlocked.Add(ref _defragKeyMisses, misses);
+    }
+
+    internal void CountDefragmentationTime(TimeSpan took) => DefragTime += took;
+
     /// <summary>CONFIG RESETSTAT</summary>
     public void Reset()
     {
         _expiredKeys = _expiredFields = _evictedKeys = _lazyFreed = 0;
+        _defragHits = _defragMisses = _defragKeyHits = _defragKeyMisses = 0;
+        DefragTime = TimeSpan.Zero;
         StalePercent = ExpireTimeCapReached = 0;
     }
 }

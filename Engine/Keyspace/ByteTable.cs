@@ -8,6 +8,9 @@ internal interface ITableEntry
 {
     bool IsNone { get; }
 
+    /// <summary>The address of its block, which is then the word that it is; null if it is something else.</summary>
+    unsafe byte* Block { get; }
+
     /// <summary>The key. It never changes while the entry is in a table.</summary>
     ReadOnlySpan<byte> Key { get; }
 
@@ -85,6 +88,26 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
     /// <summary>The bytes of the cells, for memory accounting.</summary>
     public long CellBytes => _cells.AllocatedBytes + _old.AllocatedBytes;
 
+    /// <summary>Counts how the cells are used.</summary>
+    /// <param name="main">For the cells; while a resize is under way, for those that have not been moved yet.</param>
+    /// <param name="target">While a resize is under way, for those that have.</param>
+    /// <param name="inFull">Whether to look at every cell, and count homes, too.</param>
+    public void CountCells(TableStatistics main, TableStatistics target, bool inFull)
+    {
+        if (_old.Length == 0)
+        {
+            main.Add(_cells.Length, _count);
+            if (inFull) _cells.CountHomes(main);
+            return;
+        }
+        int moved = _cells.CountEntries();
+        main.Add(_old.Length, _count - moved);
+        target.Add(_cells.Length, moved);
+        if (!inFull) return;
+        _old.CountHomes(main);
+        _cells.CountHomes(target);
+    }
+
     /// <summary>
     /// The cell that holds the entry with this key, or a null reference. Valid until the next Add or Remove.
     /// </summary>
@@ -135,6 +158,18 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
             if (cells.All[i].Hash == hash) return cells.All[i].Entry;
         }
         return default;
+    }
+
+    /// <summary>The cell that holds this very entry, of the given hash, or a null reference.</summary>
+    public ref TEntry CellOf(TEntry entry, uint hash)
+    {
+        hash *= _mixer;
+        Cells cells = hash < _boundary ? _cells : _old;
+        for (int i = cells.HomeOf(hash); i < cells.Length && !cells.All[i].Entry.IsNone; i++)
+        {
+            if (cells.All[i].Entry.Block == entry.Block) return ref cells.All[i].Entry;
+        }
+        return ref Unsafe.NullRef<TEntry>();
     }
 
     /// <summary>The entry with this key; none if there is none.</summary>
@@ -254,6 +289,33 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
             bool inNew = from < _boundary;
             from = (inNew ? ref _cells : ref _old).Scan(from, inNew ? Math.Min(end, _boundary) : end, int.MaxValue, ref cellsLeft, into);
         }
+    }
+
+    /// <summary>Moves the cells, if they lie where memory is to become free; they are empty where a resize has passed.</summary>
+    public void DefragmentCells(BlockMover mover)
+    {
+        _cells.All = (Cell*)mover.Move((byte*)_cells.All);
+        _old.All = (Cell*)mover.Move((byte*)_old.All);
+    }
+
+    /// <summary>
+    /// Moves entries that lie where memory is to become free, in hash order from <paramref name="cursor"/> on, until the
+    /// mover has enough. Returns the cursor to continue from, 0 at the end. Like that of a scan it stays valid whatever
+    /// happens to the table.
+    /// </summary>
+    /// <param name="cursor">0 at first.</param>
+    /// <param name="mover">Moves them.</param>
+    /// <param name="others">Gets the entries that are no blocks.</param>
+    public uint Defragment(uint cursor, BlockMover mover, List<TEntry>? others = null)
+    {
+        ulong from = cursor;
+        do
+        {
+            bool inNew = from < _boundary;
+            from = (inNew ? ref _cells : ref _old).Defragment(from, inNew ? _boundary : 1UL << 32, mover, others);
+        }
+        while (from < 1UL << 32 && !mover.IsOver);
+        return from >= 1UL << 32 ? 0 : (uint)from;
     }
 
     /// <summary>Scans from a cursor given by a client. One beyond all hashes is at the end.</summary>
@@ -455,6 +517,25 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
             }
         }
 
+        public readonly int CountEntries()
+        {
+            int count = 0;
+            for (int i = 0; i < Length; i++) count += All[i].Entry.IsNone ? 0 : 1;
+            return count;
+        }
+
+        public readonly void CountHomes(TableStatistics into)
+        {
+            var homes = new HashSet<int>();
+            for (int start = 0, end; start < Length; start = end + 1)
+            {
+                // Between two empty cells are the entries whose home is there, roughly in order.
+                homes.Clear();
+                for (end = start; end < Length && !All[end].Entry.IsNone; end++) homes.Add(HomeOf(All[end].Hash));
+                foreach (int home in homes) into.AddHome(end - home);
+            }
+        }
+
         public readonly int HomeOf(uint hash) => (int)(((ulong)hash * _homes) >> 32);
 
         /// <summary>The lowest hash whose home is this cell or a later one.</summary>
@@ -501,6 +582,36 @@ internal unsafe class ByteTable<TEntry> where TEntry : unmanaged, ITableEntry
             }
             All[gap].Entry = default;
             return entry;
+        }
+
+        /// <summary>
+        /// Moves entries with hashes from <paramref name="from"/> up to <paramref name="end"/>, whole runs of them. Returns
+        /// the first hash not covered.
+        /// </summary>
+        public readonly ulong Defragment(ulong from, ulong end, BlockMover mover, List<TEntry>? others)
+        {
+            for (int i = HomeOf((uint)from); i < Length; i++)
+            {
+                TEntry entry = All[i].Entry;
+                if (entry.IsNone)
+                {
+                    mover.Pass();
+                    // No run goes beyond an empty cell, so every entry with an earlier home has been met.
+                    ulong next = LowestHashOf(i + 1);
+                    if (next >= end) return end;
+                    if (mover.IsOver) return next;
+                }
+                else if (entry.Block != null)
+                {
+                    *(byte**)&All[i].Entry = mover.Move(entry.Block);
+                }
+                else
+                {
+                    mover.Pass();
+                    others?.Add(entry);
+                }
+            }
+            return end;
         }
 
         /// <summary>

@@ -57,7 +57,7 @@ internal static unsafe class Foresight
         for (int i = 0; i < keys.Length; i++)
         {
             // A small entry seldom lies within one cache line.
-            byte* block = entries[i].Address;
+            byte* block = entries[i].Block;
             if (Granules.IsMapped(block)) touched += block[0] + block[63];
             else hasElements |= keys[i].HasElement;
         }

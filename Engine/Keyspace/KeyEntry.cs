@@ -39,8 +39,8 @@ internal readonly unsafe struct KeyEntry : ITableEntry, IEquatable<KeyEntry>
         get => ValueTable.At((int)(_word >> 1));
     }
 
-    /// <summary>The address that the entry's bytes begin at, if it is a blob; for <see cref="Foresight"/>.</summary>
-    public byte* Address => IsBlob ? (byte*)_word : null;
+    /// <summary>The block that it lies in, if it is a blob; for <see cref="Foresight"/> and defragmentation.</summary>
+    public byte* Block => IsBlob ? (byte*)_word : null;
 
     /// <summary>The value, even if the word was read without the gate and may be anything; then null.</summary>
     public Value? Foreseen => IsBlob ? null : ValueTable.Foresee(_word >> 1);

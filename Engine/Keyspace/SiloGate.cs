@@ -14,6 +14,7 @@ public sealed class SiloGate : IDisposable
     private readonly SemaphoreSlim _exclusiveOrder = new(1, 1);
     private readonly SemaphoreSlim _long = new(MostLong, MostLong);
     private volatile TaskCompletionSource? _exclusive;
+    private volatile bool _isHeldForLong;
 
     [ThreadStatic]
     private static int t_stripe;
@@ -24,6 +25,16 @@ public sealed class SiloGate : IDisposable
     /// other commands.
     /// </summary>
     private static int MostLong { get; } = Math.Max(1, Environment.ProcessorCount - 1);
+
+    /// <summary>
+    /// A shared holder takes longer than anyone should: whoever waits to enter exclusively lets the others in meanwhile,
+    /// so that they can be told, and can end it.
+    /// </summary>
+    public bool IsHeldForLong
+    {
+        get => _isHeldForLong;
+        set => _isHeldForLong = value;
+    }
 
     /// <summary>
     /// Enters shared, and returns the stripe to leave through. False while there is an exclusive holder, or one is
@@ -73,6 +84,17 @@ public sealed class SiloGate : IDisposable
         // Wait for the long-running commands first, and keep the others out only afterwards: they need not wait for
         // those.
         for (int i = 0; i < MostLong; i++) await _long.WaitAsync().ConfigureAwait(false);
+        while (!await TryKeepOthersOutAsync().ConfigureAwait(false))
+        {
+            TaskCompletionSource? over = _exclusive;
+            _exclusive = null;
+            over?.SetResult();
+            while (_isHeldForLong) await Task.Delay(10).ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask<bool> TryKeepOthersOutAsync()
+    {
         _exclusive = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         // set the flag before reading the counts; TryEnterShared does it the other way round
         Interlocked.MemoryBarrier();
@@ -82,6 +104,7 @@ public sealed class SiloGate : IDisposable
             var wait = default(SpinWait);
             while (Volatile.Read(ref _stripes[i].Holders) != 0)
             {
+                if (_isHeldForLong) return false;
                 if (wait.NextSpinWillYield && !leftThread)
                 {
                     // This very thread may be among the holders: inside its batch, CONFIG SET starts what is to happen
@@ -92,6 +115,7 @@ public sealed class SiloGate : IDisposable
                 wait.SpinOnce(sleep1Threshold: 100);
             }
         }
+        return true;
     }
 
     /// <summary>

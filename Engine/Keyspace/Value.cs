@@ -82,12 +82,29 @@ internal abstract class Value(byte[] key) : IFreeable
     /// <summary>The earliest expiry of anything inside (a hash's fields), or <see cref="Expiry.Never"/>.</summary>
     public virtual long InnerExpiresAtMs => Expiry.Never;
 
+    /// <summary>
+    /// Moves blocks that lie where memory is to become free, from where the last call has stopped, until the mover has
+    /// enough. Returns where to continue, or null at the end. Whatever happens to the value between two calls, nothing
+    /// goes wrong, and what is there all the time is met, with few exceptions.
+    /// </summary>
+    /// <param name="mover">Moves them.</param>
+    /// <param name="from">What the last call has returned; null at first.</param>
+    public abstract object? Defragment(BlockMover mover, object? from);
+
     /// <summary>Gives back all its memory. Nothing may look at it any more.</summary>
     public void Free()
     {
         FreeElements();
         if (_number >= 0) ValueTable.Remove(_number);
         _number = -1;
+    }
+
+    /// <summary>The same for a table: where to continue, as an object.</summary>
+    protected static object? Defragment<TEntry>(ByteTable<TEntry> table, BlockMover mover, object? from) where TEntry : unmanaged, ITableEntry
+    {
+        if (from is null) table.DefragmentCells(mover);
+        uint cursor = table.Defragment(from is uint at ? at : 0, mover);
+        return cursor == 0 ? null : cursor;
     }
 
     /// <summary>Gives back the memory of its elements and tables.</summary>

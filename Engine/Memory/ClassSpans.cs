@@ -112,12 +112,13 @@ internal sealed unsafe class ClassSpans
     /// Marks the emptiest spans, as many as the others have room for what is in them, and some to spare. No more blocks
     /// come from them, so that they empty as their blocks are freed and moved. Returns how many bytes that will free.
     /// </summary>
-    public long MarkSparse()
+    /// <param name="everything">Whether to mark all that are not full, even without room elsewhere.</param>
+    public long MarkSparse(bool everything = false)
     {
         lock (_lock)
         {
             long bytes = 0, room = _capacity - _live - (_live / LivePerSpared);
-            for (int list = 0; list < Quarters - 1; list++)
+            for (int list = 0; list < (everything ? Quarters : Quarters - 1); list++)
             {
                 for (uint at = _spans[list]; at != 0;)
                 {
@@ -125,7 +126,7 @@ internal sealed unsafe class ClassSpans
                     uint next = span.Next;
                     // Its own room goes, and what lives in it fills up room elsewhere.
                     room -= span.Capacity;
-                    if (room < 0) return bytes;
+                    if (room < 0 && !everything) return bytes;
                     if (span.Live == 0)
                     {
                         Drop(at);

@@ -27,7 +27,8 @@ internal static unsafe class Defragmentation
     /// Begins a pass. Returns how many bytes it will free if every block is moved that should be; 0 if there is nothing to
     /// win, and then there is no pass.
     /// </summary>
-    public static long Begin()
+    /// <param name="everything">For tests: whether to empty all spans that are not full, though that frees nothing.</param>
+    public static long Begin(bool everything = false)
     {
         lock (s_lock)
         {
@@ -35,7 +36,7 @@ internal static unsafe class Defragmentation
             // What the threads hold would come from the spans that are to be emptied.
             Heap.EmptyCaches();
             long bytes = 0;
-            for (int i = 1; i <= SizeClasses.Count; i++) bytes += Heap.SpansOf(i).MarkSparse();
+            for (int i = 1; i <= SizeClasses.Count; i++) bytes += Heap.SpansOf(i).MarkSparse(everything);
             Volatile.Write(ref s_isUnderWay, bytes > 0);
             return bytes;
         }

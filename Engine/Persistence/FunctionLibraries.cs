@@ -1,8 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// The function libraries of a silo. They cannot be run yet. Those found in a file are kept as source code, so that the
-/// next file contains them again.
+/// The function libraries of a silo, as files hold them: their source code.
 /// </summary>
 public sealed class FunctionLibraries
 {
@@ -11,15 +10,17 @@ public sealed class FunctionLibraries
     /// <summary>The code of each library.</summary>
     public IReadOnlyList<byte[]> Codes => _codes;
 
-    /// <summary>Adds a library from a file, replacing one of the same name.</summary>
-    public void Add(byte[] code)
+    /// <summary>Adds a library from a file. False if there is one of the same name, which is not to be replaced.</summary>
+    public bool TryAdd(byte[] code, bool replaces = false)
     {
         byte[] name = NameIn(code).ToArray();
+        if (!replaces && _codes.Any(other => NameIn(other).SequenceEqual(name))) return false;
         _codes = [.. _codes.Where(other => !NameIn(other).SequenceEqual(name)), code];
+        return true;
     }
 
-    /// <summary>Removes all libraries.</summary>
-    public void Clear() => _codes = [];
+    /// <summary>Replaces all libraries.</summary>
+    public void Replace(byte[][] codes) => _codes = codes;
 
     /// <summary>The name in the first line, "#!lua name=mylib"; the whole code if there is no name.</summary>
     private static ReadOnlySpan<byte> NameIn(byte[] code)

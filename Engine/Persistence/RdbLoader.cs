@@ -108,7 +108,10 @@ internal sealed class RdbLoader(SlotTable slots, ServerOptions options, Clock cl
         }
     }
 
-    void IRdbSink.Library(byte[] code) => functions.Add(code);
+    void IRdbSink.Library(byte[] code)
+    {
+        if (!functions.TryAdd(code, ReplacesKeys)) throw new RdbFormatException("A library of functions in the file exists already");
+    }
 
     void IRdbSink.ModuleAux(string module)
     {

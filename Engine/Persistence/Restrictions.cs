@@ -28,4 +28,9 @@ public enum Restrictions
     /// is a change too.
     /// </summary>
     Paused = 1 << 5,
+
+    /// <summary>
+    /// A script has run for longer than busy-reply-threshold: only commands with the flag AllowBusy run.
+    /// </summary>
+    Busy = 1 << 6,
 }

@@ -15,7 +15,7 @@ public sealed class RespWriter
     private const int InitialSize = 4096;
     private const int LargestKept = 64 * 1024;
 
-    // only this first array is not from LargeBuffers
+    // from LargeBuffers only if it is larger than at first
     private byte[] _buffer = GC.AllocateUninitializedArray<byte>(InitialSize);
     private int _length;
 
@@ -62,10 +62,13 @@ public sealed class RespWriter
         else _length = 0;
     }
 
-    /// <summary>Gives a buffer that has grown back, if nothing is written.</summary>
-    public void Shrink()
+    /// <summary>If nothing is written, replaces a larger buffer by one of about this size.</summary>
+    public void ShrinkTo(int size)
     {
-        if (_length == 0 && _buffer.Length > InitialSize) LargeBuffers.Return(Detach(out _));
+        if (_length != 0 || _buffer.Length <= size) return;
+        byte[] larger = _buffer;
+        _buffer = size <= InitialSize ? GC.AllocateUninitializedArray<byte>(size) : LargeBuffers.Rent(size);
+        if (larger.Length > InitialSize) LargeBuffers.Return(larger);
     }
 
     /// <summary>
@@ -309,7 +312,10 @@ public sealed class RespWriter
             Drop(length);
             return;
         }
-        byte[] smaller = _buffer, larger = LargeBuffers.Rent((int)Math.Min(System.Array.MaxLength, Math.Max(needed, smaller.Length * 2L)));
+        byte[] smaller = _buffer;
+        byte[] larger = needed <= InitialSize
+            ? GC.AllocateUninitializedArray<byte>(InitialSize)
+            : LargeBuffers.Rent((int)Math.Min(System.Array.MaxLength, Math.Max(needed, Math.Max(InitialSize, smaller.Length) * 2L)));
         Written.CopyTo(larger);
         _buffer = larger;
         if (smaller.Length > InitialSize) LargeBuffers.Return(smaller);

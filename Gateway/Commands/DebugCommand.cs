@@ -33,6 +33,8 @@ internal static class DebugCommand
         else if (subcommand.Is("SLEEP"u8) && call.Count == 3) Sleep(ref call);
         else if (subcommand.Is("ERROR"u8) && call.Count == 3) call.Reply.Error(call[2]);
         else if (subcommand.Is("FAIL-SNAPSHOT"u8) && call.Count == 2) FailSnapshot(ref call);
+        else if (subcommand.Is("HTSTATS"u8) && call.Count >= 3) DebugKeys.Tables(ref call);
+        else if (subcommand.Is("HTSTATS-KEY"u8) && call.Count >= 3) DebugKeys.TableOfKey(ref call);
         else if (subcommand.Is("LISTPACK"u8) && call.Count == 3) DebugKeys.Listpack(ref call);
         else if (subcommand.Is("LOADAOF"u8) && call.Count == 2) LoadAof(ref call);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
@@ -42,7 +44,9 @@ internal static class DebugCommand
         else if (subcommand.Is("PROTOCOL"u8) && call.Count == 3) Protocol(ref call);
         else if (subcommand.Is("QUICKLIST-PACKED-THRESHOLD"u8) && call.Count == 3) QuicklistPackedThreshold(ref call);
         else if (subcommand.Is("RELOAD"u8)) Reload(ref call);
+        else if (subcommand.Is("REPLYBUFFER"u8) && call.Count == 4) ReplyBuffer(ref call, client.Server.Housekeeping);
         else if (subcommand.Is("SET-ACTIVE-EXPIRE"u8) && call.Count == 3) SetActiveExpire(ref call);
+        else if (subcommand.Is("SET-DISABLE-DENY-SCRIPTS"u8) && call.Count == 3) AllowAllInScripts(ref call);
         else if (subcommand.Is("SET-SKIP-CHECKSUM-VALIDATION"u8) && call.Count == 3) SkipChecksums(ref call);
         else call.Reply.Error(Errors.SubcommandSyntax("DEBUG", call.Request));
     }
@@ -70,6 +74,12 @@ internal static class DebugCommand
             FAIL-SNAPSHOT
                 Have the BGSAVE or BGREWRITEAOF that is in progress fail, as killing the
                 child does in Redis.
+            HTSTATS <dbid> [full]
+                Return hash table statistics of the specified Redis database. A search begins
+                at the home of a key's hash: "different slots" are homes of keys, and a chain
+                is the cells from there to the next empty one.
+            HTSTATS-KEY <key> [full]
+                Like HTSTATS but for the hash table stored at <key>'s value.
             LISTPACK <key>
                 Show low level info about the listpack encoding of <key>.
             LOADAOF
@@ -103,10 +113,18 @@ internal static class DebugCommand
                   existing RDB file.
                 * DEBUG RELOAD NOSAVE NOFLUSH MERGE: add the contents of an existing RDB
                   file to the database.
+            REPLYBUFFER PEAK-RESET-TIME <NEVER||RESET|time>
+                Sets the time (in milliseconds) to wait between client reply buffer peak resets.
+                In case NEVER is provided the last observed peak will never be reset
+                In case RESET is provided the peak reset time will be restored to the default value
+            REPLYBUFFER RESIZING <0|1>
+                Enable or disable the reply buffer resize cron job
             SET-ACTIVE-EXPIRE <0|1>
                 Setting it to 0 disables expiring keys in background when they are not
                 accessed (otherwise the Redis behavior). Setting it to 1 reenables back the
                 default.
+            SET-DISABLE-DENY-SCRIPTS <0|1>
+                Setting it to 1 lets scripts call commands that they may not call otherwise.
             SET-SKIP-CHECKSUM-VALIDATION <0|1>
                 Enables or disables checksum checks for RDB files and RESTORE's payload.
             SLEEP <seconds>
@@ -242,9 +260,38 @@ internal static class DebugCommand
         call.Reply.Ok();
     }
 
+    /// <summary>DEBUG REPLYBUFFER PEAK-RESET-TIME NEVER|RESET|ms, or RESIZING 0|1</summary>
+    private static void ReplyBuffer(ref CommandContext call, Housekeeping housekeeping)
+    {
+        if (call[2].Is("PEAK-RESET-TIME"u8))
+        {
+            long resetMs = Housekeeping.DefaultReplyPeakMs;
+            if (call[3].Is("NEVER"u8)) resetMs = -1;
+            else if (!call[3].Is("RESET"u8) && !call.TryInt64(3, out resetMs)) return;
+            housekeeping.ReplyPeakMs = resetMs;
+        }
+        else if (call[2].Is("RESIZING"u8))
+        {
+            // 0 if it is not a number, as with atoi.
+            housekeeping.ResizesReplyBuffers = Numbers.TryParseInt64(call[3], out long on) && on != 0;
+        }
+        else
+        {
+            call.Reply.Error(Errors.SubcommandSyntax("DEBUG", call.Request));
+            return;
+        }
+        call.Reply.Ok();
+    }
+
     private static void SkipChecksums(ref CommandContext call)
     {
         call.Store.Options.SkipsChecksums = call[2].SequenceEqual("1"u8);
+        call.Reply.Ok();
+    }
+
+    private static void AllowAllInScripts(ref CommandContext call)
+    {
+        call.Store.AllowsAllInScripts = call[2].SequenceEqual("1"u8);
         call.Reply.Ok();
     }
 

@@ -28,6 +28,9 @@ public sealed partial class ClientConnection
     /// </summary>
     private const int NeverLimitedBytes = 16 * 1024;
 
+    /// <summary>A reply buffer does not become smaller than this, as in Redis.</summary>
+    private const int LeastReplyRoom = 1024;
+
     private Task _sending = Task.CompletedTask;
     private long _sendingBytes;     // while _sending is under way
     private long _queuedBytes;      // what _sending sends after that
@@ -44,6 +47,12 @@ public sealed partial class ClientConnection
     private int _reads;
     private int _readBytes;
 
+    // The most that was sent at once of late. Housekeeping resets it now and then: if that loses what the loop notes at
+    // the same moment, the buffer may become too small, and grows again.
+    private int _replyPeak;
+    private long _replyPeakSinceMs; // only Housekeeping touches it
+    private int _replyRoom;         // the same: the buffer's size when it last looked
+
     private long SendingBytes => _sending.IsCompleted ? _output.UnflushedBytes : _sendingBytes + Volatile.Read(ref _queuedBytes);
 
     /// <summary>
@@ -54,6 +63,7 @@ public sealed partial class ClientConnection
     private void Send(RespWriter written, ref long since)
     {
         int length = written.Length;
+        if (length > _replyPeak) _replyPeak = length;
         // At once, as redis-server does, however fast the client reads.
         if (length > NeverLimitedBytes || !_sending.IsCompleted) EnforceOutputLimit();
         if (_killed)
@@ -303,6 +313,32 @@ public sealed partial class ClientConnection
     internal void EnforceOutputLimit(long nowMs)
     {
         if (!_killed && OutputLimit.IsExceeded(PendingOutputBytes, nowMs, ref _overSoftLimitSinceMs)) KillForOutput();
+    }
+
+    /// <summary>
+    /// Has the reply buffer replaced by a smaller one if half of it was more than enough of late, as Redis does. That is
+    /// the time since the peak was reset, which happens again once <paramref name="peakMs"/> have passed; never if
+    /// negative. For <see cref="Housekeeping"/> alone.
+    /// </summary>
+    internal void FitReplyBuffer(long nowMs, long peakMs)
+    {
+        int room = _reply.Capacity;
+        if (room > _replyRoom) _server.Clients.CountReplyBufferExpansion();
+        _replyRoom = room;
+        if (!IsBlocked && MayShrinkReplyBuffer) Post(static client => client.ShrinkReplyBuffer());
+        if (peakMs < 0 || nowMs - _replyPeakSinceMs <= peakMs) return;
+        _replyPeakSinceMs = nowMs;
+        _replyPeak = _reply.Length;
+    }
+
+    private bool MayShrinkReplyBuffer => _reply.Capacity / 2 >= LeastReplyRoom && _replyPeak < _reply.Capacity / 2;
+
+    private void ShrinkReplyBuffer()
+    {
+        if (_isWaiting) return; // the command that waits has it
+        if (_reply.Length != 0 || !MayShrinkReplyBuffer) return;
+        _reply.ShrinkTo(Math.Max(LeastReplyRoom, _replyPeak + 1));
+        _server.Clients.CountReplyBufferShrink();
     }
 
     private void KillForOutput()

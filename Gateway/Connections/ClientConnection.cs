@@ -14,7 +14,7 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 public sealed partial class ClientConnection : Session
 {
-    /// <summary>A client that has nothing to do may keep buffers of so many bytes.</summary>
+    /// <summary>A client that has nothing to do may keep a buffer of so many bytes for its requests.</summary>
     private const int MostIdleBytes = 8 * 1024;
 
     private readonly RedisServer _server;
@@ -39,6 +39,8 @@ public sealed partial class ClientConnection : Session
         _reply = new() { Overflow = RefuseReply };
         _statistics = server.CommandStatistics.Mine;
         Id = server.Clients.NextId();
+        _replyPeak = _replyRoom = _reply.Capacity;
+        _replyPeakSinceMs = server.Store.Clock.NowMs;
         ConnectedAtMs = LastUsedMs = server.Store.Clock.NowMs;
         IsLocal = IsUnix || (RemoteEndPoint is IPEndPoint remote && IPAddress.IsLoopback(remote.Address));
         IsAuthenticated = server.Options.RequirePass.Length == 0;
@@ -81,6 +83,9 @@ public sealed partial class ClientConnection : Session
     /// <summary>Set to close the connection once the replies so far are sent (QUIT, protocol errors).</summary>
     public bool CloseAfterReply { get; set; }
 
+    /// <summary>Whether <see cref="Kill"/> was called; what is left of the connection ends soon.</summary>
+    internal bool IsKilled => _killed;
+
     /// <summary>Ends the connection from any thread, without waiting for replies to be sent.</summary>
     public void Kill()
     {
@@ -96,11 +101,12 @@ public sealed partial class ClientConnection : Session
     public void Close() => Post(static client => client.CloseOnceAnswered());
 
     /// <summary>
-    /// Gives back what buffers have grown to, from any thread, unless they are in use: for a client that sends nothing.
+    /// Gives back what the buffer for requests has grown to, from any thread, unless it is in use: for a client that
+    /// sends nothing.
     /// </summary>
-    internal void TrimBuffers()
+    internal void TrimInput()
     {
-        if (!IsBlocked && _pending.Capacity + _reply.Capacity > MostIdleBytes) Post(static client => client.ShrinkBuffers());
+        if (!IsBlocked && _pending.Capacity > MostIdleBytes) Post(static client => client.ShrinkInput());
     }
 
     /// <summary>
@@ -161,9 +167,9 @@ public sealed partial class ClientConnection : Session
             await _input.CompleteAsync().ConfigureAwait(false);
             await _output.CompleteAsync().ConfigureAwait(false);
             _reply.Clear();
-            _reply.Shrink();
+            _reply.ShrinkTo(0);
             _meanwhile?.Clear();
-            _meanwhile?.Shrink();
+            _meanwhile?.ShrinkTo(0);
             _pending.Discard();
         }
     }
@@ -208,11 +214,9 @@ public sealed partial class ClientConnection : Session
         return wait;
     }
 
-    private void ShrinkBuffers()
+    private void ShrinkInput()
     {
-        if (_isWaiting) return; // the command that waits has them
-        _pending.Shrink();
-        _reply.Shrink();
+        if (!_isWaiting) _pending.Shrink(); // otherwise the command that waits has it
     }
 
     private void RefuseQueryBuffer(long queryBytes)

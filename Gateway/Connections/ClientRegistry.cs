@@ -11,6 +11,8 @@ public sealed class ClientRegistry
     private long _rejected;
     private long _queryBufferKills;
     private long _outputBufferKills;
+    private long _replyBufferShrinks;
+    private long _replyBufferExpansions;
 
     /// <summary>Number of connected clients.</summary>
     public int Count => _byId.Count;
@@ -30,11 +32,18 @@ public sealed class ClientRegistry
     /// <summary>Clients disconnected because of client-output-buffer-limit.</summary>
     public long OutputBufferKills => Volatile.Read(ref _outputBufferKills);
 
+    /// <summary>How often a reply buffer was replaced by a smaller one.</summary>
+    public long ReplyBufferShrinks => Volatile.Read(ref _replyBufferShrinks);
+
+    /// <summary>How often a reply buffer was found to have grown.</summary>
+    public long ReplyBufferExpansions => Volatile.Read(ref _replyBufferExpansions);
+
     /// <summary>The client with this id, or null.</summary>
     public ClientConnection? Find(long id) => _byId.GetValueOrDefault(id);
 
     /// <summary>CONFIG RESETSTAT.</summary>
-    public void ResetStatistics() => _accepted = _rejected = _queryBufferKills = _outputBufferKills = 0;
+    public void ResetStatistics() =>
+        _accepted = _rejected = _queryBufferKills = _outputBufferKills = _replyBufferShrinks = _replyBufferExpansions = 0;
 
     internal long NextId() => Interlocked.Increment(ref _lastId);
 
@@ -49,6 +58,10 @@ public sealed class ClientRegistry
     internal void CountQueryBufferKill() => Interlocked.Increment(ref _queryBufferKills);
 
     internal void CountOutputBufferKill() => Interlocked.Increment(ref _outputBufferKills);
+
+    internal void CountReplyBufferShrink() => Interlocked.Increment(ref _replyBufferShrinks);
+
+    internal void CountReplyBufferExpansion() => Interlocked.Increment(ref _replyBufferExpansions);
 
     internal void CountRejected() => Interlocked.Increment(ref _rejected);
 }

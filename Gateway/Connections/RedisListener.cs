@@ -143,6 +143,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     {
         if (EpollTransport.IsSupported && Environment.GetEnvironmentVariable("ORLEANSREDIS_TRANSPORT") != "kestrel")
         {
+            server.Store.StandingStill = EventLoop.StandStill;
             var transport = new EpollTransport(
                 Options.IoThreads == 0 ? Environment.ProcessorCount : Options.IoThreads, Options.TcpBacklog, BindSocket, server.Logger);
             server.Loops = transport.Group;

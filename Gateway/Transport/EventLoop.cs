@@ -33,6 +33,7 @@ internal sealed unsafe class EventLoop
     private EpollConnection?[] _connections = new EpollConnection?[64];
     private volatile LoopLoad? _load;
     private volatile bool _isAsleep = true;
+    private volatile bool _standsStill;
     private float _meanWaitUs = LongWaitUs;
     private int _window;
     private int _isRung;
@@ -68,10 +69,13 @@ internal sealed unsafe class EventLoop
     /// <summary>
     /// The fraction of recent time, 0 to 1, in which it had something to do; 1 while a single long command holds it up.
     /// </summary>
-    internal float Load => _load is not { } load ? 0 : !load.IsStale ? load.Share : _isAsleep ? 0 : 1;
+    internal float Load => _standsStill ? 1 : _load is not { } load ? 0 : !load.IsStale ? load.Share : _isAsleep ? 0 : 1;
 
     /// <summary>The fraction of recent time in which it ran; <see cref="Load"/> if that is not known.</summary>
-    internal float Ran => _load is { IsStale: false } load ? load.Ran : Load;
+    internal float Ran => _standsStill ? 1 : _load is { IsStale: false } load ? load.Ran : Load;
+
+    /// <summary>Whether a single command has been holding it up for long, so that it can serve nobody else.</summary>
+    internal bool StandsStill => _standsStill;
 
     /// <summary>How many rounds it has made: waited for events and served them.</summary>
     internal long Cycles => Volatile.Read(ref _cycles);
@@ -148,13 +152,14 @@ internal sealed unsafe class EventLoop
         while (!_group.IsOver)
         {
             _cycles++;
+            _standsStill = false;
             int count = _postedHere.Count == 0 && Held.AreNone && Deferred.AreNone ? Wait(events, load) : Poll(events, 0);
             bool isRung = false;
             byte* at = events;
             for (int i = 0; i < count; i++, at += Libc.EventBytes)
             {
                 int descriptor = Libc.EventDescriptor(at);
-                // Connections come and go only further down, so a descriptor means the same throughout these events.
+                // Connections come only further down, so a descriptor means the same throughout these events.
                 if (descriptor == _bell) isRung = true;
                 else if (_connections[descriptor] is { } connection) Serve(connection, Libc.EventFlags(at));
             }
@@ -294,6 +299,26 @@ internal sealed unsafe class EventLoop
     }
 
     /// <summary>
+    /// To be called in the middle of a command that takes long: if this is a loop's thread, its connections that wait for
+    /// input go to another loop, so that they need not wait for the command.
+    /// </summary>
+    internal static void StandStill()
+    {
+        if (t_current is not { } loop) return;
+        EventLoop? to = null;
+        foreach (EventLoop other in loop._group.Loops)
+        {
+            if (other != loop && (to is null || other.Load < to.Load)) to = other;
+        }
+        if (to is null) return;
+        loop._standsStill = true;
+        for (int descriptor = 0; descriptor < loop._connections.Length; descriptor++)
+        {
+            if (loop._connections[descriptor] is { IsIdle: true } connection) loop.HandOver(connection, to);
+        }
+    }
+
+    /// <summary>
     /// On the loop's thread: gives a fraction of the connections that were served in this window to another loop. Only
     /// connections that wait for input and nothing else are moved.
     /// </summary>
@@ -306,12 +331,17 @@ internal sealed unsafe class EventLoop
             due += part;
             if (due < 1 || !connection.IsIdle) continue;
             due -= 1;
-            _connections[descriptor] = null;
-            _connectionCount--;
-            connection.IsRegistered = false;
-            _ = Libc.Control(_set, Libc.Delete, descriptor, 0);
-            // The other loop registers it, and epoll then checks the socket: no event is lost in between.
-            connection.MoveTo(to);
+            HandOver(connection, to);
         }
+    }
+
+    private void HandOver(EpollConnection connection, EventLoop to)
+    {
+        _connections[connection.Descriptor] = null;
+        _connectionCount--;
+        connection.IsRegistered = false;
+        _ = Libc.Control(_set, Libc.Delete, connection.Descriptor, 0);
+        // The other loop registers it, and epoll then checks the socket: no event is lost in between.
+        connection.MoveTo(to);
     }
 }

@@ -91,6 +91,7 @@ internal sealed class LoopGroup
     /// only take turns.
     /// </summary>
     private static bool CanTakeAll(EventLoop other, LoopLoad load) =>
-        other.Load + load.Share < (load.IsMostlyKernel && load.IdleProcessors < 0.1 ? 2 * Relaxed : Relaxed)
-        || (load.IdleProcessors < 0.5 && other.Ran + load.Ran < 0.8f);
+        !other.StandsStill
+        && (other.Load + load.Share < (load.IsMostlyKernel && load.IdleProcessors < 0.1 ? 2 * Relaxed : Relaxed)
+            || (load.IdleProcessors < 0.5 && other.Ran + load.Ran < 0.8f));
 }

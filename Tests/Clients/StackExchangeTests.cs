@@ -34,6 +34,18 @@ public sealed class StackExchangeTests(SharedServer server, ITestOutputHelper ou
     }
 
     [Fact]
+    public async Task Scripts_are_run_by_their_digest()
+    {
+        using ConnectionMultiplexer redis = await ConnectAsync(Server);
+        IDatabase db = redis.GetDatabase();
+        const string Script = "return redis.call('incrby', KEYS[1], ARGV[1])";
+        for (int i = 1; i <= 5; i++) Assert.Equal(i * 5, (int)await db.ScriptEvaluateAsync(Script, ["n"], [5]));
+        Assert.Equal(["1", "two"], (string[])(await db.ScriptEvaluateAsync("return {1, 'two'}"))!);
+        LuaScript prepared = LuaScript.Prepare("return redis.call('get', @key)");
+        Assert.Equal("25", (string?)await db.ScriptEvaluateAsync(prepared, new { key = (RedisKey)"n" }));
+    }
+
+    [Fact]
     public async Task Thousands_of_concurrent_calls_share_one_connection()
     {
         using ConnectionMultiplexer redis = await ConnectAsync(Server);

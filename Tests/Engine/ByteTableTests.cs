@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Text;
+using System.Text.RegularExpressions;
 using FsCheck;
 using FsCheck.Fluent;
 using OrleansRedis.Engine;
@@ -178,6 +181,70 @@ public unsafe class ByteTableTests
         long bytes = table.CellBytes;
         for (int i = 0; i < 10_000; i++) Add(table, model, i, Hashing.Even);
         Assert.Equal(bytes, table.CellBytes);
+    }
+
+    [Fact]
+    public void A_chain_is_what_a_search_looks_at_from_its_home_on()
+    {
+        var table = new ByteTable<StoredMember>(commonOrder: true);
+        // Eight cells, of which six are homes: two keys at home in the first, one in the second, one in the fifth.
+        uint sixth = uint.MaxValue / 6;
+        foreach (uint hash in (uint[])[5, 7, sixth + 5, (4 * sixth) + 5]) table.Add(StoredMember.Create(BitConverter.GetBytes(hash)), hash);
+        Assert.Equal(
+            "Hash table 0 stats (main hash table):\n table size: 8\n number of elements: 4\n different slots: 3\n max chain length: 3\n"
+            + " avg chain length (counted): 2.00\n avg chain length (computed): 1.33\n Chain length distribution:\n"
+            + "   0: 5 (62.50%)\n   1: 1 (12.50%)\n   2: 1 (12.50%)\n   3: 1 (12.50%)\n",
+            Told(table, inFull: true));
+        Assert.Equal("Hash table 0 stats (main hash table):\n table size: 8\n number of elements: 4\n", Told(table, inFull: false));
+        table.Free();
+        Assert.Equal("Hash table 0 stats (main hash table):\nNo stats available for empty dictionaries\n", Told(new(), inFull: true));
+    }
+
+    [Fact]
+    public void Every_cell_and_every_entry_is_told_of_while_the_table_grows_and_shrinks()
+    {
+        var table = new ByteTable<StoredMember>();
+        int resizing = 0;
+        for (int i = 0; i < 150_000; i++)
+        {
+            table.Add(StoredMember.Create(KeyOf(i)), HashOf(i, Hashing.Even));
+            if (i % 997 == 0) Check();
+        }
+        for (int i = 0; i < 150_000; i++)
+        {
+            table.Remove(KeyOf(i), HashOf(i, Hashing.Even)).Free();
+            if (i % 997 == 0) Check();
+        }
+        Assert.True(resizing > 0);
+
+        void Check()
+        {
+            TableStatistics main = new(), target = new();
+            table.CountCells(main, target, inFull: true);
+            if (target.Cells != 0) resizing++;
+            Assert.Equal(table.Count, main.Entries + target.Entries);
+            foreach (TableStatistics part in (TableStatistics[])[main, target])
+            {
+                var text = new StringBuilder();
+                part.Tell(text, isTarget: part == target, inFull: true);
+                if (part.Entries == 0) continue;
+                (long Length, long Count)[] chains = [.. Regex.Matches(text.ToString(), @"   (\d+): (\d+) \(")
+                    .Select(match =>
+                        (long.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture), long.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture)))];
+                Assert.Equal(part.Cells, chains.Sum(chain => chain.Count));
+                Assert.Contains($" max chain length: {chains[^1].Length}\n", text.ToString(), StringComparison.Ordinal);
+            }
+        }
+    }
+
+    private static string Told(ByteTable<StoredMember> table, bool inFull)
+    {
+        TableStatistics main = new(), target = new();
+        table.CountCells(main, target, inFull);
+        Assert.Equal(0, target.Cells);
+        var text = new StringBuilder();
+        main.Tell(text, isTarget: false, inFull);
+        return text.ToString();
     }
 
     private static void Add(ByteTable<StoredMember> table, Dictionary<int, nint> model, int key, Hashing hashing)

@@ -230,13 +230,18 @@ internal sealed class EngineClient(EngineHarness redis, bool resp3 = false)
     public Session Session { get; } = new();
 
     /// <summary>Tries to run a command once, and returns how the attempt ended.</summary>
-    public Outcome Try(params string[] arguments)
+    public Outcome Try(params string[] arguments) => Try(arguments, isAside: false);
+
+    /// <summary>The same for a command that may take long, in the gates of such.</summary>
+    public Outcome TryAside(params string[] arguments) => Try(arguments, isAside: true);
+
+    private Outcome Try(string[] arguments, bool isAside)
     {
         _reply.Clear();
         OwnedRequest request = Request(arguments);
         CommandInfo command = EngineHarness.Commands.Resolve(request.Request)!;
         var call = new CommandContext(redis.Store, Session, _reply) { Command = command, Request = request.Request, NowMs = redis.NowMs };
-        return redis.Store.Execute(ref call).Outcome;
+        return (isAside ? redis.Store.ExecuteLong(ref call) : redis.Store.Execute(ref call)).Outcome;
     }
 
     /// <summary>Runs a command, waits for it if it blocks, and returns its parsed reply.</summary>

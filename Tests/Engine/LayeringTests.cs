@@ -8,7 +8,8 @@ namespace OrleansRedis.Tests;
 /// <summary>What may depend on what: the projects, and the folders of Engine from the lowest to the highest.</summary>
 public sealed partial class LayeringTests
 {
-    private static readonly string[] s_layers = ["Memory", "Text", "Configuration", "Keyspace", "Types", "Persistence", "Execution", "Commands"];
+    private static readonly string[] s_layers =
+        ["Memory", "Text", "Configuration", "Keyspace", "Types", "Persistence", "Execution", "Scripts", "Commands"];
 
     [Fact]
     public void Nothing_in_Engine_refers_to_a_folder_above_its_own()

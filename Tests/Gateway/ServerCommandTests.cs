@@ -57,6 +57,34 @@ public sealed class ServerCommandTests : GatewayTest
         Assert.Equal(RespKind.VerbatimString, (await Redis.LineAsync("INFO server")).Kind);
     }
 
+    /// <summary>Names that redis-server 7.0 has, and those that 7.2 and 7.4 added, but for features that are missing.</summary>
+    [Theory]
+    [InlineData("server", "redis_version redis_git_sha1 redis_git_dirty redis_build_id redis_mode os arch_bits monotonic_clock multiplexing_api process_id "
+        + "process_supervised run_id tcp_port server_time_usec uptime_in_seconds uptime_in_days hz configured_hz lru_clock executable config_file "
+        + "io_threads_active listener1")]
+    [InlineData("clients", "connected_clients cluster_connections maxclients client_recent_max_input_buffer client_recent_max_output_buffer "
+        + "blocked_clients watching_clients clients_in_timeout_table total_watched_keys total_blocking_keys total_blocking_keys_on_nokey")]
+    [InlineData("memory", "used_memory used_memory_rss used_memory_peak used_memory_overhead used_memory_startup used_memory_dataset "
+        + "total_system_memory maxmemory maxmemory_policy mem_fragmentation_ratio mem_not_counted_for_evict mem_replication_backlog "
+        + "mem_total_replication_buffers mem_clients_slaves mem_clients_normal mem_cluster_links mem_aof_buffer mem_allocator")]
+    [InlineData("stats", "total_net_repl_input_bytes total_net_repl_output_bytes instantaneous_input_repl_kbps instantaneous_output_repl_kbps "
+        + "sync_full sync_partial_ok sync_partial_err slave_expires_tracked_keys unexpected_error_replies reply_buffer_shrinks reply_buffer_expands "
+        + "client_query_buffer_limit_disconnections client_output_buffer_limit_disconnections eventloop_cycles")]
+    public async Task Info_has_the_fields_that_tools_read(string section, string fields)
+    {
+        string[] present = [.. (await Redis.LineAsync($"INFO {section}")).Text.Split("\r\n").Select(line => line.Split(':')[0])];
+        Assert.Empty(fields.Split(' ').Except(present));
+    }
+
+    [Fact]
+    public async Task Info_says_where_the_server_listens()
+    {
+        Assert.Contains($"\r\nlistener1:name=unix,bind={Options.UnixSocket}\r\n", (await Redis.LineAsync("INFO server")).Text, StringComparison.Ordinal);
+        Assert.DoesNotContain("listener0", (await Redis.LineAsync("INFO server")).Text, StringComparison.Ordinal);
+        (Options.Port, Options.Bind) = (6380, ["127.0.0.1", "-::1"]);
+        Assert.Contains("\r\nlistener0:name=tcp,bind=127.0.0.1,bind=-::1,port=6380\r\n", (await Redis.LineAsync("INFO server")).Text, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Info_counts_what_has_happened()
     {

@@ -22,7 +22,7 @@ namespace OrleansRedis.Tests;
 [Trait("Needs", "time")]
 public sealed class LeakTests
 {
-    private const int Steps = 250, Databases = 3;
+    private const int Steps = 250, Databases = 3, MostStepsAtOnce = 2;
 
     /// <summary>What else there is, besides the commands that are compared with redis-server.</summary>
     private static readonly string[] s_others =
@@ -356,7 +356,7 @@ public sealed class LeakTests
     private static string[] Event(Random random, Arguments arguments)
     {
         string seed = random.Next().ToString(CultureInfo.InvariantCulture);
-        return random.Next(17) switch
+        return random.Next(19) switch
         {
             0 => ["!expire"],
             1 => ["!evict", seed],
@@ -368,8 +368,9 @@ public sealed class LeakTests
             7 => ["!block", seed, Text(arguments.Next("key"))],
             8 => ["!withdraw", Text(arguments.Next("key"))],
             9 or 10 => ["!fill", seed, Text(arguments.Next("key"))],
-            16 => ["!reload"],
-            11 => ["!copy", Text(arguments.Next("key")), Text(arguments.Next("key"))],
+            11 or 12 => ["!defragment", seed],
+            13 => ["!copy", Text(arguments.Next("key")), Text(arguments.Next("key"))],
+            14 => ["!reload"],
             _ => ["!restore-damaged", seed, Text(arguments.Next("key")), Text(arguments.Next("key"))],
         };
     }
@@ -393,6 +394,7 @@ public sealed class LeakTests
         private Task? _blocked;
         private EngineClient? _waiting;
         private bool _isDoubtful;
+        private DefragmentationPass? _pass;
 
         public Playground(string directory)
         {
@@ -419,7 +421,12 @@ public sealed class LeakTests
             string? complaint = null;
             try
             {
-                foreach (string[] step in steps) Run(step);
+                foreach (string[] step in steps)
+                {
+                    Run(step);
+                    if (_pass is not null) Defragment(MostStepsAtOnce);
+                }
+                Defragment(int.MaxValue);
                 if (_client.Session.Transaction is { IsOpen: true }) _client.Run("DISCARD");
                 _client.Run("UNWATCH");
                 if (seed % 2 == 0) EndSnapshot(abort: false);
@@ -429,6 +436,8 @@ public sealed class LeakTests
             catch (Exception failure)
             {
                 complaint = failure.ToString();
+                _pass = null;
+                Defragmentation.End();
                 if (_client.Session.Transaction is { IsOpen: true }) _client.Run("DISCARD");
             }
             _client.Run("FLUSHALL");
@@ -502,6 +511,9 @@ public sealed class LeakTests
                 case "!withdraw":
                     Withdraw(step[1]);
                     break;
+                case "!defragment":
+                    BeginPass(new(Number(step[1])));
+                    break;
                 case "!fill":
                     Fill(_client, new(Number(step[1])), step[2]);
                     break;
@@ -515,6 +527,32 @@ public sealed class LeakTests
                     Perform(_client, step);
                     break;
             }
+        }
+
+        /// <summary>From now on every block has to move, a few after each command.</summary>
+        private void BeginPass(Random random)
+        {
+            if (_pass is not null) return;
+            Store.Options.ActiveDefragMaxScanFields = random.Next(2) == 0 ? 1000 : random.Next(1, 30);
+            Defragmentation.Begin(everything: true);
+            _pass = new(Store);
+        }
+
+        /// <summary>Nothing of that can be seen. A blocked command may be served at this moment, though.</summary>
+        private void Defragment(int steps)
+        {
+            if (_pass is null) return;
+            bool isQuiet = _blocked is not { IsCompleted: false };
+            string before = isQuiet ? KeyspaceDigest.OfAll(Store.Slots) : "";
+            while (steps-- > 0 && _pass is not null)
+            {
+                if (_pass.Step() != DefragmentationProgress.Finished) continue;
+                _pass = null;
+                Defragmentation.End();
+            }
+            if (!isQuiet) return;
+            Assert.Equal(before, KeyspaceDigest.OfAll(Store.Slots));
+            if (!_isDoubtful) Structures.Verify(Store.Slots);
         }
 
         private static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);

@@ -74,7 +74,7 @@ public sealed class AofLogTests
     public void What_belongs_to_no_slot_is_logged_in_its_place_and_loaded_from_there()
     {
         using var redis = new AofHarness();
-        redis.Files.Functions.Add("#!lua name=l\ncode"u8.ToArray());
+        redis.Files.Functions.TryAdd("#!lua name=l\ncode"u8.ToArray());
         redis.Run("BGREWRITEAOF");
         redis.AwaitRewrite();
         redis.Run("SET", "a", "1");
@@ -96,7 +96,7 @@ public sealed class AofLogTests
     public void A_rewrite_begins_at_a_position_and_holds_the_libraries_of_its_instant()
     {
         using var redis = new AofHarness(options => options.RdbKeySaveDelay = 2000);
-        redis.Files.Functions.Add("#!lua name=l\ncode"u8.ToArray());
+        redis.Files.Functions.TryAdd("#!lua name=l\ncode"u8.ToArray());
         for (int i = 0; i < 200; i++) redis.Run("SET", $"{i}", "v");
         long before = redis.Log.Appended;
         redis.Run("BGREWRITEAOF");

@@ -280,9 +280,10 @@ public sealed class RdbOldFilesTests
         Assert.Equal("7.4.0", loader.Aux["redis-ver"]);
         Assert.Equal("#!lua name=l\ncode", Encoding.ASCII.GetString(Assert.Single(redis.Files.Functions.Codes)));
         using var again = new EngineHarness();
-        RdbFiles.Load(again, new RdbFileBuilder(12).Opcode(RdbOpcode.Function2).Text("#!lua name=l\nolder code").Build());
         RdbFiles.Load(again, RdbFiles.Save(redis.Store));
         Assert.Equal(redis.Files.Functions.Codes[0], Assert.Single(again.Files.Functions.Codes));
+        byte[] other = new RdbFileBuilder(12).Opcode(RdbOpcode.Function2).Text("#!lua name=l\nother code").Build();
+        Assert.Throws<RdbFileException>(() => RdbFiles.Load(again, other));
         redis.Run("FUNCTION", "FLUSH");
         Assert.Empty(redis.Files.Functions.Codes);
     }

@@ -200,7 +200,7 @@ public sealed class SlotJournalTests
     {
         await using var storage = new FaultyStorage();
         await using StoredSilo silo = await StoredSilo.StartAsync(storage, s_slots);
-        silo.Files.Functions.Add("#!lua name=l\ncode"u8.ToArray());
+        silo.Files.Functions.TryAdd("#!lua name=l\ncode"u8.ToArray());
         storage.Hold();
         Task<object?> write = silo.RunStoredAsync("SET", A, "1");
         await Eventually.TrueAsync(() => storage.Appends == 1);

@@ -49,9 +49,10 @@ internal static class Sort
         bool sorts = options.ByArgument == 0 || options.HasPattern;
         bool alpha = options.Alpha;
         int by = options.HasPattern ? options.ByArgument : 0;
-        if (!sorts && type == ValueType.Set && options.StoreArgument != 0)
+        if (!sorts && type == ValueType.Set && (options.StoreArgument != 0 || call.IsInScript))
         {
-            // A set has no order of its own, and what is stored must be the same on every copy.
+            // A set has no order of its own, but what is stored must be the same on every copy, and a script should do
+            // the same each time.
             sorts = alpha = true;
         }
         SortedElement[] elements = entry.IsMissing ? [] : Elements(entry.Found, type, reversed: !sorts && options.Descending && type != ValueType.Set);

@@ -4,8 +4,10 @@ using System.Text;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// What DEBUG tells about keys: OBJECT, LISTPACK, DIGEST-VALUE and DIGEST. They wait for a slot as every command does,
-/// without holding up the thread: if the gate is taken, the attempt ends, and starts over once the gate is free.
+/// What DEBUG tells about keys: OBJECT, LISTPACK, DIGEST-VALUE, DIGEST, HTSTATS and HTSTATS-KEY. They wait for a slot as
+/// every command does, without holding up the thread: if the gate is taken, the attempt ends, and starts over once the
+/// gate is free. Those that go through very much run on a thread of the pool, as a long command does, and wait there; in
+/// a transaction they are a part of that, which runs alone.
 /// </summary>
 public static class DebugKeys
 {
@@ -67,16 +69,124 @@ public static class DebugKeys
         }
     }
 
-    /// <summary>
-    /// DEBUG DIGEST — see <see cref="KeyspaceDigest.OfAll"/>. It goes through everything, so it does that on a thread of
-    /// the pool, as a long command does; in a transaction it is a part of that, which runs alone.
-    /// </summary>
+    /// <summary>DEBUG DIGEST — see <see cref="KeyspaceDigest.OfAll"/>.</summary>
     public static void Digest(ref CommandContext call)
     {
         SlotTable slots = call.Store.Slots;
+        RunAside(ref call, reply => reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfAll(slots))));
+    }
+
+    /// <summary>
+    /// DEBUG HTSTATS dbid [full] — how the cells of the database's tables are used. There is one for each slot; they are
+    /// taken together.
+    /// </summary>
+    public static void Tables(ref CommandContext call)
+    {
+        if (!call.TryInt64(2, out long database)) return;
+        SlotTable slots = call.Store.Slots;
+        if (database < 0 || database >= slots.Databases)
+        {
+            call.Reply.Error("ERR Out of range database"u8);
+            return;
+        }
+        bool inFull = AsksForAll(call);
+        RunAside(ref call, reply =>
+        {
+            TableStatistics main = new(), target = new();
+            for (int number = 0; number < KeySlot.Count; number++)
+            {
+                if (slots.KeyCount((int)database, number) == 0) continue;
+                InSlot(slots, number, slot => slot.KeyspaceIfAny((int)database)?.CountCells(main, target, inFull));
+            }
+            var text = new StringBuilder("[Dictionary HT]\n");
+            Tell(text, main, target, inFull);
+            text.Append("[Expires HT]\nNo such table: a key's time of expiry is stored with the key\n");
+            text.Append(CultureInfo.InvariantCulture, $" number of elements: {slots.ExpiringKeys.Sum((int)database)}\n");
+            reply.Verbatim("txt"u8, Encoding.ASCII.GetBytes(text.ToString()));
+        });
+    }
+
+    /// <summary>DEBUG HTSTATS-KEY key [full] — the same for the table of a set, a hash or a sorted set.</summary>
+    public static void TableOfKey(ref CommandContext call)
+    {
+        byte[] key = call[2].ToArray();
+        SlotTable slots = call.Store.Slots;
+        int database = call.Session.Database;
+        long nowMs = call.NowMs;
+        bool inFull = AsksForAll(call);
+        RunAside(ref call, reply =>
+        {
+            TableStatistics main = new(), target = new();
+            bool isThere = false, isTable = false;
+            InSlot(slots, KeySlot.Of(key), slot =>
+            {
+                KeyEntry entry = Find(slot, key, database, nowMs);
+                isThere = !entry.IsNone;
+                isTable = isThere && !entry.IsBlob && TryCount(entry.Value, main, target, inFull);
+            });
+            if (!isThere)
+            {
+                reply.Error(Errors.NoSuchKey);
+            }
+            else if (!isTable)
+            {
+                reply.Error("ERR The value stored at the specified key is not represented using an hash table"u8);
+            }
+            else
+            {
+                var text = new StringBuilder();
+                Tell(text, main, target, inFull);
+                reply.Verbatim("txt"u8, Encoding.ASCII.GetBytes(text.ToString()));
+            }
+        });
+    }
+
+    private static bool AsksForAll(in CommandContext call) => call.Count > 3 && call[3].Is("full"u8);
+
+    private static bool TryCount(Value value, TableStatistics main, TableStatistics target, bool inFull)
+    {
+        switch (value)
+        {
+            case SetValue set:
+                set.Members.CountCells(main, target, inFull);
+                return true;
+            case HashValue hash:
+                hash.Fields.CountCells(main, target, inFull);
+                return true;
+            case SortedSetValue sortedSet:
+                sortedSet.Members.CountCells(main, target, inFull);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private static void Tell(StringBuilder text, TableStatistics main, TableStatistics target, bool inFull)
+    {
+        main.Tell(text, isTarget: false, inFull);
+        if (target.Cells != 0) target.Tell(text, isTarget: true, inFull);
+    }
+
+    /// <summary>Does something in a slot, if it is here; waits for its gate, so the caller holds none.</summary>
+    private static void InSlot(SlotTable slots, int number, Action<Slot> look)
+    {
+        if (slots[number] is not { } slot) return;
+        slot.Gate.Enter();
+        try
+        {
+            if (slot.IsOpen) look(slot);
+        }
+        finally
+        {
+            slot.Leave();
+        }
+    }
+
+    private static void RunAside(ref CommandContext call, Action<RespWriter> tell)
+    {
         if (call.Hold == Hold.Everything)
         {
-            call.Reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfAll(slots)));
+            tell(call.Reply);
             return;
         }
         SiloGate gate = call.Store.SiloGate;
@@ -86,7 +196,7 @@ public static class DebugKeys
             await gate.EnterLongAsync().ConfigureAwait(false);
             try
             {
-                reply.SimpleString(Encoding.ASCII.GetBytes(KeyspaceDigest.OfAll(slots)));
+                tell(reply);
             }
             finally
             {
@@ -95,11 +205,13 @@ public static class DebugKeys
         };
     }
 
-    private static KeyEntry Find(in CommandContext call, Slot slot, ReadOnlySpan<byte> key)
+    private static KeyEntry Find(in CommandContext call, Slot slot, ReadOnlySpan<byte> key) => Find(slot, key, call.Session.Database, call.NowMs);
+
+    private static KeyEntry Find(Slot slot, ReadOnlySpan<byte> key, int database, long nowMs)
     {
-        if (slot.KeyspaceIfAny(call.Session.Database) is not { } keyspace) return default;
+        if (slot.KeyspaceIfAny(database) is not { } keyspace) return default;
         Entry entry = keyspace.Find(key);
-        return entry.IsMissing || entry.ExpiresAtMs <= call.NowMs ? default : entry.Found;
+        return entry.IsMissing || entry.ExpiresAtMs <= nowMs ? default : entry.Found;
     }
 
     private static string? Describe(in CommandContext call, Slot slot, ReadOnlySpan<byte> key)

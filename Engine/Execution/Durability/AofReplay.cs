@@ -26,7 +26,6 @@ internal sealed class AofReplay
     private const int MostErrorsLogged = 10;
 
     private readonly Store _store;
-    private readonly FunctionLibraries _functions;
     private readonly CommandTable _commands;
     private readonly Stream _file;
     private readonly string _name;
@@ -47,7 +46,6 @@ internal sealed class AofReplay
     public AofReplay(ServerFiles files, CommandTable commands, Stream file, string name, CancellationToken cancellation)
     {
         _store = files.Store;
-        _functions = files.Functions;
         _commands = commands;
         _file = file;
         _name = name;
@@ -132,9 +130,8 @@ internal sealed class AofReplay
         if (_commands.Resolve(request) is not { Method: not null } command
             || command.Is(CommandFlags.NeedsConnection) || !command.AcceptsCount(request.Count))
         {
-            if (IsLibrary(request)) _functions.Add(request[request.Count - 1].ToArray());
             // A PING marks a place in the stream and does nothing.
-            else if (!request[0].Is("PING"u8)) throw Unknown(request);
+            if (!request[0].Is("PING"u8)) throw Unknown(request);
             _arguments.Count = first;
             _read += length;
             return;
@@ -239,11 +236,6 @@ internal sealed class AofReplay
         _store.Log.Warning(string.Create(CultureInfo.InvariantCulture,
             $"The command '{pending.Command.Name}' at byte {pending.Offset} of the append only file {_name} could not be applied: {error}"));
     }
-
-    /// <summary>
-    /// FUNCTION LOAD [REPLACE] code, which may begin a rewritten log. Libraries cannot run yet, but are kept.
-    /// </summary>
-    private static bool IsLibrary(in Request request) => request.Count is 3 or 4 && request[0].Is("FUNCTION"u8) && request[1].Is("LOAD"u8);
 
     private Exception Unknown(in Request request)
     {

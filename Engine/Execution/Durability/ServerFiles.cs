@@ -117,7 +117,11 @@ public sealed class ServerFiles : IDisposable
             if (IsLoading) return Errors.Loading;
             if (save && !await Task.Run(() => Dump.SaveExclusively()).ConfigureAwait(false)) return "ERR";
             Store.Restrict(Restrictions.Loading);
-            if (flush) Store.Empty();
+            if (flush)
+            {
+                Store.Empty();
+                Functions.Replace([]);
+            }
         }
         finally
         {
@@ -157,6 +161,7 @@ public sealed class ServerFiles : IDisposable
             Store.Restrict(Restrictions.Loading);
             Store.Effects.Log.Suspend();
             Store.Empty();
+            Functions.Replace([]);
         }
         finally
         {

@@ -51,7 +51,8 @@ internal static partial class BackgroundThread
     }
 
     /// <summary>
-    /// Divides a thread's work into turns, and after each turn leaves the processor alone for as long as the turn took.
+    /// Divides a thread's work into turns, and after each turn leaves the processor alone for as long as the turn took, or
+    /// as is asked for.
     /// Niceness is not enough. The system considers a processor that runs a nice thread nearly idle, and yet moves no
     /// thread there from a processor on which two others alternate in turns of some milliseconds.
     /// </summary>
@@ -66,12 +67,15 @@ internal static partial class BackgroundThread
         /// To be called regularly: waits if a turn is over. Only the time that this thread has run counts, since on a
         /// busy machine other threads may have had most of it.
         /// </summary>
-        public void Pause()
+        /// <param name="percent">How much of a processor's time this thread may have, from 1 to 99.</param>
+        public void Pause(int percent = 50)
         {
             if (Stopwatch.GetElapsedTime(_looked) < s_length) return;
             if (TimeRun() - _runBefore >= s_length)
             {
-                if (OperatingSystem.IsLinux()) _ = Sleep((uint)s_length.TotalMicroseconds);
+                TimeSpan pause = s_length * (100 - percent) / percent;
+                if (OperatingSystem.IsLinux()) _ = Sleep((uint)pause.TotalMicroseconds);
+                else if (pause > s_length) Thread.Sleep((int)Math.Ceiling(pause.TotalMilliseconds));
                 else Thread.Yield();
                 _runBefore = TimeRun();
             }

@@ -54,6 +54,9 @@ internal unsafe struct FieldQueue
         Count = 0;
     }
 
+    /// <summary>Moves the items, if they lie where memory is to become free.</summary>
+    public void Defragment(BlockMover mover) => _items = (Item*)mover.Move((byte*)_items);
+
     private void Grow()
     {
         var larger = (Item*)Heap.Allocate(checked(Math.Max(FirstCapacity, Count * 2) * sizeof(Item)));

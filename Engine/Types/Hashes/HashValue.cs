@@ -104,6 +104,12 @@ internal sealed unsafe class HashValue(byte[] key, int expectedCount) : Value(ke
         return true;
     }
 
+    public override object? Defragment(BlockMover mover, object? from)
+    {
+        if (from is null) _queue.Defragment(mover);
+        return Defragment(_fields, mover, from);
+    }
+
     protected override void FreeElements()
     {
         _fields.Free();

@@ -12,10 +12,12 @@ namespace OrleansRedis.Engine;
 internal sealed unsafe partial class Quicklist(int fill, int compressDepth)
 {
     /// <summary>What the runtime allocates for this object.</summary>
-    internal const int ObjectBytes = 64;
+    internal const int ObjectBytes = 72;
 
     /// <summary>Redis's estimate of what an element takes besides its own bytes.</summary>
     private const int ElementOverhead = 8;
+
+    private QuicklistNode* _bookmark; // where defragmentation is to continue
 
     /// <summary>list-max-listpack-size when the list was created.</summary>
     public int Fill { get; } = fill;
@@ -163,10 +165,31 @@ internal sealed unsafe partial class Quicklist(int fill, int compressDepth)
             Heap.Free((byte*)node);
             node = next;
         }
-        Head = Tail = null;
+        Head = Tail = _bookmark = null;
         NodeCount = 0;
         Count = 0;
         Bytes = ObjectBytes;
+    }
+
+    /// <summary>
+    /// Moves nodes, and what they hold, that lie where memory is to become free, until the mover has enough. True at the
+    /// end; otherwise the list remembers where to continue.
+    /// </summary>
+    public bool Defragment(BlockMover mover, bool fromHead)
+    {
+        QuicklistNode* node = fromHead ? Head : _bookmark;
+        while (node != null && !mover.IsOver)
+        {
+            node = (QuicklistNode*)mover.Move((byte*)node);
+            if (node->Previous == null) Head = node;
+            else node->Previous->Next = node;
+            if (node->Next == null) Tail = node;
+            else node->Next->Previous = node;
+            node->Block = mover.Move(node->Block);
+            node = node->Next;
+        }
+        _bookmark = node;
+        return node == null;
     }
 
     private bool Allows(QuicklistNode* node, int length) =>
@@ -295,6 +318,7 @@ internal sealed unsafe partial class Quicklist(int fill, int compressDepth)
         else node->Previous->Next = node->Next;
         if (node->Next == null) Tail = node->Previous;
         else node->Next->Previous = node->Previous;
+        if (_bookmark == node) _bookmark = node->Next;
         NodeCount--;
         Bytes -= BytesOf(node);
         Retirement.Retire(node->Block);

@@ -76,5 +76,7 @@ internal sealed unsafe class SetValue : Value
         return true;
     }
 
+    public override object? Defragment(BlockMover mover, object? from) => Defragment(_members, mover, from);
+
     protected override void FreeElements() => _members.Free();
 }

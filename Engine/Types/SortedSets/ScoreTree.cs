@@ -159,6 +159,56 @@ internal sealed unsafe class ScoreTree
         Insert(newScore, entry);
     }
 
+    /// <summary>
+    /// Moves nodes, separators and entries that lie where memory is to become free, leaf by leaf in order, until the mover
+    /// has enough. Returns where to continue, or null at the end.
+    /// </summary>
+    /// <param name="members">The dictionary, which has the same entries.</param>
+    /// <param name="mover">Moves them.</param>
+    /// <param name="from">What the last call has returned; null at first.</param>
+    public object? Defragment(ByteTable<ScoredMember> members, BlockMover mover, object? from)
+    {
+        Cursor? cursor = from as Cursor;
+        Leaf* leaf = cursor is null ? DefragmentLeaf(default, members, mover) : DefragmentLeaf(new(cursor.Score, cursor.Member), members, mover);
+        // What was restored without a check may be out of order: nothing then says that the next leaf has not been met.
+        for (int left = cursor?.Left ?? Count; leaf->Next != null && left > 0; left--)
+        {
+            Leaf* next = leaf->Next;
+            if (mover.IsOver) return new Cursor(next->Scores[0], next->Entry(0).Key.ToArray(), left);
+            leaf = DefragmentLeaf(new(next->Scores[0], next->Entry(0).Key), members, mover);
+        }
+        return null;
+    }
+
+    /// <summary>
+    /// Moves what leads to the leaf that the bound falls into, the leaf, and its entries. Returns where the leaf is now. The
+    /// bound's member may be that of an entry there.
+    /// </summary>
+    private Leaf* DefragmentLeaf(scoped in PassedBound bound, ByteTable<ScoredMember> members, BlockMover mover)
+    {
+        Node* node = _root = (Node*)mover.Move((byte*)_root);
+        while (node->IsInner)
+        {
+            var inner = (Inner*)node;
+            int child = inner->ChildOf(bound);
+            inner->LowEntries[child] = (ulong)mover.Move((byte*)inner->LowEntries[child]);
+            node = (Node*)mover.Move((byte*)inner->Child(child));
+            inner->Children[child] = (ulong)node;
+        }
+        var leaf = (Leaf*)node;
+        if (leaf->Previous != null) leaf->Previous->Next = leaf;
+        if (leaf->Next != null) leaf->Next->Previous = leaf;
+        for (int i = 0; i < leaf->Count; i++)
+        {
+            ScoredMember entry = leaf->Entry(i);
+            if (!mover.Wants(entry.Block)) continue;
+            ref ScoredMember cell = ref members.CellOf(entry, KeyHash.Of(entry.Key));
+            cell = ScoredMember.At(mover.MoveWanted(entry.Block));
+            leaf->Entries[i] = (ulong)cell.Block;
+        }
+        return leaf;
+    }
+
     /// <summary>Gives back the memory of the nodes. The tree must not be used any more.</summary>
     public void Free() => Free(_root);
 
@@ -417,6 +467,25 @@ internal sealed unsafe class ScoreTree
 
         public bool IsAfter(double score, scoped ReadOnlySpan<byte> member) =>
             score < _score || (score == _score && member.SequenceCompareTo(_member) < 0);
+    }
+
+    /// <summary>
+    /// Where defragmentation is to continue: with the leaf that this entry is in, or would be; and how many leaves there
+    /// may still be.
+    /// </summary>
+    private sealed record Cursor(double Score, byte[] Member, int Left);
+
+    /// <summary>The position behind one member with one score; before everything if it is the default.</summary>
+    private readonly ref struct PassedBound(double score, ReadOnlySpan<byte> member) : IScoreBound
+    {
+        private readonly bool _isSomewhere = true;
+        private readonly double _score = score;
+        private readonly ReadOnlySpan<byte> _member = member;
+
+        public bool IsAfter(double score, ScoredMember entry) => IsAfter(score, entry.Key);
+
+        public bool IsAfter(double score, scoped ReadOnlySpan<byte> member) =>
+            _isSomewhere && (score < _score || (score == _score && member.SequenceCompareTo(_member) <= 0));
     }
 
     private struct PathStep

@@ -97,6 +97,12 @@ internal sealed unsafe class SortedSetValue(byte[] key, int expectedCount = 0) :
         return clone;
     }
 
+    public override object? Defragment(BlockMover mover, object? from)
+    {
+        if (from is null) _members.DefragmentCells(mover);
+        return _order.Defragment(_members, mover, from);
+    }
+
     protected override void FreeElements()
     {
         _order.Free();

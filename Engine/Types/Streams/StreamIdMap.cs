@@ -171,6 +171,34 @@ internal sealed unsafe class StreamIdMap<T>(ByteCount bytes) : IFreeable where T
         _length = _start = _chunkCount = Count = 0;
     }
 
+    /// <summary>
+    /// Moves chunks that lie where memory is to become free, and the nodes of a stream that they lead to, until the mover
+    /// has enough. True at the end.
+    /// </summary>
+    /// <param name="mover">Moves them.</param>
+    /// <param name="from"><see cref="StreamId.Min"/> at first; then where to continue.</param>
+    public bool Defragment(BlockMover mover, ref StreamId from)
+    {
+        if (from == StreamId.Min) _chunks = (Chunk**)mover.Move((byte*)_chunks);
+        for (int at = Math.Max(0, ChunkFor(from)); at < _chunkCount; at++)
+        {
+            if (mover.IsOver)
+            {
+                from = _chunks[_start + at]->IdAt(0);
+                return false;
+            }
+            var chunk = (Chunk*)mover.Move((byte*)_chunks[_start + at]);
+            _chunks[_start + at] = chunk;
+            if (typeof(T) != typeof(StreamNodeBlock)) continue;
+            for (int i = 0; i < chunk->Count; i++)
+            {
+                var node = (StreamNodeBlock*)chunk->ValueAt(i);
+                node->Block = mover.Move(node->Block);
+            }
+        }
+        return true;
+    }
+
     /// <summary>The last chunk whose first ID is not larger than this; -1 if there is none.</summary>
     private int ChunkFor(StreamId id)
     {

@@ -344,6 +344,31 @@ internal sealed unsafe class StreamValue : Value
         return read != StreamGroup.UnknownEntriesRead;
     }
 
+    public override object? Defragment(BlockMover mover, object? from)
+    {
+        Cursor cursor = from as Cursor ?? new(0, StreamId.Min);
+        int parts = 0;
+        if (!TryFinish(Nodes, parts++)) return cursor;
+        foreach (StreamGroup group in Groups.Items)
+        {
+            if (!TryFinish(group.Pending, parts++)) return cursor;
+            foreach (StreamConsumer consumer in group.Consumers.Items)
+            {
+                if (!TryFinish(consumer.Pending, parts++)) return cursor;
+            }
+        }
+        return null;
+
+        bool TryFinish<T>(StreamIdMap<T> map, int part) where T : unmanaged
+        {
+            if (part < cursor.Part) return true;
+            StreamId id = part == cursor.Part ? cursor.Id : StreamId.Min;
+            if (map.Defragment(mover, ref id)) return true;
+            cursor = new(part, id);
+            return false;
+        }
+    }
+
     /// <inheritdoc/>
     protected override void FreeElements()
     {
@@ -351,6 +376,12 @@ internal sealed unsafe class StreamValue : Value
         Nodes.Free();
         foreach (StreamGroup group in Groups.Items) group.Free();
     }
+
+    /// <summary>
+    /// Where defragmentation is to continue: in the nodes (part 0), or in what is pending in a group or for a consumer, in
+    /// the order in which they are kept. If one is added or removed before it, another may be left out this time.
+    /// </summary>
+    private sealed record Cursor(int Part, StreamId Id);
 
     private void AddNode(StreamId master, in Listpack node)
     {

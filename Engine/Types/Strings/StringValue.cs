@@ -52,5 +52,11 @@ internal sealed unsafe class StringValue : Value
         return Span;
     }
 
+    public override object? Defragment(BlockMover mover, object? from)
+    {
+        _block = mover.Move(_block);
+        return null;
+    }
+
     protected override void FreeElements() => Heap.Free(_block);
 }
