@@ -46,7 +46,10 @@ public sealed class ChangesBesideRedisTests
         "SET k v", "RENAME k kk", "RENAMENX kk k", "COPY k kk", "COPY k kk", "COPY k kk REPLACE", "MOVE kk 1", "SORT s ALPHA STORE sorted",
         "SORT missing STORE sorted", "SWAPDB 0 1", "SWAPDB 0 1",
         "RESTORE r 0 DUMP:k", "RESTORE r 0 DUMP:k", "RESTORE r 0 DUMP:k REPLACE", "RESTORE r 1 DUMP:k ABSTTL REPLACE", "RESTORE-ASKING r 0 DUMP:k",
-        "FUNCTION FLUSH", "SELECT 1", "FLUSHDB", "FLUSHDB", "SELECT 0", "FLUSHALL", "FLUSHALL",
+        "EVAL return{redis.call('set','k','v'),redis.call('sadd','ss','a','b'),redis.call('get','k')} 0", "EVAL return{redis.call('get','k')} 0",
+        "FUNCTION LOAD LIBRARY:one", "FUNCTION LOAD LIBRARY:one", "FUNCTION LOAD REPLACE LIBRARY:one", "FUNCTION LOAD LIBRARY:two", "FCALL one 1 k",
+        "FUNCTION RESTORE FUNCTION:DUMP", "FUNCTION RESTORE FUNCTION:DUMP REPLACE", "FUNCTION DELETE one", "FUNCTION DELETE one",
+        "FUNCTION RESTORE FUNCTION:DUMP FLUSH", "FUNCTION FLUSH", "SELECT 1", "FLUSHDB", "FLUSHDB", "SELECT 0", "FLUSHALL", "FLUSHALL",
     ];
 
     /// <summary>What the redis-server on this machine does not have yet, with the numbers of the version that has it.</summary>
@@ -68,8 +71,7 @@ public sealed class ChangesBesideRedisTests
         foreach (string line in s_lines)
         {
             (long ours, long theirs) = (Ours(both), Theirs(both));
-            string[] words = [.. line.Split(' ').Select(
-                word => word.StartsWith("DUMP:", StringComparison.Ordinal) ? SideBySide.Payload(both.Theirs("DUMP", word[5..])) : word)];
+            string[] words = [.. line.Split(' ').Select(word => Argument(both, word))];
             string reply = both.Theirs(words);
             both.Ours.Raw(words);
             (ours, theirs) = (Ours(both) - ours, Theirs(both) - theirs);
@@ -92,6 +94,15 @@ public sealed class ChangesBesideRedisTests
         Assert.Equal([], EngineHarness.Commands.Commands.SelectMany(command => command.Subcommands?.Values.ToArray() ?? [command])
             .Where(command => command.Is(CommandFlags.Write)).Select(command => command.Name.ToUpperInvariant()).Where(name => !tried.Contains(name)));
     }
+
+    /// <summary>What a word of a line stands for: most for themselves.</summary>
+    private static string Argument(SideBySide both, string word) => word.Split(':') switch
+    {
+        ["DUMP", string key] => SideBySide.Payload(both.Theirs("DUMP", key)),
+        ["FUNCTION", "DUMP"] => SideBySide.Payload(both.Theirs("FUNCTION", "DUMP")),
+        ["LIBRARY", string name] => $"#!lua name={name}\nredis.register_function('{name}', function(keys) return redis.call('SET', keys[1], 'v') end)",
+        _ => word,
+    };
 
     private static long Ours(SideBySide both) => both.Ours.Files.Dump.Changes;
 
