@@ -1,9 +1,9 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Deletes expired keys that nobody asks for. As long as anything is due, it visits the
-/// slots concerned every 1/hz second, according to the times in the <see cref="SlotTable"/>. It looks through their keys in hash order, in stretches short
-/// enough for commands that wait at the gate.
+/// Deletes expired keys that nobody asks for. As long as anything is due, it visits the slots concerned every 1/hz
+/// second, according to the times in the <see cref="SlotTable"/>. It looks through their keys in hash order, in stretches
+/// short enough for commands that wait at the gate.
 /// <para>
 /// Looking at every key of a slot to find a single expired one is a bad bargain, so the effort follows the yield. While
 /// many of the keys it looks at have expired, it takes up to a quarter of a core (more with active-expire-effort); as
@@ -22,6 +22,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
     private readonly List<KeyEntry> _chunk = [];
     private readonly CancellationTokenSource _stop = new();
     private Task _loop = Task.CompletedTask;
+    private bool _isEnabled = true;
     private int _nextSlot;
     private double _share; // the fraction of a core that may be used now
     private int _looked;
@@ -35,12 +36,18 @@ public sealed class ActiveExpiry : IAsyncDisposable
     }
 
     /// <summary>Whether it runs at all: DEBUG SET-ACTIVE-EXPIRE.</summary>
-    public bool Enabled { get; set; } = true;
+    public bool Enabled
+    {
+        get => Volatile.Read(ref _isEnabled);
+        set => Volatile.Write(ref _isEnabled, value);
+    }
 
     /// <summary>Told of an error in a cycle; the next cycle runs nevertheless.</summary>
     public Action<Exception>? OnFailure { get; set; }
 
     private static double LeastShare => 0.01;
+
+    private bool MayDelete => Enabled && !_store.IgnoresExpiry && !_store.KeepsExpired;
 
     /// <summary>25% of a core, and 2% more for each step of active-expire-effort.</summary>
     private double MostShare => 0.25 + (0.02 * (_store.Options.ActiveExpireEffort - 1));
@@ -67,7 +74,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
     /// </summary>
     internal async ValueTask RunCycleAsync()
     {
-        if (!Enabled || _store.IgnoresExpiry || _store.KeepsExpired) return;
+        if (!MayDelete) return;
         long nowMs = _store.Clock.NowMs, start = _time.GetTimestamp();
         TimeSpan budget = TimeSpan.FromSeconds(_share / _store.Options.Hz);
         _looked = _expired = 0;
@@ -148,7 +155,8 @@ public sealed class ActiveExpiry : IAsyncDisposable
         if (_store.Slots[number] is not { } slot || !slot.Gate.TryEnter()) return true;
         try
         {
-            if (!slot.IsOpen) return true;
+            // Whoever has forbidden it meanwhile may count on it from the next command in this slot on.
+            if (!slot.IsOpen || !MayDelete) return true;
             long start = _time.GetTimestamp(), earliest = Expiry.Never;
             bool finished = true;
             for (int database = 0; database < _store.Slots.Databases; database++)
