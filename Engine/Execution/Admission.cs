@@ -33,10 +33,15 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     /// <see cref="Admit"/> decides. Only for a client's connection.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public bool IsOpenTo(CommandInfo? command, int count, Session session) =>
-        command is { Method: not null } && command.AcceptsCount(count) && session.IsAuthenticated
+    public bool IsOpenTo(CommandInfo? command, in CommandContext call, Session session) =>
+        command is { Method: not null } && command.AcceptsCount(call.Count) && session.IsAuthenticated
         && store.Restrictions == Restrictions.None && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver)
-        && session.Transaction is not { IsOpen: true };
+        && session.Transaction is not { IsOpen: true }
+        && (session.User.IsUnrestricted || IsPermitted(command, call, session));
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool IsPermitted(CommandInfo command, in CommandContext call, Session session) =>
+        session.User.Rules.Check(command, call.Request).IsAllowed;
 
     /// <summary>Decides what happens to a request.</summary>
     /// <param name="command">The command it names; null if there is none by that name.</param>
@@ -53,6 +58,8 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         Transaction? transaction = session.Transaction is { IsOpen: true } open ? open : null;
         if (transaction is not null && command!.Is(CommandFlags.NoMulti))
             return Refuse(command, session, "ERR Command not allowed inside a transaction", reply, ref wait);
+        if (store.Acl.Denies(session, command!, request, transaction is null ? AclContext.Toplevel : AclContext.Multi, out AclVerdict verdict))
+            return Refuse(command, session, $"NOPERM {verdict.Message(session.User.Name, command!)}", reply, ref wait);
         Restrictions restrictions = store.Restrictions;
         if ((restrictions & Restrictions.Stopping) != 0)
             return session.IsOneCall ? Refuse(command, session, "ERR Server is shutting down", reply, ref wait) : Verdict.Closed;
@@ -95,12 +102,8 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         return text.ToString();
     }
 
-    private bool IsAuthenticated(CommandInfo command, Session session)
-    {
-        if (session.IsAuthenticated || command.Is(CommandFlags.NoAuth)) return true;
-        // The password may have been removed since the client connected.
-        return session.IsAuthenticated = store.Options.RequirePass.Length == 0;
-    }
+    private bool IsAuthenticated(CommandInfo command, Session session) =>
+        session.IsAuthenticated || command.Is(CommandFlags.NoAuth) || store.Acl.IsOpen;
 
     /// <summary>Why a command is refused while something is wrong on this silo; null if it is not refused.</summary>
     private string? Restricted(Restrictions restrictions, CommandInfo command, Session session)

@@ -21,6 +21,8 @@ public sealed class CommandInfo
         Effort = declaration.Effort;
         Element = declaration.Element;
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
+        Channels = ChannelSpecification.Parse(declaration.Channels);
+        Secrets = Secrets.Parse(declaration.Secret);
         if (Keys is [{ IsOneFixedKey: true } only]) SingleKey = only.First;
         if ((Categories & (Category.Hash | Category.Keyspace)) != 0 && Keys is [{ Search: KeySearch.Index, Find: KeyFind.Range } first])
             HashKey = first.First;
@@ -52,11 +54,22 @@ public sealed class CommandInfo
 
     public IReadOnlyList<KeySpecification> Keys { get; } = [];
 
+    /// <summary>
+    /// Which arguments are names of channels; null if there are none that permissions are needed for.
+    /// </summary>
+    public ChannelSpecification? Channels { get; }
+
+    /// <summary>Which arguments must not be shown; null if there are none.</summary>
+    public Secrets? Secrets { get; }
+
     /// <summary>A small number unique to the command, for counters in arrays.</summary>
     public int Index { get; internal set; }
 
     /// <summary>Position of the command's one key; 0 if it has none, several, or one that moves.</summary>
     public int SingleKey { get; }
+
+    /// <summary>Whether clients call it by another name than this one (rename-command).</summary>
+    public bool IsRenamed { get; internal set; }
 
     /// <summary>The subcommands of a container, by name without the container's; otherwise null.</summary>
     public Dictionary<string, CommandInfo>? Subcommands { get; internal set; }

@@ -63,6 +63,7 @@ internal static class ClientKill
         private long? _id;
         private long? _maxAgeSeconds;
         private ClientClass? _class;
+        private AclUser? _user;
         private string? _address;
         private string? _localAddress;
 
@@ -86,6 +87,7 @@ internal static class ClientKill
         public bool Matches(ClientConnection client, long nowMs) =>
             (_id is null || client.Id == _id)
             && (_class is null || client.Class == _class)
+            && (_user is null || client.User == _user)
             && (_address is null || client.Address == _address)
             && (_localAddress is null || client.LocalAddress == _localAddress)
             && (_maxAgeSeconds is null || (nowMs - client.ConnectedAtMs) / 1000 >= _maxAgeSeconds);
@@ -110,7 +112,8 @@ internal static class ClientKill
             }
             else if (option.Is("USER"u8))
             {
-                if (value.SequenceEqual("default"u8)) return true; // every client is this user
+                _user = call.Store.Acl.Find(value);
+                if (_user is not null) return true;
                 call.Reply.Error($"ERR No such user '{Encoding.Latin1.GetString(value)}'");
                 return false;
             }

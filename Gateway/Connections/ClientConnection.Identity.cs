@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Connections.Features;
 using OrleansRedis.Engine;
@@ -46,23 +45,36 @@ public sealed partial class ClientConnection
     /// <summary>The server's address that it is connected to.</summary>
     public string LocalAddress => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(LocalEndPoint);
 
-    /// <summary>
-    /// Checks a user's password and, if it is right, authenticates the client. There is one user, "default", whose
-    /// password is requirepass.
-    /// </summary>
-    public bool TryAuthenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password)
+    /// <inheritdoc/>
+    /// <remarks>
+    /// Of an IPv6 address only the network counts: a host there has as many addresses as it likes. Whoever may open the
+    /// Unix domain socket is on this machine, and no stranger.
+    /// </remarks>
+    public override string Origin
     {
-        if (!user.SequenceEqual("default"u8)) return false;
-        string required = _server.Options.RequirePass;
-        if (required.Length != 0)
+        get
         {
-            // Compares hashes, so that the time taken reveals nothing about the password, not even its length.
-            Span<byte> theirs = stackalloc byte[SHA256.HashSizeInBytes], right = stackalloc byte[SHA256.HashSizeInBytes];
-            SHA256.HashData(password, theirs);
-            SHA256.HashData(ByteText.Encode(required), right);
-            if (!CryptographicOperations.FixedTimeEquals(theirs, right)) return false;
+            if (IsUnix || RemoteEndPoint is not IPEndPoint remote) return "";
+            IPAddress address = remote.Address.IsIPv4MappedToIPv6 ? remote.Address.MapToIPv4() : remote.Address;
+            if (address.AddressFamily != AddressFamily.InterNetworkV6) return address.ToString();
+            byte[] bytes = address.GetAddressBytes();
+            bytes.AsSpan(8).Clear();
+            return new IPAddress(bytes).ToString();
         }
-        return IsAuthenticated = true;
+    }
+
+    /// <summary>
+    /// Makes a user of the client, if the password is right. If it is not, the error to reply is returned, and the
+    /// client stays who it was.
+    /// </summary>
+    public string? Authenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password, ReadOnlySpan<byte> command)
+    {
+        if (_server.Store.Acl.Authenticate(user, password, this, command, out string error) is not { } authenticated) return error;
+        User = authenticated;
+        IsAuthenticated = true;
+        // If it was deleted just now, this client was not among its sessions yet.
+        if (authenticated.IsDeleted) Kill();
+        return null;
     }
 
     /// <summary>
@@ -77,13 +89,17 @@ public sealed partial class ClientConnection
         Name = "";
         NoTouch = NoEvict = false;
         ReplyMode = ReplyMode.On;
-        IsAuthenticated = _server.Options.RequirePass.Length == 0;
+        User = _server.Store.Acl.Default;
+        IsAuthenticated = User.IsOpen;
     }
+
+    /// <inheritdoc/>
+    public override string Describe(long nowMs) => Describe(nowMs, default);
 
     /// <summary>The client's line in CLIENT LIST, without a line end.</summary>
     /// <param name="nowMs">The current time.</param>
     /// <param name="request">For the client that asks, its request, whose memory counts as the client's.</param>
-    public string Describe(long nowMs, in Request request = default)
+    public string Describe(long nowMs, in Request request)
     {
         int argumentBytes = 0;
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
@@ -97,8 +113,8 @@ public sealed partial class ClientConnection
             + $"watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
             + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={replyRoom} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} "
             + $"omem={sending} tot-mem={total} "
-            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user=default redir=-1 resp={Protocol} lib-name={LibraryName} "
-            + $"lib-ver={LibraryVersion}");
+            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} "
+            + $"redir=-1 resp={Protocol} lib-name={LibraryName} lib-ver={LibraryVersion}");
     }
 
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
