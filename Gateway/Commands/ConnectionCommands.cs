@@ -73,15 +73,12 @@ internal static class ConnectionCommands
             protocol = (int)version;
         }
         string? name = null;
+        int credentials = 0;
         for (int i = 2; i < call.Count; i++)
         {
             if (call[i].Is("AUTH"u8) && i + 2 < call.Count)
             {
-                if (client.Authenticate(call[i + 1], call[i + 2], call[0]) is { } error)
-                {
-                    call.Reply.Error(error);
-                    return;
-                }
+                credentials = i + 1;
                 i += 2;
             }
             else if (call[i].Is("SETNAME"u8) && i + 1 < call.Count)
@@ -93,6 +90,11 @@ internal static class ConnectionCommands
                 call.Reply.Error($"ERR Syntax error in HELLO option '{Encoding.Latin1.GetString(call[i])}'");
                 return;
             }
+        }
+        if (credentials != 0 && client.Authenticate(call[credentials], call[credentials + 1], call[0]) is { } error)
+        {
+            call.Reply.Error(error);
+            return;
         }
         if (!client.IsAuthenticated && !client.Server.Store.Acl.IsOpen)
         {

@@ -117,11 +117,11 @@ public sealed partial class ClientConnection
     private void Run(ref CommandContext call, CommandInfo? command, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
     {
         CommandRunner runner = _server.Runner;
+        LastCommand = command;
         if (!runner.Admission.IsOpenTo(command, call, this) && !Admit(command, call.Request, ref wait)) return;
         int mark = _reply.Length;
         call.Command = command!;
         call.Continuation = null;
-        LastCommand = command;
         if (_waitsFor is { } log) Rely(log, command);
         Attempt attempt = default;
         try

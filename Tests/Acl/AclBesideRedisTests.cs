@@ -38,7 +38,7 @@ public sealed class AclBesideRedisTests
             Assert.True(copied.ToString() == "+OK", $"{story}: redis-server does not understand '{line}': {copied}");
             for (int j = 0; j < RequestsPerUser; j++)
             {
-                string[] request = generator.Request();
+                string[] request = generator.RandomRequest();
                 string expected = await DryRunAsync(theirs, "user", request), actual = await DryRunAsync(mine, "user", request);
                 Assert.True(expected == actual, $"{story}: {string.Join(' ', request)}: {actual}, but Redis says {expected}");
                 Assert.Equal(expected, await DryRunAsync(theirs, "copy", request));

@@ -45,6 +45,7 @@ public sealed class AclEnforcementTests : IDisposable
     [InlineData("+@all ~a ~b", "MSET a c c d", false)]
     [InlineData("+@all ~a", "ZUNIONSTORE a 2 a b", false)]
     [InlineData("+@all ~a", "ZUNIONSTORE b 1 a", false)]
+    [InlineData("+@all ~a", "PFMERGE b", false)]
     [InlineData("+@all ~a", "SINTERCARD 2 a b", false)]
     [InlineData("+@all ~a", "XREAD STREAMS a b 0 0", false)]
     [InlineData("+@all ~a", "XREADGROUP GROUP a a STREAMS b >", false)]

@@ -28,6 +28,7 @@ public sealed class AclOverSocketsTests : GatewayTest
         Assert.Equal(RespKind.Map, (await Redis.LineAsync("HELLO 3 AUTH alice pw")).Kind);
         Assert.Equal("\"alice\"", await Line("ACL WHOAMI"));
         Assert.Equal(WrongPassword, await Line("HELLO 3 AUTH nobody pw"));
+        Assert.Equal("-ERR Syntax error in HELLO option 'BAD'", await Line("HELLO 3 AUTH default x BAD"));
         Assert.Equal("\"alice\"", await Line("ACL WHOAMI"));
         IEnumerable<AclLogEntry> failures = Server.Store.Acl.Denials.Latest(9).Where(entry => entry.Reason == AclReason.Auth);
         Assert.Equal(["AUTH", "HELLO"], failures.Select(entry => entry.Object).Order());
@@ -138,7 +139,7 @@ public sealed class AclOverSocketsTests : GatewayTest
         await alice.LineAsync("AUTH nobody x");
         RespValue entry = (await Redis.LineAsync("ACL LOG"))[2];
         Assert.Equal(("key", "2"), (entry["reason"].Text, entry["count"].Text));
-        Assert.Matches("^id=[0-9]+ addr=.* name=me .* user=alice ", entry["client-info"].Text);
+        Assert.Matches("^id=[0-9]+ addr=.* name=me .* cmd=get user=alice ", entry["client-info"].Text);
         string[] info = (await Redis.LineAsync("INFO stats")).Text.Split("\r\n");
         Assert.Contains("acl_access_denied_auth:1", info);
         Assert.Contains("acl_access_denied_cmd:1", info);

@@ -1,5 +1,6 @@
 using System.Text;
 using OrleansRedis.Engine;
+using Request = OrleansRedis.Engine.Request;
 
 namespace OrleansRedis.Tests.Acl;
 
@@ -20,7 +21,7 @@ internal sealed class AclRuleGenerator(Random random, IReadOnlyList<CommandInfo>
     }
 
     /// <summary>A request for one of the commands, complete, with keys where they belong.</summary>
-    public string[] Request()
+    public string[] RandomRequest()
     {
         CommandInfo command = Pick(commands);
         var words = new List<string>();
@@ -39,8 +40,18 @@ internal sealed class AclRuleGenerator(Random random, IReadOnlyList<CommandInfo>
             if (command.Name == "set" && words.Count > 3 && random.Next(2) == 0) words[^1] = "GET";
             request = Owned(words);
         }
-        while (command.Keys.Any(keys => !keys.TryLocate(request.Request, [])));
+        while (!command.Keys.All(keys => IsComplete(keys, request.Request)));
         return [.. words];
+    }
+
+    /// <summary>
+    /// Whether a request has the keys of a specification. If it lacks those of one (PFMERGE without sources),
+    /// redis-server does not look at the others either; we do.
+    /// </summary>
+    private static bool IsComplete(KeySpecification keys, in Request request)
+    {
+        var found = new List<int>();
+        return keys.TryLocate(request, found) && (keys.Search != KeySearch.Index || found.Count != 0);
     }
 
     public static OwnedRequest Owned(IEnumerable<string> words) =>

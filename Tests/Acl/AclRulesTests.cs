@@ -128,7 +128,7 @@ public sealed class AclRulesTests : IDisposable
             Assert.Equal(Rules("user").AllowEverything, Rules("copy").AllowEverything);
             for (int i = 0; i < 50; i++)
             {
-                string[] words = generator.Request();
+                string[] words = generator.RandomRequest();
                 Request request = AclRuleGenerator.Owned(words).Request;
                 CommandInfo command = EngineHarness.Commands.Resolve(request)!;
                 Assert.Equal(Rules("user").Check(command, request), Rules("copy").Check(command, request));

@@ -68,6 +68,7 @@ internal sealed partial class AclSelector
 
     private AclError AddKeysWithAccess(string rule)
     {
+        if (AllKeys) return AclError.KeysAfterAll;
         KeyAccess access = KeyAccess.None;
         for (int i = 1; i < rule.Length; i++)
         {

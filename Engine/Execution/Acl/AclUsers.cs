@@ -80,19 +80,25 @@ public sealed class AclUsers
         {
             error = "ERR too many failed attempts to authenticate from this address, try again later";
         }
-        else if (Find(name) is { } user)
+        else if (Recognize(name, password) is { } user)
         {
-            if (user.Rules.Accepts(password)) return user;
-        }
-        else
-        {
-            Default.Rules.Accepts(password); // takes as long as with a user
+            return user;
         }
         Throttle.Failed(session.Origin);
         AclContext context = session.Transaction is { IsOpen: true } ? AclContext.Multi : AclContext.Toplevel;
         Denials.Add(
             AclReason.Auth, context, Encoding.Latin1.GetString(command), Encoding.Latin1.GetString(name), session.Describe(_clock.NowMs), _clock.NowMs);
         return null;
+    }
+
+    /// <summary>
+    /// The user by this name, if it is on and the password is one of its passwords; otherwise null. Whether there is
+    /// such a user does not show in the time that this takes.
+    /// </summary>
+    public AclUser? Recognize(ReadOnlySpan<byte> name, ReadOnlySpan<byte> password)
+    {
+        AclUser? user = Find(name);
+        return (user ?? Default).Rules.Accepts(password) ? user : null;
     }
 
     /// <summary>
