@@ -23,7 +23,12 @@ public sealed class CommandInfo
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
         Channels = ChannelSpecification.Parse(declaration.Channels);
         Secrets = Secrets.Parse(declaration.Secret);
-        if (Keys is [{ IsOneFixedKey: true } only]) SingleKey = only.First;
+        HasKeys = Keys.Any(keys => !keys.IsNotKey);
+        if (Keys is [{ IsOneFixedKey: true } only])
+        {
+            SingleKey = only.First;
+            SingleAccess = only.HasVariableFlags ? null : only.Access;
+        }
         if ((Categories & (Category.Hash | Category.Keyspace)) != 0 && Keys is [{ Search: KeySearch.Index, Find: KeyFind.Range } first])
             HashKey = first.First;
     }
@@ -70,6 +75,12 @@ public sealed class CommandInfo
 
     /// <summary>Whether clients call it by another name than this one (rename-command).</summary>
     public bool IsRenamed { get; internal set; }
+
+    /// <summary>Whether it has keys at all.</summary>
+    internal bool HasKeys { get; }
+
+    /// <summary>What it does to its one key; null if that depends on the request, or if it has no single key.</summary>
+    internal KeyAccess? SingleAccess { get; }
 
     /// <summary>The subcommands of a container, by name without the container's; otherwise null.</summary>
     public Dictionary<string, CommandInfo>? Subcommands { get; internal set; }

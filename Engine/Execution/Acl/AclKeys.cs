@@ -26,10 +26,6 @@ internal ref struct AclKeys
     /// <summary>What the command does to it.</summary>
     public readonly KeyAccess Access(int index) => t_access![index];
 
-    /// <summary>What a specification's keys are used for in this request.</summary>
-    public static KeyAccess AccessOf(CommandInfo command, KeySpecification keys, in Request request) =>
-        keys.HasVariableFlags ? VariableKeyFlags.Of(command, request).Access : keys.Access;
-
     /// <summary>
     /// If an argument makes no sense, the command will report that, and reaches no further key than those found before.
     /// </summary>
@@ -44,7 +40,7 @@ internal ref struct AclKeys
             KeySpecification keys = command.Keys[i];
             if (keys.IsNotKey) continue;
             bool isSound = keys.TryLocate(request, _positions);
-            while (access.Count < _positions.Count) access.Add(AccessOf(command, keys, request));
+            while (access.Count < _positions.Count) access.Add(keys.HasVariableFlags ? VariableKeyFlags.Of(command, request).Access : keys.Access);
             if (!isSound) break;
         }
     }

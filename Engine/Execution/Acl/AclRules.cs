@@ -15,7 +15,7 @@ public sealed class AclRules
     private readonly CommandTable _commands;
     private readonly bool _allChannelsByDefault;
     private readonly List<byte[]> _passwords = [];      // SHA-256
-    private readonly List<AclSelector> _selectors;      // the first is the user's own, the others are in parentheses
+    private AclSelector[] _selectors;                   // the first is the user's own, the others are in parentheses
 
     /// <summary>The rules of a new user, who is off and may do nothing.</summary>
     internal AclRules(CommandTable commands, bool allChannelsByDefault)
@@ -46,7 +46,7 @@ public sealed class AclRules
     public bool SkipsSanitizing { get; private set; }
 
     /// <summary>Whether the user may do everything, so that nothing needs to be checked.</summary>
-    public bool AllowEverything => _selectors.Exists(selector => selector.AllowsEverything);
+    public bool AllowEverything => Array.Exists(_selectors, selector => selector.AllowsEverything);
 
     /// <summary>The user's flags, as ACL GETUSER shows them.</summary>
     public IEnumerable<string> Flags
@@ -89,7 +89,7 @@ public sealed class AclRules
     {
         var keys = default(AclKeys);
         AclReason reason = _selectors[0].Check(command, request, ref keys, out int argument);
-        for (int i = 1; i < _selectors.Count && reason != AclReason.None; i++)
+        for (int i = 1; i < _selectors.Length && reason != AclReason.None; i++)
         {
             AclReason other = _selectors[i].Check(command, request, ref keys, out int otherArgument);
             if (other != AclReason.None && (other < reason || (other == reason && otherArgument <= argument))) continue;
@@ -166,7 +166,7 @@ public sealed class AclRules
                 _passwords.Clear();
                 return AclError.None;
             case "clearselectors":
-                _selectors.RemoveRange(1, _selectors.Count - 1);
+                _selectors = [_selectors[0]];
                 return AclError.None;
             case "reset":
                 Reset();
@@ -185,8 +185,7 @@ public sealed class AclRules
     {
         IsOn = NeedsNoPassword = SkipsSanitizing = false;
         _passwords.Clear();
-        _selectors.Clear();
-        _selectors.Add(new(_commands, _allChannelsByDefault));
+        _selectors = [new(_commands, _allChannelsByDefault)];
     }
 
     private AclError AddPassword(string rule)
@@ -215,7 +214,7 @@ public sealed class AclRules
         {
             if (selector.Apply(Encoding.Latin1.GetString(word)) is var error and not AclError.None) return error;
         }
-        _selectors.Add(selector);
+        _selectors = [.. _selectors, selector];
         return AclError.None;
     }
 

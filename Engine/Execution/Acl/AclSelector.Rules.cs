@@ -25,19 +25,19 @@ internal sealed partial class AclSelector
         {
             case "allkeys" or "~*":
                 AllKeys = true;
-                _keys.Clear();
+                _keys = [];
                 return AclError.None;
             case "resetkeys":
                 AllKeys = false;
-                _keys.Clear();
+                _keys = [];
                 return AclError.None;
             case "allchannels" or "&*":
                 AllChannels = true;
-                _channels.Clear();
+                _channels = [];
                 return AclError.None;
             case "resetchannels":
                 AllChannels = false;
-                _channels.Clear();
+                _channels = [];
                 return AclError.None;
             case "allcommands" or "+@all":
                 SetAllCommands(true);
@@ -90,8 +90,8 @@ internal sealed partial class AclSelector
     {
         if (AllKeys) return AclError.KeysAfterAll;
         if (HasBlanks(pattern)) return AclError.Syntax;
-        int known = _keys.FindIndex(key => key.Text == pattern);
-        if (known < 0) _keys.Add(new(pattern, access));
+        int known = Array.FindIndex(_keys, key => key.Text == pattern);
+        if (known < 0) _keys = [.. _keys, new(pattern, access)];
         else _keys[known] = new(pattern, access | _keys[known].Access);
         return AclError.None;
     }
@@ -100,7 +100,7 @@ internal sealed partial class AclSelector
     {
         if (AllChannels) return AclError.ChannelsAfterAll;
         if (HasBlanks(pattern)) return AclError.Syntax;
-        if (!_channels.Exists(channel => channel.Text == pattern)) _channels.Add(new(pattern, KeyAccess.None));
+        if (!Array.Exists(_channels, channel => channel.Text == pattern)) _channels = [.. _channels, new(pattern, KeyAccess.None)];
         return AclError.None;
     }
 

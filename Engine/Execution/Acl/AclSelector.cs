@@ -12,8 +12,8 @@ internal sealed partial class AclSelector
     private readonly CommandTable _commands;
     private readonly ulong[] _allowed;                          // a bit for each CommandInfo.Index
     private readonly List<string> _rules = [];                  // "+get", "-@slow": what has been said about commands
-    private readonly List<AclPattern> _keys = [];
-    private readonly List<AclPattern> _channels = [];
+    private AclPattern[] _keys = [];
+    private AclPattern[] _channels = [];
     private Dictionary<int, List<byte[]>>? _firstArguments;     // of commands that are allowed with these alone
 
     /// <summary>A selector that allows nothing, except all channels if these are to be the default.</summary>
@@ -29,8 +29,8 @@ internal sealed partial class AclSelector
         _commands = original._commands;
         _allowed = [.. original._allowed];
         _rules.AddRange(original._rules);
-        _keys.AddRange(original._keys);
-        _channels.AddRange(original._channels);
+        _keys = [.. original._keys];
+        _channels = original._channels;
         _firstArguments = original._firstArguments?.ToDictionary(entry => entry.Key, entry => new List<byte[]>(entry.Value));
         AllKeys = original.AllKeys;
         AllChannels = original.AllChannels;
@@ -66,7 +66,7 @@ internal sealed partial class AclSelector
     {
         argument = 0;
         if (!AllCommands && !IsAllowed(command) && !command.Is(CommandFlags.NoAuth) && !AllowsFirstArgument(command, request)) return AclReason.Command;
-        if (!AllKeys && command.Keys.Count != 0 && !MayReachKeys(command, request, ref keys, out argument)) return AclReason.Key;
+        if (!AllKeys && command.HasKeys && !MayReachKeys(command, request, ref keys, out argument)) return AclReason.Key;
         if (!AllChannels && command.Channels is { } channels)
         {
             int last = channels.LastOf(request.Count);
@@ -90,7 +90,7 @@ internal sealed partial class AclSelector
     }
 
     /// <summary>Whether every key may be reached in this way.</summary>
-    public bool MayReachAll(KeyAccess access) => AllKeys || _keys.Exists(pattern => (pattern.Access & access) == access && pattern.IsAll);
+    public bool MayReachAll(KeyAccess access) => AllKeys || Array.Exists(_keys, pattern => (pattern.Access & access) == access && pattern.IsAll);
 
     /// <summary>
     /// Whether a channel may be used or, if it <paramref name="isPattern"/>, a pattern of channels be subscribed to:
@@ -109,7 +109,8 @@ internal sealed partial class AclSelector
     private bool MayReachKeys(CommandInfo command, in Request request, ref AclKeys keys, out int argument)
     {
         argument = command.SingleKey;
-        if (argument != 0) return argument >= request.Count || MayReach(request[argument], AclKeys.AccessOf(command, command.Keys[0], request));
+        if (argument != 0)
+            return argument >= request.Count || MayReach(request[argument], command.SingleAccess ?? VariableKeyFlags.Of(command, request).Access);
         int count = keys.CountOf(command, request);
         for (int i = 0; i < count; i++)
         {
@@ -135,7 +136,7 @@ internal sealed partial class AclSelector
     public string DescribeCommands() => string.Join(' ', _rules.Prepend(BeginsWithAll ? "+@all" : "-@all"));
 
     /// <summary>The rules about keys.</summary>
-    public string DescribeKeys() => AllKeys ? "~*" : string.Join(' ', _keys);
+    public string DescribeKeys() => AllKeys ? "~*" : string.Join<AclPattern>(' ', _keys);
 
     /// <summary>The rules about channels.</summary>
     public string DescribeChannels() => AllChannels ? "&*" : string.Join(' ', _channels.Select(pattern => "&" + pattern.Text));
