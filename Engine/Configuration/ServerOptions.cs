@@ -89,7 +89,7 @@ public sealed class ServerOptions
     /// <summary>
     /// user: the users and their rules, a line for each; see AclUsers. CONFIG REWRITE writes those of the moment.
     /// </summary>
-    [Directive("user", Kind = typeof(UserLinesKind), IsFileOnly = true)]
+    [Directive("user", Kind = typeof(UserLinesKind), IsFileOnly = true, Sensitive = true)]
     public DirectiveLines Users { get; set; } = DirectiveLines.None;
 
     /// <summary>aclfile: the file that has the users and their rules, instead of redis.conf; empty for none.</summary>

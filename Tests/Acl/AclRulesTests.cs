@@ -136,6 +136,22 @@ public sealed class AclRulesTests : IDisposable
         }
     }
 
+    [Fact]
+    public void Whatever_is_given_as_a_rule_is_a_rule_or_an_error()
+    {
+        Random random = TestSeed.Random();
+        const string letters = "+-~&%@|()<>#! *\"'\\\0\n\xffRWgetconfig";
+        for (int i = 0; i < 20_000; i++)
+        {
+            string rule = string.Concat(Enumerable.Range(0, random.Next(1, 12)).Select(_ => letters[random.Next(letters.Length)]));
+            if (_redis.Store.Acl.Set("user", [rule], by: null) is not null) continue;
+            string printed = Rules("user").Describe();
+            Assert.Null(_redis.Store.Acl.Set("copy", ["reset", .. printed.Split(' ')], by: null));
+            Assert.Equal(printed, Rules("copy").Describe());
+            if (i % 8 == 0) Set("user", "reset");
+        }
+    }
+
     [Theory]
     [InlineData("~a\"b")]
     [InlineData("~'")]
