@@ -25,15 +25,7 @@ internal sealed class VariableKeyFlags
     public static VariableKeyFlags Of(CommandInfo command, in Request request)
     {
         if (command.Name == "delex") return request.Count > 2 ? s_readAndDelete : s_delete;
-        if (command.Name == "bitfield")
-        {
-            // It only reads if all its operations are GET.
-            for (int i = 2; i < request.Count; i++)
-            {
-                if (request[i].Is("SET"u8) || request[i].Is("INCRBY"u8)) return s_readAndUpdate;
-            }
-            return s_read;
-        }
+        if (command.Name == "bitfield") return BitfieldOnlyReads(request) ? s_read : s_readAndUpdate;
         // SET: GET returns the old value, and a condition tells something about it.
         for (int i = 3; i < request.Count; i++)
         {
@@ -41,5 +33,20 @@ internal sealed class VariableKeyFlags
             if (word.Is("GET"u8) || word.Is("IFEQ"u8) || word.Is("IFNE"u8) || word.Is("IFDEQ"u8) || word.Is("IFDNE"u8)) return s_readAndUpdate;
         }
         return s_replace;
+    }
+
+    /// <summary>
+    /// Whether all operations of BITFIELD are GET. What makes no sense counts as a write, to be on the safe side.
+    /// </summary>
+    private static bool BitfieldOnlyReads(in Request request)
+    {
+        for (int i = 2; i < request.Count; i++)
+        {
+            int more = request.Count - i - 1;
+            if (more >= 2 && request[i].Is("GET"u8)) i += 2;
+            else if (more >= 1 && request[i].Is("OVERFLOW"u8)) i++;
+            else return false;
+        }
+        return true;
     }
 }

@@ -32,6 +32,8 @@ public sealed class AclEnforcementTests : IDisposable
     [InlineData("+@all %W~a*", "BITFIELD a SET u8 0 1", false)]
     [InlineData("+@all %R~a*", "BITFIELD a GET u8 0", true)]
     [InlineData("+@all %R~a*", "BITFIELD a GET u8 0 incrby u8 0 1", false)]
+    [InlineData("+@all %R~a*", "BITFIELD a OVERFLOW SAT GET u8 0 GET u8 incrby", true)]
+    [InlineData("+@all %R~a*", "BITFIELD a u8 0", false)]
     [InlineData("+@all %W~a*", "DELEX a", true)]
     [InlineData("+@all %W~a*", "DELEX a IFEQ x", false)]
     [InlineData("+@all %R~from %W~to", "COPY from to", true)]

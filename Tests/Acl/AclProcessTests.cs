@@ -3,7 +3,9 @@ using Xunit;
 
 namespace OrleansRedis.Tests.Acl;
 
-/// <summary>What only a whole process can show about users: how they are there from the start, or why there is none.</summary>
+/// <summary>
+/// What only a whole process can show about users: how they are there from the start, or why there is none.
+/// </summary>
 [Trait("Needs", "servers")]
 public sealed class AclProcessTests
 {
