@@ -34,14 +34,14 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool IsOpenTo(CommandInfo? command, in CommandContext call, Session session) =>
-        command is { Method: not null } && command.AcceptsCount(call.Count) && session.IsAuthenticated
+        command is { Method: not null } && command.AcceptsCount(call.Count)
         && store.Restrictions == Restrictions.None && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver)
         && session.Transaction is not { IsOpen: true }
-        && (session.User.IsUnrestricted || IsPermitted(command, call, session));
+        && (session.IsUnrestricted || IsPermitted(command, call, session));
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool IsPermitted(CommandInfo command, in CommandContext call, Session session) =>
-        session.User.Rules.Check(command, call.Request).IsAllowed;
+        session.IsAuthenticated && session.User.Rules.Check(command, call.Request).IsAllowed;
 
     /// <summary>Decides what happens to a request.</summary>
     /// <param name="command">The command it names; null if there is none by that name.</param>

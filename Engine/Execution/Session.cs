@@ -21,10 +21,33 @@ public class Session
     /// Whether it has proved to be its user, or need not: otherwise it may run AUTH and HELLO alone, unless everybody
     /// may be the default user.
     /// </summary>
-    public bool IsAuthenticated { get; set; } = true;
+    public bool IsAuthenticated
+    {
+        get;
+        set
+        {
+            field = value;
+            _proven = value ? User : AclUser.Nobody;
+        }
+    }
+    = true;
 
     /// <summary>As whom it acts, and so what it may do. A session of the server itself may do everything.</summary>
-    public AclUser User { get; set; } = AclUser.Internal;
+    public AclUser User
+    {
+        get;
+        set
+        {
+            field = value;
+            _proven = IsAuthenticated ? value : AclUser.Nobody;
+        }
+    }
+    = AclUser.Internal;
+
+    /// <summary>
+    /// Whether it has authenticated, if it must, and may do everything: the usual case, and cheap to check.
+    /// </summary>
+    public bool IsUnrestricted => _proven.IsUnrestricted;
 
     /// <summary>
     /// Where it comes from, for holding back whoever guesses passwords: an address without a port. Empty if it cannot
@@ -51,6 +74,7 @@ public class Session
     }
 
     private BlockedCommand? _blocked;
+    private AclUser _proven = AclUser.Internal; // the user that it has authenticated as, or nobody
 
     /// <summary>Its description, for people: a client's line in CLIENT LIST, without a line end.</summary>
     public virtual string Describe(long nowMs) => $"user={User.Name}";

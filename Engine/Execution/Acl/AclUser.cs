@@ -19,15 +19,18 @@ public sealed class AclUser
         _isUnrestricted = rules.AllowEverything;
     }
 
-    private AclUser()
+    private AclUser(string name, bool isUnrestricted)
     {
-        Name = "(superuser)";
+        Name = name;
         _rules = null!; // nothing ever asks for them
-        _isUnrestricted = true;
+        _isUnrestricted = isUnrestricted;
     }
 
     /// <summary>Who the server itself is, which no rules hold for: whatever replays a log, for example.</summary>
-    public static AclUser Internal { get; } = new();
+    public static AclUser Internal { get; } = new("(superuser)", isUnrestricted: true);
+
+    /// <summary>Whoever has not authenticated.</summary>
+    internal static AclUser Nobody { get; } = new("(nobody)", isUnrestricted: false);
 
     /// <summary>The user's name, as Latin-1: a character for each byte.</summary>
     public string Name { get; }
