@@ -50,17 +50,16 @@ public sealed partial class ClientConnection
     /// Of an IPv6 address only the network counts: a host there has as many addresses as it likes. Whoever may open the
     /// Unix domain socket is on this machine, and no stranger.
     /// </remarks>
-    public override string Origin
+    public override string Origin => IsUnix ? "" : OriginOf(RemoteEndPoint);
+
+    internal static string OriginOf(EndPoint? endPoint)
     {
-        get
-        {
-            if (IsUnix || RemoteEndPoint is not IPEndPoint remote) return "";
-            IPAddress address = remote.Address.IsIPv4MappedToIPv6 ? remote.Address.MapToIPv4() : remote.Address;
-            if (address.AddressFamily != AddressFamily.InterNetworkV6) return address.ToString();
-            byte[] bytes = address.GetAddressBytes();
-            bytes.AsSpan(8).Clear();
-            return new IPAddress(bytes).ToString();
-        }
+        if (endPoint is not IPEndPoint remote) return "";
+        IPAddress address = remote.Address.IsIPv4MappedToIPv6 ? remote.Address.MapToIPv4() : remote.Address;
+        if (address.AddressFamily != AddressFamily.InterNetworkV6) return address.ToString();
+        byte[] bytes = address.GetAddressBytes();
+        bytes.AsSpan(8).Clear();
+        return new IPAddress(bytes).ToString();
     }
 
     /// <summary>
