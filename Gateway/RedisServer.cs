@@ -22,6 +22,7 @@ public sealed class RedisServer : IDisposable
         Housekeeping = new(this);
         Shutdown = new(this);
         Store.StatisticsReset += ResetStatistics;
+        Store.Acl.Changed += EndSessions;
     }
 
     /// <summary>Runs the commands.</summary>
@@ -89,6 +90,7 @@ public sealed class RedisServer : IDisposable
     public void Dispose()
     {
         Store.StatisticsReset -= ResetStatistics;
+        Store.Acl.Changed -= EndSessions;
         Housekeeping.Dispose();
     }
 
@@ -96,6 +98,20 @@ public sealed class RedisServer : IDisposable
     {
         Clients.ResetStatistics();
         Loops?.ResetStatistics();
+    }
+
+    /// <summary>
+    /// Ends the connections of a user who has been deleted. Whoever deletes itself still gets the reply.
+    /// </summary>
+    private void EndSessions(AclUser user, Session? by)
+    {
+        if (!user.IsDeleted) return;
+        foreach (ClientConnection client in Clients.All)
+        {
+            if (client.User != user) continue;
+            if (client == by) client.CloseAfterReply = true;
+            else client.Kill();
+        }
     }
 
     private static string RandomName() =>

@@ -266,7 +266,15 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("client_output_buffer_limit_disconnections", server.Clients.OutputBufferKills);
         Field("reply_buffer_shrinks", server.Clients.ReplyBufferShrinks);
         Field("reply_buffer_expands", server.Clients.ReplyBufferExpansions);
-        if (server.Loops is not { } loops) return;
+        if (server.Loops is { } loops) WriteLoops(loops, commands);
+        Field("acl_access_denied_auth", Store.Acl.Denials.Denied(AclReason.Auth));
+        Field("acl_access_denied_cmd", Store.Acl.Denials.Denied(AclReason.Command));
+        Field("acl_access_denied_key", Store.Acl.Denials.Denied(AclReason.Key));
+        Field("acl_access_denied_channel", Store.Acl.Denials.Denied(AclReason.Channel));
+    }
+
+    private void WriteLoops(LoopGroup loops, CommandStatistics commands)
+    {
         double cycles = server.Housekeeping.LoopCycles.PerSecond, busy = Microseconds(server.Housekeeping.LoopBusyTicks.PerSecond);
         Field("eventloop_cycles", loops.Cycles);
         Field("eventloop_duration_sum", (long)Microseconds(loops.BusyTicks));

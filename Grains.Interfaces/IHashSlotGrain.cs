@@ -2,8 +2,8 @@ namespace OrleansRedis.Grains;
 
 /// <summary>
 /// A hash slot of the keyspace, by its number (0 to 16,383). It owns every key that hashes to it (CRC16 of the key, or
-/// of its {hash tag}, modulo 16,384). Applications usually reach it through <see cref="RedisDatabase"/>. If the server
-/// has a password, every call must bring a user and the password (<see cref="Caller"/>), or it fails with a
+/// of its {hash tag}, modulo 16,384). Applications usually reach it through <see cref="RedisDatabase"/>. Unless the user
+/// "default" needs no password, every call must bring a user and the password (<see cref="Caller"/>), or it fails with a
 /// <see cref="RedisErrorException"/>.
 /// </summary>
 [Alias("OrleansRedis.IHashSlotGrain")]

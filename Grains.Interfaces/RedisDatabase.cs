@@ -163,8 +163,9 @@ public static class GrainFactoryExtensions
     public static RedisDatabase GetRedisDatabase(this IGrainFactory grains, int number = 0) => new(grains, number);
 
     /// <summary>
-    /// A logical database of a server with a password, by number (the first is 0). The user is "default" and the
-    /// password what the server's requirepass says. If it is wrong, every call fails with the error WRONGPASS.
+    /// A logical database, by number (the first is 0), as a user of the server. The password of requirepass is that of
+    /// the user "default". If it is wrong, every call fails with the error WRONGPASS; what the user may not do, with
+    /// NOPERM.
     /// </summary>
     public static RedisDatabase GetRedisDatabase(this IGrainFactory grains, RedisBytes user, RedisBytes password, int number = 0) =>
         new(grains, user, password, number);

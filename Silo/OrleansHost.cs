@@ -182,7 +182,7 @@ internal sealed partial class OrleansHost(
             {
                 silo.AddHashSlots();
                 silo.AddClustering(options);
-                _ports = new(options, loggers);
+                _ports = new(options, runner.Store.Acl, loggers);
                 _ports.AddTo(silo);
                 // Orleans's own grains (its management, its storage in memory) are for nobody here.
                 silo.Services.PostConfigure<GrainTypeOptions>(types => types.Classes.RemoveWhere(type => type.Assembly != typeof(SlotHost).Assembly));

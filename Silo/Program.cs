@@ -37,6 +37,13 @@ ServerOptions options = configuration.Options;
 builder.Logging.AddRedisLog(options);
 // Made once: everything that counts commands uses the numbers that this table gives them.
 var commands = new CommandTable(typeof(Store).Assembly, typeof(RedisServer).Assembly);
+foreach (string[] line in options.RenamedCommands.All)
+{
+    if (commands.Rename(line[0], line[1]) is not { } error) continue;
+    await Console.Error.WriteLineAsync(
+        $"*** FATAL CONFIG ERROR ({ServerVersion.Product} {ServerVersion.Own}) ***\nrename-command {line[0]} \"{line[1]}\": {error}");
+    return 1;
+}
 using var store = new Store(options, TimeProvider.System, commands);
 using var files = new ServerFiles(store, configuration);
 ISlotStorage storage;
@@ -86,6 +93,7 @@ store.Log.Writer = (severity, line) => SiloLog.Engine(logger, severity switch
 IHostApplicationLifetime lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
 try
 {
+    store.Acl.LoadAtStart();
     await host.StartAsync();
     await host.WaitForShutdownAsync();
     return host.Services.GetRequiredService<OrleansHost>().HasFailed ? 1 : 0;

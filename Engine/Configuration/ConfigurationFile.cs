@@ -54,7 +54,7 @@ internal static class ConfigurationFile
             string line = raw.Trim(' ', '\t', '\r');
             if (line.Length == 0 || line[0] == '#') continue;
             string? error = ApplyLine(line, options, depth);
-            if (error is not null) throw ConfigurationException.InLine(lineNumber, line, error);
+            if (error is not null) throw ConfigurationException.InLine(lineNumber, WithoutSecret(line), error);
         }
     }
 
@@ -94,6 +94,13 @@ internal static class ConfigurationFile
         using var content = new MemoryStream();
         input.CopyTo(content);
         return content.ToArray();
+    }
+
+    /// <summary>A line as it may be shown.</summary>
+    private static string WithoutSecret(string line)
+    {
+        string name = line.Split(' ', '\t')[0];
+        return Directive.TryFind(name, out Directive? directive) && directive.Declaration.Sensitive ? $"{name} (redacted)" : line;
     }
 
     private static string? ApplyLine(string line, ServerOptions options, int depth)

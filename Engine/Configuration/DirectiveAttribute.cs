@@ -48,6 +48,14 @@ public sealed class DirectiveAttribute(string name) : Attribute
     public bool Hidden { get; init; }
 
     /// <summary>
+    /// Whether its value is a secret, which is shown to whoever asks for it with CONFIG GET and nowhere else.
+    /// </summary>
+    public bool Sensitive { get; init; }
+
+    /// <summary>Whether it stands in the file alone: CONFIG GET and SET know nothing of it.</summary>
+    public bool IsFileOnly { get; init; }
+
+    /// <summary>
     /// The <see cref="DirectiveKind"/> that reads and writes it, for a type with a grammar of its own.
     /// </summary>
     public Type? Kind { get; init; }

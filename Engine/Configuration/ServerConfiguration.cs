@@ -17,6 +17,11 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     public string? FilePath { get; private set; }
 
     /// <summary>
+    /// Called before the file is rewritten, for whoever has changed something that <see cref="Options"/> lacks.
+    /// </summary>
+    public event Action? Rewriting;
+
+    /// <summary>
     /// Reads redis-server's command line: <c>[file] [-] [--directive value …]</c>, where "-" is the standard input.
     /// Later values override earlier ones. Throws a <see cref="ConfigurationException"/>, whose message is meant for
     /// the standard error.
@@ -65,7 +70,7 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
         {
             if (pattern.AsSpan().IndexOfAny("*?[") < 0)
             {
-                if (Directive.TryFind(pattern, out Directive? directive)) Add(pattern, directive);
+                if (Directive.TryFind(pattern, out Directive? directive) && !directive.Declaration.IsFileOnly) Add(pattern, directive);
                 continue;
             }
             byte[] glob = Encoding.UTF8.GetBytes(pattern);
@@ -73,7 +78,7 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
             {
                 if (GlobPattern.IsMatch(glob, Encoding.ASCII.GetBytes(name), ignoreCase: true)
                     && Directive.TryFind(name, out Directive? directive)
-                    && !directive.Declaration.Hidden)
+                    && directive.Declaration is { Hidden: false, IsFileOnly: false })
                     Add(name, directive);
             }
         }
@@ -100,7 +105,8 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
             var directives = new List<Directive>();
             foreach ((string name, _) in pairs)
             {
-                if (!Directive.TryFind(name, out Directive? directive)) return $"ERR Unknown option or number of arguments for CONFIG SET - '{name}'";
+                if (!Directive.TryFind(name, out Directive? directive) || directive.Declaration.IsFileOnly)
+                    return $"ERR Unknown option or number of arguments for CONFIG SET - '{name}'";
                 if (directive.Declaration.Immutable) return Failed(name, "can't set immutable config");
                 if (directive.Declaration.Protected && !Allows(Options.EnableProtectedConfigs, isLocal)) return Failed(name, "can't set protected config");
                 if (directives.Contains(directive)) return Failed(name, "duplicate parameter");
@@ -130,6 +136,7 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     public string? Rewrite(bool everything = false)
     {
         if (FilePath is null) return "ERR The server is running without a config file";
+        Rewriting?.Invoke();
         try
         {
             string old = File.Exists(FilePath) ? ConfigurationFile.Decode(File.ReadAllBytes(FilePath)) : "";

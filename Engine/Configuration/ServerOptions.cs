@@ -94,8 +94,37 @@ public sealed class ServerOptions
     // Security.
 
     /// <summary>requirepass: the default user's password; empty for none.</summary>
-    [Directive("requirepass")]
+    [Directive("requirepass", Sensitive = true)]
     public string RequirePass { get; set; } = "";
+
+    /// <summary>
+    /// user: the users and their rules, a line for each; see AclUsers. CONFIG REWRITE writes those of the moment.
+    /// </summary>
+    [Directive("user", Kind = typeof(UserLinesKind), IsFileOnly = true, Sensitive = true)]
+    public DirectiveLines Users { get; set; } = DirectiveLines.None;
+
+    /// <summary>aclfile: the file that has the users and their rules, instead of redis.conf; empty for none.</summary>
+    [Directive("aclfile", Immutable = true)]
+    public string AclFile { get; set; } = "";
+
+    /// <summary>acl-pubsub-default: whether a new user, or a new selector, may use all channels or none.</summary>
+    [Directive("acl-pubsub-default")]
+    public AclPubSubDefault AclPubSubDefault { get; set; }
+
+    /// <summary>acllog-max-len: how many entries ACL LOG keeps.</summary>
+    [Directive("acllog-max-len")]
+    public long AclLogMaxLength { get; set; } = 128;
+
+    /// <summary>rename-command: other names for commands; an empty name takes a command away.</summary>
+    [Directive("rename-command", Kind = typeof(RenamedCommandsKind), IsFileOnly = true)]
+    public DirectiveLines RenamedCommands { get; set; } = DirectiveLines.None;
+
+    /// <summary>
+    /// orleans-auth-failures-per-minute: how many times a minute an address may fail to authenticate before it is
+    /// refused without a look at the password; 0 for any number of times.
+    /// </summary>
+    [Directive("orleans-auth-failures-per-minute")]
+    public int AuthFailuresPerMinute { get; set; } = 100;
 
     /// <summary>enable-debug-command: which clients may use DEBUG.</summary>
     [Directive("enable-debug-command", Immutable = true)]
@@ -534,4 +563,14 @@ public enum OrleansStorage
 
     /// <summary>This process's memory: the contents of slots outlive their activations, but not the process.</summary>
     Memory,
+}
+
+/// <summary>What acl-pubsub-default may be.</summary>
+public enum AclPubSubDefault
+{
+    /// <summary>No channels.</summary>
+    Resetchannels,
+
+    /// <summary>All channels.</summary>
+    Allchannels,
 }

@@ -28,15 +28,23 @@ public enum Verdict : byte
 /// </summary>
 public sealed class Admission(Store store, ClientPause pause, CommandObserver observer)
 {
+    // Who calls a grain, until it is known who that is.
+    private readonly Session _caller = new() { User = store.Acl.Default, IsAuthenticated = false, IsOneCall = true };
+
     /// <summary>
     /// Whether nothing stands in a request's way: the usual case, and cheap to check. If this is false,
     /// <see cref="Admit"/> decides. Only for a client's connection.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public bool IsOpenTo(CommandInfo? command, int count, Session session) =>
-        command is { Method: not null } && command.AcceptsCount(count) && session.IsAuthenticated
+    public bool IsOpenTo(CommandInfo? command, in CommandContext call, Session session) =>
+        command is { Method: not null } && command.AcceptsCount(call.Count)
         && store.Restrictions == Restrictions.None && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver)
-        && session.Transaction is not { IsOpen: true };
+        && session.Transaction is not { IsOpen: true }
+        && (session.IsUnrestricted || IsPermitted(command, call, session));
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static bool IsPermitted(CommandInfo command, in CommandContext call, Session session) =>
+        session.IsAuthenticated && session.User.Rules.Check(command, call.Request).IsAllowed;
 
     /// <summary>Decides what happens to a request.</summary>
     /// <param name="command">The command it names; null if there is none by that name.</param>
@@ -53,6 +61,8 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         Transaction? transaction = session.Transaction is { IsOpen: true } open ? open : null;
         if (transaction is not null && command!.Is(CommandFlags.NoMulti))
             return Refuse(command, session, "ERR Command not allowed inside a transaction", reply, ref wait);
+        if (store.Acl.Denies(session, command!, request, transaction is null ? AclContext.Toplevel : AclContext.Multi, out AclVerdict verdict))
+            return Refuse(command, session, $"NOPERM {verdict.Message(session.User.Name, command!)}", reply, ref wait);
         Restrictions restrictions = store.Restrictions;
         if ((restrictions & Restrictions.Stopping) != 0)
             return session.IsOneCall ? Refuse(command, session, "ERR Server is shutting down", reply, ref wait) : Verdict.Closed;
@@ -78,18 +88,26 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     }
 
     /// <summary>
-    /// Why a grain call is refused, whatever it wants; null if it is not. A grain call is a session of its own, so it
-    /// brings its user and password along.
+    /// The user that a grain call is made as; null if it is refused, whatever it wants. A grain call is a session of its
+    /// own, so it brings its user and password along.
     /// </summary>
-    /// <param name="user">The user's name; null if it brings none.</param>
+    /// <param name="name">The user's name; null if it brings none.</param>
     /// <param name="password">The user's password.</param>
-    public string? RefusesCallOf(byte[]? user, byte[]? password)
+    /// <param name="error">Why it is refused.</param>
+    public AclUser? CallerOf(byte[]? name, byte[]? password, out string error)
     {
-        string? error = user is null
-            ? store.Options.RequirePass.Length == 0 ? null : Errors.NotAuthenticated
-            : Users.Knows(store.Options, user, password) ? null : Errors.WrongPassword;
-        if (error is not null) observer.Refused(null, Encoding.ASCII.GetBytes($"-{error}\r\n"));
-        return error;
+        AclUser? user;
+        if (name is not null)
+        {
+            user = store.Acl.Authenticate(name, password, _caller, "grain call"u8, out error);
+        }
+        else
+        {
+            user = store.Acl.IsOpen ? store.Acl.Default : null;
+            error = Errors.NotAuthenticated;
+        }
+        if (user is null) observer.Refused(null, Encoding.ASCII.GetBytes($"-{error}\r\n"));
+        return user;
     }
 
     /// <summary>Why a request can never run as it is; null if it can.</summary>
@@ -116,12 +134,8 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         return text.ToString();
     }
 
-    private bool IsAuthenticated(CommandInfo command, Session session)
-    {
-        if (session.IsAuthenticated || command.Is(CommandFlags.NoAuth)) return true;
-        // The password may have been removed since the client connected.
-        return session.IsAuthenticated = store.Options.RequirePass.Length == 0;
-    }
+    private bool IsAuthenticated(CommandInfo command, Session session) =>
+        session.IsAuthenticated || command.Is(CommandFlags.NoAuth) || store.Acl.IsOpen;
 
     /// <summary>Why a command is refused while something is wrong on this silo; null if it is not refused.</summary>
     private string? Restricted(Restrictions restrictions, CommandInfo command, Session session)

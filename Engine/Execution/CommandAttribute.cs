@@ -155,6 +155,20 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// </summary>
     public string Keys { get; init; } = "";
 
+    /// <summary>
+    /// Which arguments are names of channels that the caller must be allowed to use: <c>1</c> one argument,
+    /// <c>1..-1</c> a range; after the word PATTERN they are patterns of names. Empty if there are none, or if anyone
+    /// may name them (UNSUBSCRIBE). Not shown to clients.
+    /// </summary>
+    public string Channels { get; init; } = "";
+
+    /// <summary>
+    /// Which arguments must never be shown to anyone, neither in a log nor by MONITOR or SLOWLOG: <c>1..-1</c> a range,
+    /// <c>AUTH@1+2</c> so many arguments after each occurrence of a word from argument 1 on; <c>DIRECTIVES</c> the
+    /// values of sensitive directives. See <see cref="Secrets"/>. Not shown to clients.
+    /// </summary>
+    public string Secret { get; init; } = "";
+
     /// <summary>What COMMAND INFO notes about the key specifications, for people: one for each, separated by ';'.</summary>
     public string KeyNotes { get; init; } = "";
 

@@ -539,14 +539,14 @@ public ref partial struct CommandContext
         if (_changes > 0 && !_effectsGiven)
         {
             Slot slot = _slot ?? OnlySlot();
-            if (Request.IsCanonical)
+            if (Request.IsCanonical && !Command.IsRenamed)
             {
                 unit.AddFrame(slot, Session.Database, Request.Frame);
             }
             else
             {
                 RespWriter frame = unit.Begin(Request.Count);
-                for (int i = 0; i < Request.Count; i++) frame.BulkString(Request[i]);
+                for (int i = 0; i < Request.Count; i++) frame.BulkString(i == 0 && Command.IsRenamed ? Command.NameBytes : Request[i]);
                 unit.End(slot, Session.Database);
             }
         }

@@ -21,7 +21,14 @@ public sealed class CommandInfo
         Effort = declaration.Effort;
         Element = declaration.Element;
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
-        if (Keys is [{ IsOneFixedKey: true } only]) SingleKey = only.First;
+        Channels = ChannelSpecification.Parse(declaration.Channels);
+        Secrets = Secrets.Parse(declaration.Secret);
+        HasKeys = Keys.Any(keys => !keys.IsNotKey);
+        if (Keys is [{ IsOneFixedKey: true } only])
+        {
+            SingleKey = only.First;
+            SingleAccess = only.HasVariableFlags ? null : only.Access;
+        }
         if ((Categories & (Category.Hash | Category.Keyspace)) != 0 && Keys is [{ Search: KeySearch.Index, Find: KeyFind.Range } first])
             HashKey = first.First;
     }
@@ -52,11 +59,28 @@ public sealed class CommandInfo
 
     public IReadOnlyList<KeySpecification> Keys { get; } = [];
 
+    /// <summary>
+    /// Which arguments are names of channels; null if there are none that permissions are needed for.
+    /// </summary>
+    public ChannelSpecification? Channels { get; }
+
+    /// <summary>Which arguments must not be shown; null if there are none.</summary>
+    public Secrets? Secrets { get; }
+
     /// <summary>A small number unique to the command, for counters in arrays.</summary>
     public int Index { get; internal set; }
 
     /// <summary>Position of the command's one key; 0 if it has none, several, or one that moves.</summary>
     public int SingleKey { get; }
+
+    /// <summary>Whether clients call it by another name than this one (rename-command).</summary>
+    public bool IsRenamed { get; internal set; }
+
+    /// <summary>Whether it has keys at all.</summary>
+    internal bool HasKeys { get; }
+
+    /// <summary>What it does to its one key; null if that depends on the request, or if it has no single key.</summary>
+    internal KeyAccess? SingleAccess { get; }
 
     /// <summary>The subcommands of a container, by name without the container's; otherwise null.</summary>
     public Dictionary<string, CommandInfo>? Subcommands { get; internal set; }

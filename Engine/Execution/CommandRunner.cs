@@ -67,28 +67,36 @@ public sealed class CommandRunner : IDisposable
     }
 
     /// <summary>
-    /// Runs one command for a caller without a connection (a grain call), and returns its reply as RESP3. If the call is
-    /// over before the command could run, it never runs, and the reply is <see cref="Errors.CallIsOver"/>.
+    /// Runs one command for a caller without a connection (a grain call), and returns its reply as RESP3. If the call
+    /// is over before the command could run, it never runs, and the reply is <see cref="Errors.CallIsOver"/>.
     /// </summary>
     /// <param name="database">The logical database.</param>
     /// <param name="arguments">The command and its arguments.</param>
-    /// <param name="limit">After which time the call is over, however long the command itself would wait for a key; null
-    /// for never.</param>
+    /// <param name="limit">After which time the call is over, however long the command itself would wait for a key;
+    /// null for never.</param>
+    /// <param name="user">As whom the caller has authenticated (<see cref="AclUsers.Authenticate"/>); null if it has
+    /// not: then it is the default user, if everybody may be.</param>
     /// <param name="cancellation">Cancelled if the caller gives up.</param>
     public async Task<byte[]> RunAsync(
-        int database, ReadOnlyMemory<byte>[] arguments, TimeSpan? limit = null, CancellationToken cancellation = default)
+        int database, ReadOnlyMemory<byte>[] arguments, TimeSpan? limit = null, AclUser? user = null, CancellationToken cancellation = default)
     {
         var reply = new RespWriter { Resp3 = true };
         if (arguments.Length == 0) reply.Error("ERR no command"u8);
         else if ((uint)database >= (uint)Store.Options.Databases) reply.Error("ERR DB index is out of range"u8);
-        else await RunOneAsync(database, OwnedRequest.Of(arguments), reply, limit, cancellation).ConfigureAwait(false);
+        else await RunOneAsync(database, OwnedRequest.Of(arguments), reply, limit, user, cancellation).ConfigureAwait(false);
         return reply.Written.ToArray();
     }
 
-    private async Task RunOneAsync(int database, OwnedRequest request, RespWriter reply, TimeSpan? limit, CancellationToken cancellation)
+    private async Task RunOneAsync(
+        int database, OwnedRequest request, RespWriter reply, TimeSpan? limit, AclUser? user, CancellationToken cancellation)
     {
         CommandInfo? command = Store.Commands.Resolve(request.Request);
-        using var call = new OneCall(Store.Clock.Time, limit, cancellation) { Database = database };
+        using var call = new OneCall(Store.Clock.Time, limit, cancellation)
+        {
+            Database = database,
+            User = user ?? Store.Acl.Default,
+            IsAuthenticated = user is not null,
+        };
         // A timer is only worth it for a command that may wait for a key. Any other is held to the limit by BeginTurn.
         CancellationToken over = command?.Is(CommandFlags.Blocking) == true ? call.Over : cancellation;
         try

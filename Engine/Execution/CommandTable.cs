@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Runtime.CompilerServices;
+using System.Text;
 
 namespace OrleansRedis.Engine;
 
@@ -8,8 +9,9 @@ namespace OrleansRedis.Engine;
 /// </summary>
 public sealed class CommandTable
 {
-    private readonly Bucket[] _buckets;
-    private readonly List<CommandInfo> _top = [];
+    private readonly Dictionary<string, CommandInfo> _declared;
+    private readonly Dictionary<string, CommandInfo> _callable = []; // under the names in force
+    private Bucket[] _buckets = [];
 
     public CommandTable(params ReadOnlySpan<Assembly> assemblies)
     {
@@ -21,15 +23,9 @@ public sealed class CommandTable
             if (!all.TryGetValue(container, out CommandInfo? parent)) all[container] = parent = new(container, null, null);
             (parent.Subcommands ??= []).Add(command.Name[(container.Length + 1)..], command);
         }
-        _top.AddRange(all.Values.Where(command => !command.Name.Contains('|')));
-
-        _buckets = new Bucket[System.Numerics.BitOperations.RoundUpToPowerOf2((uint)_top.Count * 4)];
-        foreach (CommandInfo command in _top)
-        {
-            uint at = Mix(Fold(command.NameBytes));
-            while (_buckets[at & (_buckets.Length - 1)].Command is not null) at++;
-            _buckets[at & (_buckets.Length - 1)] = new() { Folded = Fold(command.NameBytes), Command = command };
-        }
+        _declared = all.Where(command => !command.Key.Contains('|')).ToDictionary(StringComparer.OrdinalIgnoreCase);
+        foreach ((string name, CommandInfo command) in _declared) _callable.Add(name, command);
+        MakeBuckets();
         foreach (CommandInfo command in all.Values)
         {
             command.Categories = Complete(command);
@@ -43,8 +39,47 @@ public sealed class CommandTable
     /// </summary>
     public int Total { get; }
 
-    /// <summary>Every command and container, without subcommands.</summary>
-    public IReadOnlyList<CommandInfo> Commands => _top;
+    /// <summary>Every command and container that can be called, without subcommands.</summary>
+    public IReadOnlyCollection<CommandInfo> Commands => _callable.Values;
+
+    /// <summary>The same, with those that rename-command has taken away. Permissions are about these.</summary>
+    public IReadOnlyCollection<CommandInfo> Declared => _declared.Values;
+
+    /// <summary>
+    /// rename-command: from now on, clients call a command by another name, or not at all if that is empty. To be
+    /// called before any command is run.
+    /// </summary>
+    /// <returns>Why that cannot be, in Redis's words; null if it is done.</returns>
+    public string? Rename(string from, string to)
+    {
+        if (!_callable.Remove(from.ToLowerInvariant(), out CommandInfo? command)) return "No such command in rename-command";
+        if (to.Length != 0 && !_callable.TryAdd(to.ToLowerInvariant(), command)) return "Target command name already exists";
+        command.IsRenamed = true;
+        MakeBuckets();
+        return null;
+    }
+
+    /// <summary>
+    /// The command of this name by its declaration, whatever rename-command says, in any case: "get" or "config|get".
+    /// Null if there is none.
+    /// </summary>
+    public CommandInfo? FindDeclared(ReadOnlySpan<byte> name)
+    {
+        int bar = name.IndexOf((byte)'|');
+        string first = Encoding.Latin1.GetString(bar < 0 ? name : name[..bar]);
+        if (!_declared.TryGetValue(first, out CommandInfo? command)) return null;
+        return bar < 0 ? command : FindSubcommand(command, name[(bar + 1)..]);
+    }
+
+    /// <summary>
+    /// The command that a logged request is for. Effects bear the names of the declarations, so that a log can be
+    /// loaded whatever rename-command says; a log of redis-server has the names that were in force.
+    /// </summary>
+    public CommandInfo? ResolveLogged(in Request request)
+    {
+        if (FindDeclared(request[0]) is not { } command) return Resolve(request);
+        return request.Count < 2 ? command : FindSubcommand(command, request[1]) ?? command;
+    }
 
     /// <summary>The command or container of this name, in any case; null if there is none.</summary>
     public CommandInfo? Find(ReadOnlySpan<byte> name)
@@ -54,7 +89,7 @@ public sealed class CommandTable
         {
             ref Bucket bucket = ref _buckets[at & (_buckets.Length - 1)];
             if (bucket.Command is null) return null;
-            if (bucket.Folded == folded && (name.Length <= 7 || ((ReadOnlySpan<byte>)bucket.Command.NameBytes).Is(name))) return bucket.Command;
+            if (bucket.Folded == folded && (name.Length <= 7 || ((ReadOnlySpan<byte>)bucket.Name).Is(name))) return bucket.Command;
         }
     }
 
@@ -94,6 +129,19 @@ public sealed class CommandTable
         return folded | ((ulong)Math.Min(name.Length, 255) << 56);
     }
 
+    private void MakeBuckets()
+    {
+        var buckets = new Bucket[System.Numerics.BitOperations.RoundUpToPowerOf2((uint)_declared.Count * 4)];
+        foreach ((string name, CommandInfo command) in _callable)
+        {
+            byte[] bytes = ByteText.Encode(name);
+            uint at = Mix(Fold(bytes));
+            while (buckets[at & (buckets.Length - 1)].Command is not null) at++;
+            buckets[at & (buckets.Length - 1)] = new() { Folded = Fold(bytes), Name = bytes, Command = command };
+        }
+        _buckets = buckets;
+    }
+
     private static uint Mix(ulong folded) => (uint)((folded * 0x9E3779B97F4A7C15) >> 40);
 
     private static void Collect(Assembly assembly, Dictionary<string, CommandInfo> all)
@@ -129,6 +177,7 @@ public sealed class CommandTable
     private struct Bucket
     {
         public ulong Folded;
+        public byte[] Name;
         public CommandInfo? Command;
     }
 }

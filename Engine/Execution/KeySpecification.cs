@@ -17,6 +17,20 @@ public enum KeyFind
     KeyCount,
 }
 
+/// <summary>What a command does to a key, as far as permissions are concerned.</summary>
+[Flags]
+public enum KeyAccess : byte
+{
+    /// <summary>Neither: it tells whether the key exists, or how large it is.</summary>
+    None = 0,
+
+    /// <summary>It returns, copies or computes something from what the key holds.</summary>
+    Read = 1,
+
+    /// <summary>It changes or deletes the key.</summary>
+    Write = 2,
+}
+
 /// <summary>
 /// One key specification, as COMMAND INFO shows it (https://redis.io/docs/latest/develop/reference/key-specs/).
 /// </summary>
@@ -33,6 +47,8 @@ public sealed class KeySpecification
             field = value;
             IsNotKey = value.Contains("NOT_KEY");
             IsOverwritten = value.Contains("OW");
+            Access = AccessOf(value);
+            HasVariableFlags = value.Contains("VARIABLE_FLAGS");
         }
     }
 
@@ -43,8 +59,8 @@ public sealed class KeySpecification
 
     /// <summary>
     /// For <see cref="KeySearch.Keyword"/>: the word to search for, from argument <see cref="StartFrom"/> on. For
-    /// <see cref="KeySearch.Unknown"/>: the word whose last occurrence the key follows, though clients are not told so;
-    /// or empty.
+    /// <see cref="KeySearch.Unknown"/>: the option of SORT that has the key as its argument, though clients are not
+    /// told so; or empty.
     /// </summary>
     public string Keyword { get; init; } = "";
 
@@ -82,6 +98,18 @@ public sealed class KeySpecification
 
     /// <summary>Whether the command replaces what the key holds, without regard to its old value.</summary>
     public bool IsOverwritten { get; private init; }
+
+    /// <summary>
+    /// What the command does to the key; with <see cref="HasVariableFlags"/>, the most that it may do.
+    /// </summary>
+    public KeyAccess Access { get; private init; }
+
+    /// <summary>Whether what it does depends on the request; see <see cref="VariableKeyFlags"/>.</summary>
+    public bool HasVariableFlags { get; private init; }
+
+    internal static KeyAccess AccessOf(string[] flags) =>
+        (flags.Contains("ACCESS") ? KeyAccess.Read : KeyAccess.None)
+        | (flags.Contains("UPDATE") || flags.Contains("INSERT") || flags.Contains("DELETE") ? KeyAccess.Write : KeyAccess.None);
 
     public static IReadOnlyList<KeySpecification> Parse(string text, CommandFlags commandFlags)
     {
@@ -154,12 +182,7 @@ public sealed class KeySpecification
         int first = First;
         if (Search == KeySearch.Unknown)
         {
-            for (int i = request.Count - 2; i > 1 && Keyword.Length > 0; i--)
-            {
-                if (!Ascii.EqualsWord(request[i], Keyword)) continue;
-                positions.Add(i + 1);
-                break;
-            }
+            if (Keyword.Length != 0 && FindOption(request) is var option and not 0) positions.Add(option);
             return true;
         }
         if (Search == KeySearch.Keyword)
@@ -180,6 +203,23 @@ public sealed class KeySpecification
         if (last >= request.Count) return false;
         for (int i = first; i <= last; i += Step) positions.Add(i);
         return true;
+    }
+
+    /// <summary>
+    /// The argument of SORT's option <see cref="Keyword"/>; 0 if the request lacks it. Options are read as SORT reads
+    /// them: what is the argument of another option is no option, and of several the last counts.
+    /// </summary>
+    private int FindOption(in Request request)
+    {
+        int found = 0;
+        for (int i = 2; i < request.Count; i++)
+        {
+            ReadOnlySpan<byte> word = request[i];
+            if (word.Is("LIMIT"u8)) i += 2;
+            else if (word.Is("BY"u8) || word.Is("GET"u8)) i++;
+            else if (i + 1 < request.Count && Ascii.EqualsWord(word, Keyword)) found = ++i;
+        }
+        return found;
     }
 
     private int FindKeyword(in Request request)

@@ -18,9 +18,42 @@ public class Session
     public bool IsLocal { get; set; }
 
     /// <summary>
-    /// Whether it may run more than AUTH and HELLO. Only clients of the gateway have to prove anything.
+    /// Whether it has proved to be its user, or need not: otherwise it may run AUTH and HELLO alone, unless everybody
+    /// may be the default user.
     /// </summary>
-    public bool IsAuthenticated { get; set; } = true;
+    public bool IsAuthenticated
+    {
+        get;
+        set
+        {
+            field = value;
+            _proven = value ? User : AclUser.Nobody;
+        }
+    }
+    = true;
+
+    /// <summary>As whom it acts, and so what it may do. A session of the server itself may do everything.</summary>
+    public AclUser User
+    {
+        get;
+        set
+        {
+            field = value;
+            _proven = IsAuthenticated ? value : AclUser.Nobody;
+        }
+    }
+    = AclUser.Internal;
+
+    /// <summary>
+    /// Whether it has authenticated, if it must, and may do everything: the usual case, and cheap to check.
+    /// </summary>
+    public bool IsUnrestricted => _proven.IsUnrestricted;
+
+    /// <summary>
+    /// Where it comes from, for holding back whoever guesses passwords: an address without a port. Empty if it cannot
+    /// be from elsewhere.
+    /// </summary>
+    public virtual string Origin => "";
 
     /// <summary>
     /// It exists for a single grain call, so a command that would change the session's state makes no sense in it.
@@ -44,6 +77,10 @@ public class Session
     }
 
     private BlockedCommand? _blocked;
+    private AclUser _proven = AclUser.Internal; // the user that it has authenticated as, or nobody
+
+    /// <summary>Its description, for people: a client's line in CLIENT LIST, without a line end.</summary>
+    public virtual string Describe(long nowMs) => $"user={User.Name}";
 
     /// <summary>
     /// What a command may do in this session: its own flags and, for EXEC, those of all queued commands.

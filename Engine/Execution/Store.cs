@@ -58,6 +58,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         Commands = commands;
         Options = options;
         Clock = new(time);
+        Acl = new(options, commands, Clock, Log);
         Effects = new(new(Options, Clock));
         Slots = new(Options.Databases, SiloGate);
         ActiveExpiry = new(this);
@@ -79,6 +80,9 @@ public sealed partial class Store : ILogOwner, IDisposable
 
     /// <summary>What the operator is told.</summary>
     public ServerLog Log { get; } = new();
+
+    /// <summary>The users, and what each may do.</summary>
+    public AclUsers Acl { get; }
 
     /// <summary>What the server keeps in files; null if there are only slots and no server.</summary>
     public ServerFiles? Files { get; internal set; }
@@ -221,6 +225,7 @@ public sealed partial class Store : ILogOwner, IDisposable
     internal void ResetStatistics()
     {
         Statistics.Reset();
+        Acl.Denials.ResetStatistics();
         Slots.ResetLookups();
         StatisticsReset?.Invoke();
     }

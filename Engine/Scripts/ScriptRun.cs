@@ -242,21 +242,14 @@ internal sealed class ScriptRun : ScriptScope
         // Never those that use the Lua state themselves, which is in use.
         bool isAllowed = !command.Is(CommandFlags.NoScript) || (Store.AllowsAllInScripts && (command.Categories & Category.Scripting) == 0);
         if (!isAllowed || (command.Is(CommandFlags.NeedsConnection) && Session.IsOneCall)) return "ERR This Redis command is not allowed from script";
-        if (Denial(command, request) is { } denial) return denial;
+        if (Store.Acl.Denies(Session, command, request, AclContext.Lua, out AclVerdict verdict))
+            return $"NOPERM ACL failure in script: {verdict.Message(Session.User.Name, command)}";
         if (_isReadOnly && command.Is(CommandFlags.Write | CommandFlags.MayReplicate))
             return "ERR Write commands are not allowed from read-only scripts.";
         if (command.Is(CommandFlags.Write) && !HasWritten && FailingFile() is { } failure) return failure;
         if (_isOutOfMemory && !_allowsOom && !HasWritten && command.Is(CommandFlags.DenyOom))
             return "OOM command not allowed when used memory > 'maxmemory'.";
         return Reach(command, request);
-    }
-
-    /// <summary>Why the user of the session may not run a command.</summary>
-    private static string? Denial(CommandInfo command, in Request request)
-    {
-        _ = command;
-        _ = request.Count;
-        return null;
     }
 
     private string? FailingFile()
@@ -397,8 +390,9 @@ internal sealed class ScriptRun : ScriptScope
         if (!TryReadArguments(lua, out int count)) return 2;
         LuaApi.SetTop(lua, 0);
         var request = new Request(_bytes, _arguments.AsSpan(0, count), []);
-        if (Store.Commands.Resolve(request) is not { Method: not null } command) return Failure(lua, "Invalid command passed to redis.acl_check_cmd()");
-        LuaApi.PushBoolean(lua, Denial(command, request) is null ? 1 : 0);
+        if (Store.Commands.Resolve(request) is not { } command || (command.Method is null && count > 1))
+            return Failure(lua, "Invalid command passed to redis.acl_check_cmd()");
+        LuaApi.PushBoolean(lua, Session.User.Allows(command, request) ? 1 : 0);
         return 1;
     }
 

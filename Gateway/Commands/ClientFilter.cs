@@ -70,9 +70,8 @@ internal sealed class ClientFilter
                 matches = client => client.Class == type;
                 break;
             case "USER":
-                // Every client is this user.
-                if (text != "default") return Refuse(ref call, $"ERR No such user '{text}'");
-                matches = _ => true;
+                if (call.Store.Acl.Find(value) is not { } user) return Refuse(ref call, $"ERR No such user '{text}'");
+                matches = client => client.User == user;
                 break;
             case "ADDR":
                 matches = Equal(client => client.Address, value);

@@ -25,7 +25,8 @@ internal static class ConnectionCommands
     internal static void Echo(ref CommandContext call) => call.Reply.BulkString(call[1]);
 
     /// <summary>AUTH [username] password</summary>
-    [Command("AUTH", -2, Handshake, Category.Connection, Since = "1.0.0", Complexity = "O(N) where N is the number of passwords defined for the user",
+    [Command("AUTH", -2, Handshake, Category.Connection, Secret = "1..-1", Since = "1.0.0",
+        Complexity = "O(N) where N is the number of passwords defined for the user",
         Summary = "Authenticates the connection.", Syntax = "[username] @6.0.0 password", History = "6.0.0: Added ACL style (username and password).")]
     internal static void Auth(ref CommandContext call)
     {
@@ -34,23 +35,23 @@ internal static class ConnectionCommands
         {
             call.SyntaxError();
         }
-        else if (call.Count == 2 && client.Server.Options.RequirePass.Length == 0)
+        else if (call.Count == 2 && client.Server.Store.Acl.Default.Rules.NeedsNoPassword)
         {
             call.Reply.Error("ERR AUTH <password> called without any password configured for the default user. "u8
                 + "Are you sure your configuration is correct?"u8);
         }
-        else if (client.TryAuthenticate(call.Count == 2 ? "default"u8 : call[1], call[call.Count - 1]))
+        else if (client.Authenticate(call.Count == 2 ? "default"u8 : call[1], call[call.Count - 1], call[0]) is { } error)
         {
-            call.Reply.Ok();
+            call.Reply.Error(error);
         }
         else
         {
-            call.Reply.Error(Errors.WrongPassword);
+            call.Reply.Ok();
         }
     }
 
     /// <summary>HELLO [protover [AUTH username password] [SETNAME clientname]]</summary>
-    [Command("HELLO", -1, Handshake, Category.Connection, Since = "6.0.0", Complexity = "O(1)",
+    [Command("HELLO", -1, Handshake, Category.Connection, Secret = "AUTH@2+2", Since = "6.0.0", Complexity = "O(1)",
         Summary = "Handshakes with the Redis server.", Syntax = "arguments=[protover [AUTH username password] [SETNAME clientname]]",
         History = "6.2.0: `protover` made optional; when called without arguments the command reports the current connection's context.")]
     internal static void Hello(ref CommandContext call)
@@ -72,15 +73,12 @@ internal static class ConnectionCommands
             protocol = (int)version;
         }
         string? name = null;
+        int credentials = 0;
         for (int i = 2; i < call.Count; i++)
         {
             if (call[i].Is("AUTH"u8) && i + 2 < call.Count)
             {
-                if (!client.TryAuthenticate(call[i + 1], call[i + 2]))
-                {
-                    call.Reply.Error(Errors.WrongPassword);
-                    return;
-                }
+                credentials = i + 1;
                 i += 2;
             }
             else if (call[i].Is("SETNAME"u8) && i + 1 < call.Count)
@@ -93,7 +91,12 @@ internal static class ConnectionCommands
                 return;
             }
         }
-        if (!client.IsAuthenticated && client.Server.Options.RequirePass.Length != 0)
+        if (credentials != 0 && client.Authenticate(call[credentials], call[credentials + 1], call[0]) is { } error)
+        {
+            call.Reply.Error(error);
+            return;
+        }
+        if (!client.IsAuthenticated && !client.Server.Store.Acl.IsOpen)
         {
             call.Reply.Error("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "u8
                 + "option can be used to authenticate the client and select the RESP protocol version at the same time"u8);
@@ -139,5 +142,4 @@ internal static class ConnectionCommands
         ((ClientConnection)call.Session).CloseAfterReply = true;
         call.Reply.Ok();
     }
-
 }

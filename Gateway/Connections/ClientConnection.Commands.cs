@@ -70,7 +70,7 @@ public sealed partial class ClientConnection
         Ahead[] ahead = t_ahead ??= new Ahead[Store.MostForeseen];
         count = 0;
         ReadOutcome outcome;
-        _requests.Unauthenticated = !IsAuthenticated;
+        _requests.Unauthenticated = !IsAuthenticated && !_server.Store.Acl.IsOpen;
         do
         {
             outcome = _requests.Read(bytes[from..]);
@@ -117,11 +117,11 @@ public sealed partial class ClientConnection
     private void Run(ref CommandContext call, CommandInfo? command, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
     {
         CommandRunner runner = _server.Runner;
-        if (!runner.Admission.IsOpenTo(command, call.Count, this) && !Admit(command, call.Request, ref wait)) return;
+        LastCommand = command;
+        if (!runner.Admission.IsOpenTo(command, call, this) && !Admit(command, call.Request, ref wait)) return;
         int mark = _reply.Length;
         call.Command = command!;
         call.Continuation = null;
-        LastCommand = command;
         if (_waitsFor is { } log) Rely(log, command);
         Attempt attempt = default;
         try

@@ -45,9 +45,36 @@ public sealed partial class ClientConnection
     /// <summary>The server's address that it is connected to.</summary>
     public string LocalAddress => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(LocalEndPoint);
 
-    /// <summary>Authenticates the client if the password is the user's; returns whether it is.</summary>
-    public bool TryAuthenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password) =>
-        Users.Knows(_server.Options, user, password) && (IsAuthenticated = true);
+    /// <inheritdoc/>
+    /// <remarks>
+    /// Of an IPv6 address only the network counts: a host there has as many addresses as it likes. Whoever may open the
+    /// Unix domain socket is on this machine, and no stranger.
+    /// </remarks>
+    public override string Origin => IsUnix ? "" : OriginOf(RemoteEndPoint);
+
+    internal static string OriginOf(EndPoint? endPoint)
+    {
+        if (endPoint is not IPEndPoint remote) return "";
+        IPAddress address = remote.Address.IsIPv4MappedToIPv6 ? remote.Address.MapToIPv4() : remote.Address;
+        if (address.AddressFamily != AddressFamily.InterNetworkV6) return address.ToString();
+        byte[] bytes = address.GetAddressBytes();
+        bytes.AsSpan(8).Clear();
+        return new IPAddress(bytes).ToString();
+    }
+
+    /// <summary>
+    /// Makes a user of the client, if the password is right. If it is not, the error to reply is returned, and the
+    /// client stays who it was.
+    /// </summary>
+    public string? Authenticate(ReadOnlySpan<byte> user, ReadOnlySpan<byte> password, ReadOnlySpan<byte> command)
+    {
+        if (_server.Store.Acl.Authenticate(user, password, this, command, out string error) is not { } authenticated) return error;
+        User = authenticated;
+        IsAuthenticated = true;
+        // If it was deleted just now, this client was not among its sessions yet.
+        if (authenticated.IsDeleted) Kill();
+        return null;
+    }
 
     /// <summary>
     /// RESET: puts the session back to its initial state. Watched keys and queued commands are dropped too.
@@ -61,13 +88,17 @@ public sealed partial class ClientConnection
         Name = "";
         NoTouch = NoEvict = false;
         ReplyMode = ReplyMode.On;
-        IsAuthenticated = _server.Options.RequirePass.Length == 0;
+        User = _server.Store.Acl.Default;
+        IsAuthenticated = User.IsOpen;
     }
+
+    /// <inheritdoc/>
+    public override string Describe(long nowMs) => Describe(nowMs, default);
 
     /// <summary>The client's line in CLIENT LIST, without a line end.</summary>
     /// <param name="nowMs">The current time.</param>
     /// <param name="request">For the client that asks, its request, whose memory counts as the client's.</param>
-    public string Describe(long nowMs, in Request request = default)
+    public string Describe(long nowMs, in Request request)
     {
         int argumentBytes = 0;
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
@@ -81,8 +112,9 @@ public sealed partial class ClientConnection
             + $"watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
             + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={_replyPeak} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} "
             + $"omem={sending} tot-mem={total} "
-            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user=default redir=-1 resp={Protocol} lib-name={LibraryName} "
-            + $"lib-ver={LibraryVersion} tot-net-in={_bytesIn} tot-net-out={Math.Max(0, _bytesOut - SendingBytes)} tot-cmds={CommandsRun}");
+            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} redir=-1 resp={Protocol} "
+            + $"lib-name={LibraryName} lib-ver={LibraryVersion} tot-net-in={_bytesIn} tot-net-out={Math.Max(0, _bytesOut - SendingBytes)} "
+            + $"tot-cmds={CommandsRun}");
     }
 
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;

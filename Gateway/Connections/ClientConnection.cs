@@ -43,7 +43,8 @@ public sealed partial class ClientConnection : Session
         _replyPeakSinceMs = server.Store.Clock.NowMs;
         ConnectedAtMs = LastUsedMs = server.Store.Clock.NowMs;
         IsLocal = IsUnix || (RemoteEndPoint is IPEndPoint remote && IPAddress.IsLoopback(remote.Address));
-        IsAuthenticated = server.Options.RequirePass.Length == 0;
+        User = server.Store.Acl.Default;
+        IsAuthenticated = User.IsOpen;
     }
 
     /// <summary>CLIENT ID: increasing, never reused by this process.</summary>

@@ -241,7 +241,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     {
         if (Volatile.Read(ref _serving) >= Options.MaxClients) return "-ERR max number of clients reached\r\n";
         bool local = connection.RemoteEndPoint is not IPEndPoint remote || IPAddress.IsLoopback(remote.Address);
-        return local || !Options.ProtectedMode || Options.RequirePass.Length != 0 ? null : Denied;
+        return local || !Options.ProtectedMode || !server.Store.Acl.Default.Rules.NeedsNoPassword ? null : Denied;
     }
 
     private void SetKeepalive(ConnectionContext connection)

@@ -38,5 +38,5 @@ internal sealed class HashSlotGrain(SlotHost host, CommandRunner runner, ILocalS
     public async Task<SlotLocation> LocateAsync() => new(silo.SiloAddress, (await host.OpenAsync(_number)).Epoch);
 
     public Task<byte[]> ExecuteAsync(int database, ReadOnlyMemory<byte>[] arguments, CancellationToken cancellation) =>
-        runner.RunAsync(database, arguments, _limit, cancellation);
+        runner.RunAsync(database, arguments, _limit, CallerFilter.User, cancellation);
 }

@@ -18,7 +18,7 @@ namespace OrleansRedis.Silo;
 /// (<see cref="ClientInput"/>) before Orleans reads it.
 /// </summary>
 internal sealed partial class ClientDoor(
-    ServerOptions options, AllowedCalls allowed, IOptions<ClusterOptions> cluster, IOptions<SiloMessagingOptions> messaging, ILogger<ClientDoor> logger)
+    CommandRunner runner, AllowedCalls allowed, IOptions<ClusterOptions> cluster, IOptions<SiloMessagingOptions> messaging, ILogger<ClientDoor> logger)
 {
     /// <summary>A client that says nothing for so long is gone.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
@@ -47,7 +47,7 @@ internal sealed partial class ClientDoor(
         IDuplexPipe transport = connection.Transport;
         connection.Transport = new Guarded(
             new ClientInput(
-                transport.Input, length, client, allowed, options, messaging.Value.MaxMessageBodySize,
+                transport.Input, length, client, allowed, runner.Store.Acl, messaging.Value.MaxMessageBodySize,
                 reason => LogRefused(logger, connection.RemoteEndPoint, reason)),
             transport.Output);
         await next(connection).ConfigureAwait(false);

@@ -19,11 +19,11 @@ namespace OrleansRedis.Silo;
 /// <param name="introduction">How long the client's introduction is, which has been looked at but not been read.</param>
 /// <param name="client">Who the client is.</param>
 /// <param name="allowed">What it may call.</param>
-/// <param name="options">With the password.</param>
+/// <param name="users">Who may call.</param>
 /// <param name="maxBodyBytes">The largest call.</param>
 /// <param name="refused">Is told why the connection ends.</param>
 internal sealed class ClientInput(
-    PipeReader input, long introduction, ClientIdentity client, AllowedCalls allowed, ServerOptions options, int maxBodyBytes, Action<string> refused)
+    PipeReader input, long introduction, ClientIdentity client, AllowedCalls allowed, AclUsers users, int maxBodyBytes, Action<string> refused)
     : PipeReader
 {
     private const int LengthBytes = 2 * sizeof(int);
@@ -136,7 +136,7 @@ internal sealed class ClientInput(
         bool isKnown = false;
         if ((flags & HasRequestContext) != 0) CheckRequestContext(ref reader, out isKnown);
         if (!reader.IsAtEnd) throw new RefusedException("a header is longer than its content");
-        if (bodyBytes > MaxStrangersBodyBytes && !isKnown && options.RequirePass.Length != 0)
+        if (bodyBytes > MaxStrangersBodyBytes && !isKnown && !users.IsOpen)
             throw new RefusedException("it sends a large message without the password");
     }
 
@@ -152,7 +152,7 @@ internal sealed class ClientInput(
             if (key.Holds(s_userKey)) user = value.ToArray();
             else if (key.Holds(s_passwordKey)) password = value.ToArray();
         }
-        isKnown = user is not null && Users.Knows(options, user, password);
+        isKnown = user is not null && users.Recognize(user, password) is not null;
     }
 
     private void CheckBody(in ReadOnlySequence<byte> body)

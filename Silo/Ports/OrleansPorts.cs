@@ -28,15 +28,17 @@ internal sealed partial class OrleansPorts : IConnectionListenerFactory, IConnec
     private static readonly TimeSpan s_remindAfter = TimeSpan.FromMinutes(1);
 
     private readonly ServerOptions _options;
+    private readonly AclUsers _users;
     private readonly ILogger _logger;
     private readonly SocketTransportFactory _sockets = new(Options.Create(new SocketTransportOptions()), NullLoggerFactory.Instance);
     private readonly ConcurrentQueue<IConnectionListener> _open = new();
     private int _connections;
     private long _nextReminderMs;
 
-    public OrleansPorts(ServerOptions options, ILoggerFactory loggers)
+    public OrleansPorts(ServerOptions options, AclUsers users, ILoggerFactory loggers)
     {
         _options = options;
+        _users = users;
         _logger = loggers.CreateLogger<OrleansPorts>();
     }
 
@@ -108,7 +110,7 @@ internal sealed partial class OrleansPorts : IConnectionListenerFactory, IConnec
             return false;
         }
         bool local = connection.RemoteEndPoint is not IPEndPoint remote || IPAddress.IsLoopback(remote.Address);
-        if (!local && _options.ProtectedMode && _options.RequirePass.Length == 0)
+        if (!local && _options.ProtectedMode && _users.Default.Rules.NeedsNoPassword)
         {
             LogRefused(_logger, connection.RemoteEndPoint, "protected-mode is on and there is no password");
             return false;

@@ -256,7 +256,7 @@ public sealed class CommandRunnerTests : IDisposable
     /// <summary>A command as a grain call sends it.</summary>
     private async Task<string> CallOnce(string line, TimeSpan? limit = null, CancellationToken cancellation = default) =>
         Encoding.ASCII.GetString(await _redis.Runner.RunAsync(
-            0, [.. line.Split(' ').Select(word => (ReadOnlyMemory<byte>)Encoding.ASCII.GetBytes(word))], limit, cancellation));
+            0, [.. line.Split(' ').Select(word => (ReadOnlyMemory<byte>)Encoding.ASCII.GetBytes(word))], limit, user: null, cancellation));
 
     private void Withdraw(string key) => _redis.Store.Slots.Withdraw(_redis.Store.Slots[KeySlot.Of(Encoding.ASCII.GetBytes(key))]!);
 

@@ -22,16 +22,27 @@ internal sealed class EngineHarness : IDisposable
     private readonly EngineClient _default;
 
     public EngineHarness(Action<ServerOptions>? configure = null)
+        : this(new ServerConfiguration(Configured(configure)))
     {
-        var options = new ServerOptions { Save = new() };
-        configure?.Invoke(options);
-        Store = new Store(options, Time, s_commands);
-        Files = new ServerFiles(Store, new ServerConfiguration(options));
+    }
+
+    /// <param name="configuration">The directives, and the file that they were read from.</param>
+    public EngineHarness(ServerConfiguration configuration)
+    {
+        Store = new Store(configuration.Options, Time, s_commands);
+        Files = new ServerFiles(Store, configuration);
         Runner = new CommandRunner(Store, Router);
         for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
         _recorder = new(Store.Effects.Log);
         Store.Effects.KeyEvents = _recorder;
         _default = new EngineClient(this);
+    }
+
+    private static ServerOptions Configured(Action<ServerOptions>? configure)
+    {
+        var options = new ServerOptions { Save = new() };
+        configure?.Invoke(options);
+        return options;
     }
 
     /// <summary>All commands of the engine.</summary>

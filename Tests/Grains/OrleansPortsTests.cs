@@ -196,6 +196,46 @@ public sealed class OrleansPortsTests
     }
 
     [Fact]
+    public async Task A_grain_call_may_do_what_its_user_may()
+    {
+        int port = RedisProcess.FreePort();
+        await using RedisProcess server = await StartAsync("--orleans-gateway-port", Text(port));
+        await using RespConnection redis = await server.ConnectAsync();
+        await using OrleansClient client = await OrleansClient.ConnectAsync(port);
+        await redis.LineAsync("ACL SETUSER alice on >pw +set +get +blpop +eval ~a* ~key");
+        RedisDatabase alice = client.Grains.GetRedisDatabase("alice", "pw"), anyone = client.Grains.GetRedisDatabase();
+        Assert.True(await alice.StringSetAsync("a", "1"));
+        const string NoKey = "NOPERM No permissions to access a key";
+        Assert.Equal(NoKey, await ErrorAsync(alice, "SET", "secret", "1"));
+        Assert.Equal("NOPERM User alice has no permissions to run the 'del' command", await ErrorAsync(alice, "DEL", "a"));
+        Assert.StartsWith(
+            "NOPERM ACL failure in script: No permissions to access a key", await ErrorAsync(alice, "EVAL", "return redis.call('get', 'secret')", "0"),
+            StringComparison.Ordinal);
+        Assert.Equal("WRONGPASS invalid username-password pair or user is disabled.", await ErrorAsync(client.Grains.GetRedisDatabase("alice", "wrong")));
+        string denials = (await redis.LineAsync("ACL LOG")).ToString();
+        Assert.Contains("grain call", denials, StringComparison.Ordinal);
+        Assert.DoesNotContain("wrong", denials, StringComparison.Ordinal);
+
+        // Without a name one is the default user, held to its rules, or nobody.
+        await redis.LineAsync("ACL SETUSER default -set");
+        Assert.Equal("NOPERM User default has no permissions to run the 'set' command", await ErrorAsync(anyone, "SET", "a", "1"));
+        Assert.Equal("1", await anyone.StringGetAsync("a"));
+        await redis.LineAsync("ACL SETUSER default +set off");
+        Assert.Equal("NOAUTH Authentication required.", await ErrorAsync(anyone));
+        Assert.Equal("1", await alice.StringGetAsync("a"));
+
+        // Who waits when the rights are taken gets nothing.
+        Task<string> waits = ErrorAsync(alice, "BLPOP", "key", "0");
+        await Eventually.TrueAsync(
+            async () => (await redis.CallAsync("INFO", "clients")).Text.Contains("blocked_clients:1\r\n", StringComparison.Ordinal), () => "it does not wait");
+        await redis.LineAsync("ACL SETUSER alice resetkeys");
+        Assert.Equal(1, (await redis.CallAsync("RPUSH", "key", "element")).Integer);
+        Assert.Equal(NoKey, await waits);
+        await redis.LineAsync("ACL DELUSER alice");
+        Assert.StartsWith("WRONGPASS ", await ErrorAsync(alice), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_grain_call_cannot_do_what_a_client_cannot()
     {
         int port = RedisProcess.FreePort();
@@ -428,8 +468,10 @@ public sealed class OrleansPortsTests
         writer.Session.CodecProvider.GetCodec<ReadOnlyMemory<byte>[]>().WriteField(ref writer, 1, typeof(ReadOnlyMemory<byte>[]), arguments);
     });
 
-    private static async Task<string> ErrorAsync(RedisDatabase database) =>
-        (await Assert.ThrowsAsync<RedisErrorException>(() => database.StringGetAsync("key"))).Message;
+    private static Task<string> ErrorAsync(RedisDatabase database) => ErrorAsync(database, "GET", "key");
+
+    private static async Task<string> ErrorAsync(RedisDatabase database, params RedisBytes[] command) =>
+        (await Assert.ThrowsAsync<RedisErrorException>(() => database.ExecuteAsync(command))).Message;
 
     private static async Task<RedisProcess> StartAsync(params string[] directives)
     {

@@ -39,6 +39,7 @@ internal static class Sort
     private static void Run(ref CommandContext call, bool mayStore)
     {
         if (!SortOptions.TryParse(ref call, mayStore, out SortOptions options)) return;
+        if ((options.HasPattern || options.GetArguments.Count != 0) && !MayReadAllKeys(ref call, options)) return;
         Entry entry = call.Read(1);
         ValueType type = entry.IsMissing ? ValueType.List : entry.Type;
         if (type is not (ValueType.List or ValueType.Set or ValueType.SortedSet))
@@ -68,6 +69,19 @@ internal static class Sort
         ReadOnlySpan<SortedElement> chosen = start <= end ? elements.AsSpan(start, end - start + 1) : [];
         if (options.StoreArgument != 0) Store(ref call, chosen, options);
         else Reply(ref call, chosen, options);
+    }
+
+    /// <summary>
+    /// Whether the user may read all keys: which ones BY and GET look up follows from the data. If not, the error is in
+    /// the reply.
+    /// </summary>
+    private static bool MayReadAllKeys(ref CommandContext call, in SortOptions options)
+    {
+        AclUser user = call.Session.User;
+        if (user.IsUnrestricted || user.Rules.AllowAllKeys(call.Command, call.Request, KeyAccess.Read)) return true;
+        bool isBy = options.HasPattern && (options.GetArguments.Count == 0 || options.ByArgument < options.GetArguments[0]);
+        call.Reply.Error($"ERR {(isBy ? "BY" : "GET")} option of SORT denied due to insufficient ACL permissions.");
+        return false;
     }
 
     private static (int Start, int End) Limits(in SortOptions options, int length)

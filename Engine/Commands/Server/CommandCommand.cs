@@ -129,7 +129,7 @@ internal static class CommandCommand
         {
             call.Reply.Array(2);
             call.Reply.BulkString(request!.Request[position]);
-            string[] flags = keys.Flags.Contains("VARIABLE_FLAGS") ? FlagsOf(command!, request.Request) : keys.Flags;
+            string[] flags = keys.HasVariableFlags ? VariableKeyFlags.Of(command!, request.Request).Names : keys.Flags;
             CommandDocumentation.WriteNames(call.Reply, flags.Select(CommandDocumentation.ShownFlag));
         }
     }
@@ -161,7 +161,7 @@ internal static class CommandCommand
 
     private static void WriteInfos(ref CommandContext call)
     {
-        IReadOnlyList<CommandInfo> commands = call.Command.Table.Commands;
+        IReadOnlyCollection<CommandInfo> commands = call.Command.Table.Commands;
         call.Reply.Array(commands.Count);
         foreach (CommandInfo command in commands) CommandDocumentation.WriteInfo(call.Reply, command);
     }
@@ -223,25 +223,5 @@ internal static class CommandCommand
         if (command.Is(CommandFlags.NoMandatoryKeys)) call.Reply.Array(0);
         else call.Reply.Error("ERR Invalid arguments specified for command"u8);
         return false;
-    }
-
-    /// <summary>What a command does to its key, if that depends on its other arguments.</summary>
-    private static string[] FlagsOf(CommandInfo command, in Request request)
-    {
-        if (command.Name == "set")
-        {
-            for (int i = 3; i < request.Count; i++)
-            {
-                if (request[i].Is("GET"u8) || StringComparisons.TryMatch(request[i], out _)) return ["RW", "ACCESS", "UPDATE"];
-            }
-            return ["OW", "UPDATE"];
-        }
-        if (command.Name == "delex") return request.Count > 2 ? ["RW", "ACCESS", "DELETE"] : ["RM", "DELETE"];
-        // BITFIELD only reads if all its operations are GET.
-        for (int i = 2; i < request.Count; i++)
-        {
-            if (request[i].Is("SET"u8) || request[i].Is("INCRBY"u8)) return ["RW", "ACCESS", "UPDATE"];
-        }
-        return ["RO", "ACCESS"];
     }
 }

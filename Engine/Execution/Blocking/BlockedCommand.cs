@@ -17,6 +17,9 @@ public enum BlockedEnd
 
     /// <summary>A slot of one of its keys has left this silo.</summary>
     Moved,
+
+    /// <summary>Its user may no longer run it; the error is written as its reply.</summary>
+    Denied,
 }
 
 /// <summary>
@@ -164,7 +167,7 @@ public sealed class BlockedCommand
         Interlocked.Decrement(ref _store.BlockedCommands);
         switch (end)
         {
-            case BlockedEnd.Served:
+            case BlockedEnd.Served or BlockedEnd.Denied:
                 reply.Raw(Reply.Written);
                 break;
             case BlockedEnd.TimedOut:

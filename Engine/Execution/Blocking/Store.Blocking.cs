@@ -129,6 +129,14 @@ public sealed partial class Store
     private void Resume(BlockedCommand command, Hold hold)
     {
         if (!command.TryClaim()) return;
+        if (Acl.Denies(command.Session, command.Command, command.Request.Request, AclContext.Toplevel, out AclVerdict verdict))
+        {
+            // The rules have changed while it was waiting.
+            command.Reply.Error($"NOPERM {verdict.Message(command.Session.User.Name, command.Command)}");
+            command.Unclaim();
+            command.TryEnd(BlockedEnd.Denied);
+            return;
+        }
         if (hold != Hold.Slot && !Array.TrueForAll(command.Slots, number => TryHold(number, hold)))
         {
             command.Unclaim();

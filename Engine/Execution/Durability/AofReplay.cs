@@ -118,7 +118,7 @@ internal sealed class AofReplay
             arguments.Clear();
             if (AofFrameReader.Read(rest[from..], from, ref arguments, out _) != AofFrame.Command) continue;
             var request = new Request(rest, arguments.Slice(0, arguments.Count), []);
-            if (_commands.Resolve(request) is { Method: not null } command && command.AcceptsCount(request.Count)) return true;
+            if (_commands.ResolveLogged(request) is { Method: not null } command && command.AcceptsCount(request.Count)) return true;
         }
         return false;
     }
@@ -127,7 +127,7 @@ internal sealed class AofReplay
     {
         var request = new Request(_buffer.AsSpan(_start), _arguments.Slice(first, _arguments.Count - first), []);
         long offset = ReadOffset;
-        if (_commands.Resolve(request) is not { Method: not null } command
+        if (_commands.ResolveLogged(request) is not { Method: not null } command
             || command.Is(CommandFlags.NeedsConnection) || !command.AcceptsCount(request.Count))
         {
             // A PING marks a place in the stream and does nothing.

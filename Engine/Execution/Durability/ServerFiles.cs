@@ -32,6 +32,12 @@ public sealed class ServerFiles : IDisposable
             store.Eviction.LimitChanged();
             return new((string?)null);
         });
+        configuration.OnChange(["requirepass"], () =>
+        {
+            store.Acl.RequirePasswordChanged();
+            return new((string?)null);
+        });
+        configuration.Rewriting += () => store.Options.Users = store.Acl.ToLines();
         store.Files = this;
     }
 

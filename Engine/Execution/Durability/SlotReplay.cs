@@ -98,7 +98,8 @@ public sealed class SlotReplay : IDisposable
             slot.Swap(first, second);
             return;
         }
-        if (_commands.Resolve(request) is not { Method: not null } command || command.Is(CommandFlags.NeedsConnection) || !command.AcceptsCount(request.Count))
+        if (_commands.ResolveLogged(request) is not { Method: not null } command || command.Is(CommandFlags.NeedsConnection)
+            || !command.AcceptsCount(request.Count))
             throw Failed(request, "no such command");
         _reply.Clear();
         var call = new CommandContext(_scratch, _session, _reply) { Command = command, Request = request, NowMs = nowMs, MayBlock = false };

@@ -24,6 +24,8 @@ public ref partial struct CommandContext
                 NowMs = NowMs,
                 MayBlock = false,
             };
+            // The rules may have changed since the command was queued.
+            if (!Session.User.IsUnrestricted && IsDenied(nested)) continue;
             Slot? only = Store.OnlySlotOf(queued.Command, nested.Request);
             nested.BeginCommand(only is not null && Hold != Hold.Everything ? Hold.Slot : Hold, only);
             int mark = Reply.Length;
@@ -44,6 +46,26 @@ public ref partial struct CommandContext
             if (nested.Continuation is not null) (later ??= []).Add((Reply.Length - begin, nested.Continuation));
         }
         if (later is not null) FinishLater(begin, later);
+    }
+
+    /// <summary>
+    /// Whether the session's user may no longer run a queued command. The error is then in the reply.
+    /// </summary>
+    private readonly bool IsDenied(in CommandContext queued)
+    {
+        if (!Store.Acl.Denies(Session, queued.Command, queued.Request, AclContext.Multi, out AclVerdict verdict)) return false;
+        int mark = Reply.Length;
+        string reason = verdict.Reason switch
+        {
+            AclReason.Key => "no permission to touch the specified keys",
+            AclReason.Channel => "no permission to access one of the channels used as argument to the command",
+            _ => "no permission to execute the command or subcommand",
+        };
+        Reply.Error(
+            "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. "
+                + $"This command is no longer allowed for the following reason: {reason}");
+        Store.Observer?.Refused(queued.Command, Reply.WrittenSince(mark));
+        return true;
     }
 
     /// <summary>

@@ -81,7 +81,7 @@ public sealed class ConfigurationFileTests : IDisposable
     [InlineData("proto-max-bulk-len 1q", "argument must be a memory value")]
     [InlineData("unixsocketperm 9", "argument couldn't be parsed as an octal number")]
     [InlineData("unixsocketperm 1000", "argument must be between 0 and 777 inclusive")]
-    [InlineData("requirepass \"open", "Unbalanced quotes in configuration line")]
+    [InlineData("logfile \"open", "Unbalanced quotes in configuration line")]
     [InlineData("client-output-buffer-limit normal 1 2", "Wrong number of arguments in buffer limit configuration.")]
     [InlineData("client-output-buffer-limit normale 1 2 3", "Invalid client class specified in buffer limit configuration.")]
     [InlineData("client-output-buffer-limit normal 1 2 x", "Error in hard, soft or soft_seconds setting in buffer limit configuration.")]
@@ -93,6 +93,16 @@ public sealed class ConfigurationFileTests : IDisposable
             $"\n*** FATAL CONFIG FILE ERROR ({ServerVersion.Product} {ServerVersion.Own}) ***\n"
                 + $"Reading the configuration file, at line 3\n>>> '{line}'\n{reason}",
             message);
+    }
+
+    [Theory]
+    [InlineData("requirepass \"secret", "requirepass")]
+    [InlineData("USER\tsecret \"secret", "USER")]
+    public void A_line_with_a_secret_is_not_shown(string line, string name)
+    {
+        string message = Assert.Throws<ConfigurationException>(() => Load(line)).Message;
+        Assert.Contains($"\n>>> '{name} (redacted)'\nUnbalanced quotes", message, StringComparison.Ordinal);
+        Assert.DoesNotContain("secret", message, StringComparison.Ordinal);
     }
 
     [Fact]
