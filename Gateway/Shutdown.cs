@@ -101,6 +101,7 @@ public sealed class Shutdown(RedisServer server)
             && (modes.HasFlag(ShutdownModes.Save) || (!modes.HasFlag(ShutdownModes.NoSave) && Store.Options.Save.Any));
         if (!isLoading && !await EndAsync(saves, force: modes.HasFlag(ShutdownModes.Force)).ConfigureAwait(false))
         {
+            Store.Lift(Restrictions.Stopping);
             Store.Log.Warning("Errors trying to shut down the server. Check the logs for more information.");
             lock (_changing)
             {
@@ -124,6 +125,8 @@ public sealed class Shutdown(RedisServer server)
                 await Files.Dump.AbortAsync().ConfigureAwait(false);
             }
             if (!await Files.Aof.PrepareToEndAsync(force).ConfigureAwait(false)) return false;
+            // Ends the script, which might never end by itself. SHUTDOWN NOSAVE is the only way to that if it has written.
+            if (!saves && (Store.Restrictions & Restrictions.Busy) != 0) Store.Restrict(Restrictions.Stopping);
             await Store.SiloGate.EnterExclusiveAsync().ConfigureAwait(false);
             if (!Files.Dump.IsSaving && !Files.Aof.IsRewriting) break;
             Store.SiloGate.ExitExclusive(); // a save point or a rewrite began before the gate was taken: try again

@@ -132,7 +132,7 @@ public sealed class CommandRunner : IDisposable
             switch (attempt.Outcome)
             {
                 case Outcome.Busy:
-                    await Store.WhenFree(attempt).ConfigureAwait(false);
+                    await Task.WhenAny(Store.WhenFree(attempt), Store.RefusesWhileBusy(command)).ConfigureAwait(false);
                     break;
                 case Outcome.SlotNotHere:
                     SlotRoute route = await Router.ResolveAsync(attempt.Slot, cancellation).ConfigureAwait(false);
@@ -144,6 +144,7 @@ public sealed class CommandRunner : IDisposable
                     break;
             }
             Step step = await StepAsync(way, session, command, request, reply).ConfigureAwait(false);
+            if (step.IsTooLate) way = Outcome.Done;
             if (step.Wait is not null) await step.Wait().ConfigureAwait(false);
             attempt = step.Attempt;
             if (step.Verdict == Verdict.Waits || attempt.Outcome != Outcome.Done) continue;
@@ -237,7 +238,7 @@ public sealed class CommandRunner : IDisposable
         switch (way)
         {
             case Outcome.NeedsExclusive:
-                await gate.EnterExclusiveAsync().ConfigureAwait(false);
+                if (!await gate.EnterExclusiveAsync(Store.RefusesWhileBusy(command)).ConfigureAwait(false)) return new(Verdict.Waits, IsTooLate: true);
                 try
                 {
                     return Try(way, session, command, request, reply);
@@ -249,7 +250,7 @@ public sealed class CommandRunner : IDisposable
             case Outcome.Long:
                 // Run apart, so that neither the I/O thread's other connections nor a grain's other calls wait for it.
                 await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-                await gate.EnterLongAsync().ConfigureAwait(false);
+                if (!await gate.EnterLongAsync(Store.RefusesWhileBusy(command)).ConfigureAwait(false)) return new(Verdict.Waits, IsTooLate: true);
                 try
                 {
                     return Try(way, session, command, request, reply);
@@ -321,7 +322,8 @@ public sealed class CommandRunner : IDisposable
 
     private static bool IsError(RespWriter reply, int mark) => reply.Length > mark && reply.Written[mark] == '-';
 
-    /// <summary>The result of one attempt.</summary>
+    /// <summary>The result of one attempt. If it is too late, the command is refused by the next one.</summary>
     private readonly record struct Step(
-        Verdict Verdict, Attempt Attempt = default, Func<Task>? Wait = null, Func<RespWriter, Task>? Continuation = null, bool IsReplied = true);
+        Verdict Verdict, Attempt Attempt = default, Func<Task>? Wait = null, Func<RespWriter, Task>? Continuation = null, bool IsReplied = true,
+        bool IsTooLate = false);
 }

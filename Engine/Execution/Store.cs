@@ -213,7 +213,14 @@ public sealed partial class Store : ILogOwner, IDisposable
             if (Slots[number] is not { IsOpen: true }) return new(Outcome.SlotNotHere, number);
         }
         int mark = call.Reply.Length;
-        Run(ref call, Hold.Everything, null);
+        try
+        {
+            Run(ref call, Hold.Everything, null);
+        }
+        finally
+        {
+            LeaveSlots();
+        }
         Retirement.Sweep();
         return Ended(ref call, mark);
     }

@@ -14,7 +14,7 @@ public sealed class SiloGate : IDisposable
     private readonly SemaphoreSlim _exclusiveOrder = new(1, 1);
     private readonly SemaphoreSlim _long = new(MostLong, MostLong);
     private volatile TaskCompletionSource? _exclusive;
-    private volatile bool _isHeldForLong;
+    private int _longHolders;
 
     [ThreadStatic]
     private static int t_stripe;
@@ -27,14 +27,16 @@ public sealed class SiloGate : IDisposable
     private static int MostLong { get; } = Math.Max(1, Environment.ProcessorCount - 1);
 
     /// <summary>
-    /// A shared holder takes longer than anyone should: whoever waits to enter exclusively lets the others in meanwhile,
-    /// so that they can be told, and can end it.
+    /// Whether a shared holder takes longer than anyone should: whoever waits to enter exclusively lets the others in
+    /// meanwhile, so that they can go on, and can end it.
     /// </summary>
-    public bool IsHeldForLong
-    {
-        get => _isHeldForLong;
-        set => _isHeldForLong = value;
-    }
+    public bool IsHeldForLong => Volatile.Read(ref _longHolders) != 0;
+
+    /// <summary>To be called by a shared holder that takes so long.</summary>
+    public void BeginLongHold() => Interlocked.Increment(ref _longHolders);
+
+    /// <summary>The end of that.</summary>
+    public void EndLongHold() => Interlocked.Decrement(ref _longHolders);
 
     /// <summary>
     /// Enters shared, and returns the stripe to leave through. False while there is an exclusive holder, or one is
@@ -78,19 +80,39 @@ public sealed class SiloGate : IDisposable
     /// <summary>
     /// Keeps new shared holders out until <see cref="ExitExclusive"/>, and waits for the present ones to leave.
     /// </summary>
-    public async ValueTask EnterExclusiveAsync()
+    /// <param name="unless">When it completes first, the caller does not wait any longer, and has entered nothing.</param>
+    /// <returns>Whether it has entered.</returns>
+    public async ValueTask<bool> EnterExclusiveAsync(Task? unless = null)
     {
-        await _exclusiveOrder.WaitAsync().ConfigureAwait(false);
+        if (!await TryWaitAsync(_exclusiveOrder, unless).ConfigureAwait(false)) return false;
         // Wait for the long-running commands first, and keep the others out only afterwards: they need not wait for
         // those.
-        for (int i = 0; i < MostLong; i++) await _long.WaitAsync().ConfigureAwait(false);
-        while (!await TryKeepOthersOutAsync().ConfigureAwait(false))
+        int entered = 0;
+        while (entered < MostLong && await TryWaitAsync(_long, unless).ConfigureAwait(false)) entered++;
+        while (entered == MostLong && !await TryKeepOthersOutAsync().ConfigureAwait(false))
         {
-            TaskCompletionSource? over = _exclusive;
-            _exclusive = null;
-            over?.SetResult();
-            while (_isHeldForLong) await Task.Delay(10).ConfigureAwait(false);
+            LetOthersIn();
+            while (IsHeldForLong && unless?.IsCompleted != true) await Task.Delay(10).ConfigureAwait(false);
+            if (unless?.IsCompleted == true) break;
         }
+        if (_exclusive is not null) return true;
+        if (entered != 0) _long.Release(entered);
+        _exclusiveOrder.Release();
+        return false;
+    }
+
+    /// <summary>Waits for a turn, or until <paramref name="unless"/> completes: then whoever gets the turn gives it back.</summary>
+    private static async ValueTask<bool> TryWaitAsync(SemaphoreSlim order, Task? unless)
+    {
+        Task turn = order.WaitAsync();
+        if (turn.IsCompletedSuccessfully) return true;
+        if (unless is null) await turn.ConfigureAwait(false);
+        else await Task.WhenAny(turn, unless).ConfigureAwait(false);
+        if (turn.IsCompletedSuccessfully) return true;
+        _ = turn.ContinueWith(
+            static (_, late) => ((SemaphoreSlim)late!).Release(), order, CancellationToken.None, TaskContinuationOptions.OnlyOnRanToCompletion,
+            TaskScheduler.Default);
+        return false;
     }
 
     private async ValueTask<bool> TryKeepOthersOutAsync()
@@ -104,7 +126,7 @@ public sealed class SiloGate : IDisposable
             var wait = default(SpinWait);
             while (Volatile.Read(ref _stripes[i].Holders) != 0)
             {
-                if (_isHeldForLong) return false;
+                if (IsHeldForLong) return false;
                 if (wait.NextSpinWillYield && !leftThread)
                 {
                     // This very thread may be among the holders: inside its batch, CONFIG SET starts what is to happen
@@ -123,7 +145,9 @@ public sealed class SiloGate : IDisposable
     /// there are not too many others like it. Used in place of <see cref="TryEnterShared"/>, because a long shared
     /// holder would keep the next exclusive holder waiting, and with it everyone else.
     /// </summary>
-    public Task EnterLongAsync() => _long.WaitAsync();
+    /// <param name="unless">When it completes first, the caller does not wait any longer, and has no turn.</param>
+    /// <returns>Whether it has its turn.</returns>
+    public ValueTask<bool> EnterLongAsync(Task? unless = null) => TryWaitAsync(_long, unless);
 
     /// <summary>Leaves after <see cref="EnterLongAsync"/>.</summary>
     public void ExitLong() => _long.Release();
@@ -141,6 +165,17 @@ public sealed class SiloGate : IDisposable
         _exclusive = null;
         _long.Release(MostLong);
         _exclusiveOrder.Release();
+        over?.SetResult();
+    }
+
+    /// <summary>
+    /// Lets the shared holders in, while it is held exclusively: only no other exclusive holder and no long-running command
+    /// comes in before <see cref="ExitExclusive"/>.
+    /// </summary>
+    public void LetOthersIn()
+    {
+        TaskCompletionSource? over = _exclusive;
+        _exclusive = null;
         over?.SetResult();
     }
 

@@ -20,7 +20,7 @@ internal sealed partial class ScriptHost
         {
             IReadOnlyList<byte[]> codes = _store.Files?.Functions.Codes ?? [];
             // INFO in a script may ask, while the thread's Lua state is in use.
-            bool isCurrent = ReferenceEquals(codes, Volatile.Read(ref _codes)) || (_threads.IsValueCreated && Thread.Run.IsRunning);
+            bool isCurrent = ReferenceEquals(codes, Volatile.Read(ref _codes)) || (t_thread is { } mine && mine.Host == this && mine.Run.IsRunning);
             return isCurrent ? _functions : Refresh(codes);
         }
     }

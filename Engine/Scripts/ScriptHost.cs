@@ -12,18 +12,18 @@ internal sealed partial class ScriptHost : IScripts
     private const int MostEvaluated = 500;
 
     private readonly Store _store;
-    private readonly ThreadLocal<ScriptThread> _threads;
+    private readonly ConcurrentStack<ScriptThread> _idle = new();
+    private readonly List<WeakReference<ScriptThread>> _threads = []; // guarded by itself
     private readonly ConcurrentDictionary<ScriptDigest, Script> _scripts = new();
     private readonly LinkedList<Script> _evaluated = new();     // guarded by itself; the one used last at the end
     private readonly List<ScriptRun> _busy = [];                // guarded by itself
     private int _version;
     private long _evictedCount;
 
-    private ScriptHost(Store store)
-    {
-        _store = store;
-        _threads = new(() => new(this), trackAllValues: true);
-    }
+    [ThreadStatic]
+    private static ScriptThread? t_thread;
+
+    private ScriptHost(Store store) => _store = store;
 
     /// <summary>Those of a store.</summary>
     public static ScriptHost Of(Store store)
@@ -49,8 +49,38 @@ internal sealed partial class ScriptHost : IScripts
     /// <summary>Changes whenever a script or a library is removed.</summary>
     public int Version => Volatile.Read(ref _version);
 
-    /// <summary>The calling thread's state.</summary>
-    public ScriptThread Thread => _threads.Value!;
+    /// <summary>What the calling thread runs scripts with, until it leaves it to others (<see cref="Leave"/>) or ends.</summary>
+    public ScriptThread Thread => t_thread is { } mine && mine.Host == this ? mine : Take();
+
+    private ScriptThread Take()
+    {
+        t_thread?.Host.Leave();
+        if (!_idle.TryPop(out ScriptThread? thread))
+        {
+            thread = new(this);
+            lock (_threads)
+            {
+                _threads.RemoveAll(static former => !former.TryGetTarget(out _));
+                _threads.Add(new(thread));
+            }
+        }
+        return t_thread = thread;
+    }
+
+    public void Leave()
+    {
+        if (t_thread is not { } mine || mine.Host != this || mine.Run.IsRunning) return;
+        t_thread = null;
+        _idle.Push(mine);
+    }
+
+    private ScriptThread[] Threads
+    {
+        get
+        {
+            lock (_threads) return [.. _threads.Select(static thread => thread.TryGetTarget(out ScriptThread? known) ? known : null).OfType<ScriptThread>()];
+        }
+    }
 
     public ScriptStatistics Statistics
     {
@@ -60,7 +90,7 @@ internal sealed partial class ScriptHost : IScripts
             FunctionSet functions = Functions;
             return new(
                 scripts.Length, scripts.Sum(static script => script.Body.LongLength), functions.Count, functions.Libraries.Count,
-                functions.Libraries.Sum(static library => library.Code.LongLength), _threads.Values.Sum(static thread => thread.State.UsedBytes),
+                functions.Libraries.Sum(static library => library.Code.LongLength), Threads.Sum(static thread => thread.State.UsedBytes),
                 Interlocked.Read(ref _evictedCount));
         }
     }
@@ -175,8 +205,7 @@ internal sealed partial class ScriptHost : IScripts
         lock (_busy)
         {
             _busy.Add(run);
-            _store.Restrict(Restrictions.Busy);
-            _store.SiloGate.IsHeldForLong = true;
+            _store.BeginBusy(run.Hold);
         }
     }
 
@@ -187,8 +216,7 @@ internal sealed partial class ScriptHost : IScripts
         {
             _busy.Remove(run);
             if (_busy.Count != 0) return;
-            _store.Lift(Restrictions.Busy);
-            _store.SiloGate.IsHeldForLong = false;
+            _store.EndBusy();
         }
     }
 
@@ -224,10 +252,9 @@ internal sealed partial class ScriptHost : IScripts
     public void Dispose()
     {
         IsStopping = true;
-        foreach (ScriptThread thread in _threads.Values)
+        foreach (ScriptThread thread in Threads)
         {
             if (!thread.Run.IsRunning) thread.Dispose();
         }
-        _threads.Dispose();
     }
 }

@@ -67,7 +67,7 @@ internal sealed class ScriptRun : ScriptScope
         IsFunction = isFunction;
         // Only FUNCTION STATS wants to know, and only of functions that take long.
         if (isFunction) Command = Words(call.Request);
-        HasReached = _standsStill = false;
+        HasReached = false;
         IsRunning = true;
         _started = Stopwatch.GetTimestamp();
         _isReadOnly = isReadOnly || (flags & ScriptFlags.NoWrites) != 0;
@@ -88,6 +88,8 @@ internal sealed class ScriptRun : ScriptScope
     public bool End()
     {
         IsRunning = false;
+        if (_standsStill) Store.SiloGate.EndLongHold();
+        _standsStill = false;
         if (IsBusy)
         {
             IsBusy = false;
@@ -111,11 +113,13 @@ internal sealed class ScriptRun : ScriptScope
     /// <summary>Called by the hook while the script runs; true if it must end.</summary>
     public bool Watch()
     {
-        if (IsKilled || (Store.Restrictions & Restrictions.Stopping) != 0 || _host.IsStopping) return true;
+        IsBrokenOff |= (Store.Restrictions & Restrictions.Stopping) != 0 || _host.IsStopping;
+        if (IsKilled || IsBrokenOff) return true;
         if (!_standsStill && Elapsed > s_slow)
         {
             _standsStill = true;
-            Store.StandingStill?.Invoke();
+            Store.SiloGate.BeginLongHold();
+            Store.Threads?.StandStill();
         }
         if (IsBusy || Store.Options.BusyReplyThreshold <= 0 || Elapsed.TotalMilliseconds < Store.Options.BusyReplyThreshold) return false;
         IsBusy = true;

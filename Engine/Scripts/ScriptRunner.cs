@@ -118,6 +118,8 @@ internal static class ScriptRunner
         }
         Learn(traits, run, isSlow);
         thread.Tidy();
+        // A thread of the pool may end at any time; those of the event loops run scripts all the time.
+        if (call.Store.Threads is not { IsOne: true }) call.Store.Scripts!.Leave();
     }
 
     private static void WriteError(RespWriter reply, ScriptRun run, in LuaError error)

@@ -1,7 +1,8 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// What a thread needs to run scripts: a Lua state, and the scripts and libraries that it has compiled there.
+/// What a thread needs to run scripts: a Lua state, and the scripts and libraries that are compiled there. One thread at a
+/// time has it.
 /// </summary>
 internal sealed class ScriptThread : IDisposable
 {
@@ -23,6 +24,8 @@ internal sealed class ScriptThread : IDisposable
         Run = new(host, State);
         State.Watch = () => LoadDeadline is { } deadline ? deadline < Environment.TickCount64 : Run.IsRunning && Run.Watch();
     }
+
+    public ScriptHost Host => _host;
 
     public LuaState State { get; }
 

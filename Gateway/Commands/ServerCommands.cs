@@ -62,6 +62,10 @@ internal static class ServerCommands
             if (ClientCommand.Me(call).Server.Shutdown.TryAbort()) call.Reply.Ok();
             else call.Reply.Error("ERR No shutdown in progress."u8);
         }
+        else if (!modes.HasFlag(ShutdownModes.NoSave) && (call.Store.Restrictions & Restrictions.Busy) != 0)
+        {
+            call.Reply.Error(Errors.Busy(call.Store.Scripts is { IsBusyWithFunction: true }));
+        }
         else
         {
             ClientConnection client = ClientCommand.Me(call);

@@ -143,9 +143,10 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     {
         if (EpollTransport.IsSupported && Environment.GetEnvironmentVariable("ORLEANSREDIS_TRANSPORT") != "kestrel")
         {
-            server.Store.StandingStill = EventLoop.StandStill;
+            server.Store.Threads = new LoopThreads();
             var transport = new EpollTransport(
                 Options.IoThreads == 0 ? Environment.ProcessorCount : Options.IoThreads, Options.TcpBacklog, BindSocket, server.Logger);
+            transport.Group.ThreadEnds = () => server.Store.Scripts?.Leave();
             server.Loops = transport.Group;
             return transport;
         }

@@ -231,7 +231,7 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
     private void Resume(in ReadResult result)
     {
         Unpark();
-        _source.SetResult(result);
+        EventLoop.Resume(ref _source, result);
     }
 
     private void Fail(Exception error)

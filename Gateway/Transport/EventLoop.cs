@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
+using System.IO.Pipelines;
 using System.Runtime.InteropServices;
+using System.Threading.Tasks.Sources;
 using Microsoft.Extensions.Logging;
 
 namespace OrleansRedis.Gateway;
@@ -21,11 +23,15 @@ internal sealed unsafe class EventLoop
     [ThreadStatic]
     private static EventLoop? t_current;
 
+    /// <summary>Whether the thread is in a connection's code, after which only the rest of the round is left to do.</summary>
+    [ThreadStatic]
+    private static bool t_mayBeReplaced;
+
     private readonly LoopGroup _group;
     private readonly ILogger _logger;
     private readonly int _set;
     private readonly int _bell;
-    private readonly Thread _thread;
+    private readonly string _name;
     private readonly byte[] _events = GC.AllocateArray<byte>(MaxEvents * 16, pinned: true);
     private readonly ConcurrentQueue<EpollConnection> _posted = new();
     private readonly Queue<EpollConnection> _postedHere = new();
@@ -33,7 +39,6 @@ internal sealed unsafe class EventLoop
     private EpollConnection?[] _connections = new EpollConnection?[64];
     private volatile LoopLoad? _load;
     private volatile bool _isAsleep = true;
-    private volatile bool _standsStill;
     private float _meanWaitUs = LongWaitUs;
     private int _window;
     private int _isRung;
@@ -42,6 +47,12 @@ internal sealed unsafe class EventLoop
     private long _cycles;
     private int _connectionCount;
     private bool _isOver;
+    private volatile Thread _thread;
+
+    // What is left of the round, for another thread that may have to go on with it.
+    private int _eventCount;
+    private int _nextEvent;
+    private bool _hasRung;
 
     internal EventLoop(int number, LoopGroup group, ILogger logger)
     {
@@ -54,7 +65,8 @@ internal sealed unsafe class EventLoop
         // Edge-triggered, so that the bell need never be read: each ring is an event.
         if (_set < 0 || _bell < 0 || Libc.Control(_set, Libc.Add, _bell, Libc.EpollIn | Libc.EpollEdge) < 0)
             throw new IOException($"No epoll set can be made: error {Marshal.GetLastSystemError()}.");
-        _thread = new(Run) { IsBackground = true, Name = $"io {number}" };
+        _name = $"io {number}";
+        _thread = new(Run) { IsBackground = true, Name = _name };
     }
 
     /// <summary>The replies that leave when the log is durable. For the loop alone.</summary>
@@ -69,13 +81,10 @@ internal sealed unsafe class EventLoop
     /// <summary>
     /// The fraction of recent time, 0 to 1, in which it had something to do; 1 while a single long command holds it up.
     /// </summary>
-    internal float Load => _standsStill ? 1 : _load is not { } load ? 0 : !load.IsStale ? load.Share : _isAsleep ? 0 : 1;
+    internal float Load => _load is not { } load ? 0 : !load.IsStale ? load.Share : _isAsleep ? 0 : 1;
 
     /// <summary>The fraction of recent time in which it ran; <see cref="Load"/> if that is not known.</summary>
-    internal float Ran => _standsStill ? 1 : _load is { IsStale: false } load ? load.Ran : Load;
-
-    /// <summary>Whether a single command has been holding it up for long, so that it can serve nobody else.</summary>
-    internal bool StandsStill => _standsStill;
+    internal float Ran => _load is { IsStale: false } load ? load.Ran : Load;
 
     /// <summary>How many rounds it has made: waited for events and served them.</summary>
     internal long Cycles => Volatile.Read(ref _cycles);
@@ -141,59 +150,80 @@ internal sealed unsafe class EventLoop
     private static int Events(EpollConnection connection) =>
         Libc.EpollIn | Libc.EpollReadHangUp | Libc.EpollEdge | (connection.AwaitsRoom ? Libc.EpollOut : 0);
 
+    /// <summary>Its thread, until the loop is over or another thread has taken its place.</summary>
     private void Run()
     {
         t_current = this;
         using var load = new LoopLoad();
         _load = load;
-        byte* events = (byte*)Marshal.UnsafeAddrOfPinnedArrayElement(_events, 0);
         bool canHandOver = _group.Loops.Length > 1;
         _wokeAt = Stopwatch.GetTimestamp();
         while (!_group.IsOver)
         {
-            _cycles++;
-            _standsStill = false;
-            int count = _postedHere.Count == 0 && Held.AreNone && Deferred.AreNone ? Wait(events, load) : Poll(events, 0);
-            bool isRung = false;
-            byte* at = events;
-            for (int i = 0; i < count; i++, at += Libc.EventBytes)
+            if (!TryEndRound())
             {
-                int descriptor = Libc.EventDescriptor(at);
-                // Connections come only further down, so a descriptor means the same throughout these events.
-                if (descriptor == _bell) isRung = true;
-                else if (_connections[descriptor] is { } connection) Serve(connection, Libc.EventFlags(at));
+                _group.ThreadEnds?.Invoke();
+                return;
             }
-            if (isRung)
-            {
-                EmptyPosted();
-                Held.Release();
-                Deferred.Release();
-            }
-            for (int i = _postedHere.Count; i > 0; i--) GoOn(_postedHere.Dequeue());
-            if (!Held.AreNone) Held.EndRound();
-            if (!Deferred.AreNone) Deferred.EndRound();
             if (canHandOver && load.TrySample(Environment.TickCount64)) Rebalance(load);
+            _cycles++;
+            _nextEvent = 0;
+            _eventCount = _postedHere.Count == 0 && Held.AreNone && Deferred.AreNone ? Wait(load) : Poll(0);
         }
         End();
     }
+
+    /// <summary>
+    /// Goes round the connections that have something to do. False if another thread has taken this one's place meanwhile,
+    /// and goes on where this one stopped.
+    /// </summary>
+    private bool TryEndRound()
+    {
+        while (_nextEvent < _eventCount)
+        {
+            byte* at = Reported + (_nextEvent++ * Libc.EventBytes);
+            int descriptor = Libc.EventDescriptor(at);
+            // Connections come only further down, so a descriptor means the same throughout these events.
+            if (descriptor == _bell) _hasRung = true;
+            else if (_connections[descriptor] is { } connection) Serve(connection, Libc.EventFlags(at));
+            if (!IsCurrent) return false;
+        }
+        if (_hasRung)
+        {
+            _hasRung = false;
+            EmptyPosted();
+            Held.Release();
+            Deferred.Release();
+        }
+        for (int i = _postedHere.Count; i > 0; i--)
+        {
+            GoOn(_postedHere.Dequeue());
+            if (!IsCurrent) return false;
+        }
+        if (!Held.AreNone) Held.EndRound();
+        if (!Deferred.AreNone) Deferred.EndRound();
+        return true;
+    }
+
+    private byte* Reported => (byte*)Marshal.UnsafeAddrOfPinnedArrayElement(_events, 0);
 
     /// <summary>
     /// Waits for events. Waking a sleeping thread costs the thread that wakes it some microseconds, and the sleeper as
     /// many again. So where waits have lately been short, the loop first polls for about as long as a wake-up costs. It
     /// does not when processors are scarce: then it would keep one from another thread.
     /// </summary>
-    private int Wait(byte* events, LoopLoad load)
+    private int Wait(LoopLoad load)
     {
         long began = Stopwatch.GetTimestamp();
         _busyTicks += began - _wokeAt;
         int count = 0;
-        if (_meanWaitUs < ShortWaitUs && !load.IsKeptWaiting && (count = Poll(events, 0)) == 0)
+        if (_meanWaitUs < ShortWaitUs && !load.IsKeptWaiting && (count = Poll(0)) == 0)
         {
             TimeSpan looked;
             do
             {
                 Thread.SpinWait(10);
-                count = Poll(events, 0);
+                count = Poll(0);
                 looked = Stopwatch.GetElapsedTime(began);
             }
             while (count == 0 && looked < s_look);
@@ -202,7 +232,7 @@ internal sealed unsafe class EventLoop
         if (count == 0)
         {
             _isAsleep = true;
-            count = Poll(events, -1);
+            count = Poll(-1);
             _isAsleep = false;
         }
         _wokeAt = Stopwatch.GetTimestamp();
@@ -212,9 +242,9 @@ internal sealed unsafe class EventLoop
     }
 
     /// <summary>epoll_wait; 0 if a signal came.</summary>
-    private int Poll(byte* events, int timeoutMs)
+    private int Poll(int timeoutMs)
     {
-        int count = Libc.EpollWait(_set, events, MaxEvents, timeoutMs);
+        int count = Libc.EpollWait(_set, Reported, MaxEvents, timeoutMs);
         if (count >= 0) return count;
         int error = Marshal.GetLastSystemError();
         return error == Libc.Interrupted ? 0 : throw new IOException($"epoll_wait failed with error {error}.");
@@ -299,23 +329,40 @@ internal sealed unsafe class EventLoop
     }
 
     /// <summary>
-    /// To be called in the middle of a command that takes long: if this is a loop's thread, its connections that wait for
-    /// input go to another loop, so that they need not wait for the command.
+    /// To be called in the middle of a command that takes long: if this is a loop's thread, another one takes its place, so
+    /// that nobody else need wait for the command. This one finishes the input that it is at, and ends.
     /// </summary>
     internal static void StandStill()
     {
-        if (t_current is not { } loop) return;
-        EventLoop? to = null;
-        foreach (EventLoop other in loop._group.Loops)
+        if (t_current is not { } loop || !t_mayBeReplaced) return;
+        Thread former = loop._thread;
+        t_current = null;
+        try
         {
-            if (other != loop && (to is null || other.Load < to.Load)) to = other;
+            loop._thread = new(loop.Run) { IsBackground = true, Name = loop._name };
+            loop._thread.Start();
         }
-        if (to is null) return;
-        loop._standsStill = true;
-        for (int descriptor = 0; descriptor < loop._connections.Length; descriptor++)
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
         {
-            if (loop._connections[descriptor] is { IsIdle: true } connection) loop.HandOver(connection, to);
+            (loop._thread, t_current) = (former, loop); // there can be no more threads: the others have to wait
         }
+    }
+
+    /// <summary>Whether this is a loop's thread.</summary>
+    internal static bool IsAny => t_current is not null;
+
+    /// <summary>Whether a command may take long on this thread: it is not a loop's, or another one can take its place.</summary>
+    internal static bool MayStandStill => t_current is null || t_mayBeReplaced;
+
+    /// <summary>
+    /// On the loop's thread: runs a connection's code. When that returns, the thread may be the loop's no longer, so
+    /// nothing but the rest of the round may follow, and <see cref="StandStill"/> is told so.
+    /// </summary>
+    internal static void Resume(ref ManualResetValueTaskSourceCore<ReadResult> source, in ReadResult result)
+    {
+        t_mayBeReplaced = true;
+        source.SetResult(result);
+        t_mayBeReplaced = false;
     }
 
     /// <summary>

@@ -28,6 +28,9 @@ internal sealed class LoopGroup
 
     internal ReadOnlySpan<EventLoop> Loops => _loops;
 
+    /// <summary>Called by a loop's thread that another one has replaced.</summary>
+    internal Action? ThreadEnds { get; set; }
+
     /// <summary>Whether the loops should end: the transport is stopped and the last connection is closed.</summary>
     internal bool IsOver => _stopping && Volatile.Read(ref _connections) == 0;
 
@@ -91,7 +94,6 @@ internal sealed class LoopGroup
     /// only take turns.
     /// </summary>
     private static bool CanTakeAll(EventLoop other, LoopLoad load) =>
-        !other.StandsStill
-        && (other.Load + load.Share < (load.IsMostlyKernel && load.IdleProcessors < 0.1 ? 2 * Relaxed : Relaxed)
-            || (load.IdleProcessors < 0.5 && other.Ran + load.Ran < 0.8f));
+        other.Load + load.Share < (load.IsMostlyKernel && load.IdleProcessors < 0.1 ? 2 * Relaxed : Relaxed)
+        || (load.IdleProcessors < 0.5 && other.Ran + load.Ran < 0.8f);
 }

@@ -219,11 +219,11 @@ public sealed class ScriptTests : IDisposable
         {
             while (gate.TryEnterShared(out int stripe)) gate.ExitShared(stripe);
         }).WaitAsync(s_patience);
-        gate.IsHeldForLong = true;
+        gate.BeginLongHold();
         int mine = await gate.EnterSharedAsync().AsTask().WaitAsync(s_patience);
         gate.ExitShared(mine);
         Assert.False(exclusive.IsCompleted);
-        gate.IsHeldForLong = false;
+        gate.EndLongHold();
         gate.ExitShared(held);
         await exclusive.WaitAsync(s_patience);
         Assert.False(gate.TryEnterShared(out _));

@@ -42,6 +42,8 @@ public ref partial struct CommandContext
     {
         _changes += scope.Changes;
         _effectsGiven = true;
+        // The server is about to end, with what half a script has done. It must not be there when the server starts again.
+        if (scope.IsBrokenOff) Effects.Discard();
         Restart = scope.Restart;
         if (scope.Restart == Outcome.SlotNotHere) MissingSlot = scope.MissingSlot;
     }

@@ -9,6 +9,9 @@ public interface IScripts : IDisposable
     /// </summary>
     ICallable? Find(CommandInfo command, in Request request);
 
+    /// <summary>The calling thread will run no more of them: what it has needed for that may serve another one.</summary>
+    void Leave();
+
     /// <summary>What INFO says about them.</summary>
     ScriptStatistics Statistics { get; }
 
@@ -83,6 +86,9 @@ public abstract class ScriptScope
     /// <summary>Whether a command that may write has been called, so that the script cannot begin anew.</summary>
     public bool HasWritten { get; protected set; }
 
+    /// <summary>Whether it has been ended in the middle because the server ends.</summary>
+    public bool IsBrokenOff { get; protected set; }
+
     /// <summary>
     /// Why the script must begin anew: <see cref="Outcome.Busy"/> for roaming, <see cref="Outcome.NeedsExclusive"/> for
     /// running alone, <see cref="Outcome.SlotNotHere"/>; <see cref="Outcome.Done"/> if it need not.
@@ -97,7 +103,7 @@ public abstract class ScriptScope
     {
         (Store, Session, NowMs, Hold) = (call.Store, call.Session, call.NowMs, call.Hold);
         Changes = 0;
-        HasWritten = false;
+        HasWritten = IsBrokenOff = false;
         Restart = Outcome.Done;
         MissingSlot = -1;
     }

@@ -11,11 +11,47 @@ public sealed partial class Store
     /// <summary>DEBUG SET-DISABLE-DENY-SCRIPTS: scripts may call any command, for tests.</summary>
     public bool AllowsAllInScripts { get; set; }
 
+    /// <summary>The threads that commands arrive on; null if others need not be thought of.</summary>
+    public ICommandThreads? Threads { get; set; }
+
+    /// <summary>Completes when a script has run for longer than busy-reply-threshold, for as long as it does.</summary>
+    private volatile TaskCompletionSource _busyBegins = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private static readonly Task s_never = new TaskCompletionSource().Task;
+
     /// <summary>
-    /// Called by a script that has been running for some time: if it keeps others waiting on its thread, they go
-    /// elsewhere.
+    /// A script has run for longer than busy-reply-threshold: from now on, commands are refused. Those that wait for what it
+    /// holds are, too.
     /// </summary>
-    public Action? StandingStill { get; set; }
+    /// <param name="hold">What it holds. Whatever has been kept out by a script that runs alone is let in, to be told: but
+    /// not to the data, whose gates the script now takes.</param>
+    internal void BeginBusy(Hold hold)
+    {
+        Restrict(Restrictions.Busy);
+        _busyBegins.TrySetResult();
+        if (hold != Hold.Everything || HeldSlots.Mine.Roams || !HeldSlots.Mine.TryRoam(ref _roaming)) return;
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (Slots[number] is { } slot) HeldSlots.Mine.Take(slot);
+        }
+        SiloGate.LetOthersIn();
+    }
+
+    /// <summary>No script does so any more.</summary>
+    internal void EndBusy()
+    {
+        _busyBegins = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Lift(Restrictions.Busy);
+    }
+
+    /// <summary>Gives back what <see cref="BeginBusy"/> may have taken, at the end of a command that runs alone.</summary>
+    private void LeaveSlots()
+    {
+        if (HeldSlots.Mine.Roams) HeldSlots.Mine.Release(ref _roaming);
+    }
+
+    /// <summary>Completes when a command must not wait any longer, because it would be refused now.</summary>
+    internal Task RefusesWhileBusy(CommandInfo? command) => command?.Is(CommandFlags.AllowBusy) == true ? s_never : _busyBegins.Task;
 
     /// <summary>
     /// Runs a script that is known to stay within its declared keys in their gates, taken all or none; any other one
@@ -31,7 +67,7 @@ public sealed partial class Store
             return new(call.Restart);
         }
         if (traits.RunsAlone) return new(Outcome.NeedsExclusive);
-        if (!isAside && (traits.IsSlow || !traits.HasRun)) return new(Outcome.Long);
+        if (!isAside && (traits.IsSlow || !traits.HasRun || SiloGate.IsHeldForLong || Threads is { MayStandStill: false })) return new(Outcome.Long);
         List<int> slots = t_slots ??= [];
         slots.Clear();
         call.Command.LocateKeys(call.Request, slots);
@@ -127,4 +163,17 @@ internal enum ScriptReach
 
     /// <summary>Only a roaming script may, and another one roams at present.</summary>
     MustRoam,
+}
+
+/// <summary>Threads that serve many clients each, so that whoever takes long on one keeps the others waiting.</summary>
+public interface ICommandThreads
+{
+    /// <summary>Whether the calling thread is one of them.</summary>
+    bool IsOne { get; }
+
+    /// <summary>Whether <see cref="StandStill"/> helps on the calling thread, or is not needed there.</summary>
+    bool MayStandStill { get; }
+
+    /// <summary>Called in the middle of a command that takes long: another thread goes on with the other clients.</summary>
+    void StandStill();
 }
