@@ -197,6 +197,13 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// </summary>
     public string History { get; init; } = "";
 
+    /// <summary>
+    /// Which arguments are secrets, for <see cref="SecretArguments"/>: <c>2..</c> all from argument 2 on;
+    /// <c>AUTH+2;PASS+1</c> the two arguments after the word AUTH and the one after PASS, wherever they stand;
+    /// <c>directives</c> values of directives. Not shown to clients.
+    /// </summary>
+    public string Secrets { get; init; } = "";
+
     /// <summary>Whether people are not meant to use it (COMMAND DOCS: syscmd).</summary>
     public bool IsInternal { get; init; }
 

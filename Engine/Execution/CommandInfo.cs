@@ -20,6 +20,7 @@ public sealed class CommandInfo
         Categories = declaration.Categories;
         Effort = declaration.Effort;
         Element = declaration.Element;
+        Secrets = SecretArguments.Parse(declaration.Secrets);
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
         if (Keys is [{ IsOneFixedKey: true } only]) SingleKey = only.First;
         if ((Categories & (Category.Hash | Category.Keyspace)) != 0 && Keys is [{ Search: KeySearch.Index, Find: KeyFind.Range } first])
@@ -49,6 +50,9 @@ public sealed class CommandInfo
 
     /// <summary>Position of the argument that names an element of the key's value; 0 if there is none.</summary>
     internal int Element { get; }
+
+    /// <summary>Which of its arguments must not be shown to others; null if all may be.</summary>
+    internal SecretArguments? Secrets { get; }
 
     public IReadOnlyList<KeySpecification> Keys { get; } = [];
 

@@ -26,7 +26,8 @@ internal static class ConnectionCommands
 
     /// <summary>AUTH [username] password</summary>
     [Command("AUTH", -2, Handshake, Category.Connection, Since = "1.0.0", Complexity = "O(N) where N is the number of passwords defined for the user",
-        Summary = "Authenticates the connection.", Syntax = "[username] @6.0.0 password", History = "6.0.0: Added ACL style (username and password).")]
+        Summary = "Authenticates the connection.", Syntax = "[username] @6.0.0 password", History = "6.0.0: Added ACL style (username and password).",
+        Secrets = "1..")]
     internal static void Auth(ref CommandContext call)
     {
         var client = (ClientConnection)call.Session;
@@ -51,7 +52,7 @@ internal static class ConnectionCommands
 
     /// <summary>HELLO [protover [AUTH username password] [SETNAME clientname]]</summary>
     [Command("HELLO", -1, Handshake, Category.Connection, Since = "6.0.0", Complexity = "O(1)",
-        Summary = "Handshakes with the Redis server.", Syntax = "arguments=[protover [AUTH username password] [SETNAME clientname]]",
+        Summary = "Handshakes with the Redis server.", Syntax = "arguments=[protover [AUTH username password] [SETNAME clientname]]", Secrets = "AUTH+2",
         History = "6.2.0: `protover` made optional; when called without arguments the command reports the current connection's context.")]
     internal static void Hello(ref CommandContext call)
     {

@@ -28,7 +28,7 @@ internal static class ConfigCommand
         Complexity = "O(N) when N is the number of configuration parameters provided",
         Summary = "Sets configuration parameters in-flight.", Group = "server", Syntax = "parameter value [parameter value ...]",
         Tips = "request_policy:all_nodes;response_policy:all_succeeded",
-        History = "7.0.0: Added the ability to set multiple parameters in one call.")]
+        History = "7.0.0: Added the ability to set multiple parameters in one call.", Secrets = SecretArguments.OfDirectives)]
     internal static void Set(ref CommandContext call)
     {
         if ((call.Count & 1) != 0)
