@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>
@@ -151,6 +153,49 @@ public sealed class ServerOptions
     /// <summary>pidfile: a file that holds the process id while the server runs; empty for none.</summary>
     [Directive("pidfile", Immutable = true)]
     public string PidFile { get; set; } = "";
+
+    // What the operator is shown.
+
+    /// <summary>
+    /// slowlog-log-slower-than: commands that take so many microseconds are noted for SLOWLOG; 0 for all, -1 for none.
+    /// </summary>
+    [Directive("slowlog-log-slower-than", Min = -1)]
+    public long SlowlogLogSlowerThan
+    {
+        get;
+        set
+        {
+            field = value;
+            SetSlowTicks();
+        }
+    }
+    = 10_000;
+
+    /// <summary>slowlog-max-len: how many entries SLOWLOG has at most; 0 for none.</summary>
+    [Directive("slowlog-max-len")]
+    public long SlowlogMaxLen
+    {
+        get;
+        set
+        {
+            field = value;
+            SetSlowTicks();
+        }
+    }
+    = 128;
+
+    /// <summary>
+    /// From how many <see cref="Stopwatch"/> ticks on a command is worth a look: the least that any of the directives
+    /// above asks for.
+    /// </summary>
+    internal long SlowTicks { get; private set; } = Stopwatch.Frequency / 100;
+
+    private void SetSlowTicks()
+    {
+        double microseconds = SlowlogLogSlowerThan < 0 || SlowlogMaxLen == 0 ? double.PositiveInfinity : SlowlogLogSlowerThan;
+        double ticks = microseconds * Stopwatch.Frequency / 1_000_000;
+        SlowTicks = ticks < long.MaxValue ? (long)ticks : long.MaxValue;
+    }
 
     // Data.
 
@@ -485,7 +530,7 @@ public sealed class ServerOptions
     /// <summary>
     /// orleans-storage-connection-string: how to reach that store; empty for a store that needs no connection string.
     /// </summary>
-    [Directive("orleans-storage-connection-string", Immutable = true)]
+    [Directive("orleans-storage-connection-string", Immutable = true, Sensitive = true)]
     public string OrleansStorageConnectionString { get; set; } = "";
 }
 

@@ -162,13 +162,6 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// </summary>
     public string Channels { get; init; } = "";
 
-    /// <summary>
-    /// Which arguments must never be shown to anyone, neither in a log nor by MONITOR or SLOWLOG: <c>1..-1</c> a range,
-    /// <c>AUTH@1+2</c> so many arguments after each occurrence of a word from argument 1 on; <c>DIRECTIVES</c> the
-    /// values of sensitive directives. See <see cref="Secrets"/>. Not shown to clients.
-    /// </summary>
-    public string Secret { get; init; } = "";
-
     /// <summary>What COMMAND INFO notes about the key specifications, for people: one for each, separated by ';'.</summary>
     public string KeyNotes { get; init; } = "";
 
@@ -210,6 +203,13 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// What changed about the command and in which version: "6.0.0: Added the KEEPTTL option.", one per line.
     /// </summary>
     public string History { get; init; } = "";
+
+    /// <summary>
+    /// Which arguments are secrets, for <see cref="SecretArguments"/>: <c>2..</c> all from argument 2 on;
+    /// <c>AUTH+2;PASS+1</c> the two arguments after the word AUTH and the one after PASS, wherever they stand;
+    /// <c>directives</c> values of directives. Not shown to clients.
+    /// </summary>
+    public string Secrets { get; init; } = "";
 
     /// <summary>Whether people are not meant to use it (COMMAND DOCS: syscmd).</summary>
     public bool IsInternal { get; init; }

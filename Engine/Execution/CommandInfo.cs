@@ -20,9 +20,9 @@ public sealed class CommandInfo
         Categories = declaration.Categories;
         Effort = declaration.Effort;
         Element = declaration.Element;
+        Secrets = SecretArguments.Parse(declaration.Secrets);
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
         Channels = ChannelSpecification.Parse(declaration.Channels);
-        Secrets = Secrets.Parse(declaration.Secret);
         HasKeys = Keys.Any(keys => !keys.IsNotKey);
         if (Keys is [{ IsOneFixedKey: true } only])
         {
@@ -57,15 +57,15 @@ public sealed class CommandInfo
     /// <summary>Position of the argument that names an element of the key's value; 0 if there is none.</summary>
     internal int Element { get; }
 
+    /// <summary>Which of its arguments must not be shown to others; null if all may be.</summary>
+    internal SecretArguments? Secrets { get; }
+
     public IReadOnlyList<KeySpecification> Keys { get; } = [];
 
     /// <summary>
     /// Which arguments are names of channels; null if there are none that permissions are needed for.
     /// </summary>
     public ChannelSpecification? Channels { get; }
-
-    /// <summary>Which arguments must not be shown; null if there are none.</summary>
-    public Secrets? Secrets { get; }
 
     /// <summary>A small number unique to the command, for counters in arrays.</summary>
     public int Index { get; internal set; }

@@ -13,7 +13,7 @@ public sealed class CommandRunner : IDisposable
     {
         Store = store;
         Router = router;
-        Observer = new(store.Commands);
+        Observer = new(store);
         Pause = new(store);
         Admission = new(store, Pause, Observer);
         store.Observer = Observer;
@@ -149,7 +149,10 @@ public sealed class CommandRunner : IDisposable
             attempt = step.Attempt;
             if (step.Verdict == Verdict.Waits || attempt.Outcome != Outcome.Done) continue;
             if (step.Continuation is not null)
-                await ContinueAsync(session, command!, step.Continuation, step.IsReplied, reply, cancellation).ConfigureAwait(false);
+            {
+                WaitingCall? waiting = step.IsReplied ? null : new(command!, request, step.Ticks);
+                await ContinueAsync(session, command!, step.Continuation, waiting, reply, cancellation).ConfigureAwait(false);
+            }
             return step.Verdict;
         }
     }
@@ -160,18 +163,22 @@ public sealed class CommandRunner : IDisposable
     /// <param name="session">The session that wants it run.</param>
     /// <param name="command">The command.</param>
     /// <param name="continuation">Its <see cref="CommandContext.Continuation"/>.</param>
-    /// <param name="isReplied">Whether its reply has been written.</param>
+    /// <param name="waiting">What is known of it so far; null if its reply has been written.</param>
     /// <param name="reply">Where its reply goes.</param>
     /// <param name="cancellation">Cancelled when the client is gone: a command that waits for keys then stops waiting,
     /// and must not be given anything.</param>
     public async Task ContinueAsync(
-        Session session, CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied, RespWriter reply, CancellationToken cancellation)
+        Session session, CommandInfo command, Func<RespWriter, Task> continuation, WaitingCall? waiting, RespWriter reply, CancellationToken cancellation)
     {
         session.BeforeAttempt(command);
         int mark = reply.Length;
+        BlockedCommand? blocked = session.Blocked;
+        long started = Stopwatch.GetTimestamp();
         using (cancellation.UnsafeRegister(static waiting => ((Session)waiting!).Blocked?.TryEnd(BlockedEnd.Disconnected), session))
             await continuation(reply).ConfigureAwait(false);
-        if (!isReplied) Observer.Continued(command, reply.WrittenSince(mark));
+        if (waiting is not { } call) return;
+        long ran = blocked?.RunTicks ?? Stopwatch.GetTimestamp() - started;
+        Observer.Continued(session, call, ran, reply.WrittenSince(mark));
     }
 
     /// <summary>
@@ -307,8 +314,10 @@ public sealed class CommandRunner : IDisposable
             Fail(e, command, reply, mark);
         }
         if (attempt.Outcome != Outcome.Done) return new(Verdict.Admitted, attempt);
-        Observer.Ran(command, Stopwatch.GetTimestamp() - started, reply.WrittenSince(mark));
-        return new(Verdict.Admitted, attempt, Continuation: call.Continuation, IsReplied: call.Continuation is null || reply.Length > mark);
+        long ticks = Stopwatch.GetTimestamp() - started;
+        bool isReplied = call.Continuation is null || reply.Length > mark;
+        Observer.Ran(call, ticks, reply.WrittenSince(mark), isReplied);
+        return new(Verdict.Admitted, attempt, Continuation: call.Continuation, IsReplied: isReplied, Ticks: ticks);
     }
 
     /// <summary>A key's slot cannot be reached. This spoils a transaction, or ends it if the command is EXEC.</summary>
@@ -325,5 +334,5 @@ public sealed class CommandRunner : IDisposable
     /// <summary>The result of one attempt. If it is too late, the command is refused by the next one.</summary>
     private readonly record struct Step(
         Verdict Verdict, Attempt Attempt = default, Func<Task>? Wait = null, Func<RespWriter, Task>? Continuation = null, bool IsReplied = true,
-        bool IsTooLate = false);
+        bool IsTooLate = false, long Ticks = 0);
 }

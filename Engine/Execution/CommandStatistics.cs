@@ -77,6 +77,9 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
             Calls++;
         }
 
+        /// <summary>A command whose call has already been counted ran for a while more.</summary>
+        public void CountMore(CommandInfo command, long ticks) => Counts[command.Index].Ticks += ticks;
+
         /// <summary>A command whose call has already been counted ended with an error.</summary>
         public void CountFailure(CommandInfo command) => Counts[command.Index].Failed++;
 

@@ -60,6 +60,12 @@ public class Session
     /// </summary>
     public bool IsOneCall { get; init; }
 
+    /// <summary>Where it comes from: for a client, its address and port.</summary>
+    public virtual string Address => IsOneCall ? "orleans:0" : "?:0";
+
+    /// <summary>CLIENT SETNAME; empty if it has none.</summary>
+    public virtual string ClientName => "";
+
     /// <summary>How many of its commands have run to their end, those of transactions included.</summary>
     public long CommandsRun { get; set; }
 

@@ -174,7 +174,7 @@ internal sealed class ScriptRun : ScriptScope
             _reply.Error($"ERR internal error in '{command.Name}': {e.Message}");
         }
         ReadOnlySpan<byte> reply = _reply.Written;
-        Store.Observer?.Ran(command, Stopwatch.GetTimestamp() - started, reply);
+        Store.Observer?.RanInScript(Session, command, request, Stopwatch.GetTimestamp() - started, reply);
         bool isError = reply[0] == '-';
         ScriptReply.Push(lua, reply);
         _reply.Clear();

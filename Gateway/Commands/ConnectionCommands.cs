@@ -25,9 +25,9 @@ internal static class ConnectionCommands
     internal static void Echo(ref CommandContext call) => call.Reply.BulkString(call[1]);
 
     /// <summary>AUTH [username] password</summary>
-    [Command("AUTH", -2, Handshake, Category.Connection, Secret = "1..-1", Since = "1.0.0",
-        Complexity = "O(N) where N is the number of passwords defined for the user",
-        Summary = "Authenticates the connection.", Syntax = "[username] @6.0.0 password", History = "6.0.0: Added ACL style (username and password).")]
+    [Command("AUTH", -2, Handshake, Category.Connection, Since = "1.0.0", Complexity = "O(N) where N is the number of passwords defined for the user",
+        Summary = "Authenticates the connection.", Syntax = "[username] @6.0.0 password", History = "6.0.0: Added ACL style (username and password).",
+        Secrets = "1..")]
     internal static void Auth(ref CommandContext call)
     {
         var client = (ClientConnection)call.Session;
@@ -51,8 +51,8 @@ internal static class ConnectionCommands
     }
 
     /// <summary>HELLO [protover [AUTH username password] [SETNAME clientname]]</summary>
-    [Command("HELLO", -1, Handshake, Category.Connection, Secret = "AUTH@2+2", Since = "6.0.0", Complexity = "O(1)",
-        Summary = "Handshakes with the Redis server.", Syntax = "arguments=[protover [AUTH username password] [SETNAME clientname]]",
+    [Command("HELLO", -1, Handshake, Category.Connection, Since = "6.0.0", Complexity = "O(1)",
+        Summary = "Handshakes with the Redis server.", Syntax = "arguments=[protover [AUTH username password] [SETNAME clientname]]", Secrets = "AUTH+2",
         History = "6.2.0: `protover` made optional; when called without arguments the command reports the current connection's context.")]
     internal static void Hello(ref CommandContext call)
     {

@@ -39,12 +39,12 @@ public sealed partial class ClientConnection
     }
 
     /// <summary>Awaits the rest of a command that was started on the spot.</summary>
-    private async Task ContinueAsync(CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied)
+    private async Task ContinueAsync(CommandInfo command, Func<RespWriter, Task> continuation, WaitingCall? waiting)
     {
         int mark = _reply.Length;
-        await _server.Runner.ContinueAsync(this, command, continuation, isReplied, _reply, Disconnected)
+        await _server.Runner.ContinueAsync(this, command, continuation, waiting, _reply, Disconnected)
             .ConfigureAwait(false);
         CommandsRun++;
-        if (!isReplied) AfterReply(mark);
+        if (waiting is not null) AfterReply(mark);
     }
 }

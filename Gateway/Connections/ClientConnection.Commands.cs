@@ -138,11 +138,11 @@ public sealed partial class ClientConnection
             return;
         }
         long now = Stopwatch.GetTimestamp();
-        runner.Observer.Ran(statistics, command!, now - ticks, _reply.WrittenSince(mark));
-        ticks = now;
-        if (call.Continuation is null) CommandsRun++;
         bool isReplied = call.Continuation is null || _reply.Length > mark;
-        if (call.Continuation is not null) wait = Continue(command!, call.Continuation, isReplied);
+        runner.Observer.Ran(statistics, call, now - ticks, _reply.WrittenSince(mark), isReplied);
+        if (call.Continuation is null) CommandsRun++;
+        else wait = Continue(command!, call.Continuation, isReplied ? null : new(command!, call.Request.ToOwned(), now - ticks));
+        ticks = now;
         if (_waitsFor is not null && call.Continuation is null) CountRead(command!, mark);
         if (isReplied) AfterReply(mark);
     }
@@ -177,8 +177,8 @@ public sealed partial class ClientConnection
     }
 
     // Separate methods, so that a closure is allocated only when something has to wait.
-    private Func<Task> Continue(CommandInfo command, Func<RespWriter, Task> continuation, bool isReplied) =>
-        () => ContinueAsync(command, continuation, isReplied);
+    private Func<Task> Continue(CommandInfo command, Func<RespWriter, Task> continuation, WaitingCall? waiting) =>
+        () => ContinueAsync(command, continuation, waiting);
 
     private Func<Task> Finish(OwnedRequest request, CommandInfo? command, Attempt? former) =>
         () => FinishAsync(request, command, former);

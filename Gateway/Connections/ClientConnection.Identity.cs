@@ -18,6 +18,9 @@ public sealed partial class ClientConnection
     /// <summary>CLIENT SETNAME; empty if it has none.</summary>
     public string Name { get; set; } = "";
 
+    /// <inheritdoc/>
+    public override string ClientName => Name;
+
     /// <summary>CLIENT SETINFO LIB-NAME.</summary>
     public string LibraryName { get; set; } = "";
 
@@ -40,7 +43,7 @@ public sealed partial class ClientConnection
     public long BufferBytes => _pending.Capacity + _reply.Capacity + (_meanwhile?.Capacity ?? 0) + SendingBytes;
 
     /// <summary>The peer's address: "ip:port", or "path:0" for the Unix domain socket.</summary>
-    public string Address => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(RemoteEndPoint);
+    public override string Address => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(RemoteEndPoint);
 
     /// <summary>The server's address that it is connected to.</summary>
     public string LocalAddress => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(LocalEndPoint);

@@ -193,7 +193,7 @@ public sealed class AclOverSocketsTests : GatewayTest
         var found = new List<int>();
         for (int i = 0; i < request.Count; i++)
         {
-            if (command.Secrets?.Hides(request, i) == true) found.Add(i);
+            if (SecretArguments.Covers(command, request, i)) found.Add(i);
         }
         Assert.Equal(hidden, string.Join(' ', found));
     }

@@ -15,7 +15,7 @@ internal static class AclCommand
         + "Redis configuration."u8;
 
     /// <summary>ACL SETUSER username [rule [rule ...]]</summary>
-    [Command("ACL|SETUSER", -3, Flags, Category.None, Secret = "2..-1", Group = "server", Since = "6.0.0",
+    [Command("ACL|SETUSER", -3, Flags, Category.None, Secrets = "2..", Group = "server", Since = "6.0.0",
         Complexity = "O(N). Where N is the number of rules provided.", Summary = "Creates and modifies an ACL user and its rules.",
         Syntax = "username [rule [rule ...]]", Tips = "request_policy:all_nodes;response_policy:all_succeeded",
         History = "6.2.0: Added Pub/Sub channel patterns.\n7.0.0: Added selectors and key based permissions.")]
@@ -28,7 +28,7 @@ internal static class AclCommand
     }
 
     /// <summary>ACL DELUSER username [username ...]</summary>
-    [Command("ACL|DELUSER", -3, Flags, Category.None, Secret = "2..-1", Group = "server", Since = "6.0.0",
+    [Command("ACL|DELUSER", -3, Flags, Category.None, Secrets = "2..", Group = "server", Since = "6.0.0",
         Complexity = "O(1) amortized time considering the typical user.", Summary = "Deletes ACL users, and terminates their connections.",
         Syntax = "username [username ...]", Tips = "request_policy:all_nodes;response_policy:all_succeeded")]
     internal static void Deluser(ref CommandContext call)
@@ -47,7 +47,7 @@ internal static class AclCommand
     }
 
     /// <summary>ACL GETUSER username</summary>
-    [Command("ACL|GETUSER", 3, Flags, Category.None, Secret = "2..-1", Group = "server", Since = "6.0.0",
+    [Command("ACL|GETUSER", 3, Flags, Category.None, Secrets = "2..", Group = "server", Since = "6.0.0",
         Complexity = "O(N). Where N is the number of password, command and pattern rules that the user has.", Summary = "Lists the ACL rules of a user.",
         Syntax = "username",
         History = "6.2.0: Added Pub/Sub channel patterns.\n7.0.0: Added selectors and changed the format of key and channel patterns from a list to their "

@@ -24,11 +24,11 @@ internal static class ConfigCommand
     }
 
     /// <summary>CONFIG SET parameter value [parameter value ...] — sets all or none.</summary>
-    [Command("CONFIG|SET", -4, Flags, Category.None, Secret = "DIRECTIVES", Since = "2.0.0",
+    [Command("CONFIG|SET", -4, Flags, Category.None, Since = "2.0.0",
         Complexity = "O(N) when N is the number of configuration parameters provided",
         Summary = "Sets configuration parameters in-flight.", Group = "server", Syntax = "parameter value [parameter value ...]",
         Tips = "request_policy:all_nodes;response_policy:all_succeeded",
-        History = "7.0.0: Added the ability to set multiple parameters in one call.")]
+        History = "7.0.0: Added the ability to set multiple parameters in one call.", Secrets = SecretArguments.OfDirectives)]
     internal static void Set(ref CommandContext call)
     {
         if ((call.Count & 1) != 0)

@@ -86,6 +86,9 @@ public sealed class BlockedCommand
     /// <summary>The slots of all keys it reaches, in ascending order, without duplicates.</summary>
     internal int[] Slots { get; }
 
+    /// <summary>For how many ticks of the Stopwatch it ran again, once it need not wait any more.</summary>
+    internal long RunTicks { get; set; }
+
     /// <summary>Where its reply is written while its client's connection waits.</summary>
     internal RespWriter Reply { get; } = new();
 

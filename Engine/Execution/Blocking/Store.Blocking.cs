@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>Serves blocked commands when one of their keys is ready.</summary>
@@ -151,6 +153,7 @@ public sealed partial class Store
             Resumed = command,
         };
         bool oneSlot = command.Slots.Length == 1 && !command.Command.Is(CommandFlags.UndeclaredKeys);
+        long started = Stopwatch.GetTimestamp();
         call.BeginCommand(oneSlot && hold != Hold.Everything ? Hold.Slot : hold, oneSlot ? Slots[command.Slots[0]] : null);
         try
         {
@@ -164,6 +167,7 @@ public sealed partial class Store
             command.Reply.Clear();
             command.Reply.Error($"ERR internal error in '{command.Command.Name}': {e.Message}");
         }
+        command.RunTicks += Stopwatch.GetTimestamp() - started;
         if (call.BlockedAgain) command.Unclaim();
         else command.Served();
     }

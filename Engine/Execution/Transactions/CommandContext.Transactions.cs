@@ -38,7 +38,7 @@ public ref partial struct CommandContext
                 Reply.TruncateTo(mark);
                 Reply.Error(Errors.SlotNotServed);
             }
-            Store.Observer?.Ran(queued.Command, Stopwatch.GetTimestamp() - started, Reply.WrittenSince(mark));
+            Store.Observer?.Ran(nested, Stopwatch.GetTimestamp() - started, Reply.WrittenSince(mark));
             Session.CommandsRun++;
             nested.EndWithin();
             Retirement.Sweep();
