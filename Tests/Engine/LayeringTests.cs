@@ -38,6 +38,7 @@ public sealed partial class LayeringTests
 
     [Theory]
     [InlineData("Engine")]
+    [InlineData("Cluster")]
     [InlineData("Grains.Interfaces")]
     [InlineData("Gateway", "Engine", "Grains.Interfaces")]
     [InlineData("Grains", "Cluster", "Engine", "Grains.Interfaces")]
