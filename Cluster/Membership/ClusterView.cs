@@ -1,0 +1,86 @@
+namespace OrleansRedis.Cluster;
+
+/// <summary>
+/// Who is in: one version of the document by which leases are counted and silos declared dead. A silo that is not in it
+/// is out for good. Immutable.
+/// </summary>
+public sealed class ClusterView
+{
+    private const string Kind = "ORSV";
+    private const byte Format = 1;
+
+    private readonly SortedDictionary<long, Member> _members = [];
+
+    /// <param name="version">The version.</param>
+    /// <param name="members">No more than one silo of a node.</param>
+    /// <param name="nodesBefore">The nodes of the version before.</param>
+    public ClusterView(long version, IEnumerable<Member> members, IEnumerable<long> nodesBefore)
+    {
+        Version = version;
+        foreach (Member member in members) _members.Add(member.Id.Node, member);
+        NodesBefore = new SortedSet<long>(nodesBefore);
+    }
+
+    /// <summary>The view before the first version: nobody is in.</summary>
+    public static ClusterView Empty { get; } = new(0, [], []);
+
+    /// <summary>Counts the changes; 0 is the empty view.</summary>
+    public long Version { get; }
+
+    /// <summary>The silos, in ascending order.</summary>
+    public IReadOnlyCollection<Member> Members => _members.Values;
+
+    /// <summary>The nodes whose majority counts for this view, in ascending order.</summary>
+    public IReadOnlyCollection<long> Nodes => _members.Keys;
+
+    /// <summary>
+    /// The nodes of the version before: this one is established only when a majority of them has it, too.
+    /// </summary>
+    public IReadOnlySet<long> NodesBefore { get; }
+
+    /// <summary>Whether this silo, in this life, is in.</summary>
+    public bool Contains(SiloId silo) => _members.TryGetValue(silo.Node, out Member? member) && member.Id == silo;
+
+    /// <summary>Whether a life of this node is in.</summary>
+    public bool ContainsNode(long node) => _members.ContainsKey(node);
+
+    /// <summary>The member that lives on a node; null if none is in.</summary>
+    public Member? MemberOf(long node) => _members.GetValueOrDefault(node);
+
+    /// <summary>The next version, with other members.</summary>
+    public ClusterView With(IEnumerable<Member> members) => new(Version + 1, members, _members.Keys);
+
+    /// <summary>The view as bytes, as <see cref="Decode"/> reads them.</summary>
+    public byte[] Encode()
+    {
+        var writer = new DocumentWriter(Kind, Format);
+        writer.Number(Version);
+        writer.Number(_members.Count);
+        foreach (Member member in _members.Values)
+        {
+            writer.Silo(member.Id);
+            writer.Text(member.Endpoint);
+            writer.Number(member.Weight);
+            writer.Text(member.Zone);
+            writer.Byte(member.IsLeaving ? (byte)1 : (byte)0);
+        }
+        writer.Number(NodesBefore.Count);
+        foreach (long node in NodesBefore) writer.Node(node);
+        return writer.Finish();
+    }
+
+    /// <exception cref="InvalidDataException">The bytes are damaged, or of a format of the future.</exception>
+    public static ClusterView Decode(ReadOnlySpan<byte> document)
+    {
+        var reader = new DocumentReader(document, Kind, Format);
+        long version = reader.Number();
+        var members = new Member[reader.Count()];
+        for (int i = 0; i < members.Length; i++)
+            members[i] = new(reader.Silo(), reader.Text(), reader.Number(int.MaxValue), reader.Text(), reader.Byte() != 0);
+        long[] before = new long[reader.Count()];
+        for (int i = 0; i < before.Length; i++) before[i] = reader.Node();
+        reader.End();
+        if (members.DistinctBy(member => member.Id.Node).Count() != members.Length) throw reader.Wrong("names a node twice");
+        return new(version, members, before);
+    }
+}
