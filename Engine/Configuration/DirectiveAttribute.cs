@@ -44,9 +44,6 @@ public sealed class DirectiveAttribute(string name) : Attribute
     /// <summary>Whether CONFIG SET may change it only if enable-protected-configs allows that.</summary>
     public bool Protected { get; init; }
 
-    /// <summary>Whether it is a secret: SLOWLOG and MONITOR do not show what CONFIG SET sets it to.</summary>
-    public bool Sensitive { get; init; }
-
     /// <summary>Whether it is only for tests of this server: patterns of CONFIG GET do not show it.</summary>
     public bool Hidden { get; init; }
 
