@@ -16,6 +16,9 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     /// <summary>The full path of the file they were read from; null if there was none.</summary>
     public string? FilePath { get; private set; }
 
+    /// <summary>Whether data are being loaded.</summary>
+    public Func<bool> IsLoading { get; set; } = () => false;
+
     /// <summary>
     /// Called before the file is rewritten, for whoever has changed something that <see cref="Options"/> lacks.
     /// </summary>
@@ -91,6 +94,16 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     }
 
     /// <summary>
+    /// The directives that were given although they have no effect here, for the operator to be told of; null if there
+    /// are none.
+    /// </summary>
+    public string? DescribeWithoutEffect()
+    {
+        string[] names = [.. Options.Foreign.Keys.Order(StringComparer.Ordinal)];
+        return names.Length == 0 ? null : $"has no effect here: {string.Join(", ", names)} (docs/compatibility.md says why)";
+    }
+
+    /// <summary>
     /// CONFIG SET: either all of the pairs take effect, or none. Returns the error to reply, or null.
     /// </summary>
     /// <param name="pairs">Names and values.</param>
@@ -112,6 +125,7 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
                 if (directives.Contains(directive)) return Failed(name, "duplicate parameter");
                 directives.Add(directive);
             }
+            if (IsLoading() && directives.Exists(directive => directive.Declaration.NotWhileLoading)) return "LOADING Redis is loading the dataset in memory";
             object[] before = [.. directives.Select(directive => directive.Get(Options))];
             for (int i = 0; i < directives.Count; i++)
             {

@@ -27,6 +27,7 @@ public sealed class ServerFiles : IDisposable
         Configuration = configuration;
         Dump = new(this);
         Aof = new(this);
+        configuration.IsLoading = () => (store.Restrictions & Restrictions.Loading) != 0;
         configuration.OnChange(["maxmemory", "maxmemory-policy"], () =>
         {
             store.Eviction.LimitChanged();
