@@ -8,6 +8,7 @@ namespace OrleansRedis.Engine;
 public sealed class ServerConfiguration(ServerOptions options) : IDisposable
 {
     private readonly SemaphoreSlim _changing = new(1, 1);
+    private readonly HashSet<string> _told = new(StringComparer.OrdinalIgnoreCase); // of what has no effect
     private readonly List<(string[] Directives, Func<ValueTask<string?>> Apply)> _reactions = [];
 
     /// <summary>The values in force.</summary>
@@ -94,12 +95,12 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     }
 
     /// <summary>
-    /// The directives that were given although they have no effect here, for the operator to be told of; null if there
-    /// are none.
+    /// The directives that were given although they have no effect here, for the operator to be told of, each once; null
+    /// if there are none.
     /// </summary>
     public string? DescribeWithoutEffect()
     {
-        string[] names = [.. Options.Foreign.Keys.Order(StringComparer.Ordinal)];
+        string[] names = [.. Options.Foreign.Keys.Where(_told.Add).Order(StringComparer.Ordinal)];
         return names.Length == 0 ? null : $"has no effect here: {string.Join(", ", names)} (docs/compatibility.md says why)";
     }
 

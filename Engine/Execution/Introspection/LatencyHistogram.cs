@@ -22,20 +22,23 @@ public sealed class LatencyHistogram
     private readonly long[] _counts = new long[s_buckets];
 
     /// <summary>How many durations were recorded.</summary>
-    public long Total { get; private set; }
+    public long Total
+    {
+        get
+        {
+            long sum = 0;
+            foreach (long count in _counts) sum += count;
+            return sum;
+        }
+    }
 
     /// <summary>Records a duration. One that is longer than a second counts as one second.</summary>
-    public void Record(long nanoseconds)
-    {
-        _counts[Index(Math.Clamp(nanoseconds, 1, MostNanoseconds))]++;
-        Total++;
-    }
+    public void Record(long nanoseconds) => _counts[Index(Math.Clamp(nanoseconds, 1, MostNanoseconds))]++;
 
     /// <summary>Adds what another histogram has recorded.</summary>
     public void Add(LatencyHistogram other)
     {
         for (int i = 0; i < _counts.Length; i++) _counts[i] += other._counts[i];
-        Total += other.Total;
     }
 
     /// <summary>The duration, in ns, that this percentage of all durations does not exceed.</summary>
@@ -56,9 +59,9 @@ public sealed class LatencyHistogram
     /// </summary>
     public IEnumerable<(long Microseconds, long Count)> Cumulative()
     {
-        long seen = 0;
+        long seen = 0, total = Total;
         int next = 0;
-        for (int power = FirstShown; power <= LastShown && seen < Total; power++)
+        for (int power = FirstShown; power <= LastShown && seen < total; power++)
         {
             long before = seen;
             int last = Index(1L << power);

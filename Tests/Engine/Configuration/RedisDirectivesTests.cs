@@ -112,7 +112,11 @@ public sealed class RedisDirectivesTests
     {
         using var redis = new EngineHarness();
         Assert.Equal("[repl-timeout, 60]", redis.Show("CONFIG GET repl-timeout"));
+        var lines = new List<string>();
+        redis.Store.Log.Writer = (_, line) => lines.Add(line);
         Assert.Equal("OK", redis.Show("CONFIG SET repl-timeout 61 slave-priority 7"));
+        Assert.Equal("OK", redis.Show("CONFIG SET repl-timeout 61 timeout 5"));
+        Assert.Equal(["has no effect here: repl-timeout, replica-priority (docs/compatibility.md says why)"], lines); // once
         Assert.Equal("[repl-timeout, 61, replica-priority, 7]", redis.Show("CONFIG GET repl-timeout replica-priority"));
         Assert.Equal("-ERR CONFIG SET failed (possibly related to argument 'repl-timeout') - argument must be between 1 and 9223372036854775807 inclusive",
             redis.Show("CONFIG SET repl-timeout 0"));
