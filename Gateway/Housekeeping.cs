@@ -103,6 +103,7 @@ public sealed class Housekeeping : IDisposable
     private void LookAtClients(long nowMs)
     {
         long timeoutMs = _server.Options.Timeout * 1000L;
+        _server.ClientMemory.CountAll();
         foreach (ClientConnection client in _server.Clients.All)
         {
             if (client.IsKilled) continue;
@@ -111,7 +112,7 @@ public sealed class Housekeeping : IDisposable
             if (ResizesReplyBuffers) client.FitReplyBuffer(nowMs, ReplyPeakMs);
             // A client that is blocked, or has subscribed to something, is waiting for us, not we for it; and other
             // servers are not clients.
-            if (timeoutMs == 0 || client.IsBlocked || client.Class != ClientClass.Normal || nowMs - client.LastUsedMs <= timeoutMs)
+            if (timeoutMs == 0 || client.IsBlocked || client.Class != ClientClass.Normal || client.IsMonitor || nowMs - client.LastUsedMs <= timeoutMs)
                 continue;
             Log.ClosingIdle(_server.Logger, client.Id);
             client.Kill();

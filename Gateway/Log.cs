@@ -16,6 +16,12 @@ internal static partial class Log
         + "can be (2 GB).")]
     public static partial void ReplyTooLarge(ILogger logger, long client, string command);
 
+    [LoggerMessage(LogLevel.Information, "Evicting client: {Client}")]
+    public static partial void EvictingClient(ILogger logger, string client);
+
+    [LoggerMessage(LogLevel.Warning, "Over client maxmemory after evicting all evictable clients")]
+    public static partial void OverClientMemory(ILogger logger);
+
     [LoggerMessage(LogLevel.Warning, "Could not accept a connection on {EndPoint}; trying again.")]
     public static partial void AcceptFailed(ILogger logger, Exception exception, string endPoint);
 

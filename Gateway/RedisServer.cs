@@ -19,6 +19,7 @@ public sealed class RedisServer : IDisposable
         Loggers = loggers;
         Logger = loggers.CreateLogger("OrleansRedis.Gateway");
         StartedAt = Store.Clock.Time.GetUtcNow();
+        ClientMemory = new(this);
         Housekeeping = new(this);
         Shutdown = new(this);
         Store.StatisticsReset += ResetStatistics;
@@ -49,6 +50,9 @@ public sealed class RedisServer : IDisposable
 
     public ClientRegistry Clients { get; } = new();
 
+    /// <summary>maxmemory-clients</summary>
+    public ClientMemory ClientMemory { get; }
+
     /// <summary>The event loops that serve the clients; null while it does not listen, or if it has none.</summary>
     internal LoopGroup? Loops { get; set; }
 
@@ -77,6 +81,9 @@ public sealed class RedisServer : IDisposable
     /// </summary>
     public Action? StopRequested { get; set; }
 
+    /// <summary>All that INFO knows.</summary>
+    public string DescribeEverything() => new ServerInfo(this, Store.Clock.NowMs).Show(["everything"]);
+
     /// <summary>
     /// Tells the operator, at most once a minute, of a client that seems to speak HTTP.
     /// </summary>
@@ -97,6 +104,7 @@ public sealed class RedisServer : IDisposable
     private void ResetStatistics()
     {
         Clients.ResetStatistics();
+        ClientMemory.ResetStatistics();
         Loops?.ResetStatistics();
     }
 

@@ -15,7 +15,7 @@ namespace OrleansRedis.Gateway;
 internal sealed class ServerInfo(RedisServer server, long nowMs)
 {
     /// <summary>Sections that are shown only on request: by name, or by "all" or "everything".</summary>
-    private static readonly string[] s_extra = ["Commandstats"];
+    private static readonly string[] s_extra = ["Commandstats", "Latencystats"];
 
     /// <summary>Tells builds apart: it depends on everything that the server's assemblies consist of.</summary>
     private static readonly string s_buildId = BuildId();
@@ -34,7 +34,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
             [
                 ("Server", WriteServer), ("Clients", WriteClients), ("Memory", WriteMemory), ("Persistence", WritePersistence), ("Stats", WriteStats),
                 ("Replication", WriteReplication), ("CPU", WriteCpu), ("Modules", () => { }), ("Commandstats", WriteCommandStatistics),
-                ("Errorstats", WriteErrorStatistics), ("Cluster", WriteCluster), ("Keyspace", WriteKeyspace),
+                ("Errorstats", WriteErrorStatistics), ("Latencystats", WriteLatencyStatistics), ("Cluster", WriteCluster), ("Keyspace", WriteKeyspace),
             ])
         {
             if (!all && !(usual && !s_extra.Contains(name)) && !wanted.Contains(name)) continue;
@@ -60,7 +60,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("dotnet_version", Environment.Version.ToString());
         Field("monotonic_clock", "POSIX clock_gettime");
         Field("process_id", Environment.ProcessId);
-        Field("process_supervised", "no");
+        Field("process_supervised", server.Options.SupervisedBy.ToString().ToLowerInvariant());
         Field("run_id", server.RunId);
         Field("tcp_port", server.Options.Port);
         Field("server_time_usec", Store.Clock.NowMicroseconds);
@@ -247,8 +247,11 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("expire_cycle_cpu_milliseconds", (long)Store.Statistics.ExpireCycleTime.TotalMilliseconds);
         Field("expired_subkeys", Store.Statistics.ExpiredFields);
         Field("evicted_keys", Store.Statistics.EvictedKeys);
-        Field("evicted_clients", 0); // there is no maxmemory-clients
+        Field("evicted_clients", server.ClientMemory.Evicted);
         Field("evicted_scripts", Store.Scripts?.Statistics.Evicted ?? 0);
+        (TimeSpan overInAll, TimeSpan overNow) = Store.Eviction.TimeOver;
+        Field("total_eviction_exceeded_time", (long)overInAll.TotalMilliseconds);
+        Field("current_eviction_exceeded_time", (long)overNow.TotalMilliseconds);
         Field("keyspace_hits", hits);
         Field("keyspace_misses", misses);
         Field("latest_fork_usec", 0); // snapshots do not fork
@@ -262,6 +265,11 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("total_active_defrag_time", (long)(Store.Statistics.DefragTime + defragmenting).TotalMilliseconds);
         Field("current_active_defrag_time", (long)defragmenting.TotalMilliseconds);
         Field("total_error_replies", server.ErrorStatistics.Total);
+        Field("total_reads_processed", commands.Reads);
+        Field("total_writes_processed", commands.Writes);
+        // Every connection is read and written by the threads that io-threads counts.
+        Field("io_threaded_reads_processed", commands.Reads);
+        Field("io_threaded_writes_processed", commands.Writes);
         Field("client_query_buffer_limit_disconnections", server.Clients.QueryBufferKills);
         Field("client_output_buffer_limit_disconnections", server.Clients.OutputBufferKills);
         Field("reply_buffer_shrinks", server.Clients.ReplyBufferShrinks);
@@ -311,8 +319,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteCommandStatistics()
     {
-        foreach (CommandInfo command in server.Commands.Commands.SelectMany(
-            top => (CommandInfo[])[top, .. top.Subcommands?.Values ?? Enumerable.Empty<CommandInfo>()]))
+        foreach (CommandInfo command in AllCommands)
         {
             CommandCount count = server.CommandStatistics.Of(command);
             if (count.Calls == 0 && count.Rejected == 0) continue;
@@ -320,6 +327,21 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
             double each = count.Calls == 0 ? 0 : microseconds / count.Calls;
             Field($"cmdstat_{command.Name}", Invariant(
                 $"calls={count.Calls},usec={(long)microseconds},usec_per_call={each:F2},rejected_calls={count.Rejected},failed_calls={count.Failed}"));
+        }
+    }
+
+    private IEnumerable<CommandInfo> AllCommands =>
+        server.Commands.Commands.SelectMany(top => (CommandInfo[])[top, .. top.Subcommands?.Values ?? Enumerable.Empty<CommandInfo>()]);
+
+    private void WriteLatencyStatistics()
+    {
+        IReadOnlyList<double> percentiles = server.Options.LatencyTrackingInfoPercentiles;
+        foreach (CommandInfo command in AllCommands)
+        {
+            if (server.CommandStatistics.HistogramOf(command) is not { } histogram) continue;
+            IEnumerable<string> shown = percentiles.Select(
+                percentile => Invariant($"p{percentile:0.######}={histogram.AtPercentile(percentile) / 1000.0:F3}"));
+            Field($"latency_percentiles_usec_{command.Name}", string.Join(',', shown));
         }
     }
 

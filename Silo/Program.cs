@@ -31,9 +31,19 @@ catch (ConfigurationException e)
     return 1;
 }
 
-IoThreads.Configure(configuration.Options);
-HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
 ServerOptions options = configuration.Options;
+try
+{
+    if (Daemon.TryLeave(options, args)) return 0;
+    if (RedisLog.WhyNotWritable(options) is { } reason) throw new ConfigurationException($"Can't open the log file: {reason}");
+}
+catch (ConfigurationException e)
+{
+    await Console.Error.WriteLineAsync(e.Message);
+    return 1;
+}
+IoThreads.Configure(options);
+HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
 builder.Logging.AddRedisLog(options);
 // Made once: everything that counts commands uses the numbers that this table gives them.
 var commands = new CommandTable(typeof(Store).Assembly, typeof(RedisServer).Assembly);
@@ -90,11 +100,20 @@ store.Log.Writer = (severity, line) => SiloLog.Engine(logger, severity switch
     Severity.Notice => LogLevel.Information,
     _ => LogLevel.Warning,
 }, line);
+if (configuration.DescribeWithoutEffect() is { } foreign) SiloLog.Engine(logger, LogLevel.Information, foreign);
+var supervisor = new Supervisor(
+    options, store.Log, Environment.GetEnvironmentVariable("NOTIFY_SOCKET"), Environment.GetEnvironmentVariable("UPSTART_JOB"));
+CrashReport.Enable(host.Services.GetRequiredService<RedisServer>(), logger);
+new OomScore(options, store.Log).Follow(configuration);
+new ProcessTitle(configuration).Follow();
 IHostApplicationLifetime lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
+lifetime.ApplicationStopping.Register(supervisor.Stopping);
 try
 {
+    supervisor.Starting();
     store.Acl.LoadAtStart();
     await host.StartAsync();
+    supervisor.Ready();
     await host.WaitForShutdownAsync();
     return host.Services.GetRequiredService<OrleansHost>().HasFailed ? 1 : 0;
 }

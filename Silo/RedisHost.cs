@@ -15,6 +15,8 @@ namespace OrleansRedis.Silo;
 /// </summary>
 internal sealed class RedisHost(RedisServer server, RedisListener listener, StoredSlots slots, ILogger<RedisHost> logger) : IHostedLifecycleService
 {
+    private const string UsualPidFile = "/var/run/redis.pid";
+
     private bool _isOpen;
 
     /// <summary>
@@ -33,10 +35,24 @@ internal sealed class RedisHost(RedisServer server, RedisListener listener, Stor
     {
         _isOpen = true;
         await listener.StartAsync(cancellationToken);
-        Options.PidFile = Options.PidFile.Length == 0 ? "" : Path.GetFullPath(Options.PidFile);
-        if (Options.PidFile.Length != 0)
-            await File.WriteAllTextAsync(Options.PidFile, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n", cancellationToken);
+        await WritePidFileAsync();
         foreach (System.Net.EndPoint endPoint in listener.EndPoints) SiloLog.Listening(logger, endPoint.ToString()!);
+    }
+
+    /// <summary>pidfile; in the background there is one, even if none was asked for.</summary>
+    private async Task WritePidFileAsync()
+    {
+        if (Options.PidFile.Length == 0 && Options.Daemonize && Options.SupervisedBy == Supervision.No) Options.PidFile = UsualPidFile;
+        if (Options.PidFile.Length == 0) return;
+        Options.PidFile = Path.GetFullPath(Options.PidFile);
+        try
+        {
+            await File.WriteAllTextAsync(Options.PidFile, Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n");
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            server.Store.Log.Warning($"Failed to write PID file: {failure.Message}");
+        }
     }
 
     public async Task StartAsync(CancellationToken cancellationToken)

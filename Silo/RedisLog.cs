@@ -17,9 +17,22 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
         SearchValues.Create([.. Enumerable.Range(0, 0xa0).Select(c => (char)c).Where(c => char.IsControl(c) && c is not ('\n' or '\t'))]);
 
     private readonly Lock _writing = new();
-    private readonly TextWriter _output = options.LogFile.Length == 0
-        ? Console.Out
-        : new StreamWriter(Path.Combine(options.Dir, options.LogFile), append: true) { AutoFlush = true };
+    private readonly string? _path = PathOf(options);
+    private readonly SystemLog? _system = options.SyslogEnabled ? new(options) : null;
+
+    /// <summary>Why logfile cannot be written, in the system's words; null if it can be.</summary>
+    public static string? WhyNotWritable(ServerOptions options)
+    {
+        try
+        {
+            if (PathOf(options) is { } path) File.AppendAllText(path, "");
+            return null;
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            return failure.Message;
+        }
+    }
 
     public ILogger CreateLogger(string categoryName) => new Category(
         this,
@@ -28,7 +41,7 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
 
     public void Dispose()
     {
-        if (options.LogFile.Length != 0) _output.Dispose();
+        _system?.Dispose();
     }
 
     private bool IsEnabled(LogLevel level) => options.LogLevel switch
@@ -51,12 +64,41 @@ internal sealed class RedisLog(ServerOptions options) : ILoggerProvider
         };
         string time = DateTime.Now.ToString("dd MMM yyyy HH:mm:ss.fff", CultureInfo.InvariantCulture);
         string line = $"{Environment.ProcessId}:M {time} {mark} {Shown(message.TrimEnd())}";
+        if (exception is not null) line += "\n    " + Shown(exception.ToString());
         lock (_writing)
         {
-            _output.WriteLine(line);
-            if (exception is not null) _output.WriteLine("    " + Shown(exception.ToString()));
+            if (_path is null) Console.Out.WriteLine(line);
+            else Append(line);
+        }
+        _system?.Write(SeverityOf(level), Shown(message.TrimEnd()));
+    }
+
+    /// <summary>
+    /// Opens the file for each message, as redis-server does: whoever renames it, to begin another one, need not say so.
+    /// </summary>
+    private void Append(string line)
+    {
+        try
+        {
+            File.AppendAllText(_path!, line + "\n");
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            // A full disk must not end the server.
         }
     }
+
+    private static string? PathOf(ServerOptions options) =>
+        options.LogFile.Length == 0 ? null : Path.GetFullPath(Path.Combine(options.Dir, options.LogFile));
+
+    /// <summary>The numbers of syslog(3): debug, info, notice, warning.</summary>
+    private static int SeverityOf(LogLevel level) => level switch
+    {
+        LogLevel.Trace => 7,
+        LogLevel.Debug => 6,
+        LogLevel.Information => 5,
+        _ => 4,
+    };
 
     /// <summary>
     /// Part of a message may come from outside (a client's text, a peer's). It cannot forge an entry: only the first

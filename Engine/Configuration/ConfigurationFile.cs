@@ -113,7 +113,11 @@ internal static class ConfigurationFile
             Include(pattern, options, depth + 1);
             return null;
         }
-        if (!Directive.TryFind(words[0], out Directive? directive)) return "Bad directive or wrong number of arguments";
+        if (!Directive.TryFind(words[0], out Directive? directive))
+        {
+            if (ForeignDirectives.IsObsolete(words[0])) return null;
+            return ForeignDirectives.WhyRefused(words[0]) is { } why ? $"{words[0]}: not possible here: {why}" : "Bad directive or wrong number of arguments";
+        }
         ReadOnlySpan<string> values = words.ToArray().AsSpan(1);
         if (directive.Kind.TakesSeveralWords)
         {

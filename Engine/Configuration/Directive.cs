@@ -4,25 +4,48 @@ using System.Reflection;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// A directive of redis.conf: a property of <see cref="ServerOptions"/> with its name, limits and grammar.
+/// A directive of redis.conf: a property of <see cref="ServerOptions"/> with its name, limits and grammar, or one of
+/// Redis's that has no meaning here (<see cref="ForeignDirectives"/>).
 /// </summary>
 public sealed class Directive
 {
     private static readonly ServerOptions s_defaults = new();
     private static readonly Dictionary<string, Directive> s_byName = new(StringComparer.OrdinalIgnoreCase);
 
-    private readonly PropertyInfo _property;
+    private readonly PropertyInfo? _property;
+    private readonly ForeignDirective? _foreign;
 
     static Directive()
     {
         foreach (PropertyInfo property in typeof(ServerOptions).GetProperties())
         {
             if (property.GetCustomAttribute<DirectiveAttribute>() is not { } declaration) continue;
-            var directive = new Directive(property, declaration);
-            All.Add(directive);
-            s_byName.Add(declaration.Name, directive);
-            if (declaration.Alias is { } alias) s_byName.Add(alias, directive);
+            Add(new(property, declaration));
         }
+        foreach (ForeignDirective foreign in ForeignDirectives.All)
+        {
+            if (!s_byName.ContainsKey(foreign.Name)) Add(new(foreign));
+        }
+    }
+
+    private static void Add(Directive directive)
+    {
+        All.Add(directive);
+        s_byName.Add(directive.Name, directive);
+        if (directive.Declaration.Alias is { } alias) s_byName.Add(alias, directive);
+    }
+
+    private Directive(ForeignDirective foreign)
+    {
+        _foreign = foreign;
+        Declaration = new(foreign.Name)
+        {
+            Alias = foreign.Alias,
+            Immutable = foreign.Immutable,
+            Sensitive = foreign.Sensitive,
+            Hidden = foreign.Hidden,
+        };
+        Kind = foreign.Kind;
     }
 
     private Directive(PropertyInfo property, DirectiveAttribute declaration)
@@ -51,11 +74,22 @@ public sealed class Directive
     /// <summary>Finds the directive with this name or alias, ignoring case.</summary>
     public static bool TryFind(string name, [NotNullWhen(true)] out Directive? directive) => s_byName.TryGetValue(name, out directive);
 
+    /// <summary>Why it has no effect here; null if it has one.</summary>
+    public string? WhyNoEffect => _foreign?.Why;
+
+    /// <summary>Whether it has no effect, and takes no value but its default, since to ignore another would be dangerous.</summary>
+    public bool IsRefused => _foreign is { IsRefused: true };
+
     /// <summary>Its value in these options.</summary>
-    public object Get(ServerOptions options) => _property.GetValue(options)!;
+    public object Get(ServerOptions options) =>
+        _foreign is null ? _property!.GetValue(options)! : options.Foreign.GetValueOrDefault(Name) ?? _foreign.Default;
 
     /// <summary>Sets it to a value that <see cref="DirectiveKind.TryParse"/> made.</summary>
-    public void Set(ServerOptions options, object value) => _property.SetValue(options, value);
+    public void Set(ServerOptions options, object value)
+    {
+        if (_foreign is null) _property!.SetValue(options, value);
+        else options.Foreign[Name] = value;
+    }
 
     /// <summary>Whether it has its default value.</summary>
     public bool IsDefault(ServerOptions options) => Kind.AreEqual(Get(options), Get(s_defaults));

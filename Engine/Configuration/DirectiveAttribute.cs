@@ -44,6 +44,9 @@ public sealed class DirectiveAttribute(string name) : Attribute
     /// <summary>Whether CONFIG SET may change it only if enable-protected-configs allows that.</summary>
     public bool Protected { get; init; }
 
+    /// <summary>Whether CONFIG SET may not change it while data are being loaded.</summary>
+    public bool NotWhileLoading { get; init; }
+
     /// <summary>Whether it is only for tests of this server: patterns of CONFIG GET do not show it.</summary>
     public bool Hidden { get; init; }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Net;
 
 namespace OrleansRedis.Engine;
@@ -225,4 +226,127 @@ internal sealed class AnnouncedAddressKind : AddressKind
 {
     protected override bool IsValid(string word) =>
         word.Length == 0 || (IPAddress.TryParse(word, out IPAddress? address) && !address.Equals(IPAddress.Any) && !address.Equals(IPAddress.IPv6Any));
+}
+
+/// <summary>latency-tracking-info-percentiles: numbers from 0 to 100; one empty word means none.</summary>
+internal sealed class PercentilesKind : DirectiveKind
+{
+    public override bool TakesSeveralWords => true;
+
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        value = null;
+        error = "Invalid latency-tracking-info-percentiles parameters";
+        if (words is [""]) words = [];
+        double[] percentiles = new double[words.Length];
+        for (int i = 0; i < words.Length; i++)
+        {
+            if (!double.TryParse(words[i], NumberStyles.Float, CultureInfo.InvariantCulture, out percentiles[i]) || double.IsNaN(percentiles[i])) return false;
+        }
+        error = "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]";
+        if (Array.Exists(percentiles, percentile => percentile is < 0 or > 100)) return false;
+        value = percentiles;
+        error = null;
+        return true;
+    }
+
+    public override string Format(object value) => string.Join(' ', ((IReadOnlyList<double>)value).Select(Show));
+
+    public override IEnumerable<string> Lines(object value) => (IReadOnlyList<double>)value is { Count: > 0 } ? [Format(value)] : ["\"\""];
+
+    public override bool AreEqual(object a, object b) => ((IReadOnlyList<double>)a).SequenceEqual((IReadOnlyList<double>)b);
+
+    /// <summary>A percentile as Redis shows it.</summary>
+    internal static string Show(double percentile) => percentile.ToString("0.######", CultureInfo.InvariantCulture);
+}
+
+/// <summary>maxmemory-clients: an amount of memory, or a percentage ("5%"), which is negative as a value.</summary>
+internal sealed class MemoryOrPercentKind : DirectiveKind
+{
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        string text = words[0];
+        value = null;
+        error = "argument must be a memory or percent value";
+        if (text.EndsWith('%'))
+        {
+            if (!long.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long percent)) return false;
+            error = percent is < 0 or > 100 ? "percentage argument must be less or equal to 100" : null;
+            value = -percent;
+            return error is null;
+        }
+        if (!MemorySize.TryParse(text, out long bytes)) return false;
+        value = bytes;
+        error = null;
+        return true;
+    }
+
+    public override string Format(object value) => (long)value < 0 ? $"{-(long)value}%" : ((long)value).ToString(CultureInfo.InvariantCulture);
+
+    public override IEnumerable<string> Lines(object value) => [(long)value < 0 ? Format(value) : MemorySize.Format((long)value)];
+}
+
+/// <summary>oom-score-adj: "yes" is another word for "relative".</summary>
+internal sealed class OomScoreKind : DirectiveKind
+{
+    private static readonly WordKind s_words = new(typeof(OomScoreAdjustment));
+
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        if (words[0].Equals("yes", StringComparison.OrdinalIgnoreCase)) return s_words.TryParse(["relative"], current, out value, out error);
+        if (s_words.TryParse(words, current, out value, out error)) return true;
+        error = "argument(s) must be one of the following: no, yes, relative, absolute";
+        return false;
+    }
+
+    /// <summary>"yes" for relative, as redis-server shows the first of the words with the same meaning.</summary>
+    public override string Format(object value) => (OomScoreAdjustment)value == OomScoreAdjustment.Relative ? "yes" : s_words.Format(value);
+}
+
+/// <summary>oom-score-adj-values: three numbers.</summary>
+internal sealed class OomScoreValuesKind : DirectiveKind
+{
+    private const int Count = 3, Most = 2000;
+
+    public override bool TakesSeveralWords => true;
+
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        value = null;
+        error = "wrong number of arguments";
+        if (words.Length != Count) return false;
+        int[] values = new int[Count];
+        for (int i = 0; i < Count; i++)
+        {
+            bool isNumber = int.TryParse(words[i], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out values[i]);
+            error = $"Invalid oom-score-adj-values, elements must be between -{Most} and {Most}.";
+            if (!isNumber || Math.Abs((long)values[i]) > Most) return false;
+        }
+        value = values;
+        error = null;
+        return true;
+    }
+
+    public override string Format(object value) => string.Join(' ', (IReadOnlyList<int>)value);
+
+    public override bool AreEqual(object a, object b) => ((IReadOnlyList<int>)a).SequenceEqual((IReadOnlyList<int>)b);
+}
+
+/// <summary>proc-title-template: a text with names in braces, each of which is known.</summary>
+internal sealed class ProcessTitleKind : DirectiveKind
+{
+    private static readonly string[] s_names = ["title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file"];
+
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        string rest = words[0];
+        foreach (string name in s_names) rest = rest.Replace($"{{{name}}}", "", StringComparison.Ordinal);
+        value = words[0];
+        error = rest.AsSpan().ContainsAny('{', '}') ? "template format is invalid or contains unknown variables" : null;
+        return error is null;
+    }
+
+    public override string Format(object value) => (string)value;
+
+    public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
 }

@@ -8,6 +8,7 @@ namespace OrleansRedis.Engine;
 public sealed class ServerConfiguration(ServerOptions options) : IDisposable
 {
     private readonly SemaphoreSlim _changing = new(1, 1);
+    private readonly HashSet<string> _told = new(StringComparer.OrdinalIgnoreCase); // of what has no effect
     private readonly List<(string[] Directives, Func<ValueTask<string?>> Apply)> _reactions = [];
 
     /// <summary>The values in force.</summary>
@@ -15,6 +16,9 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
 
     /// <summary>The full path of the file they were read from; null if there was none.</summary>
     public string? FilePath { get; private set; }
+
+    /// <summary>Whether data are being loaded.</summary>
+    public Func<bool> IsLoading { get; set; } = () => false;
 
     /// <summary>
     /// Called before the file is rewritten, for whoever has changed something that <see cref="Options"/> lacks.
@@ -91,6 +95,16 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
     }
 
     /// <summary>
+    /// The directives that were given although they have no effect here, for the operator to be told of, each once; null
+    /// if there are none.
+    /// </summary>
+    public string? DescribeWithoutEffect()
+    {
+        string[] names = [.. Options.Foreign.Keys.Where(_told.Add).Order(StringComparer.Ordinal)];
+        return names.Length == 0 ? null : $"has no effect here: {string.Join(", ", names)} (docs/compatibility.md says why)";
+    }
+
+    /// <summary>
     /// CONFIG SET: either all of the pairs take effect, or none. Returns the error to reply, or null.
     /// </summary>
     /// <param name="pairs">Names and values.</param>
@@ -112,6 +126,7 @@ public sealed class ServerConfiguration(ServerOptions options) : IDisposable
                 if (directives.Contains(directive)) return Failed(name, "duplicate parameter");
                 directives.Add(directive);
             }
+            if (IsLoading() && directives.Exists(directive => directive.Declaration.NotWhileLoading)) return "LOADING Redis is loading the dataset in memory";
             object[] before = [.. directives.Select(directive => directive.Get(Options))];
             for (int i = 0; i < directives.Count; i++)
             {

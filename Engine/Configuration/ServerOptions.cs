@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 
 namespace OrleansRedis.Engine;
@@ -9,6 +10,11 @@ namespace OrleansRedis.Engine;
 /// </summary>
 public sealed class ServerOptions
 {
+    /// <summary>
+    /// Redis's directives that have no meaning here, as far as they have been given, with their values.
+    /// </summary>
+    internal ConcurrentDictionary<string, object> Foreign { get; } = new(StringComparer.OrdinalIgnoreCase);
+
     // Network.
 
     /// <summary>bind: the addresses to listen on.</summary>
@@ -77,6 +83,13 @@ public sealed class ServerOptions
     [Directive("client-output-buffer-limit", Kind = typeof(OutputBufferLimitsKind))]
     public OutputBufferLimits ClientOutputBufferLimits { get; set; } = OutputBufferLimits.Default;
 
+    /// <summary>
+    /// maxmemory-clients: how many bytes the buffers of all clients may take together; if negative, a percentage of
+    /// maxmemory; 0 for no limit.
+    /// </summary>
+    [Directive("maxmemory-clients", Kind = typeof(MemoryOrPercentKind))]
+    public long MaxMemoryClients { get; set; }
+
     // Lists.
 
     /// <summary>
@@ -132,6 +145,10 @@ public sealed class ServerOptions
     [Directive("enable-debug-command", Immutable = true)]
     public LocalAccess EnableDebugCommand { get; set; }
 
+    /// <summary>enable-module-command: which clients may use MODULE to change what is loaded.</summary>
+    [Directive("enable-module-command", Immutable = true)]
+    public LocalAccess EnableModuleCommand { get; set; }
+
     /// <summary>enable-protected-configs: which clients may change the protected directives.</summary>
     [Directive("enable-protected-configs", Immutable = true)]
     public LocalAccess EnableProtectedConfigs { get; set; }
@@ -146,8 +163,54 @@ public sealed class ServerOptions
     [Directive("logfile", Immutable = true)]
     public string LogFile { get; set; } = "";
 
+    /// <summary>syslog-enabled: whether log messages also go to the system's log.</summary>
+    [Directive("syslog-enabled", Immutable = true)]
+    public bool SyslogEnabled { get; set; }
+
+    /// <summary>syslog-ident: the server's name there.</summary>
+    [Directive("syslog-ident", Immutable = true)]
+    public string SyslogIdent { get; set; } = "redis";
+
+    /// <summary>syslog-facility: the part of that log that they go to.</summary>
+    [Directive("syslog-facility", Immutable = true)]
+    public SyslogFacility SyslogFacility { get; set; } = SyslogFacility.Local0;
+
+    /// <summary>crash-log-enabled: whether the log gets a report when the process ends because of an error of its own.</summary>
+    [Directive("crash-log-enabled")]
+    public bool CrashLogEnabled { get; set; } = true;
+
+    /// <summary>daemonize: whether the server goes on in the background, and the process that was started ends.</summary>
+    [Directive("daemonize", Immutable = true)]
+    public bool Daemonize { get; set; }
+
+    /// <summary>supervised: who is told when the server is ready.</summary>
+    [Directive("supervised", Immutable = true)]
+    public Supervision Supervised { get; set; } = Supervision.No;
+
+    /// <summary>Who is really told: what "auto" has turned out to be; never <see cref="Supervision.Auto"/>.</summary>
+    public Supervision SupervisedBy { get; set; } = Supervision.No;
+
+    /// <summary>set-proc-title: whether the process shows as proc-title-template says.</summary>
+    [Directive("set-proc-title", Immutable = true)]
+    public bool SetProcTitle { get; set; } = true;
+
+    /// <summary>proc-title-template: how the process shows among others.</summary>
+    [Directive("proc-title-template", Kind = typeof(ProcessTitleKind))]
+    public string ProcTitleTemplate { get; set; } = "{title} {listen-addr} {server-mode}";
+
+    /// <summary>oom-score-adj: whether the system is told how willingly to end this process when memory runs out.</summary>
+    [Directive("oom-score-adj", Kind = typeof(OomScoreKind))]
+    public OomScoreAdjustment OomScoreAdj { get; set; }
+
+    /// <summary>
+    /// oom-score-adj-values: how willingly, for a master, a replica, and a child that saves. This server is always the
+    /// first.
+    /// </summary>
+    [Directive("oom-score-adj-values", Kind = typeof(OomScoreValuesKind))]
+    public IReadOnlyList<int> OomScoreAdjValues { get; set; } = [0, 200, 800];
+
     /// <summary>dir: the directory that file names are relative to.</summary>
-    [Directive("dir", Kind = typeof(DirectoryKind), Protected = true)]
+    [Directive("dir", Kind = typeof(DirectoryKind), Protected = true, NotWhileLoading = true)]
     public string Dir { get; set; } = Path.TrimEndingDirectorySeparator(Environment.CurrentDirectory);
 
     /// <summary>pidfile: a file that holds the process id while the server runs; empty for none.</summary>
@@ -185,6 +248,28 @@ public sealed class ServerOptions
     = 128;
 
     /// <summary>
+    /// latency-monitor-threshold: events that hold others up for so many milliseconds are noted for LATENCY; 0 for none.
+    /// </summary>
+    [Directive("latency-monitor-threshold")]
+    public long LatencyMonitorThreshold
+    {
+        get;
+        set
+        {
+            field = value;
+            SetSlowTicks();
+        }
+    }
+
+    /// <summary>latency-tracking: whether it is counted how long each command takes, for INFO latencystats.</summary>
+    [Directive("latency-tracking")]
+    public bool LatencyTracking { get; set; } = true;
+
+    /// <summary>latency-tracking-info-percentiles: which percentiles INFO latencystats shows.</summary>
+    [Directive("latency-tracking-info-percentiles", Kind = typeof(PercentilesKind))]
+    public IReadOnlyList<double> LatencyTrackingInfoPercentiles { get; set; } = [50, 99, 99.9];
+
+    /// <summary>
     /// From how many <see cref="Stopwatch"/> ticks on a command is worth a look: the least that any of the directives
     /// above asks for.
     /// </summary>
@@ -193,6 +278,7 @@ public sealed class ServerOptions
     private void SetSlowTicks()
     {
         double microseconds = SlowlogLogSlowerThan < 0 || SlowlogMaxLen == 0 ? double.PositiveInfinity : SlowlogLogSlowerThan;
+        if (LatencyMonitorThreshold != 0) microseconds = Math.Min(microseconds, LatencyMonitorThreshold * 1000.0);
         double ticks = microseconds * Stopwatch.Frequency / 1_000_000;
         SlowTicks = ticks < long.MaxValue ? (long)ticks : long.MaxValue;
     }
@@ -425,7 +511,7 @@ public sealed class ServerOptions
     // The append-only file.
 
     /// <summary>appendonly: whether writes are logged, and the data is loaded from that log.</summary>
-    [Directive("appendonly")]
+    [Directive("appendonly", NotWhileLoading = true)]
     public bool AppendOnly { get; set; }
 
     /// <summary>appendfilename: the prefix of the names of the log's files.</summary>
@@ -562,6 +648,43 @@ public enum RedisLogLevel
     Notice,
     Warning,
     Nothing,
+}
+
+/// <summary>supervised.</summary>
+public enum Supervision
+{
+    Upstart,
+    Systemd,
+
+    /// <summary>Whichever the environment shows.</summary>
+    Auto,
+
+    No,
+}
+
+/// <summary>syslog-facility, with the system's numbers.</summary>
+public enum SyslogFacility
+{
+    User = 1,
+    Local0 = 16,
+    Local1,
+    Local2,
+    Local3,
+    Local4,
+    Local5,
+    Local6,
+    Local7,
+}
+
+/// <summary>oom-score-adj.</summary>
+public enum OomScoreAdjustment
+{
+    No,
+
+    /// <summary>To what the process has started with ("yes", too).</summary>
+    Relative,
+
+    Absolute,
 }
 
 /// <summary>appendfsync.</summary>

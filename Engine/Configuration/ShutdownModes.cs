@@ -36,18 +36,19 @@ internal sealed class ShutdownModesKind : DirectiveKind
 
     public override bool TakesSeveralWords => true;
 
+    /// <summary>No words are an error of its own, as in Redis.</summary>
+    public override bool TakesNoWords => true;
+
     public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
     {
         value = null;
         var modes = ShutdownModes.Default;
+        error = $"argument(s) must be one of the following: {string.Join(", ", s_words.Select(known => known.Word))}";
+        if (words.IsEmpty) return false;
         foreach (string word in words)
         {
             int index = Array.FindIndex(s_words, known => known.Word.Equals(word, StringComparison.OrdinalIgnoreCase));
-            if (index < 0)
-            {
-                error = $"argument(s) must be one of the following: {string.Join(", ", s_words.Select(known => known.Word))}";
-                return false;
-            }
+            if (index < 0) return false;
             modes |= s_words[index].Mode;
         }
         error = modes.HasFlag(ShutdownModes.Save | ShutdownModes.NoSave) ? "shutdown options SAVE and NOSAVE can't be used simultaneously" : null;

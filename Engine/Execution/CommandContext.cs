@@ -102,6 +102,9 @@ public ref partial struct CommandContext
     /// <summary>The script that this command runs, if it has been looked up already.</summary>
     internal ICallable? Callable { get; set; }
 
+    /// <summary>Whether it is how another command does its work, which nobody has asked for.</summary>
+    internal bool IsPart { get; init; }
+
     /// <summary>Whether a script has called the command.</summary>
     internal bool IsInScript { get; init; }
 
@@ -489,6 +492,16 @@ public ref partial struct CommandContext
         if (Hold != Hold.None) return;
         if (Store.Effects.HasConsumers) Effects.PublishTo(Store.Effects);
         slot.Leave();
+    }
+
+    /// <summary>
+    /// The command has run: shows it to those who monitor commands, unless it has to start over, or is being loaded.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal readonly void ShowToMonitors()
+    {
+        if (BusySlot >= 0 || MissingSlot >= 0 || Restart != Outcome.Done) Monitors.ForgetScript();
+        else if (!IsPart && (Store.Restrictions & Restrictions.Loading) == 0) Store.Monitors.Show(Session, Command, Request);
     }
 
     internal void BeginCommand(Hold hold, Slot? slot)

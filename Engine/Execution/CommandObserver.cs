@@ -11,11 +11,13 @@ public sealed class CommandObserver : IDisposable
 {
     private readonly ServerOptions _options;
     private readonly Clock _clock;
+    private readonly LatencyMonitor _latency;
 
     public CommandObserver(Store store)
     {
         _options = store.Options;
         _clock = store.Clock;
+        _latency = store.Latency;
         Statistics = new(store.Commands);
         SlowLog = new(store.Options);
     }
@@ -43,7 +45,9 @@ public sealed class CommandObserver : IDisposable
         bool failed = IsError(reply);
         mine.CountCall(call.Command, ticks, failed);
         if (failed) Errors.Count(reply);
-        if (ticks >= _options.SlowTicks && isOver) Slow(call.Session, call.Command, call.Request, ticks);
+        if (!isOver) return;
+        if (_options.LatencyTracking) mine.Record(call.Command, ticks);
+        if (ticks >= _options.SlowTicks) Slow(call.Session, call.Command, call.Request, ticks);
     }
 
     /// <inheritdoc cref="Ran(CommandStatistics.Stripe, in CommandContext, long, ReadOnlySpan{byte}, bool)"/>
@@ -56,6 +60,7 @@ public sealed class CommandObserver : IDisposable
         bool failed = IsError(reply);
         Statistics.Mine.CountCall(command, ticks, failed);
         if (failed) Errors.Count(reply);
+        if (_options.LatencyTracking) Statistics.Mine.Record(command, ticks);
         if (ticks >= _options.SlowTicks) Slow(session, command, request, ticks);
     }
 
@@ -72,6 +77,7 @@ public sealed class CommandObserver : IDisposable
         CommandStatistics.Stripe mine = Statistics.Mine;
         mine.CountMore(waiting.Command, moreTicks);
         long ticks = waiting.Ticks + moreTicks;
+        if (_options.LatencyTracking) mine.Record(waiting.Command, ticks);
         if (ticks >= _options.SlowTicks) Slow(session, waiting.Command, waiting.Request.Request, ticks);
         if (!IsError(reply)) return;
         mine.CountFailure(waiting.Command);
@@ -98,6 +104,7 @@ public sealed class CommandObserver : IDisposable
     private void Slow(Session session, CommandInfo command, in Request request, long ticks)
     {
         long microseconds = (long)(ticks * 1_000_000.0 / Stopwatch.Frequency);
+        _latency.Add(command.Is(CommandFlags.Fast) ? "fast-command" : "command", microseconds / 1000);
         if (!command.Is(CommandFlags.SkipSlowlog)) SlowLog.Add(session, command, request, microseconds, _clock.NowMs);
     }
 

@@ -199,6 +199,7 @@ public sealed class CommandRunner : IDisposable
                     Request = request.Request,
                     NowMs = Store.Clock.NowMs,
                     MayBlock = false,
+                    IsPart = true,
                 };
                 attempt = Store.Execute(ref call);
             }

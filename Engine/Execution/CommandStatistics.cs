@@ -25,6 +25,17 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
         return sum;
     }
 
+    /// <summary>How long a command has taken; null if it has not been run, or if that is not tracked.</summary>
+    public LatencyHistogram? HistogramOf(CommandInfo command)
+    {
+        LatencyHistogram? sum = null;
+        foreach (Stripe stripe in _stripes.Values)
+        {
+            if (stripe.Histograms[command.Index] is { } histogram) (sum ??= new()).Add(histogram);
+        }
+        return sum;
+    }
+
     /// <summary>Commands run, in total.</summary>
     public long Calls => Sum(stripe => stripe.Calls);
 
@@ -37,13 +48,20 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
     /// <summary>Bytes written to clients.</summary>
     public long OutputBytes => Sum(stripe => stripe.OutputBytes);
 
+    /// <summary>How often something came in from a client.</summary>
+    public long Reads => Sum(stripe => stripe.Reads);
+
+    /// <summary>How often something was sent to a client.</summary>
+    public long Writes => Sum(stripe => stripe.Writes);
+
     /// <summary>CONFIG RESETSTAT. Commands running at this moment may still be counted.</summary>
     public void Reset()
     {
         foreach (Stripe stripe in _stripes.Values)
         {
             Array.Clear(stripe.Counts);
-            stripe.Calls = stripe.InputBytes = stripe.OutputBytes = 0;
+            Array.Clear(stripe.Histograms);
+            stripe.Calls = stripe.InputBytes = stripe.OutputBytes = stripe.Reads = stripe.Writes = 0;
         }
     }
 
@@ -59,13 +77,22 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
     /// <summary>One thread's counters.</summary>
     public sealed class Stripe(int commands)
     {
+        private static readonly long s_nanosecondsPerTick = Math.Max(1, 1_000_000_000 / System.Diagnostics.Stopwatch.Frequency);
+
         internal CommandCount[] Counts { get; } = new CommandCount[commands];
+
+        /// <summary>Of the commands that this thread has run; null for the others.</summary>
+        internal LatencyHistogram?[] Histograms { get; } = new LatencyHistogram?[commands];
 
         internal long Calls { get; set; }
 
         public long InputBytes { get; set; }
 
         public long OutputBytes { get; set; }
+
+        public long Reads { get; set; }
+
+        public long Writes { get; set; }
 
         /// <summary>A command ran for this many <see cref="System.Diagnostics.Stopwatch"/> ticks.</summary>
         public void CountCall(CommandInfo command, long ticks, bool failed)
@@ -76,6 +103,9 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
             if (failed) count.Failed++;
             Calls++;
         }
+
+        /// <summary>A command is over, and has taken this many ticks (latency-tracking).</summary>
+        public void Record(CommandInfo command, long ticks) => (Histograms[command.Index] ??= new()).Record(ticks * s_nanosecondsPerTick);
 
         /// <summary>A command whose call has already been counted ran for a while more.</summary>
         public void CountMore(CommandInfo command, long ticks) => Counts[command.Index].Ticks += ticks;

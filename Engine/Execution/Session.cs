@@ -63,6 +63,9 @@ public class Session
     /// <summary>Where it comes from: for a client, its address and port.</summary>
     public virtual string Address => IsOneCall ? "orleans:0" : "?:0";
 
+    /// <summary>How MONITOR names where it comes from.</summary>
+    internal protected virtual string MonitorName => Address;
+
     /// <summary>CLIENT SETNAME; empty if it has none.</summary>
     public virtual string ClientName => "";
 

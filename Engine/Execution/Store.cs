@@ -59,6 +59,8 @@ public sealed partial class Store : ILogOwner, IDisposable
         Options = options;
         Clock = new(time);
         Acl = new(options, commands, Clock, Log);
+        Latency = new(options, Clock);
+        Monitors = new(Clock);
         Effects = new(new(Options, Clock));
         Slots = new(Options.Databases, SiloGate);
         ActiveExpiry = new(this);
@@ -69,6 +71,12 @@ public sealed partial class Store : ILogOwner, IDisposable
     public ServerOptions Options { get; }
 
     public Clock Clock { get; }
+
+    /// <summary>What has held others up (LATENCY).</summary>
+    public LatencyMonitor Latency { get; }
+
+    /// <summary>Who is shown the commands that run here (MONITOR).</summary>
+    public Monitors Monitors { get; }
 
     /// <summary>All commands that can be run here.</summary>
     public CommandTable Commands { get; }
@@ -233,6 +241,7 @@ public sealed partial class Store : ILogOwner, IDisposable
     {
         Statistics.Reset();
         Acl.Denials.ResetStatistics();
+        Eviction.ResetStatistics();
         Slots.ResetLookups();
         StatisticsReset?.Invoke();
     }
@@ -307,6 +316,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         try
         {
             call.Command.Method!(ref call);
+            if (call.Store.Monitors.Any) call.ShowToMonitors();
             call.EndCommand();
         }
         catch

@@ -174,6 +174,7 @@ internal sealed class ScriptRun : ScriptScope
             _reply.Error($"ERR internal error in '{command.Name}': {e.Message}");
         }
         ReadOnlySpan<byte> reply = _reply.Written;
+        if (Store.Monitors.Any) Store.Monitors.ShowInScript(Session, command, request);
         Store.Observer?.RanInScript(Session, command, request, Stopwatch.GetTimestamp() - started, reply);
         bool isError = reply[0] == '-';
         ScriptReply.Push(lua, reply);

@@ -39,6 +39,7 @@ internal static class DebugCommand
         else if (subcommand.Is("LOADAOF"u8) && call.Count == 2) LoadAof(ref call);
         else if (subcommand.Is("LOG"u8) && call.Count == 3) WriteLog(ref call, client);
         else if (subcommand.Is("OBJECT"u8) && call.Count is 3 or 4) DebugKeys.Object(ref call);
+        else if (subcommand.Is("PANIC"u8) && call.Count == 2) Panic();
         else if (subcommand.Is("PAUSE-CRON"u8) && call.Count == 3) PauseCron(ref call, client);
         else if (subcommand.Is("POPULATE"u8) && call.Count is >= 3 and <= 5) Populate(ref call);
         else if (subcommand.Is("PROTOCOL"u8) && call.Count == 3) Protocol(ref call);
@@ -138,6 +139,9 @@ internal static class DebugCommand
     }
 
     /// <summary>Nothing else runs meanwhile, on any connection, as in a single-threaded server.</summary>
+    /// <summary>DEBUG PANIC — ends the process as an error of its own would, to see what the log says then.</summary>
+    private static void Panic() => new Thread(static () => throw new InvalidOperationException("DEBUG PANIC")).Start();
+
     private static void Sleep(ref CommandContext call)
     {
         // 0 if it is not a number, as with strtod.

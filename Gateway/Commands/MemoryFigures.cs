@@ -12,7 +12,7 @@ namespace OrleansRedis.Gateway;
 /// <param name="ManagedBytes">
 /// What the runtime's collector has taken from the system, as of its last run, or has in use now if that is more.
 /// </param>
-/// <param name="ClientBytes">Bytes of the clients' buffers.</param>
+/// <param name="ClientBytes">Bytes that the clients take: their buffers, most of all.</param>
 /// <param name="Clients">Number of clients.</param>
 internal sealed record MemoryFigures(
     long Used, long Peak, long Startup, long Dataset, long Resident, HeapStatistics Heap, long ManagedBytes, long ClientBytes, int Clients)
@@ -52,7 +52,7 @@ internal sealed record MemoryFigures(
         long used = store.UsedMemory;
         long managed = Math.Max(GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes, GC.GetTotalMemory(forceFullCollection: false));
         return new(used, Math.Max(used, store.PeakMemory), store.Slots.EmptyBytes, store.Slots.CountBytes(), Environment.WorkingSet, HeapStatistics.Now,
-            managed, clients.Sum(client => client.BufferBytes), clients.Length);
+            managed, clients.Sum(client => client.MemoryBytes), clients.Length);
     }
 
     private static double Ratio(long part, long whole) => whole == 0 ? 0 : (double)part / whole;

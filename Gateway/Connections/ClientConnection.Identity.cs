@@ -15,6 +15,12 @@ public sealed partial class ClientConnection
     /// <summary>Approximate size of a connection without its buffers: this object, its pipes and its socket.</summary>
     private const int FixedBytes = 4096;
 
+    /// <summary>Approximate size of a watched key, here and with the key's slot.</summary>
+    private const int WatchBytes = 160;
+
+    /// <summary>Of a buffer for requests so much counts, used or not.</summary>
+    private const int LeastCountedInput = 16 * 1024;
+
     /// <summary>CLIENT SETNAME; empty if it has none.</summary>
     public string Name { get; set; } = "";
 
@@ -39,11 +45,42 @@ public sealed partial class ClientConnection
     /// <summary>Whether it waits in a blocking command, or for the end of CLIENT PAUSE.</summary>
     public bool IsBlocked => Blocked is { IsOver: false } || _isHeld;
 
-    /// <summary>Size of its buffers in bytes.</summary>
-    public long BufferBytes => _pending.Capacity + _reply.Capacity + (_meanwhile?.Capacity ?? 0) + SendingBytes;
+    /// <summary>
+    /// About how many bytes it takes: its buffers, and what it has queued and watched. Of a large buffer for requests
+    /// only the used part counts: the rest has not been touched.
+    /// </summary>
+    public long MemoryBytes
+    {
+        get
+        {
+            Transaction? transaction = Transaction;
+            long state = transaction is null ? 0 : transaction.QueuedBytes + (transaction.WatchedCount * (long)WatchBytes);
+            return FixedBytes + Math.Max(_pending.Length, Math.Min(_pending.Capacity, LeastCountedInput)) + _reply.Capacity + (_meanwhile?.Capacity ?? 0)
+                + SendingBytes + state;
+        }
+    }
+
+    /// <summary>What <see cref="CountMemory"/> has counted last.</summary>
+    internal long CountedBytes => Volatile.Read(ref _countedBytes);
+
+    /// <summary>Whether maxmemory-clients may end the connection.</summary>
+    internal bool MayBeEvicted => !NoEvict && !_killed && Class is ClientClass.Normal or ClientClass.PubSub;
+
+    /// <summary>Counts its memory, which is none if it is ending, and returns how much more that is than the last time.</summary>
+    internal long CountMemory()
+    {
+        long now = _isGone || _killed ? 0 : MemoryBytes;
+        return now - Interlocked.Exchange(ref _countedBytes, now);
+    }
+
+    private long _countedBytes;
+    private volatile bool _isGone;
 
     /// <summary>The peer's address: "ip:port", or "path:0" for the Unix domain socket.</summary>
     public override string Address => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(RemoteEndPoint);
+
+    /// <inheritdoc/>
+    protected override string MonitorName => IsUnix ? $"unix:{_server.Options.UnixSocket}" : Address;
 
     /// <summary>The server's address that it is connected to.</summary>
     public string LocalAddress => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(LocalEndPoint);
@@ -90,6 +127,7 @@ public sealed partial class ClientConnection
         Protocol = 2;
         Name = "";
         NoTouch = NoEvict = false;
+        if (IsMonitor) IsMonitor = false;
         ReplyMode = ReplyMode.On;
         User = _server.Store.Acl.Default;
         IsAuthenticated = User.IsOpen;
@@ -107,8 +145,7 @@ public sealed partial class ClientConnection
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
         int queryBytes = PendingInputBytes + request.Frame.Length, replyBytes = _reply.Length, replyRoom = _reply.Capacity;
         long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
-        long sending = SendingBytes + (_meanwhile?.Length ?? 0),
-            total = FixedBytes + _pending.Capacity + replyRoom + sending + argumentBytes + queuedBytes;
+        long sending = SendingBytes + (_meanwhile?.Length ?? 0), total = MemoryBytes + argumentBytes;
         return string.Create(CultureInfo.InvariantCulture,
             $"id={Id} addr={Address} laddr={LocalAddress} fd={Descriptor} name={Name} age={(nowMs - ConnectedAtMs) / 1000} idle={(nowMs - LastUsedMs) / 1000} "
             + $"flags={Flags()} db={Database} sub=0 psub=0 ssub=0 multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} "
@@ -123,12 +160,13 @@ public sealed partial class ClientConnection
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
 
     /// <summary>
-    /// Redis's letters in Redis's order. Missing are the letters of features that do not exist here: O (MONITOR), t, R
-    /// and B (CLIENT TRACKING), r (READONLY).
+    /// Redis's letters in Redis's order. Missing are the letters of features that do not exist here: t, R and B (CLIENT
+    /// TRACKING), r (READONLY).
     /// </summary>
     internal string Flags()
     {
         var flags = new StringBuilder();
+        if (IsMonitor) flags.Append('O');
         switch (Class)
         {
             case ClientClass.Replica:

@@ -78,6 +78,7 @@ public sealed partial class ClientConnection
         }
         _sending.GetAwaiter().GetResult(); // a failed send ends the connection
         _statistics.OutputBytes += length;
+        _statistics.Writes++;
         _bytesOut += length;
         if (_server.Store.Durability is { } log && HoldsBack(log, written, ref since)) return;
         if (length > ChunkBytes)
@@ -106,6 +107,7 @@ public sealed partial class ClientConnection
         if (written == _reply) ForgetReads();
         byte[] bytes = written.Detach(out int length);
         _statistics.OutputBytes += length;
+        _statistics.Writes++;
         _bytesOut += length;
         Interlocked.Add(ref _queuedBytes, length);
         _sending = SendAfterAsync(_sending, committed, bytes, length);

@@ -152,6 +152,7 @@ public sealed partial class ClientConnection : Session
                     wait = _killed || CloseAfterReply ? null : DrainPending();
                 }
                 if (_reply.Length != 0) Send();
+                if (_server.Options.MaxMemoryClients != 0) _server.ClientMemory.Count(this);
                 if (CloseAfterReply || read.IsCompleted) break;
             }
             if (!_killed) await SendAllAsync().ConfigureAwait(false);
@@ -163,6 +164,7 @@ public sealed partial class ClientConnection : Session
         finally
         {
             _server.Clients.Remove(this);
+            if (IsMonitor) IsMonitor = false;
             if (Blocked is { } blocked) await blocked.AbandonAsync().ConfigureAwait(false);
             if (Transaction is not null) await Transaction.CloseAsync(_server.Store).ConfigureAwait(false);
             await _input.CompleteAsync().ConfigureAwait(false);
@@ -172,6 +174,8 @@ public sealed partial class ClientConnection : Session
             _meanwhile?.Clear();
             _meanwhile?.ShrinkTo(0);
             _pending.Discard();
+            _isGone = true;
+            _server.ClientMemory.Forget(this);
         }
     }
 
@@ -198,9 +202,12 @@ public sealed partial class ClientConnection : Session
         else
         {
             _pending.Append(received, _requests.LeastLength);
-            wait = DrainPending();
+            // A large request counts as long as it is here, even if what comes now completes it.
+            if (_server.Options.MaxMemoryClients != 0) _server.ClientMemory.Count(this);
+            wait = _killed ? null : DrainPending();
         }
         _statistics.InputBytes += received.Length;
+        _statistics.Reads++;
         _input.AdvanceTo(received.End);
         long queryBytes = _pending.Length + (Transaction is { } transaction ? transaction.QueuedBytes : 0);
         if (queryBytes > _server.Options.ClientQueryBufferLimit) RefuseQueryBuffer(queryBytes);

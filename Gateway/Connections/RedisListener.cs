@@ -50,6 +50,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         limit.Reduce();
         server.Files.Configuration.OnChange(["port", "bind"], RebindAsync);
         server.Files.Configuration.OnChange(["maxclients"], limit.CheckAsync);
+        server.Files.Configuration.OnChange(["maxmemory-clients", "maxmemory"], server.ClientMemory.LimitChangedAsync);
     }
 
     /// <summary>Stops listening; existing connections stay.</summary>

@@ -49,6 +49,20 @@ public sealed class EvictionTests : IDisposable
     }
 
     [Fact]
+    public void It_is_known_for_how_long_there_has_been_too_little_room()
+    {
+        _redis.Run("SET", "k", "v");
+        Limit("noeviction", -1);
+        _redis.Run("SET", "a", "b");
+        _redis.Time.Advance(1500);
+        Assert.Equal((1500, 1500), (_redis.Store.Eviction.TimeOver.InAll.TotalMilliseconds, _redis.Store.Eviction.TimeOver.Now.TotalMilliseconds));
+        _redis.Run("DEL", "k");
+        Assert.Equal((1500, 0), (_redis.Store.Eviction.TimeOver.InAll.TotalMilliseconds, _redis.Store.Eviction.TimeOver.Now.TotalMilliseconds));
+        _redis.Run("CONFIG", "RESETSTAT");
+        Assert.Equal(0, _redis.Store.Eviction.TimeOver.InAll.TotalMilliseconds);
+    }
+
+    [Fact]
     public void Noeviction_refuses_only_commands_that_need_memory()
     {
         _redis.Run("SET", "k", "v");

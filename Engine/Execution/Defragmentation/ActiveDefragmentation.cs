@@ -123,7 +123,10 @@ public sealed class ActiveDefragmentation
         int attempts = 0;
         while (!_isStopped && _store.Options.ActiveDefrag)
         {
-            switch (pass.Step())
+            long began = _store.Latency.Begin();
+            DefragmentationProgress progress = pass.Step();
+            _store.Latency.End("active-defrag-cycle", began);
+            switch (progress)
             {
                 case DefragmentationProgress.Finished:
                     return true;

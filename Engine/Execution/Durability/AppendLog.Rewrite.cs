@@ -228,6 +228,13 @@ public sealed partial class AppendLog
         _store.Log.Notice("Background AOF rewrite finished successfully");
     }
 
+    private void Rename(string from, string to)
+    {
+        long began = _store.Latency.Begin();
+        _directory.Rename(from, to);
+        _store.Latency.End("aof-rename", began);
+    }
+
     /// <summary>Puts the files that the rewrite has made into effect. Returns why that failed, or null.</summary>
     private string? Install(Rewrite rewrite)
     {
@@ -237,14 +244,14 @@ public sealed partial class AppendLog
         string? incrementName = null;
         try
         {
-            _directory.Rename(_directory.TemporaryBaseName, baseName);
+            Rename(_directory.TemporaryBaseName, baseName);
             log.Notice($"Successfully renamed the temporary AOF base file {_directory.TemporaryBaseName} into {baseName}");
             if (rewrite.State == AppendLogState.WaitsForRewrite)
             {
                 if (!_writer.Flush()) throw new LogFileException($"Error writing to the AOF file: {_writer.Failure}");
                 manifest = manifest.WithIncrement(_directory.FileName);
                 incrementName = manifest.Increments[^1].Name;
-                _directory.Rename(_directory.TemporaryIncrementName, incrementName);
+                Rename(_directory.TemporaryIncrementName, incrementName);
                 log.Notice($"Successfully renamed the temporary AOF incr file {_directory.TemporaryIncrementName} into {incrementName}");
             }
             manifest = manifest.WithRewritten(kept: rewrite.State == AppendLogState.Off ? 0 : 1);

@@ -319,17 +319,24 @@ public sealed class DumpFile : IDisposable
         }
         catch (OperationCanceledException)
         {
-            run.Target.Delete();
+            DeleteTemporary(run);
         }
         catch (Exception failure)
         {
             _store.Log.Warning(failure.Message);
-            run.Target.Delete();
+            DeleteTemporary(run);
         }
         Conclude(run, saved);
         if (run.IsPublished && run.LogsDigest) LogDigest(run);
         run.Target.Dispose();
         return saved;
+    }
+
+    private void DeleteTemporary(Run run)
+    {
+        long began = _store.Latency.Begin();
+        run.Target.Delete();
+        _store.Latency.End("rdb-unlink-temp-file", began);
     }
 
     private void Publish(Run run)

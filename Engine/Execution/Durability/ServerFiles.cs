@@ -27,6 +27,12 @@ public sealed class ServerFiles : IDisposable
         Configuration = configuration;
         Dump = new(this);
         Aof = new(this);
+        configuration.OnChange([.. Directive.All.Where(directive => directive.WhyNoEffect is not null).Select(directive => directive.Name)], () =>
+        {
+            if (configuration.DescribeWithoutEffect() is { } told) store.Log.Notice(told);
+            return new((string?)null);
+        });
+        configuration.IsLoading = () => (store.Restrictions & Restrictions.Loading) != 0;
         configuration.OnChange(["maxmemory", "maxmemory-policy"], () =>
         {
             store.Eviction.LimitChanged();

@@ -31,6 +31,8 @@ public sealed class Eviction
     private readonly EvictionPool _pool = new();
     private readonly EffectUnit _unit = new();
     private MaxMemoryPolicy _policyOfPool;
+    private long _overSince; // since when there has been too little room; 0 if there is enough
+    private TimeSpan _overBefore;
     private int _inBackground;
 
     internal Eviction(Store store)
@@ -57,6 +59,33 @@ public sealed class Eviction
 
     /// <summary>Whether there is a limit, and more memory is taken than that.</summary>
     internal bool IsOver => _store.Options.MaxMemory is not 0 and long most && _store.UsedMemory > most;
+
+    /// <summary>
+    /// For how long more memory has been taken than there may be, although keys were evicted: in all, and up to now. That
+    /// it is over is noticed with the next command that evicts, or asks here.
+    /// </summary>
+    public (TimeSpan InAll, TimeSpan Now) TimeOver
+    {
+        get
+        {
+            lock (_evicting)
+            {
+                if (!IsOver) Enough();
+                TimeSpan now = _overSince == 0 ? TimeSpan.Zero : _time.GetElapsedTime(_overSince);
+                return (_overBefore + now, now);
+            }
+        }
+    }
+
+    /// <summary>CONFIG RESETSTAT</summary>
+    internal void ResetStatistics()
+    {
+        lock (_evicting)
+        {
+            _overBefore = TimeSpan.Zero;
+            if (_overSince != 0) _overSince = _time.GetTimestamp();
+        }
+    }
 
     private static bool IsVolatile(MaxMemoryPolicy policy) =>
         policy is MaxMemoryPolicy.VolatileLru or MaxMemoryPolicy.VolatileLfu or MaxMemoryPolicy.VolatileRandom or MaxMemoryPolicy.VolatileTtl;
@@ -117,11 +146,28 @@ public sealed class Eviction
         }
     }
 
-    /// <summary>Deletes keys until there is room, nothing is left to delete, or the time is up.</summary>
     private Progress Evict()
     {
+        if (!IsOver) return Enough();
+        long began = _store.Latency.Begin();
+        Progress progress = EvictSome();
+        _store.Latency.End("eviction-cycle", began);
+        if (progress == Progress.Enough) return Enough();
+        if (_overSince == 0) _overSince = _time.GetTimestamp();
+        return progress;
+    }
+
+    private Progress Enough()
+    {
+        if (_overSince != 0) _overBefore += _time.GetElapsedTime(_overSince);
+        _overSince = 0;
+        return Progress.Enough;
+    }
+
+    /// <summary>Deletes keys until there is room, nothing is left to delete, or the time is up.</summary>
+    private Progress EvictSome()
+    {
         MaxMemoryPolicy policy = _store.Options.MaxMemoryPolicy;
-        if (!IsOver) return Progress.Enough;
         if (policy == MaxMemoryPolicy.Noeviction) return Progress.Failed;
         if (_store.KeepsExpired) return Progress.Unfinished; // paused clients: no changes now
         if (policy != _policyOfPool) _pool.Clear();
@@ -252,8 +298,10 @@ public sealed class Eviction
 
     private void Delete(Keyspace keyspace, ReadOnlySpan<byte> key)
     {
+        long began = _store.Latency.Begin();
         keyspace.BeforeChange(key);
         if (!keyspace.Remove(key)) return;
+        _store.Latency.End("eviction-del", began);
         _store.Statistics.CountEvicted();
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
         _store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Evicted, "evicted"u8, key, keyspace.Database);

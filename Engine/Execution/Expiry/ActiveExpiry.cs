@@ -85,6 +85,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
             while (_store.Slots.EarliestExpiryMs(_nextSlot) <= nowMs)
             {
                 if (!_store.SiloGate.TryEnterShared(out int stripe)) stripe = await _store.SiloGate.EnterSharedAsync().ConfigureAwait(false);
+                long began = _store.Latency.Begin();
                 try
                 {
                     finished = Visit(_nextSlot, nowMs);
@@ -93,6 +94,7 @@ public sealed class ActiveExpiry : IAsyncDisposable
                 {
                     _store.SiloGate.ExitShared(stripe);
                 }
+                _store.Latency.End("expire-cycle", began);
                 await _store.ServeChangedAsync().ConfigureAwait(false);
                 exhausted = _time.GetElapsedTime(start) > budget;
                 if (finished || exhausted) break;

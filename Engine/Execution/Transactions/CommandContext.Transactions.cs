@@ -31,6 +31,7 @@ public ref partial struct CommandContext
             int mark = Reply.Length;
             long started = Stopwatch.GetTimestamp();
             queued.Command.Method!(ref nested);
+            if (Store.Monitors.Any) nested.ShowToMonitors();
             if (nested.MissingSlot >= 0)
             {
                 // The commands queued before it have already run, so the whole transaction cannot start over. As with

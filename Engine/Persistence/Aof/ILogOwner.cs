@@ -10,6 +10,9 @@ internal interface ILogOwner
     /// <summary>Where messages to the operator go.</summary>
     ServerLog Log { get; }
 
+    /// <summary>Where it is noted what takes long.</summary>
+    LatencyMonitor Latency { get; }
+
     /// <summary>Refuses or delays commands from now on.</summary>
     void Restrict(Restrictions restriction);
 

@@ -399,7 +399,7 @@ internal sealed class LogWriter : LogReader, IDisposable
         if (SleepMicroseconds != 0) Thread.Sleep(TimeSpan.FromMicroseconds(SleepMicroseconds));
         long begin = from - _fileStart + _times, at = begin;
         Collect(from, to, _pieces, withTimes: true);
-        long start = IsSyncing ? Stopwatch.GetTimestamp() : 0;
+        long start = IsSyncing ? Stopwatch.GetTimestamp() : 0, began = _owner.Latency.Begin();
         try
         {
             foreach (ReadOnlyMemory<byte> piece in _pieces)
@@ -419,6 +419,8 @@ internal sealed class LogWriter : LogReader, IDisposable
         {
             _pieces.Clear();
         }
+        _owner.Latency.End(start != 0 ? "aof-write-pending-fsync" : IsDiskBusy() ? "aof-write-active-child" : "aof-write-alone", began);
+        _owner.Latency.End("aof-write", began);
         Volatile.Write(ref _times, _times + (at - begin) - (to - from));
         Done = to;
         if (start != 0) Smooth(ref _writeMs, Stopwatch.GetElapsedTime(start));
@@ -479,7 +481,9 @@ internal sealed class LogWriter : LogReader, IDisposable
             FailSyncing(failure.Message);
             return false;
         }
-        Smooth(ref _syncMs, Stopwatch.GetElapsedTime(start));
+        TimeSpan took = Stopwatch.GetElapsedTime(start);
+        if (Policy == AppendFsync.Always) _owner.Latency.Add("aof-fsync-always", (long)took.TotalMilliseconds);
+        Smooth(ref _syncMs, took);
         Advance(upTo, times);
         return true;
     }

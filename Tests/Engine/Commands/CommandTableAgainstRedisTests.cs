@@ -30,6 +30,7 @@ public sealed class CommandTableAgainstRedisTests
         "command|getkeysandflags arity: -3",
         "config|resetstat tips: request_policy:all_nodes response_policy:all_succeeded",
         "config|rewrite tips: request_policy:all_nodes response_policy:all_succeeded",
+        "latency|reset tips: request_policy:all_nodes response_policy:agg_sum",
         "randomkey tips: nondeterministic_output request_policy:all_shards response_policy:special",
         "scan tips: nondeterministic_output request_policy:special response_policy:special",
         "sinterstore keys: OW update [type, index, spec, [index, 1]] [type, range, spec, [lastkey, 0, keystep, 1, limit, 0]]; "

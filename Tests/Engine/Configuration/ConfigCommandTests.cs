@@ -51,6 +51,16 @@ public sealed class ConfigCommandTests : IDisposable
     }
 
     [Fact]
+    public void What_loading_depends_on_cannot_be_changed_meanwhile()
+    {
+        _redis.Store.Restrict(Restrictions.Loading);
+        Assert.Equal("-LOADING Redis is loading the dataset in memory", _redis.Show("CONFIG SET timeout 7 appendonly yes"));
+        Assert.Equal("OK", _redis.Show("CONFIG SET loglevel debug"));
+        _redis.Store.Lift(Restrictions.Loading);
+        Assert.Equal(0, _redis.Store.Options.Timeout);
+    }
+
+    [Fact]
     public void Protected_directives_open_to_whom_enable_protected_configs_says()
     {
         _redis.Store.Options.EnableProtectedConfigs = LocalAccess.Local;

@@ -13,9 +13,9 @@ public sealed class ShippedConfigurationTests
     public void Every_directive_stands_there_with_its_default()
     {
         string[] named = [.. File.ReadLines(s_path).Where(line => line.Length > 0 && line[0] != '#').Select(line => line.Split(' ')[0]).Distinct()];
-        Assert.Equal(
-            Directive.All.Where(directive => directive.Declaration is { Hidden: false, IsFileOnly: false }).Select(directive => directive.Name).Order(),
-            named.Order());
+        IEnumerable<Directive> documented = Directive.All.Where(
+            directive => directive.Declaration is { Hidden: false, IsFileOnly: false } && directive.WhyNoEffect is null);
+        Assert.Equal(documented.Select(directive => directive.Name).Order(), named.Order());
 
         ServerOptions options = ServerConfiguration.Load([s_path]).Options;
         Assert.All(Directive.All,
