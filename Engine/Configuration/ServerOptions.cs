@@ -77,6 +77,99 @@ public sealed class ServerOptions
     [Directive("client-output-buffer-limit", Kind = typeof(OutputBufferLimitsKind))]
     public OutputBufferLimits ClientOutputBufferLimits { get; set; } = OutputBufferLimits.Default;
 
+    // TLS.
+
+    /// <summary>tls-port: the TCP port for clients that speak TLS; 0 for none.</summary>
+    [Directive("tls-port", Max = 65535)]
+    public int TlsPort { get; set; }
+
+    /// <summary>tls-cert-file: the server's certificate, and those that lead from it to a root (PEM).</summary>
+    [Directive("tls-cert-file")]
+    public string TlsCertFile { get; set; } = "";
+
+    /// <summary>tls-key-file: the private key of that certificate (PEM).</summary>
+    [Directive("tls-key-file")]
+    public string TlsKeyFile { get; set; } = "";
+
+    /// <summary>tls-key-file-pass: the passphrase of the key, if it is encrypted.</summary>
+    [Directive("tls-key-file-pass", Sensitive = true)]
+    public string TlsKeyFilePass { get; set; } = "";
+
+    /// <summary>
+    /// tls-client-cert-file: the certificate that this server shows to servers that it connects to. It connects to none.
+    /// </summary>
+    [Directive("tls-client-cert-file")]
+    public string TlsClientCertFile { get; set; } = "";
+
+    /// <summary>tls-client-key-file: the key of that certificate.</summary>
+    [Directive("tls-client-key-file")]
+    public string TlsClientKeyFile { get; set; } = "";
+
+    /// <summary>tls-client-key-file-pass: the passphrase of that key.</summary>
+    [Directive("tls-client-key-file-pass", Sensitive = true)]
+    public string TlsClientKeyFilePass { get; set; } = "";
+
+    /// <summary>
+    /// tls-dh-params-file: parameters for Diffie-Hellman, which only OpenSSL before 3.0 needs. Not used here.
+    /// </summary>
+    [Directive("tls-dh-params-file")]
+    public string TlsDhParamsFile { get; set; } = "";
+
+    /// <summary>tls-ca-cert-file: the authorities whose certificates clients may show (PEM).</summary>
+    [Directive("tls-ca-cert-file")]
+    public string TlsCaCertFile { get; set; } = "";
+
+    /// <summary>tls-ca-cert-dir: a directory with further authorities, one or more in a file (PEM).</summary>
+    [Directive("tls-ca-cert-dir")]
+    public string TlsCaCertDir { get; set; } = "";
+
+    /// <summary>tls-auth-clients: whether clients must show a certificate.</summary>
+    [Directive("tls-auth-clients")]
+    public TlsAuthClients TlsAuthClients { get; set; } = TlsAuthClients.Yes;
+
+    /// <summary>tls-replication: TLS between masters and replicas. There are no replicas.</summary>
+    [Directive("tls-replication")]
+    public bool TlsReplication { get; set; }
+
+    /// <summary>tls-cluster: TLS between the nodes of a cluster. There is no cluster.</summary>
+    [Directive("tls-cluster")]
+    public bool TlsCluster { get; set; }
+
+    /// <summary>tls-protocols: versions of TLS, separated by blanks; empty for TLSv1.2 and TLSv1.3.</summary>
+    [Directive("tls-protocols")]
+    public string TlsProtocols { get; set; } = "";
+
+    /// <summary>tls-ciphers: the ciphers of TLS 1.2 and below, in OpenSSL's language; empty for .NET's choice.</summary>
+    [Directive("tls-ciphers")]
+    public string TlsCiphers { get; set; } = "";
+
+    /// <summary>tls-ciphersuites: the ciphers of TLS 1.3, separated by colons; empty for OpenSSL's choice.</summary>
+    [Directive("tls-ciphersuites")]
+    public string TlsCiphersuites { get; set; } = "";
+
+    /// <summary>
+    /// tls-prefer-server-ciphers: whether of the ciphers that both sides know the one is taken that the server prefers.
+    /// With .NET it always is.
+    /// </summary>
+    [Directive("tls-prefer-server-ciphers")]
+    public bool TlsPreferServerCiphers { get; set; }
+
+    /// <summary>tls-session-caching: whether clients that come back may resume their session.</summary>
+    [Directive("tls-session-caching")]
+    public bool TlsSessionCaching { get; set; } = true;
+
+    /// <summary>tls-session-cache-size: how many sessions are kept, 0 for any number. Takes effect at the start.</summary>
+    [Directive("tls-session-cache-size")]
+    public int TlsSessionCacheSize { get; set; } = 20 * 1024;
+
+    /// <summary>tls-session-cache-timeout: seconds after which a session is forgotten. With .NET it is always 300.</summary>
+    [Directive("tls-session-cache-timeout")]
+    public int TlsSessionCacheTimeout { get; set; } = 300;
+
+    /// <summary>orleans-tls-handshake-timeout: how many seconds a client has for the handshake.</summary>
+    [Directive("orleans-tls-handshake-timeout", Min = 1, Max = 3600)]
+    public int OrleansTlsHandshakeTimeout { get; set; } = 10;
+
     // Lists.
 
     /// <summary>
@@ -542,6 +635,19 @@ public enum LocalAccess
 
     /// <summary>Only connections from this machine.</summary>
     Local,
+}
+
+/// <summary>tls-auth-clients.</summary>
+public enum TlsAuthClients
+{
+    /// <summary>Clients are not asked for a certificate.</summary>
+    No,
+
+    /// <summary>Clients must show a certificate of a known authority.</summary>
+    Yes,
+
+    /// <summary>Clients need no certificate, but one that is shown must be of a known authority.</summary>
+    Optional,
 }
 
 /// <summary>sanitize-dump-payload.</summary>
