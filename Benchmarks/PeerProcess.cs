@@ -31,6 +31,7 @@ internal sealed class PeerProcess : IAsyncDisposable
     {
         Peer = peer;
         Port = RedisProcess.FreePort();
+        TlsPort = RedisProcess.FreePort();
         this.directory = directory;
         this.ownsDirectory = ownsDirectory;
         ProcessStartInfo start = new(peer.Program, [.. peer.Arguments(Port, directory), .. directives])
@@ -47,6 +48,16 @@ internal sealed class PeerProcess : IAsyncDisposable
 
     public Peer Peer { get; }
     public int Port { get; }
+
+    /// <summary>The port of <see cref="OpenTlsAsync"/>.</summary>
+    public int TlsPort { get; }
+
+    /// <summary>redis-benchmark's arguments for that port.</summary>
+    public string[] TlsArguments =>
+    [
+        "-p", TlsPort.ToString(CultureInfo.InvariantCulture), "--tls", "--cacert", TestCertificates.Shared.At("ca.crt"),
+        "--cert", TestCertificates.Shared.At("client.crt"), "--key", TestCertificates.Shared.At("client.key"),
+    ];
 
     /// <summary>Time from just before the program was executed until it answered PING with PONG.</summary>
     public TimeSpan FirstPong { get; private set; }
@@ -94,6 +105,22 @@ internal sealed class PeerProcess : IAsyncDisposable
         RespConnection connection = await RespConnection.ConnectAsync(new IPEndPoint(IPAddress.Loopback, Port));
         connection.Timeout = TimeSpan.FromMinutes(2);
         return connection;
+    }
+
+    /// <summary>Has the server listen for TLS.</summary>
+    /// <exception cref="InvalidOperationException">It does not know how to.</exception>
+    public async Task OpenTlsAsync(RespConnection connection)
+    {
+        foreach ((string directive, RespArgument value) in ((string, RespArgument)[])
+            [
+                ("tls-cert-file", TestCertificates.Shared.At("server.crt")), ("tls-key-file", TestCertificates.Shared.At("server.key")),
+                ("tls-ca-cert-file", TestCertificates.Shared.At("ca.crt")), ("tls-port", TlsPort),
+            ])
+        {
+            RespValue reply = await connection.CallAsync("CONFIG", "SET", directive, value);
+            if (reply.IsError)
+                throw new InvalidOperationException($"CONFIG SET {directive} was answered {reply}");
+        }
     }
 
     /// <summary>

@@ -82,6 +82,8 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         await connection.CallAsync("FLUSHALL");
         try
         {
+            if (workload.IsTls)
+                await server.OpenTlsAsync(connection);
             await workload.PrepareAsync(connection);
             if (workload.StockAsync is { } stockAsync)
                 await stockAsync(connection, 1);
@@ -127,7 +129,7 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         }
 
         double serverBefore = server.CpuSeconds, clientBefore = ClientSeconds();
-        string[] extra = threads > 1 ? ["--threads", $"{threads}"] : [];
+        string[] extra = [.. threads > 1 ? ["--threads", $"{threads}"] : Array.Empty<string>(), .. workload.IsTls ? server.TlsArguments : []];
         string[] report = await RedisBenchmark.RunAsync(
             server, limit, RandomKeys, depth, requests, [.. extra, "--csv", .. workload.Arguments]);
         RedisBenchmark.Figures seen = RedisBenchmark.ReadCsv(report);

@@ -22,6 +22,9 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
     /// </summary>
     public bool BurdensClient { get; init; }
 
+    /// <summary>Whether redis-benchmark connects by TLS.</summary>
+    public bool IsTls { get; init; }
+
     /// <summary>Puts into the keyspace what must be there before the first round.</summary>
     public Func<RespConnection, Task> PrepareAsync { get; init; } = _ => Task.CompletedTask;
 
@@ -35,6 +38,11 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
     [
         new("GET", ["-t", "get"], ["GET"], stringDepths)
         {
+            PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000)
+        },
+        new("GET by TLS", ["-t", "get"], ["GET"], typeDepths)
+        {
+            IsTls = true,
             PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000)
         },
         new("SET", ["-t", "set"], ["SET"], stringDepths),

@@ -29,6 +29,12 @@ internal static partial class Log
         + "due to an attacker attempting to use Cross Protocol Scripting to compromise your Redis instance. Connection from {Address} aborted.")]
     public static partial void CrossProtocol(ILogger logger, string address);
 
+    [LoggerMessage(LogLevel.Warning, "Error accepting a client connection: {Reason} (addr={Address} laddr={LocalAddress})")]
+    public static partial void NotAccepted(ILogger logger, string reason, string address, string localAddress);
+
+    [LoggerMessage(LogLevel.Debug, "Reading from client: {Reason}")]
+    public static partial void ReadingFailed(ILogger logger, string reason);
+
     [LoggerMessage(LogLevel.Debug, "Closing idle client {Client}.")]
     public static partial void ClosingIdle(ILogger logger, long client);
 

@@ -62,7 +62,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("process_id", Environment.ProcessId);
         Field("process_supervised", server.Options.SupervisedBy.ToString().ToLowerInvariant());
         Field("run_id", server.RunId);
-        Field("tcp_port", server.Options.Port);
+        Field("tcp_port", server.Options.Port != 0 ? server.Options.Port : server.Options.TlsPort);
         Field("server_time_usec", Store.Clock.NowMicroseconds);
         Field("uptime_in_seconds", uptimeSeconds);
         Field("uptime_in_days", uptimeSeconds / 86400);
@@ -78,9 +78,10 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
     private void WriteListeners()
     {
         ServerOptions options = server.Options;
-        if (options.Port != 0 && options.Bind.Count != 0)
-            Field("listener0", $"name=tcp,{string.Join(',', options.Bind.Select(address => $"bind={address}"))},port={options.Port}");
+        string addresses = string.Join(',', options.Bind.Select(address => $"bind={address}"));
+        if (options.Port != 0 && addresses.Length != 0) Field("listener0", $"name=tcp,{addresses},port={options.Port}");
         if (options.UnixSocket.Length != 0) Field("listener1", $"name=unix,bind={options.UnixSocket}");
+        if (options.TlsPort != 0 && addresses.Length != 0) Field("listener2", $"name=tls,{addresses},port={options.TlsPort}");
     }
 
     private void WriteClients()

@@ -13,21 +13,18 @@ internal static class ForeignDirectives
     private const string Replicas = "redis-server's replicas cannot follow this server, nor can it follow another";
     private const string Cluster = "the cluster is Orleans's own, and does not speak Redis Cluster's protocol";
     private const string Freeing = "large values are always freed in the background";
-    private const string Tls = "connections are not encrypted";
+    private const string Alone = "the server connects to no other";
     private const string Processors = "threads are bound to no processor; use taskset or systemd's CPUAffinity for the whole process";
     private const string Accepting = "connections are accepted as they come, on a thread that has nothing else to do";
 
     /// <summary>All of them, in alphabetical order.</summary>
     public static IReadOnlyList<ForeignDirective> All { get; } =
     [
-        Word("acl-pubsub-default", ["resetchannels", "allchannels"], "there are no users but the default one"),
-        Number("acllog-max-len", 128, "there are no users but the default one"),
-        Text("aclfile", "", "there are no users but the default one").Only(""),
         YesNo("activerehashing", true, "tables grow with the commands that fill them, a little at a time"),
         YesNo("always-show-logo", false, "there is no logo"),
         Text("aof-rewrite-cpulist", "", Processors) with { Alias = "aof_rewrite_cpulist", Immutable = true },
         Text("bgsave-cpulist", "", Processors) with { Alias = "bgsave_cpulist", Immutable = true },
-        Text("bind-source-addr", "", "the server connects to no other"),
+        Text("bind-source-addr", "", Alone),
         Text("bio-cpulist", "", Processors) with { Alias = "bio_cpulist", Immutable = true },
         YesNo("cluster-allow-pubsubshard-when-down", true, Cluster),
         YesNo("cluster-allow-reads-when-down", false, Cluster),
@@ -92,26 +89,14 @@ internal static class ForeignDirectives
         Text("server-cpulist", "", Processors) with { Alias = "server_cpulist", Immutable = true },
         Number("shutdown-timeout", 10, Replicas),
         Number("socket-mark-id", 0, "sockets bear no mark") with { Immutable = true },
-        Word("tls-auth-clients", ["yes", "no", "optional"], Tls),
-        Text("tls-ca-cert-dir", "", Tls),
-        Text("tls-ca-cert-file", "", Tls),
-        Text("tls-cert-file", "", Tls),
-        Text("tls-ciphers", "", Tls),
-        Text("tls-ciphersuites", "", Tls),
-        Text("tls-client-cert-file", "", Tls),
-        Text("tls-client-key-file", "", Tls),
-        Text("tls-client-key-file-pass", "", Tls) with { Sensitive = true },
-        YesNo("tls-cluster", false, Tls).Only(false),
-        Text("tls-dh-params-file", "", Tls),
-        Text("tls-key-file", "", Tls),
-        Text("tls-key-file-pass", "", Tls) with { Sensitive = true },
-        Number("tls-port", 0, Tls).Only(0L),
-        YesNo("tls-prefer-server-ciphers", false, Tls),
-        Text("tls-protocols", "", Tls),
-        YesNo("tls-replication", false, Tls).Only(false),
-        Number("tls-session-cache-size", 20480, Tls),
-        Number("tls-session-cache-timeout", 300, Tls),
-        YesNo("tls-session-caching", true, Tls),
+        Text("tls-client-cert-file", "", Alone),
+        Text("tls-client-key-file", "", Alone),
+        Text("tls-client-key-file-pass", "", Alone) with { Sensitive = true },
+        YesNo("tls-cluster", false, Alone),
+        Text("tls-dh-params-file", "", "only OpenSSL before 3.0 needs them"),
+        YesNo("tls-prefer-server-ciphers", false, "of the ciphers that both sides know .NET always takes the one that the server prefers"),
+        YesNo("tls-replication", false, Alone),
+        Number("tls-session-cache-timeout", 300, ".NET always keeps sessions of TLS for 300 seconds"),
         Number("tracking-table-max-keys", 1_000_000, "clients' caches are not tracked"),
         YesNo("use-exit-on-panic", false, "for redis-server's own tests") with { Hidden = true },
         Number("watchdog-period", 0, "for redis-server's own developers") with { Hidden = true },
@@ -123,8 +108,6 @@ internal static class ForeignDirectives
     public static string? WhyRefused(string name) => name.ToLowerInvariant() switch
     {
         "loadmodule" => "modules are libraries for redis-server, and cannot be loaded here",
-        "rename-command" => "commands cannot be renamed here",
-        "user" => "there are no users here but the default one, whose password is requirepass",
         _ => null,
     };
 

@@ -90,6 +90,60 @@ public sealed class ServerOptions
     [Directive("maxmemory-clients", Kind = typeof(MemoryOrPercentKind))]
     public long MaxMemoryClients { get; set; }
 
+    // TLS.
+
+    /// <summary>tls-port: the TCP port for clients that speak TLS; 0 for none.</summary>
+    [Directive("tls-port", Max = 65535)]
+    public int TlsPort { get; set; }
+
+    /// <summary>tls-cert-file: the server's certificate, and those that lead from it to a root (PEM).</summary>
+    [Directive("tls-cert-file")]
+    public string TlsCertFile { get; set; } = "";
+
+    /// <summary>tls-key-file: the private key of that certificate (PEM).</summary>
+    [Directive("tls-key-file")]
+    public string TlsKeyFile { get; set; } = "";
+
+    /// <summary>tls-key-file-pass: the passphrase of the key, if it is encrypted.</summary>
+    [Directive("tls-key-file-pass", Sensitive = true)]
+    public string TlsKeyFilePass { get; set; } = "";
+
+    /// <summary>tls-ca-cert-file: the authorities whose certificates clients may show (PEM).</summary>
+    [Directive("tls-ca-cert-file")]
+    public string TlsCaCertFile { get; set; } = "";
+
+    /// <summary>tls-ca-cert-dir: a directory with further authorities, one or more in a file (PEM).</summary>
+    [Directive("tls-ca-cert-dir")]
+    public string TlsCaCertDir { get; set; } = "";
+
+    /// <summary>tls-auth-clients: whether clients must show a certificate.</summary>
+    [Directive("tls-auth-clients")]
+    public TlsAuthClients TlsAuthClients { get; set; } = TlsAuthClients.Yes;
+
+    /// <summary>tls-protocols: versions of TLS, separated by blanks; empty for TLSv1.2 and TLSv1.3.</summary>
+    [Directive("tls-protocols")]
+    public string TlsProtocols { get; set; } = "";
+
+    /// <summary>tls-ciphers: the ciphers of TLS 1.2 and below, in OpenSSL's language; empty for .NET's choice.</summary>
+    [Directive("tls-ciphers")]
+    public string TlsCiphers { get; set; } = "";
+
+    /// <summary>tls-ciphersuites: the ciphers of TLS 1.3, separated by colons; empty for OpenSSL's choice.</summary>
+    [Directive("tls-ciphersuites")]
+    public string TlsCiphersuites { get; set; } = "";
+
+    /// <summary>tls-session-caching: whether clients that come back may resume their session.</summary>
+    [Directive("tls-session-caching")]
+    public bool TlsSessionCaching { get; set; } = true;
+
+    /// <summary>tls-session-cache-size: how many sessions are kept, 0 for any number. Takes effect at the start.</summary>
+    [Directive("tls-session-cache-size")]
+    public int TlsSessionCacheSize { get; set; } = 20 * 1024;
+
+    /// <summary>orleans-tls-handshake-timeout: how many seconds a client has for the handshake.</summary>
+    [Directive("orleans-tls-handshake-timeout", Min = 1, Max = 3600)]
+    public int OrleansTlsHandshakeTimeout { get; set; } = 10;
+
     // Lists.
 
     /// <summary>
@@ -628,6 +682,19 @@ public enum LocalAccess
 
     /// <summary>Only connections from this machine.</summary>
     Local,
+}
+
+/// <summary>tls-auth-clients.</summary>
+public enum TlsAuthClients
+{
+    /// <summary>Clients are not asked for a certificate.</summary>
+    No,
+
+    /// <summary>Clients must show a certificate of a known authority.</summary>
+    Yes,
+
+    /// <summary>Clients need no certificate, but one that is shown must be of a known authority.</summary>
+    Optional,
 }
 
 /// <summary>sanitize-dump-payload.</summary>

@@ -191,7 +191,8 @@ public sealed partial class ClientConnection
         return flags.Length == 0 ? "N" : flags.ToString();
     }
 
-    private static string Show(EndPoint? endPoint)
+    /// <summary>An address and a port, as CLIENT LIST shows them.</summary>
+    internal static string Show(EndPoint? endPoint)
     {
         if (endPoint is not IPEndPoint ip) return "?:0";
         string address = Show(ip.Address);

@@ -127,7 +127,7 @@ public sealed partial class ClientConnection : Session
     /// </summary>
     private void Wake()
     {
-        if (_input is EpollReader) _input.CancelPendingRead(); // continues on its event loop
+        if (_transport is EpollConnection) _input.CancelPendingRead(); // continues on its event loop
         else ThreadPool.UnsafeQueueUserWorkItem(static input => input.CancelPendingRead(), _input, preferLocal: false);
     }
 

@@ -9,7 +9,7 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Gateway;
 
 /// <summary>
-/// Listens where bind, port and unixsocket say, and gives every connection to a <see cref="ClientConnection"/>.
+/// Listens where bind, port, tls-port and unixsocket say, and gives every connection to a <see cref="ClientConnection"/>.
 /// Requests are read, run and answered on the I/O thread that saw them arrive (see docs/architecture.md, "inline").
 /// </summary>
 public sealed class RedisListener(RedisServer server) : IAsyncDisposable
@@ -28,11 +28,14 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         + "NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";
 
     private readonly List<(IConnectionListener Listener, Task Accepting)> _listeners = [];
+    private readonly TlsDoor _tls = new(server);
     private IConnectionListenerFactory? _transport;
-    private int _port; // the one in force: if a change fails though it stays the same, the addresses are at fault
+    private (int, int) _ports; // those in force: if a change fails though they stay the same, the addresses are at fault
     private int _serving; // connections accepted and not refused, counted from that moment on
 
     private ServerOptions Options => server.Options;
+
+    private (int, int) Ports => (Options.Port, Options.TlsPort);
 
     /// <summary>The addresses it listens on.</summary>
     public IEnumerable<EndPoint> EndPoints => _listeners.Select(listening => listening.Listener.EndPoint);
@@ -43,12 +46,13 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     /// </summary>
     public async Task StartAsync(CancellationToken cancellation)
     {
+        _tls.Open(); // before the ports: a change of certificates and port together needs the certificates first
         await BindTcpAsync(cancellation).ConfigureAwait(false);
-        _port = Options.Port;
+        _ports = Ports;
         if (Options.UnixSocket.Length != 0) await BindUnixAsync(cancellation).ConfigureAwait(false);
         var limit = new ClientLimit(server);
         limit.Reduce();
-        server.Files.Configuration.OnChange(["port", "bind"], RebindAsync);
+        server.Files.Configuration.OnChange(["port", "tls-port", "bind"], RebindAsync);
         server.Files.Configuration.OnChange(["maxclients"], limit.CheckAsync);
         server.Files.Configuration.OnChange(["maxmemory-clients", "maxmemory"], server.ClientMemory.LimitChangedAsync);
     }
@@ -57,15 +61,22 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await UnbindAsync(_ => true).ConfigureAwait(false);
+        _tls.Dispose();
         (_transport as IDisposable)?.Dispose();
     }
 
     private async Task BindTcpAsync(CancellationToken cancellation)
     {
-        if (Options.Port == 0 || Options.Bind.Count == 0) return;
-        foreach (string address in Options.Bind) await BindTcpAsync(address, cancellation).ConfigureAwait(false);
-        if (!_listeners.Exists(listening => listening.Listener.EndPoint is IPEndPoint))
-            throw new InvalidOperationException($"Could not listen on port {Options.Port} of any address of bind.");
+        await BindTcpAsync(Options.Port, isTls: false, cancellation).ConfigureAwait(false);
+        await BindTcpAsync(Options.TlsPort, isTls: true, cancellation).ConfigureAwait(false);
+    }
+
+    private async Task BindTcpAsync(int port, bool isTls, CancellationToken cancellation)
+    {
+        if (port == 0 || Options.Bind.Count == 0) return;
+        foreach (string address in Options.Bind) await BindTcpAsync(address, port, isTls, cancellation).ConfigureAwait(false);
+        if (!_listeners.Exists(listening => listening.Listener.EndPoint is IPEndPoint bound && bound.Port == port))
+            throw new InvalidOperationException($"Could not listen on port {port} of any address of bind.");
     }
 
     private async ValueTask UnbindAsync(Func<EndPoint, bool> which)
@@ -81,7 +92,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     }
 
     /// <summary>
-    /// CONFIG SET port or bind: the old addresses are released first, since some of them may be among the new ones.
+    /// CONFIG SET port, tls-port or bind: the old addresses are released first, since some of them may be among the new ones.
     /// </summary>
     private async ValueTask<string?> RebindAsync()
     {
@@ -89,25 +100,25 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         try
         {
             await BindTcpAsync(CancellationToken.None).ConfigureAwait(false);
-            _port = Options.Port;
+            _ports = Ports;
             return null;
         }
         catch (Exception e) when (e is SocketException or IOException or InvalidOperationException)
         {
             await UnbindAsync(endPoint => endPoint is IPEndPoint).ConfigureAwait(false);
             Log.CannotListen(server.Logger, e);
-            return Options.Port == _port ? "Failed to bind to specified addresses." : "Unable to listen on this port. Check server logs.";
+            return Ports == _ports ? "Failed to bind to specified addresses." : "Unable to listen on this port. Check server logs.";
         }
     }
 
-    private async Task BindTcpAsync(string address, CancellationToken cancellation)
+    private async Task BindTcpAsync(string address, int port, bool isTls, CancellationToken cancellation)
     {
         bool optional = address.StartsWith('-');
         string name = optional ? address[1..] : address;
         try
         {
             foreach (IPAddress ip in await ResolveAsync(name, cancellation).ConfigureAwait(false))
-                await ListenAsync(new IPEndPoint(ip, Options.Port), cancellation).ConfigureAwait(false);
+                await ListenAsync(new IPEndPoint(ip, port), isTls, cancellation).ConfigureAwait(false);
         }
         catch (Exception e) when (optional
             && e is SocketException { SocketErrorCode: SocketError.AddressNotAvailable or SocketError.AddressFamilyNotSupported })
@@ -127,16 +138,16 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     private async Task BindUnixAsync(CancellationToken cancellation)
     {
         File.Delete(Options.UnixSocket); // a socket left behind by a previous run, as redis-server does
-        await ListenAsync(new UnixDomainSocketEndPoint(Options.UnixSocket), cancellation).ConfigureAwait(false);
+        await ListenAsync(new UnixDomainSocketEndPoint(Options.UnixSocket), isTls: false, cancellation).ConfigureAwait(false);
         if (Options.UnixSocketPermissions != 0 && !OperatingSystem.IsWindows())
             File.SetUnixFileMode(Options.UnixSocket, (UnixFileMode)Options.UnixSocketPermissions);
     }
 
-    private async Task ListenAsync(EndPoint endPoint, CancellationToken cancellation)
+    private async Task ListenAsync(EndPoint endPoint, bool isTls, CancellationToken cancellation)
     {
         _transport ??= MakeTransport();
         IConnectionListener listener = await _transport.BindAsync(endPoint, cancellation).ConfigureAwait(false);
-        _listeners.Add((listener, AcceptAsync(listener)));
+        _listeners.Add((listener, AcceptAsync(listener, isTls)));
     }
 
     /// <summary>Our own event loops on Linux; Kestrel's sockets on other systems, or to compare the two.</summary>
@@ -174,7 +185,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         return socket;
     }
 
-    private async Task AcceptAsync(IConnectionListener listener)
+    private async Task AcceptAsync(IConnectionListener listener, bool isTls)
     {
         while (true)
         {
@@ -184,13 +195,13 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
                 if (connection is null) return; // unbound
                 // A refused connection is gone before the next one is accepted: many at once could use up all the files
                 // that the process may have open.
-                if (Refusal(connection) is { } refusal)
+                if (Refusal(connection, isTls) is { } refusal)
                 {
                     await RefuseAsync(connection, refusal).ConfigureAwait(false);
                     continue;
                 }
                 Interlocked.Increment(ref _serving);
-                _ = Task.Run(() => ServeAsync(connection));
+                _ = Task.Run(() => ServeAsync(connection, isTls));
             }
             catch (Exception e) when (e is SocketException or IOException)
             {
@@ -204,32 +215,37 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
     /// <summary>Completes when the socket is closed, which is up to the connection's loop.</summary>
     private async Task RefuseAsync(ConnectionContext connection, string refusal)
     {
-        server.Clients.CountRejected();
         var closed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using CancellationTokenRegistration closing = connection.ConnectionClosed.Register(closed.SetResult);
-        await using (connection.ConfigureAwait(false))
-        {
-            try
-            {
-                await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(refusal)).ConfigureAwait(false);
-                await connection.Transport.Output.CompleteAsync().ConfigureAwait(false);
-            }
-            catch (Exception e)
-            {
-                Log.ConnectionFailed(server.Logger, e, 0);
-            }
-        }
+        await using (connection.ConfigureAwait(false)) await TellAsync(connection, refusal).ConfigureAwait(false);
         await closed.Task.WaitAsync(TimeSpan.FromSeconds(1)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    private async Task ServeAsync(ConnectionContext connection)
+    private async Task TellAsync(ConnectionContext connection, string refusal)
+    {
+        server.Clients.CountRejected();
+        try
+        {
+            await connection.Transport.Output.WriteAsync(Encoding.ASCII.GetBytes(refusal)).ConfigureAwait(false);
+            await connection.Transport.Output.CompleteAsync().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            Log.ConnectionFailed(server.Logger, e, 0);
+        }
+    }
+
+    private async Task ServeAsync(ConnectionContext connection, bool isTls)
     {
         await using (connection.ConfigureAwait(false))
         {
             try
             {
                 SetKeepalive(connection);
-                await new ClientConnection(server, connection).RunAsync().ConfigureAwait(false);
+                if (!isTls)
+                    await new ClientConnection(server, connection).RunAsync().ConfigureAwait(false);
+                else if (await _tls.TryLetInAsync(connection).ConfigureAwait(false))
+                    await (IsDenied(connection) ? TellAsync(connection, Denied) : new ClientConnection(server, connection).RunAsync()).ConfigureAwait(false);
             }
             catch (Exception e)
             {
@@ -239,11 +255,20 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         Interlocked.Decrement(ref _serving);
     }
 
-    private string? Refusal(ConnectionContext connection)
+    /// <summary>
+    /// Why a connection is refused, or null. With TLS there has been no handshake yet, so the client can be told nothing;
+    /// what else there is against it, it is told after that.
+    /// </summary>
+    private string? Refusal(ConnectionContext connection, bool isTls)
     {
-        if (Volatile.Read(ref _serving) >= Options.MaxClients) return "-ERR max number of clients reached\r\n";
+        if (Volatile.Read(ref _serving) >= Options.MaxClients) return isTls ? "" : "-ERR max number of clients reached\r\n";
+        return !isTls && IsDenied(connection) ? Denied : null;
+    }
+
+    private bool IsDenied(ConnectionContext connection)
+    {
         bool local = connection.RemoteEndPoint is not IPEndPoint remote || IPAddress.IsLoopback(remote.Address);
-        return local || !Options.ProtectedMode || !server.Store.Acl.Default.Rules.NeedsNoPassword ? null : Denied;
+        return !local && Options.ProtectedMode && server.Store.Acl.Default.Rules.NeedsNoPassword;
     }
 
     private void SetKeepalive(ConnectionContext connection)

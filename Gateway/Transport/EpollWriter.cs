@@ -84,7 +84,19 @@ internal sealed class EpollWriter(EpollConnection connection) : PipeWriter, IVal
         lock (_lock)
         {
             if (_waiting) throw new InvalidOperationException("A flush is under way.");
-            return Flush();
+            return _holds != 0 && _end - _start <= MostHeld ? default : Flush();
+        }
+    }
+
+    /// <summary>Adds bytes to what the next flush sends, even while one is under way.</summary>
+    public void Append(ReadOnlySpan<byte> bytes)
+    {
+        lock (_lock)
+        {
+            if (_ended || _completed) return;
+            MakeRoom(bytes.Length);
+            bytes.CopyTo(_buffer.AsSpan(_end));
+            _end += bytes.Length;
         }
     }
 

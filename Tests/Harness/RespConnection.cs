@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 
@@ -32,17 +33,17 @@ public readonly struct RespArgument
 public sealed class RespConnection : IAsyncDisposable
 {
     private readonly Socket socket;
-    private readonly NetworkStream stream;
+    private readonly Stream stream;
     private readonly RedisProcess? server;
     private byte[] buffer = new byte[16 * 1024];
     private int start;
     private int end;
 
-    private RespConnection(Socket socket, RedisProcess? server)
+    private RespConnection(Socket socket, RedisProcess? server, Stream? stream = null)
     {
         this.socket = socket;
         this.server = server;
-        stream = new NetworkStream(socket, ownsSocket: true);
+        this.stream = stream ?? new NetworkStream(socket, ownsSocket: true);
     }
 
     /// <summary>How long one read may wait for the server.</summary>
@@ -74,6 +75,30 @@ public sealed class RespConnection : IAsyncDisposable
             throw;
         }
     }
+
+    /// <summary>Connects to a port of this machine by TLS, and makes the handshake.</summary>
+    public static async Task<RespConnection> ConnectTlsAsync(int port, SslClientAuthenticationOptions options, RedisProcess? server = null)
+    {
+        Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        SslStream? tls = null;
+        try
+        {
+            await socket.ConnectAsync(IPAddress.Loopback, port);
+            tls = new(new NetworkStream(socket, ownsSocket: true));
+            using CancellationTokenSource deadline = new(Eventually.Deadline);
+            await tls.AuthenticateAsClientAsync(options, deadline.Token);
+            return new RespConnection(socket, server, tls);
+        }
+        catch
+        {
+            tls?.Dispose();
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The TLS of a connection that <see cref="ConnectTlsAsync"/> made.</summary>
+    public SslStream Tls => (SslStream)stream;
 
     /// <summary>Sends one command and returns its reply, an error reply included.</summary>
     public async Task<RespValue> CallAsync(params RespArgument[] command)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import Redis from 'ioredis';
 
 const binary = Buffer.from([0, 13, 10, 255, 128, 42]);
@@ -28,6 +29,22 @@ export const scenarios = {
     assert.match(await redis.info('server'), /redis_version:\d+\.\d+\.\d+/);
     assert.deepEqual(await redis.config('GET', 'timeout'), ['timeout', '0']);
     await redis.quit();
+  },
+
+  async tls(port, directory) {
+    const [ca, cert, key] = ['ca.crt', 'client.crt', 'client.key'].map(name => readFileSync(`${directory}/${name}`));
+    const redis = new Redis({ port, host: 'localhost', tls: { ca, cert, key } });
+    const pipeline = redis.pipeline();
+    for (let i = 0; i < 10_000; i++) pipeline.set(`k:${i}`, i);
+    assert.equal((await pipeline.exec()).length, 10_000);
+    const big = Buffer.alloc(5 * 1024 * 1024, 'abcdefghij');
+    await redis.set('big', big);
+    assert.ok((await redis.getBuffer('big')).equals(big));
+    await redis.quit();
+    // Who does not show a certificate is turned away.
+    const stranger = new Redis({ port, host: 'localhost', tls: { ca }, retryStrategy: null, maxRetriesPerRequest: 0 });
+    stranger.on('error', () => {});
+    await assert.rejects(stranger.ping());
   },
 
   async pipeline(port) {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { createClient, createClientPool, RESP_TYPES } from 'redis';
 
 async function connect(port, options = {}) {
@@ -37,6 +38,17 @@ async function session(port, RESP) {
 }
 
 export const scenarios = {
+  async tls(port, directory) {
+    const [ca, cert, key] = ['ca.crt', 'client.crt', 'client.key'].map(name => readFileSync(`${directory}/${name}`));
+    const client = createClient({ RESP: 3, socket: { port, host: 'localhost', tls: true, ca, cert, key } });
+    client.on('error', () => {});
+    await client.connect();
+    const values = await Promise.all(Array.from({ length: 5000 }, async (_, i) => { await client.set(`k:${i}`, `${i}`); return client.get(`k:${i}`); }));
+    values.forEach((value, i) => assert.equal(value, String(i)));
+    assert.deepEqual(await client.multi().set('a', 1).incr('a').exec(), ['OK', 2]);
+    await client.close();
+  },
+
   resp2: port => session(port, 2),
   resp3: port => session(port, 3),
 

@@ -1,7 +1,9 @@
-"""session.py SCENARIO PORT: one scenario of redis-py; ends with status 0 if everything was as it should be.
+"""session.py SCENARIO PORT [DIRECTORY]: one scenario of redis-py; ends with status 0 if everything was as it should be.
 
-A scenario that needs the server restarted prints "restart" and goes on when the server has been away.
+The directory has the certificates for TLS. A scenario that needs the server restarted prints "restart" and goes on when the server has been away.
 """
+import socket
+import ssl
 import sys
 import threading
 import time
@@ -69,6 +71,37 @@ def newer(port):
         raise AssertionError("SCAN of an unknown type must fail")
     except redis.ResponseError as e:
         assert str(e) == "unknown type name 'nothing'"
+
+
+def tls(port, directory):
+    own = {"ssl_certfile": f"{directory}/client.crt", "ssl_keyfile": f"{directory}/client.key"}
+    r = redis.Redis("localhost", port, ssl=True, ssl_ca_certs=f"{directory}/ca.crt", ssl_check_hostname=True, **own)
+    big = bytes(range(256)) * 20_000
+    assert r.set("big", big) and r.get("big") == big
+    with r.pipeline(transaction=False) as pipe:
+        for i in range(5000):
+            pipe.set(f"k:{i}", i).incr(f"k:{i}")
+        assert pipe.execute() == [True if i % 2 == 0 else i // 2 + 1 for i in range(10_000)]
+    try:
+        redis.Redis("localhost", port, ssl=True, ssl_ca_certs=f"{directory}/ca.crt").ping()
+        raise AssertionError("a client without a certificate must be turned away")
+    except redis.ConnectionError:
+        pass
+    # Who comes back resumes the session, with either version of TLS.
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = ssl.create_default_context(cafile=f"{directory}/ca.crt")
+        context.load_cert_chain(f"{directory}/client.crt", f"{directory}/client.key")
+        context.minimum_version = context.maximum_version = version
+        session = None
+        for visit in range(3):
+            plain = socket.create_connection(("localhost", port))
+            with context.wrap_socket(plain, server_hostname="localhost", session=session) as connection:
+                connection.sendall(b"PING\r\n")
+                assert connection.recv(7) == b"+PONG\r\n"
+                assert connection.session_reused == (visit > 0), (version, visit)
+                session = connection.session
+                # It says goodbye, and is told the same before the connection ends.
+                connection.unwrap().close()
 
 
 def pipeline(port):
@@ -159,4 +192,4 @@ def locks(port):
 
 
 if __name__ == "__main__":
-    globals()[sys.argv[1]](int(sys.argv[2]))
+    globals()[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:])

@@ -1,0 +1,45 @@
+using System.IO.Pipelines;
+using System.Net.Security;
+using Microsoft.Extensions.Logging;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>
+/// A TLS connection, decrypted, in place of the transport's own pipes: to a client connection they are alike.
+/// </summary>
+internal sealed class TlsTransport : IDuplexPipe
+{
+    private readonly TlsWire _wire;
+
+    /// <summary>To be followed by <see cref="AuthenticateAsync"/>.</summary>
+    /// <param name="encrypted">The connection's own pipes.</param>
+    /// <param name="turns">Has as many places as handshakes may compute at a time.</param>
+    /// <param name="logger">Where clients are reported that send what is no TLS.</param>
+    public TlsTransport(IDuplexPipe encrypted, SemaphoreSlim turns, ILogger logger)
+    {
+        _wire = new(encrypted.Input, encrypted.Output, turns);
+        Stream = new(_wire, leaveInnerStreamOpen: true);
+        Input = new TlsReader(encrypted.Input, _wire, Stream, logger);
+        Output = new TlsWriter(encrypted.Output, Stream);
+    }
+
+    public PipeReader Input { get; }
+
+    public PipeWriter Output { get; }
+
+    /// <summary>What is known of the client by the handshake.</summary>
+    public SslStream Stream { get; }
+
+    /// <summary>The handshake. Fails if the client does not do its part, and must then be closed.</summary>
+    public async Task AuthenticateAsync(SslServerAuthenticationOptions options, CancellationToken cancellation)
+    {
+        try
+        {
+            await Stream.AuthenticateAsServerAsync(options, cancellation).ConfigureAwait(false);
+        }
+        finally
+        {
+            _wire.EndHandshake();
+        }
+    }
+}
