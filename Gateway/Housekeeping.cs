@@ -5,8 +5,8 @@ namespace OrleansRedis.Gateway;
 /// <summary>
 /// What must happen to connections even when nothing happens on them: idle clients, and clients that do not take their
 /// replies, are disconnected (timeout, client-output-buffer-limit). Buffers that are larger than they need be are given
-/// back. Also samples the rates for INFO, has memory that stays free given back to the system, and looks whether it is
-/// worth defragmenting.
+/// back. Also samples the rates for INFO, has memory that stays free given back to the system, looks whether it is worth
+/// defragmenting, and has the compiler give way to clients.
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
@@ -88,6 +88,7 @@ public sealed class Housekeeping : IDisposable
         if (nowMs - _buffersTrimmedAtMs < 1000) return;
         _buffersTrimmedAtMs = nowMs;
         LargeBuffers.Trim();
+        CompilerThread.MakeNice();
         _server.Store.ActiveDefragmentation.Look();
     }
 
