@@ -14,16 +14,19 @@ namespace OrleansRedis.Benchmarks;
 /// </summary>
 internal sealed class LatencyComparison(ComparisonOptions options, IReadOnlyList<Peer> servers)
 {
-    private const int Pipeline = 16, EvictingMb = 200, EvictedValueBytes = 100, EvictedKeyBytes = 16;
+    private const int Pipeline = 16, EvictedValueBytes = 100, EvictedKeyBytes = 16;
     private const double LiveBytesPerKey = 488e6 / 12e6;
     private static readonly TimeSpan settling = TimeSpan.FromSeconds(5);
+
+    /// <summary>The names that <c>--only</c> takes here.</summary>
+    public static IEnumerable<string> Names { get; } = ["INSERT", "EVICT", "EVICT-1GB", "OVERWRITE"];
 
     private int Keys => options.Keys ?? (options.Quick ? 1_200_000 : 12_000_000);
 
     public async Task RunAsync(FigureTable table)
     {
         table.Header("latency and resident memory");
-        await RowsAsync(table, InsertAsync,
+        await RowsAsync(table, "INSERT", InsertAsync,
             ($"longest PING meanwhile ({Keys:N0} new keys at P={Pipeline}), ms", "F1"),
             ("p99.9 of PING meanwhile, ms", "F2"),
             ("seconds that it took", "F1"),
@@ -31,15 +34,21 @@ internal sealed class LatencyComparison(ComparisonOptions options, IReadOnlyList
             ("used_memory after it, MB", "F0"),
             ("5 s after FLUSHALL: resident over rest, MB", "F0"),
             ("and after MEMORY PURGE", "F0"));
-        await RowsAsync(table, EvictAsync, ($"maxmemory {EvictingMb}mb, twice as much written: peak over rest / maxmemory", "F2"));
-        await RowsAsync(table, OverwriteAsync,
+        await EvictionRowsAsync(table, "EVICT", limitMb: 200);
+        await EvictionRowsAsync(table, "EVICT-1GB", limitMb: options.Quick ? 100 : 1024);
+        await RowsAsync(table, "OVERWRITE", OverwriteAsync,
             ($"{Keys * LiveBytesPerKey / 1e6:N0} MB at random sizes overwritten 5 times: peak / used", "F2"),
             ("idle with little data after that: resident over rest, MB", "F0"),
             ("and after MEMORY PURGE", "F0"));
     }
 
-    private async Task RowsAsync(FigureTable table, Func<PeerProcess, Task<double[]>> measureAsync, params (string What, string Format)[] rows)
+    private Task EvictionRowsAsync(FigureTable table, string name, int limitMb) => RowsAsync(table, name, server => EvictAsync(server, limitMb),
+        ($"maxmemory {limitMb}mb, twice as much written: peak over rest / maxmemory", "F2"),
+        ("the same: seconds", "F1"));
+
+    private async Task RowsAsync(FigureTable table, string name, Func<PeerProcess, Task<double[]>> measureAsync, params (string What, string Format)[] rows)
     {
+        if (options.Only.Length != 0 && !options.Only.Contains(name)) return;
         double[][][] samples = await Alternation.RunAsync(servers.Count, options.Rounds ?? 1, async who =>
         {
             await using PeerProcess server = await PeerProcess.StartAsync(servers[who]);
@@ -53,42 +62,41 @@ internal sealed class LatencyComparison(ComparisonOptions options, IReadOnlyList
     private async Task<double[]> InsertAsync(PeerProcess server)
     {
         double rest = server.ResidentBytes;
-        using CancellationTokenSource done = new();
-        Task<List<double>> pinging = Task.Factory.StartNew(
-            () => Ping(server.Port, done.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        long begin = Stopwatch.GetTimestamp();
-        await RedisBenchmark.RunAsync(server, int.MaxValue, Pipeline, Keys, "-t", "set", "--csv");
-        double seconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
-        await done.CancelAsync();
-        List<double> pings = await pinging;
-        pings.Sort();
+        double seconds = 0;
+        Pings pings = await Pinger.WhileAsync(server, async () =>
+        {
+            long begin = Stopwatch.GetTimestamp();
+            await RedisBenchmark.RunAsync(server, int.MaxValue, Pipeline, Keys, "-t", "set", "--csv");
+            seconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
+        });
         await using RespConnection redis = await server.ConnectAsync();
         double resident = server.ResidentBytes, used = await UsedAsync(redis);
         await redis.CallAsync("FLUSHALL");
         (double later, double purged) = await SettleAsync(server, redis);
         return
         [
-            pings[^1], pings[(int)(pings.Count * 0.999)], seconds, (resident - rest) / 1e6, used / 1e6, (later - rest) / 1e6, (purged - rest) / 1e6,
+            pings.LongestMs, pings.P999Ms, seconds, (resident - rest) / 1e6, used / 1e6, (later - rest) / 1e6, (purged - rest) / 1e6,
         ];
     }
 
-    private async Task<double[]> EvictAsync(PeerProcess server)
+    private static async Task<double[]> EvictAsync(PeerProcess server, int limitMb)
     {
         double rest = server.ResidentBytes;
         await using RespConnection redis = await server.ConnectAsync();
-        await redis.CallAsync("CONFIG", "SET", "maxmemory", $"{EvictingMb}mb", "maxmemory-policy", "allkeys-lru");
-        using Peak peak = new(server);
-        const double Limit = EvictingMb * 1024.0 * 1024;
+        await redis.CallAsync("CONFIG", "SET", "maxmemory", $"{limitMb}mb", "maxmemory-policy", "allkeys-lru");
+        using ResidentPeak peak = new(server);
+        double limit = limitMb * 1024.0 * 1024;
+        long begin = Stopwatch.GetTimestamp();
         await RedisBenchmark.RunAsync(
-            server, int.MaxValue, Pipeline, (int)(2 * Limit / (EvictedKeyBytes + EvictedValueBytes)), "-d", Text(EvictedValueBytes), "-t", "set", "--csv");
-        return [(peak.Bytes - rest) / Limit];
+            server, int.MaxValue, Pipeline, (int)(2 * limit / (EvictedKeyBytes + EvictedValueBytes)), "-d", Text(EvictedValueBytes), "-t", "set", "--csv");
+        return [(peak.Bytes - rest) / limit, Stopwatch.GetElapsedTime(begin).TotalSeconds];
     }
 
     private async Task<double[]> OverwriteAsync(PeerProcess server)
     {
         double rest = server.ResidentBytes;
         await using RespConnection redis = await server.ConnectAsync();
-        using Peak peak = new(server);
+        using ResidentPeak peak = new(server);
         double used = 0;
         await Task.Factory.StartNew(() => Overwrite(server.Port), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         used = await UsedAsync(redis);
@@ -108,7 +116,7 @@ internal sealed class LatencyComparison(ComparisonOptions options, IReadOnlyList
         int keys = (int)(Keys * LiveBytesPerKey / mean);
         Random random = new(1);
         byte[] value = new byte[LeastBytes << Doublings], request = new byte[Batch * (value.Length + 64)], reply = new byte[Batch * "+OK\r\n".Length];
-        using Socket socket = Connect(port);
+        using Socket socket = Pinger.Connect(port);
         for (int i = 0; i < 6 * keys; i += Batch)
         {
             int length = 0;
@@ -130,44 +138,9 @@ internal sealed class LatencyComparison(ComparisonOptions options, IReadOnlyList
             }
 
             socket.Send(request.AsSpan(0, length));
-            Receive(socket, reply);
+            Pinger.Receive(socket, reply);
             if (!reply.AsSpan().StartsWith("+OK"u8))
                 throw new InvalidOperationException("SET was not answered OK");
-        }
-    }
-
-    private static List<double> Ping(int port, CancellationToken done)
-    {
-        List<double> milliseconds = [];
-        byte[] reply = new byte["+PONG\r\n".Length];
-        using Socket socket = Connect(port);
-        while (!done.IsCancellationRequested)
-        {
-            long begin = Stopwatch.GetTimestamp();
-            socket.Send("*1\r\n$4\r\nPING\r\n"u8);
-            Receive(socket, reply);
-            milliseconds.Add(Stopwatch.GetElapsedTime(begin).TotalMilliseconds);
-            Thread.Sleep(1);
-        }
-
-        return milliseconds;
-    }
-
-    private static Socket Connect(int port)
-    {
-        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        socket.Connect(IPAddress.Loopback, port);
-        return socket;
-    }
-
-    private static void Receive(Socket socket, Span<byte> into)
-    {
-        while (!into.IsEmpty)
-        {
-            int received = socket.Receive(into);
-            if (received == 0)
-                throw new InvalidOperationException("the server closed the connection");
-            into = into[received..];
         }
     }
 
@@ -183,37 +156,4 @@ internal sealed class LatencyComparison(ComparisonOptions options, IReadOnlyList
     private static async Task<double> UsedAsync(RespConnection redis) => await MemoryComparison.UsedAsync(redis);
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
-
-    /// <summary>The most resident memory that a process has from here on.</summary>
-    private sealed class Peak : IDisposable
-    {
-        private readonly PeerProcess server;
-        private readonly Thread thread;
-        private volatile bool isOver;
-        private long bytes;
-
-        public Peak(PeerProcess server)
-        {
-            this.server = server;
-            thread = new Thread(Watch) { IsBackground = true };
-            thread.Start();
-        }
-
-        public double Bytes => Volatile.Read(ref bytes);
-
-        public void Dispose()
-        {
-            isOver = true;
-            thread.Join();
-        }
-
-        private void Watch()
-        {
-            while (!isOver)
-            {
-                Volatile.Write(ref bytes, Math.Max(bytes, server.ResidentBytes));
-                Thread.Sleep(10);
-            }
-        }
-    }
 }

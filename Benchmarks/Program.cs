@@ -3,20 +3,22 @@ using BenchmarkDotNet.Running;
 using OrleansRedis.Benchmarks;
 
 const string Usage = """
-    Benchmarks/compare [start] [speed] [memory] [persistence] [latency] [options]
-        this server beside others on the same machine, all of them measured in alternation; without a name, all of the parts but the last
+    Benchmarks/compare [start] [speed] [memory] [persistence] [latency] [100m] [options]
+        this server beside others on the same machine, all of them measured in alternation; without a name, all of the parts but the last two
             start        from exec to the first PONG, CPU time by then, CPU when idle, resident memory at rest; medians of 5 rounds
             speed        the lines of redis-benchmark; medians of 5 rounds
             memory       what the same data takes; one round
             persistence  BGSAVE, loading, SET while every write is logged, and the slowest SETs with and without a running BGSAVE; medians of 3 rounds
             latency      the longest PINGs while many new keys come in, and the resident memory as data come, go, are evicted and are overwritten; one round
+            100m         100 million small keys: loading, reading, saving and reloading them, their memory, and the longest PINGs meanwhile; one round
         --peers NAME,…   of redis, valkey, garnet; or none. Without it redis, or none if --against is given. One that is not to be had is named and left out;
                          REDIS_SERVER, VALKEY_SERVER and GARNET_SERVER in the environment say where one is
         --against PATH   another build of this server as one more column, and at the end the figures in which this one is worse: the program, or a source
                          tree in which it was built (dotnet build PATH/Silo -c Release). The program of this tree itself shows how much is chance
         --rounds N       instead of each part's own
-        --only NAME,…    speed: of GET, SET, INCR, MSET and the other lines of Workload.cs; memory: of STRINGS, HASHES, LIST, ZSET, INTSETS, STREAM
-        --keys N         latency: how many keys, 12 million without it
+        --only NAME,…    speed: of GET, SET, INCR, MSET and the other lines of Workload.cs; memory: of STRINGS, HASHES, LIST, ZSET, INTSETS, STREAM;
+                         latency: of INSERT, EVICT, EVICT-1GB, OVERWRITE
+        --keys N         latency and 100m: how many keys, 12 and 100 million without it
         --pipelines P,…  depths instead of each line's own
         --quick          a tenth of everything: for a look, not for a claim
     Benchmarks/compare engine [BenchmarkDotNet options]
@@ -24,7 +26,7 @@ const string Usage = """
     Benchmarks/compare heap
         the engine's heap beside the C library's malloc: time per block, and resident memory per live byte
     """;
-string[] usualParts = ["start", "speed", "memory", "persistence"], parts = [.. usualParts, "latency"];
+string[] usualParts = ["start", "speed", "memory", "persistence"], parts = [.. usualParts, "latency", "100m"];
 
 if (args is ["engine", ..])
 {
@@ -70,7 +72,7 @@ if (peerNames.Except(Peer.Known).FirstOrDefault() is { } unknown)
     return 2;
 }
 
-string[] names = [.. Workload.All.Select(workload => workload.Name), .. MemoryComparison.Names];
+string[] names = [.. Workload.All.Select(workload => workload.Name), .. MemoryComparison.Names, .. LatencyComparison.Names];
 if (options.Only.Except(names).FirstOrDefault() is { } strange)
 {
     await Console.Error.WriteLineAsync($"--only: {strange} is none of {string.Join(", ", names)}.");
@@ -126,7 +128,7 @@ async Task CompareAsync()
     List<FigureTable> tables = [];
     foreach (string part in chosen.Count > 0 ? [.. chosen] : usualParts)
     {
-        List<Peer> taking = part is "memory" or "persistence" or "latency" ? likeRedis : servers;
+        List<Peer> taking = part is "memory" or "persistence" or "latency" or "100m" ? likeRedis : servers;
         foreach (Peer left in servers.Except(taking))
             Console.WriteLine($"\n{part}: without {left.Name}: it keeps its data in a way that these figures do not describe (docs/benchmarks.md)");
         FigureTable table = new(taking);
@@ -136,6 +138,7 @@ async Task CompareAsync()
             "start" => new StartComparison(options, taking).RunAsync(table),
             "speed" => new SpeedComparison(options, taking).RunAsync(table),
             "memory" => new MemoryComparison(options, taking).RunAsync(table),
+            "100m" => new ManyKeysComparison(options, taking).RunAsync(table),
             "latency" => new LatencyComparison(options, taking).RunAsync(table),
             _ => new PersistenceComparison(options, taking).RunAsync(table),
         });

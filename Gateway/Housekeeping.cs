@@ -5,8 +5,8 @@ namespace OrleansRedis.Gateway;
 /// <summary>
 /// What must happen to connections even when nothing happens on them: idle clients, and clients that do not take their
 /// replies, are disconnected (timeout, client-output-buffer-limit). Buffers that are larger than they need be are given
-/// back. Also samples the rates for INFO, has memory that stays free given back to the system, and looks whether it is
-/// worth defragmenting.
+/// back. Also samples the rates for INFO, has memory that stays free given back to the system, looks whether it is worth
+/// defragmenting, and has the compiler give way to clients.
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
@@ -22,12 +22,16 @@ public sealed class Housekeeping : IDisposable
     /// <summary>So few clients are looked at each time, not once a second: it takes no time, and Redis does so.</summary>
     private const int FewClients = 5;
 
+    /// <summary>A server that has become idle leaves less garbage than this alone.</summary>
+    private const long LeastGarbage = 1 << 20;
+
     private readonly RedisServer _server;
     private readonly ITimer _timer;
     private readonly Lock _running = new();
     private readonly HeapKeeper _heap = new();
     private long _clientsLookedAtMs;
     private long _buffersTrimmedAtMs;
+    private long _allocatedAtCollection;
     private bool _isOver;
     private bool _isIdle;
 
@@ -88,6 +92,7 @@ public sealed class Housekeeping : IDisposable
         if (nowMs - _buffersTrimmedAtMs < 1000) return;
         _buffersTrimmedAtMs = nowMs;
         LargeBuffers.Trim();
+        CompilerThread.MakeNice();
         _server.Store.ActiveDefragmentation.Look();
     }
 
@@ -98,6 +103,18 @@ public sealed class Housekeeping : IDisposable
         _isIdle = isIdle;
         TimeSpan period = isIdle ? s_idlePeriod : s_period;
         _timer.Change(period, period);
+        if (isIdle) CollectGarbage();
+    }
+
+    /// <summary>
+    /// What commands have left on the managed heap would stay resident until the collector has a reason to run, and an idle
+    /// server gives it none.
+    /// </summary>
+    private void CollectGarbage()
+    {
+        if (GC.GetTotalAllocatedBytes() - _allocatedAtCollection < LeastGarbage) return;
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        _allocatedAtCollection = GC.GetTotalAllocatedBytes();
     }
 
     private void LookAtClients(long nowMs)

@@ -184,6 +184,8 @@ internal sealed partial class OrleansHost(
                 silo.AddClustering(options);
                 _ports = new(options, runner.Store.Acl, loggers);
                 _ports.AddTo(silo);
+                // Room for every slot's grain, not for a million grains: that was 9 MB.
+                silo.Configure<GrainDirectoryOptions>(directory => directory.CacheSize = 2 * KeySlot.Count);
                 // Orleans's own grains (its management, its storage in memory) are for nobody here.
                 silo.Services.PostConfigure<GrainTypeOptions>(types => types.Classes.RemoveWhere(type => type.Assembly != typeof(SlotHost).Assembly));
                 silo.Services.Replace(ServiceDescriptor.Singleton<IEnvironmentStatisticsProvider, UnmeasuredEnvironment>());

@@ -93,6 +93,10 @@ internal static unsafe class Defragmentation
 /// <param name="CycleMax">active-defrag-cycle-max</param>
 internal readonly record struct DefragmentationEffort(long IgnoreBytes, int ThresholdLower, int ThresholdUpper, int CycleMin, int CycleMax)
 {
+    /// <summary>What is done whatever the directives say: more than half of the memory that blocks lie in is free.</summary>
+    public static DefragmentationEffort Housekeeping { get; } =
+        new(IgnoreBytes: 16 << 20, ThresholdLower: 100, ThresholdUpper: 100, CycleMin: 10, CycleMax: 10);
+
     /// <summary>
     /// Percent of a processor's time; 0 if it is not worth it. As in Redis: a pass that is under way is not abandoned when
     /// what it has won makes it less urgent, and goes on at no less than it had.

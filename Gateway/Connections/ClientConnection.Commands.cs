@@ -52,6 +52,12 @@ public sealed partial class ClientConnection
         return used;
     }
 
+    /// <summary>
+    /// So many arguments are enough to look ahead at. A reader that never has more keeps the room for them from one time
+    /// to the next.
+    /// </summary>
+    private const int MostArgumentsAhead = 1024;
+
     /// <summary>A request read ahead of those before it in the pipeline.</summary>
     private struct Ahead
     {
@@ -78,7 +84,8 @@ public sealed partial class ClientConnection
             ahead[count++].Kept = _requests.Keep(from);
             from += _requests.Consumed;
         }
-        while (count < ahead.Length && from < bytes.Length && IsAuthenticated && !_requests.IsInline && bytes[from] == '*');
+        while (count < ahead.Length && from < bytes.Length && _requests.KeptArguments < MostArgumentsAhead
+            && IsAuthenticated && !_requests.IsInline && bytes[from] == '*');
         return outcome;
     }
 

@@ -107,7 +107,7 @@ public sealed partial class ClientConnection : Session
     /// </summary>
     internal void TrimInput()
     {
-        if (!IsBlocked && _pending.Capacity > MostIdleBytes) Post(static client => client.ShrinkInput());
+        if (!IsBlocked && (_pending.Capacity > MostIdleBytes || _requests.IsLarge)) Post(static client => client.ShrinkInput());
     }
 
     /// <summary>
@@ -224,7 +224,9 @@ public sealed partial class ClientConnection : Session
 
     private void ShrinkInput()
     {
-        if (!_isWaiting) _pending.Shrink(); // otherwise the command that waits has it
+        if (_isWaiting) return; // the command that waits has it
+        _pending.Shrink();
+        _requests.Shrink();
     }
 
     private void RefuseQueryBuffer(long queryBytes)

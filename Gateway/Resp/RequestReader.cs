@@ -25,7 +25,12 @@ internal sealed class RequestReader
 {
     private const int LongestLine = 64 * 1024;
 
-    private ArgumentRange[] _arguments = new ArgumentRange[16];
+    /// <summary>Room for more arguments than this is given back after a request that needed it.</summary>
+    private const int MostKeptArguments = 4096;
+
+    private const int UsualArguments = 16;
+
+    private ArgumentRange[] _arguments = new ArgumentRange[UsualArguments];
     private int _first;             // where the arguments of the request being read begin, after those of kept requests
     private int _count;             // how many of its arguments have been read so far
     private int _expected = -1;     // how many arguments the array announces; -1: its header is not read yet
@@ -107,6 +112,12 @@ internal sealed class RequestReader
         return Complete();
     }
 
+    /// <summary>How many arguments the requests have that are set aside.</summary>
+    public int KeptArguments => _first;
+
+    /// <summary>Whether there is room for more arguments than most requests have.</summary>
+    public bool IsLarge => _arguments.Length > 4 * UsualArguments;
+
     /// <summary>Whether the last request read is an inline command; it must be run before another is read.</summary>
     public bool IsInline => _isInline;
 
@@ -148,8 +159,14 @@ internal sealed class RequestReader
         }
         _count = 0;
         // A large request is over: release its memory.
-        if (_arguments.Length > 4096) _arguments = new ArgumentRange[16];
+        if (_arguments.Length > MostKeptArguments) _arguments = new ArgumentRange[UsualArguments];
         if (_inline.Length > 4096) _inline = [];
+    }
+
+    /// <summary>Gives back the room that only requests with many arguments need, unless one is being read.</summary>
+    public void Shrink()
+    {
+        if (_expected < 0 && _first == 0) _arguments = new ArgumentRange[UsualArguments];
     }
 
     private ReadOutcome Complete()

@@ -12,6 +12,9 @@ public sealed class ActiveDefragmentationOverSocketsTests(ITestOutputHelper outp
     private const long Mebibyte = 1 << 20;
     private const int Keys = 400_000, Elements = 100_000, AtOnce = 5000;
 
+    /// <summary>With more than half of it free, housekeeping would not wait for activedefrag.</summary>
+    private const double Deleted = 0.45;
+
     private RedisProcess _server = null!;
     private RespConnection _redis = null!;
 
@@ -36,7 +39,7 @@ public sealed class ActiveDefragmentationOverSocketsTests(ITestOutputHelper outp
         await Eventually.TrueAsync(async () => await InfoAsync("allocator_resident") - await InfoAsync("allocator_active") < 16 * Mebibyte);
         long residentBefore = await InfoAsync("used_memory_rss"), freeBefore = await InfoAsync("allocator_frag_bytes");
         long usedBefore = await InfoAsync("used_memory");
-        Assert.InRange(freeBefore, 40 * Mebibyte, long.MaxValue);
+        Assert.InRange(freeBefore, 24 * Mebibyte, long.MaxValue);
         Assert.Equal(0, await InfoAsync("active_defrag_running"));
         Assert.Equal(0, await InfoAsync("active_defrag_hits"));
 
@@ -83,12 +86,15 @@ public sealed class ActiveDefragmentationOverSocketsTests(ITestOutputHelper outp
     {
         Random random = TestSeed.Random(0);
         for (int begin = 0; begin < Keys; begin += AtOnce)
-            await _redis.PipelineAsync([.. Enumerable.Range(begin, AtOnce).Where(_ => random.Next(5) != 0).Select(i => (RespArgument[])["DEL", $"key:{i}"])]);
+        {
+            await _redis.PipelineAsync(
+                [.. Enumerable.Range(begin, AtOnce).Where(_ => random.NextDouble() < Deleted).Select(i => (RespArgument[])["DEL", $"key:{i}"])]);
+        }
         for (int begin = 0; begin < Elements; begin += AtOnce)
         {
             await _redis.PipelineAsync(
             [
-                .. Enumerable.Range(begin, AtOnce).Where(_ => random.Next(5) != 0).SelectMany(i => (RespArgument[][])
+                .. Enumerable.Range(begin, AtOnce).Where(_ => random.NextDouble() < Deleted).SelectMany(i => (RespArgument[][])
                     [["HDEL", "hash", $"f{i}"], ["SREM", "set", $"m{i}"], ["ZREM", "zset", $"m{i}"], ["LPOP", "list"]]),
             ]);
         }

@@ -31,6 +31,9 @@ public sealed class ActiveDefragmentationTests
     public Task A_pass_begins_and_ends_by_itself() => OwnProcess.RunAsync(RunInBackground);
 
     [Fact]
+    public Task When_more_than_half_is_free_activedefrag_need_not_be_on() => OwnProcess.RunAsync(KeepHouse);
+
+    [Fact]
     public Task Nothing_happens_when_it_is_off_or_there_is_little_to_win() => OwnProcess.RunAsync(StayOff);
 
     private static void FreeMemory()
@@ -231,6 +234,35 @@ public sealed class ActiveDefragmentationTests
             Assert.False(active.Look());
         });
         Assert.False(Defragmentation.IsUnderWay);
+    }
+
+    private static void KeepHouse()
+    {
+        const int Keys = 400_000, Kept = 8;
+        using var redis = new EngineHarness();
+        for (int i = 0; i < Keys; i++) redis.Run("SET", $"string {i}", new string('v', 100));
+        ActiveDefragmentation active = redis.Store.ActiveDefragmentation;
+        Assert.False(active.Look());
+        for (int i = 0; i < Keys; i++)
+        {
+            if (i % Kept != 0) redis.Run("DEL", $"string {i}");
+        }
+        redis.ForgetEffects();
+        redis.TakeEvents();
+        Heap.Trim(0);
+        string digest = KeyspaceDigest.OfAll(redis.Store.Slots);
+        HeapStatistics before = Heap.Statistics();
+        Assert.False(redis.Store.Options.ActiveDefrag);
+        StandStill(redis, () =>
+        {
+            Assert.True(active.Look());
+            Assert.Equal(10, active.Percent);
+        });
+        while (active.Percent != 0) Thread.Yield();
+        HeapStatistics after = Heap.Statistics();
+        Assert.True(after.SpanBytes < before.SpanBytes / 3, $"{before} {after}");
+        Assert.Equal(digest, KeyspaceDigest.OfAll(redis.Store.Slots));
+        Assert.False(active.Look());
     }
 
     private static void StayOff()

@@ -6,7 +6,7 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal static class SortedSets
 {
-    private const int ScoresOnStack = 64;
+    private const int ScoresOnStack = 512;
 
     /// <summary>ZADD key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]</summary>
     [Command("ZADD", -4, CommandFlags.Write | CommandFlags.DenyOom | CommandFlags.Fast, Category.SortedSet, Keys = "RW UPDATE 1", Element = 3, Since = "1.2.0",

@@ -3,9 +3,11 @@ using System.Diagnostics;
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// activedefrag: while memory is fragmented, a thread goes through the keys and moves what keeps sparsely filled memory
-/// from going back to the system, with as much of a processor's time as active-defrag-cycle-min and -max say. There is
-/// no such thread while there is nothing to win.
+/// While memory is fragmented, a thread goes through the keys and moves what keeps sparsely filled memory from going back
+/// to the system. What is worth it, and how much of a processor's time, is what activedefrag and its directives say. Even
+/// without it this is done when more than half of the memory that data lie in is free: the heap would otherwise stay as
+/// large as it ever was, since a few blocks that live on are enough to keep it. There is no such thread while there is
+/// nothing to win.
 /// </summary>
 public sealed class ActiveDefragmentation
 {
@@ -28,6 +30,7 @@ public sealed class ActiveDefragmentation
     private readonly Lock _beginning = new();
     private TaskCompletionSource? _pass; // null while there is none
     private volatile bool _isStopped;
+    private bool _isHousekeeping; // whether the pass would take place without activedefrag, too
     private int _percent;
     private long _began;
     private double _freeBytesLeft = -1; // by a pass that was of little use; otherwise negative
@@ -43,7 +46,9 @@ public sealed class ActiveDefragmentation
     /// <summary>For how long the present pass has been under way.</summary>
     public TimeSpan CurrentTime => Volatile.Read(ref _began) is var began and not 0 ? Stopwatch.GetElapsedTime(began) : TimeSpan.Zero;
 
-    private DefragmentationEffort Effort
+    private DefragmentationEffort Effort => _isHousekeeping ? DefragmentationEffort.Housekeeping : Directives;
+
+    private DefragmentationEffort Directives
     {
         get
         {
@@ -60,14 +65,17 @@ public sealed class ActiveDefragmentation
     /// </summary>
     public bool Look()
     {
-        if (!_store.Options.ActiveDefrag || Percent != 0) return false;
+        if (Percent != 0) return false;
         HeapStatistics heap = HeapStatistics.Now;
-        int percent = Effort.PercentOfTime(heap, 0);
+        int percent = _store.Options.ActiveDefrag ? Directives.PercentOfTime(heap, 0) : 0;
+        bool isHousekeeping = percent == 0;
+        if (isHousekeeping) percent = DefragmentationEffort.Housekeeping.PercentOfTime(heap, 0);
         if (percent == 0 || (_freeBytesLeft >= 0 && Math.Abs(heap.FreeBytes - _freeBytesLeft) < _freeBytesLeft * LeastChange)) return false;
         lock (_beginning)
         {
             if (_isStopped || _pass is not null || Interlocked.Exchange(ref s_isUnderWay, 1) != 0) return false;
             _pass = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            _isHousekeeping = isHousekeeping;
             Volatile.Write(ref _began, Stopwatch.GetTimestamp());
             Volatile.Write(ref _percent, percent);
         }
@@ -121,7 +129,7 @@ public sealed class ActiveDefragmentation
         var turns = new BackgroundThread.Turns();
         long looked = Environment.TickCount64;
         int attempts = 0;
-        while (!_isStopped && _store.Options.ActiveDefrag)
+        while (!_isStopped && (_isHousekeeping || _store.Options.ActiveDefrag))
         {
             long began = _store.Latency.Begin();
             DefragmentationProgress progress = pass.Step();
