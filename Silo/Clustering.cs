@@ -1,6 +1,8 @@
 using System.Net;
 using Orleans.Configuration;
+using OrleansRedis.Cluster;
 using OrleansRedis.Engine;
+using OrleansRedis.Grains.Membership;
 
 namespace OrleansRedis.Silo;
 
@@ -13,7 +15,10 @@ internal static class Clustering
     private const int NominalSiloPort = 11111;
 
     /// <summary>Adds the cluster's identity, the addresses, and the membership.</summary>
-    public static void AddClustering(this ISiloBuilder silo, ServerOptions options)
+    /// <param name="silo">The silo.</param>
+    /// <param name="options">The directives.</param>
+    /// <param name="store">The cluster's store; null for a silo that is alone.</param>
+    public static void AddClustering(this ISiloBuilder silo, ServerOptions options, IClusterStore? store)
     {
         silo.Configure<ClusterOptions>(cluster =>
         {
@@ -36,6 +41,14 @@ internal static class Clustering
         {
             case OrleansClustering.Localhost:
                 silo.UseDevelopmentClustering(primarySiloEndpoint: null);
+                break;
+            case OrleansClustering.Raft:
+                silo.UseClusterStore(store!);
+                break;
+            case OrleansClustering.Adonet:
+                // The store has made the tables.
+                silo.UseAdoNetClustering(adonet =>
+                    (adonet.Invariant, adonet.ConnectionString) = (options.OrleansAdonetInvariant, options.OrleansAdonetConnectionString));
                 break;
             default:
                 throw new NotSupportedException($"orleans-clustering {options.OrleansClustering} is not known.");

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Orleans.Configuration;
 using Orleans.Statistics;
+using OrleansRedis.Cluster;
 using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
 using OrleansRedis.Grains;
@@ -18,7 +19,8 @@ namespace OrleansRedis.Silo;
 /// for an orderly shutdown, which saves, instead of failing fast.
 /// </summary>
 internal sealed partial class OrleansHost(
-    RedisServer server, SlotHost slots, CommandRunner runner, ILoggerFactory loggers, ILogger<OrleansHost> logger) : IHostedService, IDisposable
+    RedisServer server, SlotHost slots, CommandRunner runner, ILoggerFactory loggers, ILogger<OrleansHost> logger, IClusterStore? cluster = null)
+    : IHostedService, IDisposable
 {
     /// <summary>The pause after a start that failed: after the first failure, and at most.</summary>
     private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(500), s_longestRetry = TimeSpan.FromSeconds(30);
@@ -64,12 +66,13 @@ internal sealed partial class OrleansHost(
             var silo = new Attempt(this, giveUp);
             try
             {
-                silo.Build(Options, slots, runner, new SiloLogs(loggers, _stopping.Token));
+                silo.Build(Options, slots, runner, cluster, new SiloLogs(loggers, _stopping.Token));
                 await silo.Host!.StartAsync(giveUp.Token).ConfigureAwait(false);
                 silo.Runs();
                 Volatile.Write(ref _running, silo);
                 if (Options.OrleansGatewayPort != 0) LogListening(logger, Options.OrleansGatewayPort);
                 else LogRuns(logger);
+                if (cluster is not null) _ = TellOfMembersAsync(silo.Host.Services.GetRequiredService<IClusterMembershipService>());
                 return;
             }
             catch (Exception failure)
@@ -80,6 +83,23 @@ internal sealed partial class OrleansHost(
             }
             await Task.Delay(retry, _stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             retry = retry * 2 < s_longestRetry ? retry * 2 : s_longestRetry;
+        }
+    }
+
+    /// <summary>A line in the log for each change of the membership.</summary>
+    private async Task TellOfMembersAsync(IClusterMembershipService membership)
+    {
+        ClusterMembershipSnapshot? last = null;
+        await foreach (ClusterMembershipSnapshot now in membership.MembershipUpdates.WithCancellation(_stopping.Token).ConfigureAwait(false))
+        {
+            int active = now.Members.Values.Count(silo => silo.Status == SiloStatus.Active);
+            foreach (ClusterMember silo in now.Members.Values)
+            {
+                SiloStatus before = last?.GetSiloStatus(silo.SiloAddress) ?? SiloStatus.None;
+                bool isNews = before != silo.Status && (silo.Status != SiloStatus.Dead || before != SiloStatus.None);
+                if (isNews) LogMember(logger, silo.SiloAddress.ToParsableString(), silo.Status, active);
+            }
+            last = now;
         }
     }
 
@@ -134,6 +154,9 @@ internal sealed partial class OrleansHost(
     [LoggerMessage(LogLevel.Information, "The Orleans silo runs. Nothing listens for Orleans clients (orleans-gateway-port 0)")]
     private static partial void LogRuns(ILogger logger);
 
+    [LoggerMessage(LogLevel.Information, "Silo {Silo} is {Status}; of the cluster's silos {Active} are active")]
+    private static partial void LogMember(ILogger logger, string silo, SiloStatus status, int active);
+
     [LoggerMessage(LogLevel.Warning, "The Orleans silo could not start, and is tried again in {Seconds} seconds; Redis clients are served meanwhile. "
         + "{Reason}")]
     private static partial void LogStartFailed(ILogger logger, double seconds, string reason);
@@ -167,7 +190,7 @@ internal sealed partial class OrleansHost(
         /// <summary>Why the start was given up, if a fatal error was the reason.</summary>
         public string? Trouble { get; private set; }
 
-        public void Build(ServerOptions options, SlotHost slots, CommandRunner runner, ILoggerFactory loggers)
+        public void Build(ServerOptions options, SlotHost slots, CommandRunner runner, IClusterStore? cluster, ILoggerFactory loggers)
         {
             HostApplicationBuilder builder =
                 Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
@@ -181,7 +204,7 @@ internal sealed partial class OrleansHost(
             builder.UseOrleans(silo =>
             {
                 silo.AddHashSlots();
-                silo.AddClustering(options);
+                silo.AddClustering(options, cluster);
                 _ports = new(options, runner.Store.Acl, loggers);
                 _ports.AddTo(silo);
                 // Room for every slot's grain, not for a million grains: that was 9 MB.
@@ -191,6 +214,7 @@ internal sealed partial class OrleansHost(
                 silo.Services.Replace(ServiceDescriptor.Singleton<IEnvironmentStatisticsProvider, UnmeasuredEnvironment>());
             });
             Host = builder.Build();
+            if (cluster is not null) _ports!.Membership = Host.Services.GetRequiredService<IClusterMembershipService>();
         }
 
         /// <summary>Lets others have the ports.</summary>

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
 using OrleansRedis.Grains;
+using OrleansRedis.Grains.ClusterStores;
 using OrleansRedis.Grains.Storage;
 using OrleansRedis.Silo;
 
@@ -60,6 +61,7 @@ ISlotStorage storage;
 try
 {
     storage = SlotStorages.Create(options);
+    ClusterStores.Check(options);
 }
 catch (ArgumentException e)
 {
@@ -67,6 +69,8 @@ catch (ArgumentException e)
     return 1;
 }
 store.Restrict(Restrictions.Loading);
+bool isAlone = options.OrleansClustering == OrleansClustering.Localhost;
+if (!isAlone) store.Restrict(Restrictions.Unassigned);
 builder.Services.AddSingleton(store);
 builder.Services.AddSingleton(files);
 builder.Services.AddSingleton(options);
@@ -83,10 +87,19 @@ builder.Services.AddSingleton<OrleansHost>();
 // Hosted services start in this order and stop in reverse: the slots' store, the slots, the data in them, active
 // expiry, the door for clients, and the silo, which answers grain calls. RedisHost does its part outside this order: it
 // closes the door before any service stops, and if there is data to load it opens the door before any service starts.
-builder.Services.AddHostedService<StorageHost>();
-builder.Services.AddHostedService<SlotsHost>();
-builder.Services.AddHostedService<DataHost>();
-builder.Services.AddHostedService<ActiveExpiryHost>();
+if (isAlone)
+{
+    builder.Services.AddHostedService<StorageHost>();
+    builder.Services.AddHostedService<SlotsHost>();
+    builder.Services.AddHostedService<DataHost>();
+    builder.Services.AddHostedService<ActiveExpiryHost>();
+}
+else
+{
+    // Nobody says yet which slots are this silo's, so it opens none, loads nothing, and has nothing to save.
+    builder.Services.AddSingleton(services => ClusterStores.Create(options, services.GetRequiredService<ILoggerFactory>())!);
+    builder.Services.AddHostedService<ClusterStoreHost>();
+}
 builder.Services.AddHostedService<RedisHost>();
 builder.Services.AddHostedService(services => services.GetRequiredService<OrleansHost>());
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace OrleansRedis.Engine;
 
 /// <summary>Files that, after a crash at any moment, are either as they were or as they were meant to be.</summary>
-internal static partial class AtomicFile
+public static partial class AtomicFile
 {
     private const int ReadOnly = 0;
 

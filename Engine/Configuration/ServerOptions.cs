@@ -663,6 +663,25 @@ public sealed class ServerOptions
     [Directive("orleans-clustering", Immutable = true)]
     public OrleansClustering OrleansClustering { get; set; }
 
+    /// <summary>
+    /// orleans-seeds: with orleans-clustering raft the machines that make the cluster, and through which others join it:
+    /// addresses with silo ports, separated by commas.
+    /// </summary>
+    [Directive("orleans-seeds", Immutable = true)]
+    public string OrleansSeeds { get; set; } = "";
+
+    /// <summary>orleans-cluster-secret: what silos show each other to be let in; empty for none.</summary>
+    [Directive("orleans-cluster-secret", Immutable = true)]
+    public string OrleansClusterSecret { get; set; } = "";
+
+    /// <summary>orleans-adonet-invariant: with orleans-clustering adonet, which kind of database it is.</summary>
+    [Directive("orleans-adonet-invariant", Immutable = true)]
+    public string OrleansAdonetInvariant { get; set; } = "";
+
+    /// <summary>orleans-adonet-connection-string: how to reach that database.</summary>
+    [Directive("orleans-adonet-connection-string", Immutable = true)]
+    public string OrleansAdonetConnectionString { get; set; } = "";
+
     /// <summary>orleans-storage: where slots are stored.</summary>
     [Directive("orleans-storage", Immutable = true)]
     public OrleansStorage OrleansStorage { get; set; }
@@ -785,6 +804,12 @@ public enum OrleansClustering
 {
     /// <summary>A single silo on this machine.</summary>
     Localhost,
+
+    /// <summary>Several silos, which keep what they must agree on themselves.</summary>
+    Raft,
+
+    /// <summary>Several silos, which keep that in a database.</summary>
+    Adonet,
 }
 
 /// <summary>orleans-storage.</summary>

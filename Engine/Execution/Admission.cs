@@ -148,6 +148,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         }
         if ((restrictions & Restrictions.LogFails) != 0 && session.ConcernsData(command)
             && store.Durability is { RefusesReads: true, WriteError: { } readError }) return readError;
+        if ((restrictions & Restrictions.Unassigned) != 0 && session.ConcernsData(command)) return Errors.Unassigned;
         return (restrictions & Restrictions.Loading) != 0 && !session.HasThroughout(command, CommandFlags.Loading) ? Errors.Loading : null;
     }
 

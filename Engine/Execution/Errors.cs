@@ -33,6 +33,9 @@ public static class Errors
     /// <summary>A grain call's command could not run in time. Redis has no words for that, having no grains.</summary>
     public const string CallIsOver = "TIMEOUT the grain call was over before its command could run; it has done nothing";
 
+    /// <summary>While this silo has not been told which slots are its own.</summary>
+    public const string Unassigned = "CLUSTERDOWN Hash slot not served";
+
     /// <summary>While the data is being loaded.</summary>
     public const string Loading = "LOADING Redis is loading the dataset in memory";
 

@@ -33,4 +33,9 @@ public enum Restrictions
     /// A script has run for longer than busy-reply-threshold: only commands with the flag AllowBusy run.
     /// </summary>
     Busy = 1 << 6,
+
+    /// <summary>
+    /// The silo is one of several, and nobody has said yet which slots are its own: commands that need data are refused.
+    /// </summary>
+    Unassigned = 1 << 7,
 }

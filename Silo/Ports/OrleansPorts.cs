@@ -17,9 +17,9 @@ namespace OrleansRedis.Silo;
 /// process has is not shared with it (Orleans's own sockets say SO_REUSEPORT), and all connections together are limited.
 /// <para>
 /// A silo cannot do without an address, since that is its name, nor without a listener behind it. The silo port that was
-/// not asked for is therefore a listener that never has a connection. One that was asked for turns everyone away for
-/// now: a lone silo has no peers, so whoever says he is one is not. For the same reason this silo connects to nobody,
-/// whatever address a client may name.
+/// not asked for is therefore a listener that never has a connection. That of a lone silo turns everyone away: it has no
+/// peers, so whoever says he is one is not. For the same reason it connects to nobody, whatever address a client may
+/// name; and one of several connects to those only who are in the membership.
 /// </para>
 /// </summary>
 internal sealed partial class OrleansPorts : IConnectionListenerFactory, IConnectionFactory
@@ -31,6 +31,7 @@ internal sealed partial class OrleansPorts : IConnectionListenerFactory, IConnec
     private readonly AclUsers _users;
     private readonly ILogger _logger;
     private readonly SocketTransportFactory _sockets = new(Options.Create(new SocketTransportOptions()), NullLoggerFactory.Instance);
+    private readonly SocketConnectionContextFactory _outbound = new(new SocketConnectionFactoryOptions(), NullLogger.Instance);
     private readonly ConcurrentQueue<IConnectionListener> _open = new();
     private int _connections;
     private long _nextReminderMs;
@@ -41,6 +42,11 @@ internal sealed partial class OrleansPorts : IConnectionListenerFactory, IConnec
         _users = users;
         _logger = loggers.CreateLogger<OrleansPorts>();
     }
+
+    /// <summary>Who is in the cluster, once the silo is there to be asked.</summary>
+    public IClusterMembershipService? Membership { get; set; }
+
+    private bool IsAlone => _options.OrleansClustering == OrleansClustering.Localhost;
 
     /// <summary>The address at which a port listens. With port 0, nothing does.</summary>
     public static IPEndPoint AddressOf(ServerOptions options, int port) =>
@@ -65,11 +71,25 @@ internal sealed partial class OrleansPorts : IConnectionListenerFactory, IConnec
         }
         silo.Services.AddSingleton<AllowedCalls>();
         silo.Services.AddSingleton<ClientDoor>();
+        silo.Services.AddSingleton<SiloDoor>();
         silo.Services.Configure<SiloConnectionOptions>(connections => connections.ConfigureGatewayInboundConnection(builder =>
         {
             ClientDoor door = builder.ApplicationServices.GetRequiredService<ClientDoor>();
             builder.Use(next => connection => door.PassAsync(connection, next));
         }));
+        silo.Services.Configure<SiloConnectionOptions>(connections =>
+        {
+            connections.ConfigureSiloInboundConnection(builder =>
+            {
+                SiloDoor door = builder.ApplicationServices.GetRequiredService<SiloDoor>();
+                builder.Use(next => connection => door.ComeInAsync(connection, next));
+            });
+            connections.ConfigureSiloOutboundConnection(builder =>
+            {
+                SiloDoor door = builder.ApplicationServices.GetRequiredService<SiloDoor>();
+                builder.Use(next => connection => door.GoOutAsync(connection, next));
+            });
+        });
     }
 
     /// <inheritdoc/>
@@ -93,8 +113,23 @@ internal sealed partial class OrleansPorts : IConnectionListenerFactory, IConnec
     }
 
     /// <inheritdoc/>
-    public ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken = default) =>
-        throw new ConnectionAbortedException("There are no other silos.");
+    public async ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
+    {
+        if (IsAlone) throw new ConnectionAbortedException("There are no other silos.");
+        if (Membership?.CurrentSnapshot.Members.Keys.Any(silo => silo.Endpoint.Equals(endpoint)) != true)
+            throw new ConnectionAbortedException($"{endpoint} is no silo of this cluster.");
+        Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            await socket.ConnectAsync(endpoint, cancellationToken).ConfigureAwait(false);
+            return _outbound.Create(socket);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>Closes what is still open, since a silo that has failed to start does not close everything.</summary>
     public async ValueTask CloseAsync()
@@ -106,6 +141,7 @@ internal sealed partial class OrleansPorts : IConnectionListenerFactory, IConnec
     {
         if (isForSilos)
         {
+            if (!IsAlone) return true; // SiloDoor decides
             LogRefused(_logger, connection.RemoteEndPoint, "there are no other silos");
             return false;
         }

@@ -30,6 +30,9 @@ public sealed class ClientProgram : IAsyncDisposable
         process = new Process { StartInfo = start };
     }
 
+    /// <summary>Whether the program has ended, and <see cref="Output"/> is all that it has written.</summary>
+    public bool HasEnded => ends.All(end => end.Task.IsCompleted);
+
     /// <summary>Standard output and standard error so far, as Latin-1.</summary>
     public string Output
     {

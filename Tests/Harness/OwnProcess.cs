@@ -27,7 +27,8 @@ public static class OwnProcess
             throw new InvalidOperationException($"{method.Method.Name} ended with {code}, and should have with \"{message}\":\n{output}");
     }
 
-    private static async Task<(int Code, string Output)> RunToItsEndAsync(Action method, params string[] environment)
+    /// <summary>Starts it, for a test that talks with it or kills it.</summary>
+    public static ClientProgram Start(Action method, params string[] environment)
     {
         // DIRECTORY/shared/Microsoft.NETCore.App/VERSION is where the runtime is that this process has.
         string dotnet = Path.GetFullPath(Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "../../../dotnet"));
@@ -37,7 +38,12 @@ public static class OwnProcess
             .. environment,
             dotnet, typeof(OwnProcess).Assembly.Location, method.Method.DeclaringType!.FullName!, method.Method.Name,
         ];
-        await using var child = ClientProgram.Start("env", words);
+        return ClientProgram.Start("env", words);
+    }
+
+    private static async Task<(int Code, string Output)> RunToItsEndAsync(Action method, params string[] environment)
+    {
+        await using ClientProgram child = Start(method, environment);
         child.CloseInput();
         int code = await child.WaitForExitAsync();
         return (code, child.Output);

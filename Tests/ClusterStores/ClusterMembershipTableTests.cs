@@ -1,0 +1,24 @@
+using Microsoft.Extensions.Options;
+using Orleans.Configuration;
+using OrleansRedis.Cluster;
+using OrleansRedis.Grains.Membership;
+
+namespace OrleansRedis.Tests;
+
+/// <summary>Orleans's membership table as a document of the cluster's store.</summary>
+public sealed class ClusterMembershipTableTests : MembershipTableContract
+{
+    private readonly MemoryClusterStore _store = new();
+
+    private IOptions<ClusterOptions> Cluster => Options.Create(new ClusterOptions { ClusterId = ClusterId });
+
+    protected override async Task<IMembershipTable> OpenAsync()
+    {
+        var table = new ClusterMembershipTable(_store, Cluster);
+        await table.InitializeMembershipTableAsync(true);
+        return table;
+    }
+
+    protected override async Task<IReadOnlyList<Uri>> GatewaysAsync() =>
+        [.. await new ClusterGatewayList(_store, Cluster, Options.Create(new GatewayOptions())).GetGatewaysAsync()];
+}
