@@ -16,7 +16,9 @@ internal static class CrashReport
     /// <summary>From now on such an error is reported.</summary>
     public static void Enable(RedisServer server, ILogger logger) => AppDomain.CurrentDomain.UnhandledException += (_, crash) =>
     {
-        if (server.Options.CrashLogEnabled) SiloLog.Engine(logger, LogLevel.Critical, Of(server, crash.ExceptionObject));
+        if (!server.Options.CrashLogEnabled) return;
+        string report = Of(server, crash.ExceptionObject);
+        SiloLog.Engine(logger, LogLevel.Critical, report);
     };
 
     /// <summary>The report, in many lines.</summary>

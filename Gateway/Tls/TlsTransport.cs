@@ -7,7 +7,9 @@ namespace OrleansRedis.Gateway;
 /// <summary>
 /// A TLS connection, decrypted, in place of the transport's own pipes: to a client connection they are alike.
 /// </summary>
+#pragma warning disable CA1001 // the wire is no more than the two pipes, which end with the connection
 internal sealed class TlsTransport : IDuplexPipe
+#pragma warning restore CA1001
 {
     private readonly TlsWire _wire;
 

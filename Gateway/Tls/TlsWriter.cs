@@ -76,8 +76,8 @@ internal sealed class TlsWriter(PipeWriter output, SslStream tls) : PipeWriter
         if (bytes.IsEmpty) return;
         lock (_encrypting)
         {
-            ValueTask writing = tls.WriteAsync(bytes, CancellationToken.None);
-            writing.GetAwaiter().GetResult(); // it is over: the wire takes everything at once
+            // It is over when it returns: the wire takes everything at once.
+            tls.WriteAsync(bytes, CancellationToken.None).AsTask().GetAwaiter().GetResult();
         }
     }
 

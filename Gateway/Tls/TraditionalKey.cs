@@ -33,7 +33,9 @@ internal static class TraditionalKey
 
     private static SymmetricAlgorithm Algorithm(string cipher)
     {
+#pragma warning disable CA5350 // what OpenSSL once encrypted keys with
         if (cipher == "DES-EDE3-CBC") return TripleDES.Create();
+#pragma warning restore CA5350
         Aes aes = Aes.Create();
         aes.KeySize = cipher switch
         {

@@ -22,7 +22,9 @@ namespace OrleansRedis.Silo;
 /// name; and one of several connects to those only who are in the membership.
 /// </para>
 /// </summary>
+#pragma warning disable CA1001 // the ports are there as long as the process
 internal sealed partial class OrleansPorts : IConnectionListenerFactory, IConnectionFactory
+#pragma warning restore CA1001
 {
     /// <summary>In the log, the limit is named again after this time at the earliest.</summary>
     private static readonly TimeSpan s_remindAfter = TimeSpan.FromMinutes(1);

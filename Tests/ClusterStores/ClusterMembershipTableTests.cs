@@ -2,15 +2,18 @@ using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 using OrleansRedis.Cluster;
 using OrleansRedis.Grains.Membership;
+using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Tests;
 
 /// <summary>Orleans's membership table as a document of the cluster's store.</summary>
-public sealed class ClusterMembershipTableTests : MembershipTableContract
+public sealed class ClusterMembershipTableTests : MembershipTableContract, IAsyncDisposable
 {
     private readonly MemoryClusterStore _store = new();
 
     private IOptions<ClusterOptions> Cluster => Options.Create(new ClusterOptions { ClusterId = ClusterId });
+
+    public ValueTask DisposeAsync() => _store.DisposeAsync();
 
     protected override async Task<IMembershipTable> OpenAsync()
     {

@@ -4,12 +4,12 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging.Abstractions;
 using Orleans.Configuration;
-using Orleans.Runtime;
 using OrleansRedis.Cluster;
 using OrleansRedis.Grains.ClusterStores;
 using OrleansRedis.Grains.ClusterStores.Raft;
 using OrleansRedis.Grains.Membership;
 using OrleansRedis.Tests.Harness;
+using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Tests;
 

@@ -1,4 +1,3 @@
-using Orleans.Runtime;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 

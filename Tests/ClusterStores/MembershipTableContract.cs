@@ -1,5 +1,4 @@
 using System.Net;
-using Orleans.Runtime;
 using Xunit;
 
 namespace OrleansRedis.Tests;

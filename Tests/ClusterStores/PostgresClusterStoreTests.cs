@@ -9,6 +9,7 @@ using OrleansRedis.Grains.ClusterStores;
 using OrleansRedis.Tests.Harness;
 using OrleansRedis.Tests.Storage;
 using Xunit;
+using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Tests;
 

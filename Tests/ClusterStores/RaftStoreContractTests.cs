@@ -5,7 +5,9 @@ using Xunit;
 namespace OrleansRedis.Tests;
 
 /// <summary>The contract, kept by three members of a Raft cluster, each of which a silo may ask.</summary>
+#pragma warning disable CA1001 // xUnit ends it: IAsyncLifetime
 public sealed class RaftStoreContractTests : ClusterStoreContract, IAsyncLifetime
+#pragma warning restore CA1001
 {
     private readonly RaftCluster _cluster = new(3);
     private int _opened;

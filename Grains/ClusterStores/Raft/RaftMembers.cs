@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
 using DotNext.Buffers;
-using DotNext.IO;
 using DotNext.Net.Cluster.Consensus.Raft.Membership;
 using OrleansRedis.Engine;
 

@@ -230,6 +230,10 @@ internal sealed partial class RaftPort : IConnectionListenerFactory, IConnection
 
         public override void Abort(ConnectionAbortedException abortReason) => _stream.Dispose();
 
-        public override ValueTask DisposeAsync() => _stream.DisposeAsync();
+        public override async ValueTask DisposeAsync()
+        {
+            await base.DisposeAsync().ConfigureAwait(false);
+            await _stream.DisposeAsync().ConfigureAwait(false);
+        }
     }
 }

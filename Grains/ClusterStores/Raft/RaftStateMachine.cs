@@ -1,5 +1,4 @@
 using DotNext.IO;
-using DotNext.Net.Cluster.Consensus.Raft;
 using DotNext.Net.Cluster.Consensus.Raft.StateMachine;
 using Microsoft.Extensions.Logging;
 using OrleansRedis.Engine;
