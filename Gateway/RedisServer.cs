@@ -8,6 +8,7 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 public sealed class RedisServer : IDisposable
 {
+    private readonly KeyspaceEvents _keyspaceEvents;
     private long _attackToldAtMs;
 
     public RedisServer(ServerFiles files, CommandRunner runner, ILoggerFactory loggers)
@@ -21,6 +22,11 @@ public sealed class RedisServer : IDisposable
         StartedAt = Store.Clock.Time.GetUtcNow();
         Housekeeping = new(this);
         Shutdown = new(this);
+        Store.PubSub = PubSub;
+        _keyspaceEvents = new(Store.Effects, PubSub);
+        _keyspaceEvents.Listen(Options.NotifyKeyspaceEvents);
+        files.Configuration.OnChange(["notify-keyspace-events"], ListenToKeysAsync);
+        files.Configuration.OnChange(["tracking-table-max-keys"], LimitTrackingAsync);
         Store.StatisticsReset += ResetStatistics;
     }
 
@@ -47,6 +53,9 @@ public sealed class RedisServer : IDisposable
     public ErrorStatistics ErrorStatistics => Runner.Observer.Errors;
 
     public ClientRegistry Clients { get; } = new();
+
+    /// <summary>The channels that clients have subscribed to.</summary>
+    public PubSub PubSub { get; } = new();
 
     /// <summary>The event loops that serve the clients; null while it does not listen, or if it has none.</summary>
     internal LoopGroup? Loops { get; set; }
@@ -90,6 +99,18 @@ public sealed class RedisServer : IDisposable
     {
         Store.StatisticsReset -= ResetStatistics;
         Housekeeping.Dispose();
+    }
+
+    private ValueTask<string?> ListenToKeysAsync()
+    {
+        _keyspaceEvents.Listen(Options.NotifyKeyspaceEvents);
+        return default;
+    }
+
+    private ValueTask<string?> LimitTrackingAsync()
+    {
+        Store.KeyTracking.Limit();
+        return default;
     }
 
     private void ResetStatistics()

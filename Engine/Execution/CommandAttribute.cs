@@ -33,6 +33,12 @@ public enum CommandFlags
     NoMandatoryKeys = 1 << 19,
 
     /// <summary>
+    /// May be used by a client that has subscriptions and speaks RESP2; see <see cref="Session.IsInPubSub"/>. Not shown
+    /// to clients.
+    /// </summary>
+    AllowedInPubSub = 1 << 22,
+
+    /// <summary>
     /// Runs a script (EVAL, FCALL), whose gates depend on what is known of it. Not shown to clients.
     /// </summary>
     RunsScript = 1 << 23,
@@ -154,6 +160,13 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// ACCESS 1".
     /// </summary>
     public string Keys { get; init; } = "";
+
+    /// <summary>
+    /// Which arguments are names of channels that the caller must be allowed to use: <c>1</c> one argument,
+    /// <c>1..-1</c> a range; after the word PATTERN they are patterns of names. Empty if there are none, or if anyone
+    /// may name them (UNSUBSCRIBE). Not shown to clients.
+    /// </summary>
+    public string Channels { get; init; } = "";
 
     /// <summary>What COMMAND INFO notes about the key specifications, for people: one for each, separated by ';'.</summary>
     public string KeyNotes { get; init; } = "";

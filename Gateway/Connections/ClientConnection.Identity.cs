@@ -37,7 +37,7 @@ public sealed partial class ClientConnection
     public bool IsBlocked => Blocked is { IsOver: false } || _isHeld;
 
     /// <summary>Size of its buffers in bytes.</summary>
-    public long BufferBytes => _pending.Capacity + _reply.Capacity + (_meanwhile?.Capacity ?? 0) + SendingBytes;
+    public long BufferBytes => _pending.Capacity + _reply.Capacity + (_meanwhile?.Capacity ?? 0) + SendingBytes + QueuedPushBytes;
 
     /// <summary>The peer's address: "ip:port", or "path:0" for the Unix domain socket.</summary>
     public string Address => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(RemoteEndPoint);
@@ -56,6 +56,8 @@ public sealed partial class ClientConnection
     {
         if (Transaction is { } transaction) await transaction.CloseAsync(_server.Store).ConfigureAwait(false);
         using Turn turn = TakeTurn();
+        Subscriptions?.Clear();
+        if (Tracking is not null) _server.Store.KeyTracking.Disable(Tracking);
         Database = 0;
         Protocol = 2;
         Name = "";
@@ -73,23 +75,26 @@ public sealed partial class ClientConnection
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
         int queryBytes = PendingInputBytes + request.Frame.Length, replyBytes = _reply.Length, replyRoom = _reply.Capacity;
         long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
-        long sending = SendingBytes + (_meanwhile?.Length ?? 0),
+        long sending = SendingBytes + (_meanwhile?.Length ?? 0) + QueuedPushBytes,
             total = FixedBytes + _pending.Capacity + replyRoom + sending + argumentBytes + queuedBytes;
         return string.Create(CultureInfo.InvariantCulture,
             $"id={Id} addr={Address} laddr={LocalAddress} fd={Descriptor} name={Name} age={(nowMs - ConnectedAtMs) / 1000} idle={(nowMs - LastUsedMs) / 1000} "
-            + $"flags={Flags()} db={Database} sub=0 psub=0 ssub=0 multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} "
+            + $"flags={Flags()} db={Database} sub={Subscriptions?.ChannelCount ?? 0} "
+            + $"psub={Subscriptions?.PatternCount ?? 0} ssub={Subscriptions?.ShardChannelCount ?? 0} "
+            + $"multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} "
             + $"watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
             + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={_replyPeak} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} "
             + $"omem={sending} tot-mem={total} "
-            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user=default redir=-1 resp={Protocol} lib-name={LibraryName} "
+            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user=default "
+            + $"redir={(Tracking is { IsOn: true } tracking ? tracking.Redirect : -1)} resp={Protocol} lib-name={LibraryName} "
             + $"lib-ver={LibraryVersion} tot-net-in={_bytesIn} tot-net-out={Math.Max(0, _bytesOut - SendingBytes)} tot-cmds={CommandsRun}");
     }
 
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
 
     /// <summary>
-    /// Redis's letters in Redis's order. Missing are the letters of features that do not exist here: O (MONITOR), t, R
-    /// and B (CLIENT TRACKING), r (READONLY).
+    /// Redis's letters in Redis's order. Missing are the letters of features that do not exist here: O (MONITOR), r
+    /// (READONLY).
     /// </summary>
     internal string Flags()
     {
@@ -108,6 +113,12 @@ public sealed partial class ClientConnection
         }
         if (Transaction is { IsOpen: true }) flags.Append('x');
         if (IsBlocked) flags.Append('b');
+        if (Tracking is { IsOn: true } tracking)
+        {
+            flags.Append('t');
+            if (tracking.IsRedirectBroken) flags.Append('R');
+            if ((tracking.Modes & TrackingModes.Broadcast) != 0) flags.Append('B');
+        }
         if (Transaction is { IsChanged: true }) flags.Append('d');
         if (CloseAfterReply) flags.Append('c');
         if (_isUnblocked) flags.Append('u');
