@@ -8,6 +8,7 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 public sealed class RedisServer : IDisposable
 {
+    private readonly KeyspaceEvents _keyspaceEvents;
     private long _attackToldAtMs;
 
     public RedisServer(ServerFiles files, CommandRunner runner, ILoggerFactory loggers)
@@ -22,6 +23,11 @@ public sealed class RedisServer : IDisposable
         ClientMemory = new(this);
         Housekeeping = new(this);
         Shutdown = new(this);
+        Store.PubSub = PubSub;
+        _keyspaceEvents = new(Store.Effects, PubSub);
+        _keyspaceEvents.Listen(Options.NotifyKeyspaceEvents);
+        files.Configuration.OnChange(["notify-keyspace-events"], ListenToKeysAsync);
+        files.Configuration.OnChange(["tracking-table-max-keys"], LimitTrackingAsync);
         Store.StatisticsReset += ResetStatistics;
         Store.Acl.Changed += EndSessions;
     }
@@ -52,6 +58,9 @@ public sealed class RedisServer : IDisposable
 
     /// <summary>maxmemory-clients</summary>
     public ClientMemory ClientMemory { get; }
+
+    /// <summary>The channels that clients have subscribed to.</summary>
+    public PubSub PubSub { get; } = new();
 
     /// <summary>The event loops that serve the clients; null while it does not listen, or if it has none.</summary>
     internal LoopGroup? Loops { get; set; }
@@ -101,6 +110,18 @@ public sealed class RedisServer : IDisposable
         Housekeeping.Dispose();
     }
 
+    private ValueTask<string?> ListenToKeysAsync()
+    {
+        _keyspaceEvents.Listen(Options.NotifyKeyspaceEvents);
+        return default;
+    }
+
+    private ValueTask<string?> LimitTrackingAsync()
+    {
+        Store.KeyTracking.Limit();
+        return default;
+    }
+
     private void ResetStatistics()
     {
         Clients.ResetStatistics();
@@ -109,11 +130,16 @@ public sealed class RedisServer : IDisposable
     }
 
     /// <summary>
-    /// Ends the connections of a user who has been deleted. Whoever deletes itself still gets the reply.
+    /// Ends the connections of a user who has been deleted, and of one who is subscribed to what the rules no longer allow.
+    /// Whoever has asked for it still gets the reply.
     /// </summary>
     private void EndSessions(AclUser user, Session? by)
     {
-        if (!user.IsDeleted) return;
+        if (!user.IsDeleted)
+        {
+            PubSub.Disconnect(client => client.User == user, user.Rules.AllowChannel, by as ClientConnection);
+            return;
+        }
         foreach (ClientConnection client in Clients.All)
         {
             if (client.User != user) continue;

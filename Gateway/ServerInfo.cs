@@ -93,6 +93,8 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("client_recent_max_input_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingInputBytes));
         Field("client_recent_max_output_buffer", clients.Length == 0 ? 0 : clients.Max(client => client.PendingOutputBytes));
         Field("blocked_clients", Store.BlockedCount + server.Pause.HeldCount);
+        Field("tracking_clients", Store.KeyTracking.ClientCount);
+        Field("pubsub_clients", clients.Count(client => client.Class == ClientClass.PubSub));
         (long watched, long blocking, long forDeletion) = Store.Slots.SumWatchers();
         Field("watching_clients", clients.Count(client => client.Transaction is { WatchedCount: > 0 }));
         Field("clients_in_timeout_table", clients.Count(client => client.Blocked is { HasDeadline: true }));
@@ -255,6 +257,9 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("current_eviction_exceeded_time", (long)overNow.TotalMilliseconds);
         Field("keyspace_hits", hits);
         Field("keyspace_misses", misses);
+        Field("pubsub_channels", server.PubSub.CountChannels(isSharded: false));
+        Field("pubsub_patterns", server.PubSub.CountPatterns());
+        Field("pubsubshard_channels", server.PubSub.CountChannels(isSharded: true));
         Field("latest_fork_usec", 0); // snapshots do not fork
         Field("total_forks", 0);
         Field("migrate_cached_sockets", 0);
@@ -265,6 +270,9 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("active_defrag_key_misses", Store.Statistics.DefragKeyMisses);
         Field("total_active_defrag_time", (long)(Store.Statistics.DefragTime + defragmenting).TotalMilliseconds);
         Field("current_active_defrag_time", (long)defragmenting.TotalMilliseconds);
+        Field("tracking_total_keys", Store.KeyTracking.KeyCount);
+        Field("tracking_total_items", Store.KeyTracking.ItemCount);
+        Field("tracking_total_prefixes", Store.KeyTracking.PrefixCount);
         Field("total_error_replies", server.ErrorStatistics.Total);
         Field("total_reads_processed", commands.Reads);
         Field("total_writes_processed", commands.Writes);

@@ -75,6 +75,12 @@ public sealed class ServerOptions
     [Directive("orleans-script-memory", Min = 4 * 1024 * 1024, Format = NumberFormat.Memory, Immutable = true)]
     public long OrleansScriptMemory { get; set; } = 256L * 1024 * 1024;
 
+    /// <summary>
+    /// tracking-table-max-keys: how many keys are remembered that clients with CLIENT TRACKING have read; 0 for no limit.
+    /// </summary>
+    [Directive("tracking-table-max-keys")]
+    public long TrackingTableMaxKeys { get; set; } = 1_000_000;
+
     /// <summary>client-query-buffer-limit: how many bytes a client may have sent that are not yet executed.</summary>
     [Directive("client-query-buffer-limit", Min = 1024 * 1024, Format = NumberFormat.Memory)]
     public long ClientQueryBufferLimit { get; set; } = 1024L * 1024 * 1024;
@@ -342,6 +348,10 @@ public sealed class ServerOptions
     /// <summary>databases: how many logical databases there are.</summary>
     [Directive("databases", Immutable = true, Min = 1, Max = int.MaxValue)]
     public int Databases { get; set; } = 16;
+
+    /// <summary>notify-keyspace-events: which events of keys are published, and on which channels; nothing if empty.</summary>
+    [Directive("notify-keyspace-events", Kind = typeof(KeyEventClassesKind))]
+    public string NotifyKeyspaceEvents { get; set; } = "";
 
     /// <summary>hz: how many times a second background work is done.</summary>
     [Directive("hz")]

@@ -39,7 +39,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     public bool IsOpenTo(CommandInfo? command, in CommandContext call, Session session) =>
         command is { Method: not null } && command.AcceptsCount(call.Count)
         && store.Restrictions == Restrictions.None && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver)
-        && session.Transaction is not { IsOpen: true }
+        && session.Transaction is not { IsOpen: true } && !session.IsInPubSub
         && (session.IsUnrestricted || IsPermitted(command, call, session));
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -80,6 +80,8 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
             wait = () => session.WaitForRoomAsync(store.Durability?.WhenRoom() ?? Task.CompletedTask);
             return Verdict.Waits;
         }
+        if (session.IsInPubSub && !command!.Is(CommandFlags.AllowedInPubSub))
+            return Refuse(command, session, Errors.InPubSub(command.Name), reply, ref wait);
         if (Restricted(restrictions, command!, session) is { } restricted) return Refuse(command, session, restricted, reply, ref wait);
         if (transaction is null || command!.Is(CommandFlags.NotQueued)) return Verdict.Admitted;
         transaction.Enqueue(command!, request);

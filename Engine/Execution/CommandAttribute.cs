@@ -33,6 +33,12 @@ public enum CommandFlags
     NoMandatoryKeys = 1 << 19,
 
     /// <summary>
+    /// May be used by a client that has subscriptions and speaks RESP2; see <see cref="Session.IsInPubSub"/>. Not shown
+    /// to clients.
+    /// </summary>
+    AllowedInPubSub = 1 << 22,
+
+    /// <summary>
     /// Runs a script (EVAL, FCALL), whose gates depend on what is known of it. Not shown to clients.
     /// </summary>
     RunsScript = 1 << 23,

@@ -337,9 +337,14 @@ public ref partial struct CommandContext
     }
 
     /// <summary>
-    /// Only notifies watchers of the key; for the second key that one change concerns (RENAME, MOVE).
+    /// Only notifies watchers of the key, and clients that track it; for the second key that one change concerns (RENAME,
+    /// MOVE).
     /// </summary>
-    internal static void WakeWatchers(Keyspace keyspace, scoped ReadOnlySpan<byte> key) => keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+    internal readonly void WakeWatchers(Keyspace keyspace, scoped ReadOnlySpan<byte> key)
+    {
+        keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+        Store.Tracking?.Changed(Session, key);
+    }
 
     /// <summary>
     /// The same for an existing entry; a <see cref="Value"/> is measured again for the slot's memory.
@@ -517,6 +522,7 @@ public ref partial struct CommandContext
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void EndCommand()
     {
+        if (Session.Tracking is not null) EndTracked();
         if (Store.Effects.HasConsumers) PublishEffects();
         if (Store.BlockedCommands != 0 && BlockedKey.AnyReady) Store.ServeReady(Hold, _slot);
     }
@@ -524,6 +530,7 @@ public ref partial struct CommandContext
     /// <summary>Ends a command that ran inside another command's gates, after that command's end.</summary>
     internal readonly void EndResumed()
     {
+        if (Session.Tracking is not null) EndTracked();
         if (Store.Effects.HasConsumers) PublishEffects();
     }
 

@@ -56,6 +56,12 @@ public class Session
     public virtual string Origin => "";
 
     /// <summary>
+    /// Whether it has subscriptions and speaks RESP2, in which messages cannot be told from replies: until the
+    /// subscriptions end it may do little else.
+    /// </summary>
+    public bool IsInPubSub { get; protected set; }
+
+    /// <summary>
     /// It exists for a single grain call, so a command that would change the session's state makes no sense in it.
     /// </summary>
     public bool IsOneCall { get; init; }
@@ -74,6 +80,9 @@ public class Session
 
     /// <summary>The state of its WATCH and MULTI; null if it never used either.</summary>
     public Transaction? Transaction { get; set; }
+
+    /// <summary>Its CLIENT TRACKING; null if it never used it.</summary>
+    public ClientTracking? Tracking { get; set; }
 
     /// <summary>
     /// The command with which it waits for a key; null while it does not wait. Any thread may read this, to end the

@@ -66,6 +66,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         ActiveExpiry = new(this);
         Eviction = new(this);
         ActiveDefragmentation = new(this);
+        KeyTracking = new(this);
     }
 
     public ServerOptions Options { get; }
@@ -85,6 +86,15 @@ public sealed partial class Store : ILogOwner, IDisposable
 
     /// <summary>The effects of writes.</summary>
     public EffectStream Effects { get; }
+
+    /// <summary>The subscribers of channels; null if nobody can subscribe.</summary>
+    public IPubSub? PubSub { get; set; }
+
+    /// <summary>Who is to be told of keys that change; null while nobody is.</summary>
+    internal KeyTracking? Tracking { get; set; }
+
+    /// <summary>CLIENT TRACKING.</summary>
+    public KeyTracking KeyTracking { get; }
 
     /// <summary>What the operator is told.</summary>
     public ServerLog Log { get; } = new();
@@ -441,6 +451,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         if (!keyspace.Remove(key)) return;
         Statistics.CountExpired();
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+        Tracking?.Changed(null, key);
         Effects.KeyEvents?.OnKeyEvent(KeyEvents.Expired, "expired"u8, key, keyspace.Database);
         if (!Effects.HasConsumers) return;
         RespWriter effect = unit.Begin(2);

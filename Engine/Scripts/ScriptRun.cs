@@ -23,6 +23,7 @@ internal sealed class ScriptRun : ScriptScope
     private bool _allowsOom;
     private bool _isOutOfMemory;
     private bool _standsStill;
+    private bool _hasPublished;
     private int _killed;
 
     public ScriptRun(ScriptHost host, LuaState state) => (_host, _state) = (host, state);
@@ -67,7 +68,7 @@ internal sealed class ScriptRun : ScriptScope
         IsFunction = isFunction;
         // Only FUNCTION STATS wants to know, and only of functions that take long.
         if (isFunction) Command = Words(call.Request);
-        HasReached = false;
+        HasReached = _hasPublished = false;
         IsRunning = true;
         _started = Stopwatch.GetTimestamp();
         _isReadOnly = isReadOnly || (flags & ScriptFlags.NoWrites) != 0;
@@ -76,6 +77,12 @@ internal sealed class ScriptRun : ScriptScope
         _reply.Resp3 = false;
         _killed = 0;
     }
+
+    /// <summary>
+    /// Whether it has done what others have seen, so that it cannot begin anew. One that has only published can still be
+    /// killed, as in Redis.
+    /// </summary>
+    private bool HasActed => HasWritten || _hasPublished;
 
     private static byte[][] Words(in Request request)
     {
@@ -157,6 +164,7 @@ internal sealed class ScriptRun : ScriptScope
             return 2;
         }
         if (command!.Is(CommandFlags.Write)) HasWritten = true;
+        if (command.Is(CommandFlags.PubSub)) _hasPublished = true;
         return Run(lua, command, request);
     }
 
@@ -274,7 +282,7 @@ internal sealed class ScriptRun : ScriptScope
         if (command.Is(CommandFlags.Exclusive)) return MustBeginAnew(Outcome.NeedsExclusive);
         if (command.Is(CommandFlags.WholeKeyspace))
         {
-            if (!HasWritten) return MustBeginAnew(Outcome.NeedsExclusive);
+            if (!HasActed) return MustBeginAnew(Outcome.NeedsExclusive);
             HasReached = true;
             return Store.ReachAllForScript(Hold) == ScriptReach.Reached ? null : MustBeginAnew(Outcome.Busy);
         }
@@ -282,7 +290,7 @@ internal sealed class ScriptRun : ScriptScope
         if (command.Is(CommandFlags.UndeclaredKeys) && Store.NamesPattern(request))
         {
             HasReached = true;
-            if (!Store.RoamsForScript(Hold, HasWritten)) return MustBeginAnew(Outcome.Busy);
+            if (!Store.RoamsForScript(Hold, HasActed)) return MustBeginAnew(Outcome.Busy);
         }
         if (command.SingleKey != 0)
             return command.SingleKey < request.Count ? Reach(KeySlot.Of(request[command.SingleKey])) : null;
@@ -297,14 +305,14 @@ internal sealed class ScriptRun : ScriptScope
 
     private string? Reach(int slot)
     {
-        switch (Store.ReachForScript(slot, Hold, HasWritten))
+        switch (Store.ReachForScript(slot, Hold, HasActed))
         {
             case ScriptReach.Reached:
                 return null;
             case ScriptReach.Taken:
                 HasReached = true;
                 return null;
-            case ScriptReach.NotHere when !HasWritten:
+            case ScriptReach.NotHere when !HasActed:
                 MissingSlot = slot;
                 return MustBeginAnew(Outcome.SlotNotHere);
             case ScriptReach.NotHere:
@@ -317,7 +325,7 @@ internal sealed class ScriptRun : ScriptScope
     /// <summary>Begins anew, if nothing has been written yet; otherwise the error for the command.</summary>
     private string MustBeginAnew(Outcome restart)
     {
-        if (HasWritten)
+        if (HasActed)
         {
             return restart == Outcome.NeedsExclusive
                 ? "ERR Script attempted to run a command on the whole data set after it had written"

@@ -200,16 +200,13 @@ internal static class ClientCommand
         call.Reply.Integer(Me(call).Server.Clients.Find(id)?.Blocked?.TryEnd(end) == true ? 1 : 0);
     }
 
-    /// <summary>CLIENT GETREDIR — always -1: there is no CLIENT TRACKING here, so nothing is redirected.</summary>
-    [Command("CLIENT|GETREDIR", 2, Flags, Category.Connection, Since = "6.0.0", Complexity = "O(1)",
-        Summary = "Returns the client ID to which the connection's tracking notifications are redirected.")]
-    internal static void Getredir(ref CommandContext call) => call.Reply.Integer(-1);
-
     /// <summary>CLIENT HELP</summary>
     [Command("CLIENT|HELP", 2, CommandFlags.Loading | CommandFlags.Stale, Category.Connection, Since = "5.0.0", Complexity = "O(1)",
         Summary = "Returns helpful text about the different subcommands.")]
     internal static void Help(ref CommandContext call) => HelpText.Reply(ref call,
         """
+        CACHING (YES|NO)
+            Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.
         GETREDIR
             Return the client ID we are redirecting to when tracking is enabled.
         GETNAME
@@ -258,6 +255,11 @@ internal static class ClientCommand
             Control the replies sent to the current connection.
         SETNAME <name>
             Assign the name <name> to the current connection.
+        TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]]
+                 [OPTIN] [OPTOUT] [NOLOOP]
+            Control server assisted client side caching.
+        TRACKINGINFO
+            Report tracking status for the current connection.
         UNBLOCK <clientid> [TIMEOUT|ERROR]
             Unblock the specified blocked client.
         SETINFO <option> <value>

@@ -10,13 +10,28 @@ internal static class ConnectionCommands
         | CommandFlags.AllowBusy | CommandFlags.NeedsConnection;
 
     /// <summary>PING [message]</summary>
-    [Command("PING", -1, CommandFlags.Fast, Category.Connection, Since = "1.0.0", Complexity = "O(1)",
+    [Command("PING", -1, CommandFlags.Fast | CommandFlags.AllowedInPubSub, Category.Connection, Since = "1.0.0", Complexity = "O(1)",
         Summary = "Returns the server's liveliness response.", Syntax = "[message]", Tips = "request_policy:all_shards;response_policy:all_succeeded")]
     internal static void Ping(ref CommandContext call)
     {
-        if (call.Count > 2) call.Reply.Error(Errors.WrongArity(call.Command));
-        else if (call.Count == 2) call.Reply.BulkString(call[1]);
-        else call.Reply.SimpleString("PONG"u8);
+        if (call.Count > 2)
+        {
+            call.Reply.Error(Errors.WrongArity(call.Command));
+        }
+        else if (call.Session.IsInPubSub)
+        {
+            call.Reply.Array(2);
+            call.Reply.BulkString("pong"u8);
+            call.Reply.BulkString(call.Count == 2 ? call[1] : default);
+        }
+        else if (call.Count == 2)
+        {
+            call.Reply.BulkString(call[1]);
+        }
+        else
+        {
+            call.Reply.SimpleString("PONG"u8);
+        }
     }
 
     /// <summary>ECHO message</summary>
@@ -123,7 +138,8 @@ internal static class ConnectionCommands
     }
 
     /// <summary>RESET — puts the connection back to its initial state.</summary>
-    [Command("RESET", 1, Handshake | CommandFlags.NotQueued, Category.Connection, Since = "6.2.0", Complexity = "O(1)", Summary = "Resets the connection.")]
+    [Command("RESET", 1, Handshake | CommandFlags.NotQueued | CommandFlags.AllowedInPubSub, Category.Connection, Since = "6.2.0", Complexity = "O(1)",
+        Summary = "Resets the connection.")]
     internal static void Reset(ref CommandContext call)
     {
         var client = (ClientConnection)call.Session;
@@ -135,7 +151,8 @@ internal static class ConnectionCommands
     }
 
     /// <summary>QUIT</summary>
-    [Command("QUIT", -1, Handshake | CommandFlags.NotQueued, Category.Connection, Since = "1.0.0", Complexity = "O(1)", Summary = "Closes the connection.",
+    [Command("QUIT", -1, Handshake | CommandFlags.NotQueued | CommandFlags.AllowedInPubSub, Category.Connection, Since = "1.0.0", Complexity = "O(1)",
+        Summary = "Closes the connection.",
         Deprecated = "7.2.0: just closing the connection")]
     internal static void Quit(ref CommandContext call)
     {

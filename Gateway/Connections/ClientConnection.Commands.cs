@@ -27,6 +27,7 @@ public sealed partial class ClientConnection
             return 0;
         }
         int used = 0;
+        PushWakes.Hold();
         try
         {
             var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs };
@@ -48,6 +49,7 @@ public sealed partial class ClientConnection
         finally
         {
             siloGate.ExitShared(stripe);
+            PushWakes.LetGo();
         }
         return used;
     }
@@ -126,6 +128,7 @@ public sealed partial class ClientConnection
         CommandRunner runner = _server.Runner;
         LastCommand = command;
         if (!runner.Admission.IsOpenTo(command, call, this) && !Admit(command, call.Request, ref wait)) return;
+        if (_pushes is { IsEmpty: false }) TakePushes();
         int mark = _reply.Length;
         call.Command = command!;
         call.Continuation = null;

@@ -56,7 +56,7 @@ public sealed partial class ClientConnection
             Transaction? transaction = Transaction;
             long state = transaction is null ? 0 : transaction.QueuedBytes + (transaction.WatchedCount * (long)WatchBytes);
             return FixedBytes + Math.Max(_pending.Length, Math.Min(_pending.Capacity, LeastCountedInput)) + _reply.Capacity + (_meanwhile?.Capacity ?? 0)
-                + SendingBytes + state;
+                + SendingBytes + QueuedPushBytes + state;
         }
     }
 
@@ -123,6 +123,8 @@ public sealed partial class ClientConnection
     {
         if (Transaction is { } transaction) await transaction.CloseAsync(_server.Store).ConfigureAwait(false);
         using Turn turn = TakeTurn();
+        Subscriptions?.Clear();
+        if (Tracking is not null) _server.Store.KeyTracking.Disable(Tracking);
         Database = 0;
         Protocol = 2;
         Name = "";
@@ -145,23 +147,24 @@ public sealed partial class ClientConnection
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
         int queryBytes = PendingInputBytes + request.Frame.Length, replyBytes = _reply.Length, replyRoom = _reply.Capacity;
         long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
-        long sending = SendingBytes + (_meanwhile?.Length ?? 0), total = MemoryBytes + argumentBytes;
+        long sending = SendingBytes + (_meanwhile?.Length ?? 0) + QueuedPushBytes, total = MemoryBytes + argumentBytes;
         return string.Create(CultureInfo.InvariantCulture,
             $"id={Id} addr={Address} laddr={LocalAddress} fd={Descriptor} name={Name} age={(nowMs - ConnectedAtMs) / 1000} idle={(nowMs - LastUsedMs) / 1000} "
-            + $"flags={Flags()} db={Database} sub=0 psub=0 ssub=0 multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} "
+            + $"flags={Flags()} db={Database} sub={Subscriptions?.ChannelCount ?? 0} "
+            + $"psub={Subscriptions?.PatternCount ?? 0} ssub={Subscriptions?.ShardChannelCount ?? 0} "
+            + $"multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} "
             + $"watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
             + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={_replyPeak} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} "
             + $"omem={sending} tot-mem={total} "
-            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} redir=-1 resp={Protocol} "
-            + $"lib-name={LibraryName} lib-ver={LibraryVersion} tot-net-in={_bytesIn} tot-net-out={Math.Max(0, _bytesOut - SendingBytes)} "
-            + $"tot-cmds={CommandsRun}");
+            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} "
+            + $"redir={(Tracking is { IsOn: true } tracking ? tracking.Redirect : -1)} resp={Protocol} lib-name={LibraryName} "
+            + $"lib-ver={LibraryVersion} tot-net-in={_bytesIn} tot-net-out={Math.Max(0, _bytesOut - SendingBytes)} tot-cmds={CommandsRun}");
     }
 
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
 
     /// <summary>
-    /// Redis's letters in Redis's order. Missing are the letters of features that do not exist here: t, R and B (CLIENT
-    /// TRACKING), r (READONLY).
+    /// Redis's letters in Redis's order. Missing is the letter of a feature that does not exist here: r (READONLY).
     /// </summary>
     internal string Flags()
     {
@@ -181,6 +184,12 @@ public sealed partial class ClientConnection
         }
         if (Transaction is { IsOpen: true }) flags.Append('x');
         if (IsBlocked) flags.Append('b');
+        if (Tracking is { IsOn: true } tracking)
+        {
+            flags.Append('t');
+            if (tracking.IsRedirectBroken) flags.Append('R');
+            if ((tracking.Modes & TrackingModes.Broadcast) != 0) flags.Append('B');
+        }
         if (Transaction is { IsChanged: true }) flags.Append('d');
         if (CloseAfterReply) flags.Append('c');
         if (_isUnblocked) flags.Append('u');

@@ -118,7 +118,7 @@ public sealed partial class ClientConnection
         {
             try
             {
-                _mailbox.Empty(this);
+                ServeLetters();
             }
             catch (Exception e)
             {

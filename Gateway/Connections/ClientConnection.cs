@@ -72,14 +72,18 @@ public sealed partial class ClientConnection : Session
     public int Protocol
     {
         get => _reply.Resp3 ? 3 : 2;
-        set => _reply.Resp3 = value == 3;
+        set
+        {
+            _reply.Resp3 = value == 3;
+            SubscriptionsChanged();
+        }
     }
 
     /// <summary>Bytes of requests that are not complete yet.</summary>
     public int PendingInputBytes => _pending.Length;
 
     /// <summary>Bytes of replies and pushes that the client has not taken yet.</summary>
-    public long PendingOutputBytes => _reply.Length + (_meanwhile?.Length ?? 0) + SendingBytes;
+    public long PendingOutputBytes => _reply.Length + (_meanwhile?.Length ?? 0) + SendingBytes + QueuedPushBytes;
 
     /// <summary>Set to close the connection once the replies so far are sent (QUIT, protocol errors).</summary>
     public bool CloseAfterReply { get; set; }
@@ -143,14 +147,15 @@ public sealed partial class ClientConnection : Session
                 ReadResult read = reading.IsCompletedSuccessfully || _reply.Length == 0
                     ? await reading.ConfigureAwait(false)
                     : await ReadWhileSendingAsync(reading.AsTask()).ConfigureAwait(false);
-                _mailbox.Empty(this);
+                ServeLetters();
                 Func<Task>? wait = Receive(read.Buffer);
                 while (wait is not null)
                 {
                     await WaitAsync(wait).ConfigureAwait(false);
-                    _mailbox.Empty(this);
+                    ServeLetters();
                     wait = _killed || CloseAfterReply ? null : DrainPending();
                 }
+                if (!CloseAfterReply) TakePushes(); // those that its own commands have given it
                 if (_reply.Length != 0) Send();
                 if (_server.Options.MaxMemoryClients != 0) _server.ClientMemory.Count(this);
                 if (CloseAfterReply || read.IsCompleted) break;
@@ -165,6 +170,8 @@ public sealed partial class ClientConnection : Session
         {
             _server.Clients.Remove(this);
             if (IsMonitor) IsMonitor = false;
+            Subscriptions?.Clear();
+            if (Tracking is not null) _server.Store.KeyTracking.Close(Tracking);
             if (Blocked is { } blocked) await blocked.AbandonAsync().ConfigureAwait(false);
             if (Transaction is not null) await Transaction.CloseAsync(_server.Store).ConfigureAwait(false);
             await _input.CompleteAsync().ConfigureAwait(false);
@@ -212,6 +219,13 @@ public sealed partial class ClientConnection : Session
         long queryBytes = _pending.Length + (Transaction is { } transaction ? transaction.QueuedBytes : 0);
         if (queryBytes > _server.Options.ClientQueryBufferLimit) RefuseQueryBuffer(queryBytes);
         return wait;
+    }
+
+    /// <summary>What has come from other threads, between two commands.</summary>
+    private void ServeLetters()
+    {
+        _mailbox.Empty(this);
+        TakePushes();
     }
 
     private Func<Task>? DrainPending()

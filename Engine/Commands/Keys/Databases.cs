@@ -55,6 +55,7 @@ internal static class Databases
         }
         call.Reply.Ok();
         if (first == second) return;
+        call.Store.Tracking?.AllChanged();
         int changes = 1; // the whole swap is one change, counted in the first slot that has keys
         for (int number = 0; number < KeySlot.Count; number++)
         {
@@ -113,6 +114,7 @@ internal static class Databases
         }
         // As in Redis, there is an effect even if there was nothing to remove.
         if (isFirst && any is not null) call.DatabaseEffect(any, isFirst: true);
+        call.Store.Tracking?.AllChanged();
         call.Reply.Ok();
     }
 }

@@ -88,8 +88,8 @@ internal static class KeyMoves
         KeyEntry moved = from.Take(key);
         call.AddMoved(to, moved);
         call.CountChanges(from.Slot, 1);
-        CommandContext.WakeWatchers(from, key);
-        CommandContext.WakeWatchers(to, key);
+        call.WakeWatchers(from, key);
+        call.WakeWatchers(to, key);
         call.Event(from, key, KeyEvents.Generic, "move_from"u8);
         call.Event(to, key, KeyEvents.Generic, "move_to"u8);
         call.Reply.Integer(1);
@@ -144,8 +144,8 @@ internal static class KeyMoves
         KeyEntry moved = from.Take(key).WithKey(newKey);
         call.AddMoved(to, moved);
         call.CountChanges(to.Slot, 1);
-        CommandContext.WakeWatchers(from, key);
-        CommandContext.WakeWatchers(to, newKey);
+        call.WakeWatchers(from, key);
+        call.WakeWatchers(to, newKey);
         call.Event(from, key, KeyEvents.Generic, "rename_from"u8);
         call.Event(to, newKey, KeyEvents.Generic, "rename_to"u8);
         if (onlyIfFree) call.Reply.Integer(1);

@@ -229,7 +229,8 @@ internal static class Sort
             }
         }
         ReadOnlySpan<byte> key = call[options.StoreArgument];
-        Keyspace keyspace = call.Write(key).Keyspace;
+        Entry entry = call.Write(key);
+        Keyspace keyspace = entry.Keyspace;
         long count = list.Count;
         if (count == 0)
         {
@@ -243,10 +244,17 @@ internal static class Sort
         }
         KeyEntry made = ListEntry.Compact(server, new ListValue(key.ToArray(), list));
         EntryEffects.Recreate(ref call, keyspace, key, made);
-        keyspace.Remove(key);
-        call.Add(keyspace, made);
+        if (entry.IsMissing) call.Add(keyspace, made);
+        else Replace(entry, made);
         call.Modified(keyspace, key, KeyEvents.List, "sortstore"u8, count);
         call.Reply.Integer(count);
+    }
+
+    /// <summary>As in Redis, a key that is overwritten is not a new one; it keeps its access clock.</summary>
+    private static void Replace(in Entry entry, KeyEntry made)
+    {
+        made.SetAccessClock(entry.Found.AccessClock);
+        entry.Overwrite(made);
     }
 
     /// <summary>An element, and the weight by which it is sorted.</summary>

@@ -23,6 +23,17 @@ internal static class StreamArguments
         return isStream;
     }
 
+    /// <summary>
+    /// The same for commands that Redis has look the stream up as if only to read it (XACK and XCLAIM): it counts as a
+    /// hit or a miss.
+    /// </summary>
+    public static bool TryReadStreamToWrite(scoped ref CommandContext call, int keyArgument, out Entry entry, out StreamValue? stream)
+    {
+        bool isStream = call.TryRead(keyArgument, ValueType.Stream, out entry);
+        stream = isStream && !entry.IsMissing ? (StreamValue)entry.Value : null;
+        return isStream;
+    }
+
     /// <summary>Reads an ID; "-" and "+" are not allowed.</summary>
     public static bool TryId(ref CommandContext call, int index, out StreamId id)
     {

@@ -119,7 +119,7 @@ internal static unsafe class StreamClaims
         Tips = "nondeterministic_output")]
     internal static void Xclaim(ref CommandContext call)
     {
-        if (!StreamArguments.TryWriteStream(ref call, 1, out Entry entry, out StreamValue? stream)) return;
+        if (!StreamArguments.TryReadStreamToWrite(ref call, 1, out Entry entry, out StreamValue? stream)) return;
         if (stream?.Groups.Find(call[2]) is not { } group)
         {
             StreamArguments.NoGroup(ref call, call[1], call[2]);
@@ -212,7 +212,7 @@ internal static unsafe class StreamClaims
                 return;
             }
         }
-        if (!StreamArguments.TryWriteStream(ref call, 1, out Entry entry, out StreamValue? stream)) return;
+        if (!StreamArguments.TryReadStreamToWrite(ref call, 1, out Entry entry, out StreamValue? stream)) return;
         if (stream?.Groups.Find(call[2]) is not { } group)
         {
             StreamArguments.NoGroup(ref call, call[1], call[2]);

@@ -145,7 +145,7 @@ internal static class StreamGroups
         Syntax = "key group id [id ...]")]
     internal static void Xack(ref CommandContext call)
     {
-        if (!StreamArguments.TryWriteStream(ref call, 1, out Entry entry, out StreamValue? stream)) return;
+        if (!StreamArguments.TryReadStreamToWrite(ref call, 1, out Entry entry, out StreamValue? stream)) return;
         if (stream?.Groups.Find(call[2]) is not { } group)
         {
             call.Reply.Integer(0);

@@ -95,7 +95,8 @@ public sealed class BlockedCommand
     /// <summary>Whether its end is decided.</summary>
     public bool IsOver => Volatile.Read(ref _state) is >= (int)BlockedEnd.Served and < EndPending;
 
-    internal bool IsWaiting => Volatile.Read(ref _state) == Waiting;
+    /// <summary>Whether it waits: it does not run now, and its end is not decided.</summary>
+    public bool IsWaiting => Volatile.Read(ref _state) == Waiting;
 
     /// <summary>Ends the wait, unless it is already over or about to be; true if this call did it.</summary>
     public bool TryEnd(BlockedEnd end)

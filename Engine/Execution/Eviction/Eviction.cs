@@ -304,6 +304,7 @@ public sealed class Eviction
         _store.Latency.End("eviction-del", began);
         _store.Statistics.CountEvicted();
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+        _store.Tracking?.Changed(null, key);
         _store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Evicted, "evicted"u8, key, keyspace.Database);
         if (_store.Effects.HasConsumers)
         {

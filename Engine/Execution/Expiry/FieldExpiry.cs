@@ -45,6 +45,7 @@ internal static class FieldExpiry
         if (!hash.IsBlob) keyspace.Recount(hash.Value);
         store.Statistics.CountExpiredFields(expired);
         keyspace.Slot.Watchers?.Changed(keyspace.Database, key);
+        store.Tracking?.Changed(null, key);
         store.Effects.KeyEvents?.OnKeyEvent(KeyEvents.Hash, "hexpired"u8, key, keyspace.Database);
         if (HashEntry.Count(hash) > 0) return false;
         keyspace.Remove(key);

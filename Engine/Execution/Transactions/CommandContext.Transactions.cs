@@ -93,6 +93,7 @@ public ref partial struct CommandContext
     /// <summary>Ends a command that is part of another one; that one publishes its effects.</summary>
     private void EndWithin()
     {
+        if (Session.Tracking is not null) Remember();
         if (Store.Effects.HasConsumers) GatherEffects();
     }
 }
