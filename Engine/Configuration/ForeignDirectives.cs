@@ -105,11 +105,8 @@ internal static class ForeignDirectives
     /// <summary>
     /// Why a directive of the file that CONFIG does not know ends the start; null if there is none by that name.
     /// </summary>
-    public static string? WhyRefused(string name) => name.ToLowerInvariant() switch
-    {
-        "loadmodule" => "modules are libraries for redis-server, and cannot be loaded here",
-        _ => null,
-    };
+    public static string? WhyRefused(string name) =>
+        name.Equals("loadmodule", StringComparison.OrdinalIgnoreCase) ? "modules are libraries for redis-server, and cannot be loaded here" : null;
 
     /// <summary>Whether a line was dropped by Redis itself, and is accepted by it without effect.</summary>
     public static bool IsObsolete(string name) => name.ToLowerInvariant() is "list-max-ziplist-entries" or "list-max-ziplist-value" or "lua-replicate-commands";

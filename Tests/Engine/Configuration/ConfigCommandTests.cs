@@ -160,7 +160,7 @@ public sealed class ConfigCommandTests : IDisposable
     [Fact]
     public void Every_value_that_config_get_shows_can_be_given_back()
     {
-        foreach (Directive directive in Directive.All)
+        foreach (Directive directive in Directive.All.Where(directive => !directive.Declaration.IsFileOnly))
         {
             string shown = directive.Kind.Format(directive.Get(_redis.Store.Options));
             string[] words = directive.Kind.TakesSeveralWords ? shown.Split(' ') : [shown];

@@ -106,7 +106,7 @@ public sealed class MonitorTests : GatewayTest
         await Line("AUTH secret");
         await Line("HELLO 3 AUTH default secret");
         await Line("CONFIG SET requirepass secret");
-        Options.RequirePass = "";
+        await Call("CONFIG", "SET", "requirepass", "");
         Assert.Equal(["[0 me] \"AUTH\" \"(redacted)\"", "[0 me] \"HELLO\" \"3\" \"AUTH\" \"(redacted)\" \"(redacted)\""], await ShownAsync(monitor));
     }
 

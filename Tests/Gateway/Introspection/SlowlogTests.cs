@@ -101,7 +101,7 @@ public sealed class SlowlogTests : GatewayTest
         Options.SlowlogLogSlowerThan = 0;
         await Line(line);
         await Line("CONFIG SET slowlog-log-slower-than -1");
-        Options.RequirePass = "";
+        await Call("CONFIG", "SET", "requirepass", "");
         RespValue entries = await Redis.LineAsync("SLOWLOG GET");
         Assert.DoesNotContain("secret", entries.ToString(), StringComparison.Ordinal);
         Assert.Equal(shown.Replace("*", Redacted, StringComparison.Ordinal).Split(' '), entries[0][3].Items.Select(word => word.Text));
