@@ -76,6 +76,23 @@ public sealed class RecipeTests : IDisposable
             """);
     }
 
+    [SkippableFact]
+    public async Task Whoever_listens_is_told_when_a_key_expires()
+    {
+        await using RedisProcess server = await RedisProcess.StartAsync();
+        await Requires.CommandsAsync(server, "SUBSCRIBE");
+        await using RespConnection redis = await server.ConnectAsync();
+        Assert.Equal("+OK", (await redis.LineAsync("CONFIG SET notify-keyspace-events Ex")).ToString());
+        await RunAsync("Being told when a key expires", $$"""
+            r = redis.Redis(port={{Text(server.Port)}}, decode_responses=True)
+            expired = expirations(r)
+            for number, seconds in ((1, 0.3), (2, 0.1), (3, 3600), (4, 0.2)):
+                order(r, number, {"item": "book"}, seconds)
+            assert sorted(next(expired) for _ in range(3)) == ["timer:order:1", "timer:order:2", "timer:order:4"]
+            assert r.hget("order:1", "item") == "book" and r.exists("timer:order:3") == 1
+            """);
+    }
+
     [Fact]
     public async Task A_lock_over_three_servers_holds_while_two_of_them_live()
     {
