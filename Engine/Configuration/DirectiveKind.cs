@@ -50,6 +50,20 @@ internal sealed class YesNoKind : DirectiveKind
     public override string Format(object value) => (bool)value ? "yes" : "no";
 }
 
+/// <summary>tls-auth-clients-user: CN or off.</summary>
+internal sealed class CertificateFieldKind : DirectiveKind
+{
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        bool isName = words[0].Equals("CN", StringComparison.OrdinalIgnoreCase);
+        value = isName;
+        error = isName || words[0].Equals("off", StringComparison.OrdinalIgnoreCase) ? null : "argument(s) must be one of the following: CN, off";
+        return error is null;
+    }
+
+    public override string Format(object value) => (bool)value ? "CN" : "off";
+}
+
 internal sealed class NumberKind(Type type, NumberFormat format, long min, long max) : DirectiveKind
 {
     public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)

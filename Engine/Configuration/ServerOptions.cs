@@ -126,6 +126,10 @@ public sealed class ServerOptions
     [Directive("tls-auth-clients")]
     public TlsAuthClients TlsAuthClients { get; set; } = TlsAuthClients.Yes;
 
+    /// <summary>tls-auth-clients-user: whether a client is the user that its certificate names (CN), or not (off).</summary>
+    [Directive("tls-auth-clients-user", Kind = typeof(CertificateFieldKind))]
+    public bool TlsAuthClientsUser { get; set; }
+
     /// <summary>tls-protocols: versions of TLS, separated by blanks; empty for TLSv1.2 and TLSv1.3.</summary>
     [Directive("tls-protocols")]
     public string TlsProtocols { get; set; } = "";

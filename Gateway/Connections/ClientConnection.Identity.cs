@@ -116,6 +116,14 @@ public sealed partial class ClientConnection
         return null;
     }
 
+    /// <summary>Makes it the user of this name, which it has proved otherwise, if there is one who may log in.</summary>
+    internal void ActAs(string name)
+    {
+        if (_server.Store.Acl.Find(Encoding.UTF8.GetBytes(name)) is not { Rules.IsOn: true } user) return;
+        User = user;
+        IsAuthenticated = true;
+    }
+
     /// <summary>
     /// RESET: puts the session back to its initial state. Watched keys and queued commands are dropped too.
     /// </summary>

@@ -245,7 +245,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
                 if (!isTls)
                     await new ClientConnection(server, connection).RunAsync().ConfigureAwait(false);
                 else if (await _tls.TryLetInAsync(connection).ConfigureAwait(false))
-                    await (IsDenied(connection) ? TellAsync(connection, Denied) : new ClientConnection(server, connection).RunAsync()).ConfigureAwait(false);
+                    await (IsDenied(connection) ? TellAsync(connection, Denied) : ServeTlsAsync(connection)).ConfigureAwait(false);
             }
             catch (Exception e)
             {
@@ -253,6 +253,13 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
             }
         }
         Interlocked.Decrement(ref _serving);
+    }
+
+    private Task ServeTlsAsync(ConnectionContext connection)
+    {
+        var client = new ClientConnection(server, connection);
+        if (Options.TlsAuthClientsUser && ((TlsTransport)connection.Transport).ClientName is { } name) client.ActAs(name);
+        return client.RunAsync();
     }
 
     /// <summary>

@@ -1,5 +1,6 @@
 using System.IO.Pipelines;
 using System.Net.Security;
+using System.Security.Cryptography.X509Certificates;
 using Microsoft.Extensions.Logging;
 
 namespace OrleansRedis.Gateway;
@@ -11,6 +12,8 @@ namespace OrleansRedis.Gateway;
 internal sealed class TlsTransport : IDuplexPipe
 #pragma warning restore CA1001
 {
+    private const string CommonName = "2.5.4.3"; // X.520
+
     private readonly TlsWire _wire;
 
     /// <summary>To be followed by <see cref="AuthenticateAsync"/>.</summary>
@@ -29,8 +32,11 @@ internal sealed class TlsTransport : IDuplexPipe
 
     public PipeWriter Output { get; }
 
-    /// <summary>What is known of the client by the handshake.</summary>
     public SslStream Stream { get; }
+
+    /// <summary>The name (CN) in the certificate that the client has shown; null if it has shown none, or one without.</summary>
+    public string? ClientName => (Stream.RemoteCertificate as X509Certificate2)?.SubjectName.EnumerateRelativeDistinguishedNames(reversed: false)
+        .FirstOrDefault(part => !part.HasMultipleElements && part.GetSingleElementType().Value == CommonName)?.GetSingleElementValue();
 
     /// <summary>The handshake. Fails if the client does not do its part, and must then be closed.</summary>
     public async Task AuthenticateAsync(SslServerAuthenticationOptions options, CancellationToken cancellation)

@@ -21,6 +21,7 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("expiry")]
     [InlineData("transaction", "MULTI", "WATCH")]
     [InlineData("pubsub", "SUBSCRIBE", "PSUBSCRIBE", "PUBLISH")]
+    [InlineData("scripts", "EVALSHA", "FCALL")]
     [InlineData("blocking", "BLPOP", "RPUSH")]
     [InlineData("collections", "HSET", "RPUSH", "SADD", "ZADD", "XADD")]
     public Task Ioredis(string scenario, params string[] commands) => RunAsync("ioredis", scenario, commands);
@@ -32,10 +33,17 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("scan")]
     [InlineData("pool")]
     [InlineData("transaction", "MULTI", "WATCH")]
+    [InlineData("scripts", "EVALSHA", "FCALL")]
     public Task Node_redis(string scenario, params string[] commands) => RunAsync("node-redis", scenario, commands);
 
     [SkippableTheory]
     [InlineData("queue", "EVALSHA", "MULTI", "BZPOPMIN", "XADD", "XREAD", "HSET", "RPOPLPUSH", "ZADD")]
+    [InlineData("delayed", "EVALSHA")]
+    [InlineData("repeated", "EVALSHA")]
+    [InlineData("failing", "EVALSHA")]
+    [InlineData("flow", "EVALSHA")]
+    [InlineData("stalled", "EVALSHA")]
+    [InlineData("limited", "EVALSHA")]
     public Task BullMQ(string scenario, params string[] commands) => RunAsync("bullmq", scenario, commands);
 
     [SkippableTheory]
@@ -46,6 +54,7 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("threads")]
     [InlineData("transaction", "MULTI", "WATCH")]
     [InlineData("locks", "EVALSHA")]
+    [InlineData("lock_of_many", "EVALSHA")]
     [InlineData("newer", "XACKDEL")]
     public Task Redis_py(string scenario, params string[] commands) => RunAsync("redis-py", scenario, commands);
 

@@ -147,6 +147,27 @@ export const scenarios = {
     publisher.disconnect();
   },
 
+  async scripts(port) {
+    const redis = new Redis({ port, enableAutoPipelining: false });
+    redis.defineCommand('incrementIfBelow', {
+      numberOfKeys: 1,
+      lua: `local n = tonumber(redis.call('get', KEYS[1]) or '0')
+            if n < tonumber(ARGV[1]) then return redis.call('incr', KEYS[1]) end
+            return redis.error_reply('FULL ' .. n)`,
+    });
+    for (let i = 1; i <= 3; i++) assert.equal(await redis.incrementIfBelow('n', 3), i);
+    await assert.rejects(redis.incrementIfBelow('n', 3), /FULL 3/);
+    // In a pipeline and in a transaction; the server has forgotten the script, and is told it again.
+    await redis.script('FLUSH');
+    const replies = await redis.pipeline().del('n').incrementIfBelow('n', 1).incrementIfBelow('n', 1).exec();
+    assert.deepEqual(replies.map(([error, reply]) => error?.message.slice(0, 4) ?? reply), [1, 1, 'FULL']);
+    assert.deepEqual(await redis.multi().set('n', 5).incrementIfBelow('n', 9).exec(), [[null, 'OK'], [null, 6]]);
+    assert.deepEqual(await redis.eval('return {KEYS[1], ARGV[1], 3.9, false, {ok = "fine"}}', 1, 'k', 'a'), ['k', 'a', 3, null, 'fine']);
+    await redis.call('FUNCTION', 'LOAD', 'REPLACE', "#!lua name=io\nredis.register_function('double', function(keys, args) return args[1] * 2 end)");
+    assert.equal(await redis.call('FCALL', 'double', 0, 21), 42);
+    await redis.quit();
+  },
+
   async blocking(port) {
     const consumer = new Redis({ port });
     const producer = new Redis({ port });

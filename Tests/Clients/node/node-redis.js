@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createClient, createClientPool, RESP_TYPES } from 'redis';
+import { createClient, createClientPool, defineScript, RESP_TYPES } from 'redis';
 
 async function connect(port, options = {}) {
   const client = createClient({ socket: { port, reconnectStrategy: () => 50 }, ...options });
@@ -98,5 +98,26 @@ export const scenarios = {
     await assert.rejects(client.multi().incr('a').exec(), { name: 'Error', message: /watched keys/i });
     assert.equal(await client.get('a'), '7');
     await Promise.all([client.close(), other.close()]);
+  },
+
+  async scripts(port) {
+    const script = defineScript({
+      NUMBER_OF_KEYS: 1,
+      SCRIPT: "return redis.call('incrby', KEYS[1], ARGV[1])",
+      parseCommand(parser, key, by) { parser.pushKey(key); parser.push(String(by)); },
+      transformReply: reply => reply,
+    });
+    const client = await connect(port, { scripts: { add: script } });
+    for (let i = 1; i <= 5; i++) assert.equal(await client.add('n', 2), i * 2);
+    await client.scriptFlush();
+    assert.equal(await client.add('n', 2), 12); // told again
+    assert.deepEqual(await client.multi().add('n', 1).get('n').exec(), [13, '13']);
+    assert.equal(await client.scriptLoad('return 1'), 'e0e1f9fabfc9d4800c877a703b823ac0578ff8db');
+    assert.deepEqual(await client.scriptExists(['e0e1f9fabfc9d4800c877a703b823ac0578ff8db', '0'.repeat(40)]), [1, 0]);
+    await client.functionLoad("#!lua name=node\nredis.register_function{function_name='sum', callback=function(keys, args) return args[1] + args[2] end, flags={'no-writes'}}", { REPLACE: true });
+    assert.equal(await client.fCallRo('sum', { arguments: ['1', '2'] }), 3);
+    assert.deepEqual((await client.functionList()).map(library => library.library_name).filter(name => name === 'node'), ['node']);
+    await client.functionDelete('node');
+    await client.close();
   },
 };

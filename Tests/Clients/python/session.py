@@ -191,5 +191,41 @@ def locks(port):
     assert r.lock("resource", timeout=5).acquire(blocking=False)
 
 
+def lock_of_many(port):
+    """Threads that add to a sum, which only the lock makes whole."""
+    r = redis.Redis(port=port)
+    r.set("sum", 0)
+
+    def add():
+        for _ in range(25):
+            with r.lock("adding", timeout=60, sleep=0.001):
+                r.set("sum", int(r.get("sum")) + 1)
+
+    workers = [threading.Thread(target=add) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert r.get("sum") == b"100" and not r.exists("adding")
+
+    # A lock that has been lost can be neither released, extended nor taken again.
+    lock = r.lock("lost", timeout=60)
+    assert lock.acquire() and lock.owned() and lock.locked()
+    assert lock.extend(60) and 100 < r.ttl("lost") <= 120
+    assert lock.reacquire() and 50 < r.ttl("lost") <= 60
+    r.set("lost", "another's")
+    for use in (lock.release, lambda: lock.extend(1), lock.reacquire):
+        lock.local.token = lock.local.token or b"mine"
+        try:
+            use()
+            raise AssertionError("the lock is another's")
+        except redis.exceptions.LockNotOwnedError:
+            pass
+    assert r.get("lost") == b"another's"
+    # Who waits gets it when it expires.
+    r.set("lost", "another's", px=50)
+    assert r.lock("lost", timeout=60, blocking_timeout=30).acquire()
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:])

@@ -210,6 +210,28 @@ public sealed class TlsTests
     }
 
     [Fact]
+    public async Task A_client_is_the_user_whom_its_certificate_names()
+    {
+        await using Listening server = await StartOursAsync("--user", "default", "off", "--user", "client", "on", ">secret", "+@all", "~*");
+        await using RespConnection stays = await RespConnection.ConnectTlsAsync(server.Port, s_certificates.Client("client"), server.Process);
+        Assert.StartsWith("-NOAUTH", (await stays.LineAsync("ACL WHOAMI")).ToString());
+        Assert.Equal("+OK", (await stays.LineAsync("AUTH client secret")).ToString());
+        Assert.Equal("+OK", (await stays.LineAsync("CONFIG SET tls-auth-clients-user cn")).ToString());
+        Assert.Equal("CN", (await stays.LineAsync("CONFIG GET tls-auth-clients-user"))[1].Text);
+
+        await using RespConnection named = await RespConnection.ConnectTlsAsync(server.Port, s_certificates.Client("client"), server.Process);
+        Assert.Equal("client", (await named.LineAsync("ACL WHOAMI")).Text);
+        // Without a certificate, with a name that nobody has, and when the user is off: as before.
+        await using RespConnection nameless = await server.ConnectAsync();
+        Assert.StartsWith("-NOAUTH", (await nameless.LineAsync("ACL WHOAMI")).ToString());
+        await using RespConnection unknown = await RespConnection.ConnectTlsAsync(server.Port, s_certificates.Client("other-server"), server.Process);
+        Assert.StartsWith("-NOAUTH", (await unknown.LineAsync("ACL WHOAMI")).ToString());
+        Assert.Equal("+OK", (await named.LineAsync("ACL SETUSER client off")).ToString());
+        await using RespConnection off = await RespConnection.ConnectTlsAsync(server.Port, s_certificates.Client("client"), server.Process);
+        Assert.StartsWith("-NOAUTH", (await off.LineAsync("ACL WHOAMI")).ToString());
+    }
+
+    [Fact]
     public async Task Ports_can_be_opened_closed_and_exchanged()
     {
         await using RedisProcess process = await RedisProcess.StartAsync(s_certificates.Directives);
