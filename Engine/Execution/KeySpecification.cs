@@ -182,12 +182,12 @@ public sealed class KeySpecification
         int first = First;
         if (Search == KeySearch.Unknown)
         {
-            if (Keyword.Length != 0 && FindOption(request) is var option and not 0) positions.Add(option);
+            if (Keyword.Length != 0 && FindOption(request) is var option and not -1) positions.Add(option);
             return true;
         }
         if (Search == KeySearch.Keyword)
         {
-            first = FindKeyword(request);
+            first = StartFrom >= 0 ? FindOption(request) : FindLast(request);
             if (first < 0) return true;
         }
         if (Find == KeyFind.KeyCount)
@@ -206,37 +206,40 @@ public sealed class KeySpecification
     }
 
     /// <summary>
-    /// The argument of SORT's option <see cref="Keyword"/>; 0 if the request lacks it. Options are read as SORT reads
-    /// them: what is the argument of another option is no option, and of several the last counts.
+    /// The argument of the option <see cref="Keyword"/>; -1 if the request lacks it. Options are read as the command
+    /// reads them: what is the argument of another option is no option, however it is called, and of several the last
+    /// counts. After STREAMS there are none.
     /// </summary>
     private int FindOption(in Request request)
     {
-        int found = 0;
-        for (int i = 2; i < request.Count; i++)
+        int found = -1;
+        // Commands that read streams have their options at once, even where clients are told to search after GROUP.
+        int start = Search == KeySearch.Unknown ? 2 : Limit > 1 ? 1 : StartFrom;
+        for (int i = start; i < request.Count - 1; i++)
         {
             ReadOnlySpan<byte> word = request[i];
-            if (word.Is("LIMIT"u8)) i += 2;
-            else if (word.Is("BY"u8) || word.Is("GET"u8)) i++;
-            else if (i + 1 < request.Count && Ascii.EqualsWord(word, Keyword)) found = ++i;
+            if (Ascii.EqualsWord(word, Keyword))
+            {
+                found = i + 1;
+                if (Limit > 1) return found;
+            }
+            i += ArgumentsOf(word);
         }
         return found;
     }
 
-    private int FindKeyword(in Request request)
+    /// <summary>How many arguments an option has, in any of the commands whose keys are arguments of options.</summary>
+    private static int ArgumentsOf(ReadOnlySpan<byte> option) =>
+        option.Is("GROUP"u8) || option.Is("LIMIT"u8) ? 2
+        : option.Is("COUNT"u8) || option.Is("BLOCK"u8) || option.Is("BY"u8) || option.Is("GET"u8) || option.Is("STORE"u8) || option.Is("STOREDIST"u8) ? 1
+        : 0;
+
+    /// <summary>The argument after the last occurrence of <see cref="Keyword"/>; -1 if there is none.</summary>
+    private int FindLast(in Request request)
     {
-        if (StartFrom >= 0)
+        for (int i = request.Count + StartFrom; i > 0; i--)
         {
-            for (int i = StartFrom; i < request.Count - 1; i++)
-            {
-                if (Ascii.EqualsWord(request[i], Keyword)) return i + 1;
-            }
-        }
-        else
-        {
-            for (int i = request.Count + StartFrom; i > 0; i--)
-            {
-                if (i < request.Count - 1 && Ascii.EqualsWord(request[i], Keyword)) return i + 1;
-            }
+            if (i < request.Count - 1 && Ascii.EqualsWord(request[i], Keyword)) return i + 1;
         }
         return -1;
     }

@@ -51,7 +51,10 @@ public sealed class AclEnforcementTests : IDisposable
     [InlineData("+@all ~a", "SINTERCARD 2 a b", false)]
     [InlineData("+@all ~a", "XREAD STREAMS a b 0 0", false)]
     [InlineData("+@all ~a", "XREADGROUP GROUP a a STREAMS b >", false)]
+    [InlineData("+@all ~STREAMS", "XREADGROUP COUNT 1 GROUP g STREAMS STREAMS {STREAMS}b >", false)]
+    [InlineData("+@all ~b", "XREADGROUP COUNT 1 GROUP g STREAMS STREAMS b >", true)]
     [InlineData("+@all ~a", "GEORADIUS a 0 0 1 m STORE b", false)]
+    [InlineData("+@all ~a ~STORE", "GEORADIUS a 0 0 1 m STOREDIST STORE STORE {STORE}b", false)]
     [InlineData("+@all ~a", "GEORADIUS a 0 0 1 m STOREDIST b", false)]
     [InlineData("+@all ~a", "GEORADIUS a 0 0 1 m store a", true)]
     [InlineData("+@all ~a", "GEOSEARCHSTORE b a FROMLONLAT 0 0 BYRADIUS 1 m", false)]
@@ -69,6 +72,9 @@ public sealed class AclEnforcementTests : IDisposable
     [InlineData("+@all %W~a", "STRLEN a", true)]
     [InlineData("+@all %W~a", "TYPE a", true)]
     [InlineData("+@all", "EXISTS a", false)]
+    [InlineData("+@all %RW~", "SET a 1", false)]
+    [InlineData("+@all %RW", "GET a", false)]
+    [InlineData("+@all (%R)", "GET a", false)]
     [InlineData("+@all ~a*", "GET ", false)]
     [InlineData("+@all %R~*", "DBSIZE", true)]
     [InlineData("+config|get ~*", "CONFIG GET port", true)]
@@ -221,6 +227,10 @@ public sealed class AclEnforcementTests : IDisposable
         Assert.Equal(allowed ? "[1]" : "-ERR BY option of SORT denied due to insufficient ACL permissions.", client.Show("SORT list BY v*"));
         Assert.Equal(allowed ? "[2]" : "-ERR GET option of SORT denied due to insufficient ACL permissions.", client.Show("SORT list GET v*"));
         Assert.Equal("[1]", client.Show("SORT list BY nosort"));
+        // CVE-2023-41053
+        string readOnly = allowed ? "[1]" : "-ERR BY option of SORT denied due to insufficient ACL permissions.";
+        _redis.Run("ACL", "SETUSER", "user", "+sort_ro");
+        if (rules.StartsWith("+sort", StringComparison.Ordinal)) Assert.Equal(readOnly, client.Show("SORT_RO list BY v*"));
     }
 
     [Fact]

@@ -58,12 +58,15 @@ public sealed class AclRulesTests : IDisposable
     [Theory]
     [InlineData("bogus", "'bogus': Syntax error")]
     [InlineData("+nothing", "'+nothing': Unknown command or category name in ACL")]
+    [InlineData("+cluster|nothing", "'+cluster|nothing': Unknown command or category name in ACL")]
     [InlineData("-@nothing", "'-@nothing': Unknown command or category name in ACL")]
     [InlineData("-select|0", "'-select|0': Unknown command or category name in ACL")]
     [InlineData("+config|get|dir", "'+config|get|dir': Allowing first-arg of a subcommand is not supported")]
     [InlineData("+select|", "'+select|': Syntax error")]
     [InlineData("%~a", "'%~a': Syntax error")]
     [InlineData("%RR~a", "'%RR~a': Syntax error")]
+    [InlineData("%", "'%': Syntax error")] // CVE-2024-31227, CVE-2024-51741
+    [InlineData("%~", "'%~': Syntax error")]
     [InlineData("~a\tb", "'~a\tb': Syntax error")]
     [InlineData("&a\0b", "'&a\0b': Syntax error")]
     [InlineData("<x", "'<x': The password you are trying to remove from the user does not exist")]
@@ -85,6 +88,22 @@ public sealed class AclRulesTests : IDisposable
     public void Keys_after_all_keys_are_refused_as_they_would_mean_nothing() =>
         Assert.StartsWith("Error in ACL SETUSER modifier '~a': Adding a pattern after the * pattern (or the 'allkeys' flag)",
             _redis.Store.Acl.Set("user", ["~*", "~a"], by: null), StringComparison.Ordinal);
+
+    [Fact]
+    public void A_rule_may_be_about_any_command_of_redis()
+    {
+        var log = new List<string>();
+        _redis.Store.Log.Writer = (_, line) => log.Add(line);
+        foreach (string name in RedisCommands.Lines().Select(line => line.Split(' ')[1]))
+        {
+            log.Clear();
+            Set("user", "reset", "+" + name, $"(-{name.ToUpperInvariant()})");
+            Assert.Equal("-@all +" + name, Rules("user").Selectors[0].DescribeCommands());
+            Assert.Equal("-@all -" + name, Rules("user").Selectors[1].DescribeCommands());
+            bool isHere = EngineHarness.Commands.FindDeclared(Encoding.Latin1.GetBytes(name)) is not null;
+            Assert.Equal(isHere ? 0 : 2, log.Count(line => line.EndsWith("has no effect: this server does not have the command.", StringComparison.Ordinal)));
+        }
+    }
 
     [Fact]
     public void A_category_alone_is_printed_as_it_is()

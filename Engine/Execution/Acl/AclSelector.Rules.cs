@@ -106,9 +106,9 @@ internal sealed partial class AclSelector
 
     private AclError SetCommand(string name, bool allowed)
     {
-        if (_commands.FindDeclared(Encoding.Latin1.GetBytes(name)) is not { } command) return AclError.UnknownCommand;
-        Set(command, allowed);
-        Note(command.Name, allowed);
+        if (_commands.FindDeclared(Encoding.Latin1.GetBytes(name)) is { } command) Set(command, allowed);
+        else if (!IsElsewhere(name)) return AclError.UnknownCommand;
+        Note(name, allowed);
         return AclError.None;
     }
 
@@ -117,12 +117,12 @@ internal sealed partial class AclSelector
     {
         int bar = rule.LastIndexOf('|');
         byte[] part = Encoding.Latin1.GetBytes(rule[(bar + 1)..]);
-        if (_commands.FindDeclared(Encoding.Latin1.GetBytes(rule[..bar])) is not { } command) return AclError.UnknownCommand;
+        if (_commands.FindDeclared(Encoding.Latin1.GetBytes(rule[..bar])) is not { } command) return NoteElsewhere(rule);
         if (command.Name.Contains('|')) return AclError.FirstArgumentOfSubcommand;
         if (part.Length == 0) return AclError.Syntax;
         if (command.Subcommands is not null)
         {
-            if (CommandTable.FindSubcommand(command, part) is not { } subcommand) return AclError.UnknownCommand;
+            if (CommandTable.FindSubcommand(command, part) is not { } subcommand) return NoteElsewhere(rule);
             Set(subcommand, true);
         }
         else
@@ -132,6 +132,18 @@ internal sealed partial class AclSelector
             if (!_firstArguments.TryGetValue(command.Index, out List<byte[]>? first)) _firstArguments.Add(command.Index, first = []);
             if (!first.Exists(known => ((ReadOnlySpan<byte>)known).Is(part))) first.Add(part);
         }
+        Note(rule, true);
+        return AclError.None;
+    }
+
+    /// <summary>
+    /// Whether a command is Redis's, but not here. Rules about it are kept, and mean nothing until it is here.
+    /// </summary>
+    public static bool IsElsewhere(string name) => RedisCommands.Has(name.ToLowerInvariant());
+
+    private AclError NoteElsewhere(string rule)
+    {
+        if (!IsElsewhere(rule)) return AclError.UnknownCommand;
         Note(rule, true);
         return AclError.None;
     }

@@ -135,7 +135,7 @@ public sealed class AclUsers
             {
                 if (draft.Apply(rule) is var error and not AclError.None) return $"Error in ACL SETUSER modifier '{rule}': {error.Text()}";
             }
-            WarnOfFirstArguments(rules);
+            WarnOf(rules);
             if (user is null) _users = _users.Add(name, user = new(name, draft));
             else user.Follow(draft);
         }
@@ -311,14 +311,14 @@ public sealed class AclUsers
         string name = line[0];
         if (AclSelector.HasBlanks(name)) throw new LoadException("Spaces not allowed in ACL usernames");
         if (!TryMerge(line[1..], out List<string> rules, out string open))
-            throw new LoadException($"Error in user declaration '{name}': Unmatched parenthesis in acl selector starting at '{open}'.");
+            throw new LoadException($"Error in user declaration '{name}': Unmatched parenthesis in acl selector starting at '{Shown(open)}'.");
         var draft = new AclRules(_commands, AllChannelsByDefault);
         foreach (string rule in rules)
         {
             if (draft.Apply(rule) is var error and not AclError.None)
                 throw new LoadException($"Error loading ACL rule '{Shown(rule)}' for the user named '{name}': {error.Text()}");
         }
-        WarnOfFirstArguments(rules);
+        WarnOf(rules);
         if (!draft.IsOn)
             _log.Notice($"The user '{name}' is disabled (there is no 'on' modifier in the user description). Make sure this is not a configuration error.");
         if (name == DefaultName) Default.Follow(draft);
@@ -361,21 +361,32 @@ public sealed class AclUsers
                 else if (error != AclError.None && !hasSyntaxError) errors.Append($"{place}: {error.Text()}. ");
                 hasSyntaxError |= error is not (AclError.None or AclError.UnknownCommand);
             }
-            WarnOfFirstArguments(merged);
+            WarnOf(merged);
         }
     }
 
-    private void WarnOfFirstArguments(List<string> rules)
+    /// <summary>Says in the log which rules have no effect, or may have none one day.</summary>
+    private void WarnOf(List<string> rules)
     {
-        foreach (string rule in rules)
+        foreach (string rule in rules.SelectMany(rule => rule.Trim('(', ')').Split(' ')))
         {
-            if (!rule.StartsWith('+') || !rule.Contains('|') || _commands.FindDeclared(Encoding.Latin1.GetBytes(rule[1..])) is not null) continue;
-            _log.Warning(
-                "Deprecation warning: Allowing a first arg of an otherwise blocked command is a misuse of ACL and may get disabled in the future "
-                    + $"(offender: {rule})");
+            if (rule is not ['+' or '-', not '@', ..] || _commands.FindDeclared(Encoding.Latin1.GetBytes(rule[1..])) is not null) continue;
+            if (AclSelector.IsElsewhere(rule[1..]))
+            {
+                _log.Notice($"The rule '{rule}' has no effect: this server does not have the command.");
+            }
+            else if (rule.StartsWith('+') && rule.Contains('|'))
+            {
+                _log.Warning(
+                    "Deprecation warning: Allowing a first arg of an otherwise blocked command is a misuse of ACL and may get disabled in the future "
+                        + $"(offender: {rule})");
+            }
         }
     }
 
-    /// <summary>A rule as the log may show it: without the password.</summary>
-    private static string Shown(string rule) => rule is ['>' or '<' or '#' or '!', ..] ? rule[0] + "(redacted)" : rule;
+    /// <summary>
+    /// A rule as the log may show it: without passwords, which some put into parentheses, too, where they make no sense.
+    /// </summary>
+    private static string Shown(string rule) =>
+        string.Join(' ', rule.Split(' ').Select(word => word.TrimStart('(') is ['>' or '<' or '#' or '!', ..] secret ? secret[0] + "(redacted)" : word));
 }

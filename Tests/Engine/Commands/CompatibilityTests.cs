@@ -17,8 +17,7 @@ public sealed class CompatibilityTests
 
     private static readonly (string Group, string Name)[] s_redis =
     [
-        .. File.ReadAllLines(Path.Combine(RedisProcess.RepositoryRoot, "Tests", "Engine", "Commands", "redis-7.4-commands.txt"))
-            .Select(line => (line.Split(' ')[0], line.Split(' ')[1])),
+        .. RedisCommands.Lines().Select(line => (line.Split(' ')[0], line.Split(' ')[1])),
     ];
 
     [Fact]
