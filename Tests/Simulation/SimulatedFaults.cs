@@ -1,3 +1,5 @@
+using OrleansRedis.Cluster;
+
 namespace OrleansRedis.Tests.Simulation;
 
 /// <summary>
@@ -21,7 +23,7 @@ internal sealed class SimulatedFaults(Simulation world)
         }
         if (network.Step < _next) return;
         _next = network.Step + _random.Between(20, 400);
-        switch (_random.Next(12))
+        switch (_random.Next(14))
         {
             case 0 or 1:
                 foreach (int place in Some(1 + (Places / 10))) Restart(place, losesDisk: _random.OneIn(4), 20, 1500);
@@ -48,6 +50,13 @@ internal sealed class SimulatedFaults(Simulation world)
                 For(_random.Between(20, 800), () => (world.Store.LossPerMillion, world.Store.Delay) = (200_000, 100),
                     () => (world.Store.LossPerMillion, world.Store.Delay) = (5000, 2));
                 break;
+            case 11:
+                if (world.Silos[_random.Next(Places)] is { IsRunning: true, IsExcluded: false } silo)
+                    For(_random.Between(100, 1500), () => silo.Leave(true), () => silo.Leave(false));
+                break;
+            case 12:
+                MoveSlots();
+                break;
             default:
                 if (_random.OneIn(4)) foreach (int place in Enumerable.Range(0, Places)) Restart(place, losesDisk: false, 1, 600);
                 else if (Array.IndexOf(world.Silos, null) is >= 0 and int place) world.Start(place);
@@ -65,7 +74,8 @@ internal sealed class SimulatedFaults(Simulation world)
         foreach (SimulatedSilo? silo in world.Silos)
         {
             if (silo is null) continue;
-            silo.SuspendedUntil = 0;
+            silo.SuspendedUntil = Math.Min(silo.SuspendedUntil, world.Network.Step);
+            silo.Leave(false);
             KeepAlive(silo.Place);
         }
     }
@@ -76,6 +86,15 @@ internal sealed class SimulatedFaults(Simulation world)
         if (world.Silos[place] is { IsAlive: true, IsExcluded: true }) world.Crash(place, losesDisk: false);
         world.Start(place);
         world.Network.After(100, () => KeepAlive(place));
+    }
+
+    /// <summary>An operator wishes some slots to be elsewhere, or all of them to be balanced.</summary>
+    private void MoveSlots()
+    {
+        if (world.Silos[_random.Next(Places)] is not { IsRunning: true, IsExcluded: false } silo || silo.Logic.View.Members.Count == 0) return;
+        int first = _random.Next(world.Slots), last = Math.Min(world.Slots - 1, first + _random.Next(world.Slots / 4));
+        Member[] members = [.. silo.Logic.View.Members];
+        silo.Logic.RequestMove(first, last, _random.OneIn(3) ? default : members[_random.Next(members.Length)].Id, silo.Now);
     }
 
     private IEnumerable<int> Some(int most) => Enumerable.Range(0, _random.Between(1, most)).Select(_ => _random.Next(Places)).Distinct().ToArray();
