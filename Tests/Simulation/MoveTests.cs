@@ -1,4 +1,3 @@
-using OrleansRedis.Cluster;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
