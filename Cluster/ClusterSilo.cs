@@ -223,12 +223,9 @@ public sealed class ClusterSilo : IMembershipOutput, ISlotHost, ISlotOutput, IRe
         _output.ReadMap();
     }
 
-    private bool SendOffer(long now, SlotOffer offer)
+    private void SendOffer(long now, SlotOffer offer)
     {
-        long keeper = Membership.KeeperNode(now);
-        if (keeper == 0) return false;
-        _output.Send(keeper, offer);
-        return true;
+        if (Membership.KeeperNode(now) is not 0 and long keeper) _output.Send(keeper, offer);
     }
 
     private void OnNewerMap(long node, long version)

@@ -161,7 +161,7 @@ public sealed class Membership
         if (heartbeat.EchoFor == Id.Incarnation && heartbeat.ViewVersion <= View.Version) peer.Acknowledged = Math.Max(peer.Acknowledged, heartbeat.Echo);
     }
 
-    /// <summary>One of this machine's messages has arrived.</summary>
+    /// <summary>A message about who is in has arrived; any other is ignored.</summary>
     public void OnMessage(ClusterMessage message, long now)
     {
         if (IsExcluded) return;
@@ -185,7 +185,7 @@ public sealed class Membership
     {
         if (IsExcluded) return;
         _hasRead = true;
-        if (view.Version == 0) Propose(new ClusterView(1, [_self], []));
+        if (view.Version == 0 && View.Version == 0) Propose(new ClusterView(1, [_self], []));
         else Adopt(view, now);
     }
 

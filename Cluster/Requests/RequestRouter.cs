@@ -36,14 +36,14 @@ public sealed class RequestRouter(ClusterOptions options, IRequestOutput output)
     public long Floor => _open.Count > 0 ? _open.Min : _last + 1;
 
     /// <summary>The number for another request or unit.</summary>
-    public long Take()
+    internal long Take()
     {
         _open.Add(++_last);
         return _last;
     }
 
     /// <summary>A request or unit is done.</summary>
-    public void Release(long number) => _open.Remove(number);
+    internal void Release(long number) => _open.Remove(number);
 
     /// <summary>Sends a command to the owner of its slot.</summary>
     /// <returns>The number by which its reply will come.</returns>

@@ -38,6 +38,6 @@ public interface ISlotOutput
     /// </summary>
     void Append(OwnedSlot slot, LedgerRecord record);
 
-    /// <summary>Whether what was to be finished before a move is finished (<see cref="OwnedSlot.Drain"/>).</summary>
+    /// <summary>What was under way before a move is finished (<see cref="OwnedSlot.Drain"/>).</summary>
     void OnDrained(OwnedSlot slot);
 }

@@ -6,14 +6,14 @@ public sealed class SlotOwnership
     private readonly ClusterOptions _options;
     private readonly SiloId _self;
     private readonly ISlotHost _host;
-    private readonly Func<long, SlotOffer, bool> _offer;
+    private readonly Action<long, SlotOffer> _offer;
     private readonly SortedDictionary<int, Holding> _holdings = [];
 
     /// <param name="self">This silo.</param>
     /// <param name="options">Times.</param>
     /// <param name="host">What holds the slots.</param>
-    /// <param name="offer">Sends an offer to the keeper, if there is one.</param>
-    internal SlotOwnership(SiloId self, ClusterOptions options, ISlotHost host, Func<long, SlotOffer, bool> offer)
+    /// <param name="offer">Sends an offer to the keeper of the given time, if there is one.</param>
+    internal SlotOwnership(SiloId self, ClusterOptions options, ISlotHost host, Action<long, SlotOffer> offer)
     {
         _self = self;
         _options = options;
