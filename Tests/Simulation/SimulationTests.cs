@@ -23,11 +23,11 @@ public sealed class SimulationTests
 
     [Fact]
     [Trait("Needs", "time")]
-    public void Clusters_of_a_hundred_silos_keep_their_promises() => Parallel.For(0, Count(200), i => new Simulation(SeedOf(i), 100, Steps, s_large).Run());
+    public void Clusters_of_a_hundred_silos_keep_their_promises() => Run(24, i => new(SeedOf(i), 100, Steps, s_large));
 
     /// <summary>Here each fault hits a larger part of the cluster.</summary>
     [Fact]
-    public void Clusters_of_a_few_silos_keep_their_promises() => Parallel.For(0, Count(500), i => new Simulation(SeedOf(i), 1 + (i % 7), Steps).Run());
+    public void Clusters_of_a_few_silos_keep_their_promises() => Run(500, i => new(SeedOf(i), 1 + (i % 7), Steps));
 
     /// <summary>
     /// What each check is there for: without it, one of the first few hundred seeds finds a broken promise.
@@ -55,8 +55,11 @@ public sealed class SimulationTests
 
     /// <summary>The same late appends, with everything checked.</summary>
     [Fact]
-    public void Late_appends_do_no_harm() => Parallel.For(
-        0, Count(100), i => new Simulation(SeedOf(i), 3 + (i % 5), Steps) { LateAppendsPerMillion = 200_000 }.Run());
+    public void Late_appends_do_no_harm() =>
+        Run(100, i => new Simulation(SeedOf(i), 3 + (i % 5), Steps) { LateAppendsPerMillion = 200_000 });
+
+    private static void Run(int usual, Func<int, Simulation> simulation) => Parallel.For(
+        0, Count(usual), new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, i => simulation(i).Run());
 
     private static ulong SeedOf(int number) => ((ulong)number << 32) + (uint)TestSeed.Value;
 }

@@ -4,13 +4,15 @@ using Xunit;
 namespace OrleansRedis.Tests.Simulation;
 
 /// <summary>The way from the logic to a store and back.</summary>
-public sealed class StoreRequestsTests
+public sealed class StoreRequestsTests : IAsyncDisposable
 {
     private readonly FaultyStore _store = new();
     private readonly List<Exception> _errors = [];
     private readonly StoreRequests _requests;
 
     public StoreRequestsTests() => _requests = new(_store, 100, TimeSpan.FromMinutes(1), action => action(), _errors.Add);
+
+    public ValueTask DisposeAsync() => _store.DisposeAsync();
 
     [Fact]
     public async Task Documents_are_read_as_they_were_written()
