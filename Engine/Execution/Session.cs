@@ -33,6 +33,12 @@ public class Session
     /// <summary>The state of its WATCH and MULTI; null if it never used either.</summary>
     public Transaction? Transaction { get; set; }
 
+    /// <summary>SCRIPT DEBUG.</summary>
+    public ScriptDebugging ScriptDebugging { get; set; }
+
+    /// <summary>The script that it is debugging; null if there is none.</summary>
+    public IDebuggedScript? Debugged { get; set; }
+
     /// <summary>
     /// The command with which it waits for a key; null while it does not wait. Any thread may read this, to end the
     /// wait.

@@ -162,6 +162,7 @@ public sealed partial class ClientConnection : Session
         finally
         {
             _server.Clients.Remove(this);
+            Debugged?.Abandon();
             if (Blocked is { } blocked) await blocked.AbandonAsync().ConfigureAwait(false);
             if (Transaction is not null) await Transaction.CloseAsync(_server.Store).ConfigureAwait(false);
             await _input.CompleteAsync().ConfigureAwait(false);
