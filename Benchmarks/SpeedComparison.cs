@@ -129,6 +129,11 @@ internal sealed class SpeedComparison(ComparisonOptions options, IReadOnlyList<P
         }
 
         double serverBefore = server.CpuSeconds, clientBefore = ClientSeconds();
+        if (workload.Transaction != 0)
+        {
+            RedisBenchmark.Figures rate = TransactionLoad.Run(server, RandomKeys, depth, requests, workload.Transaction);
+            return new(rate, (server.CpuSeconds - serverBefore) * 1e6 / requests, double.NaN);
+        }
         string[] extra = [.. threads > 1 ? ["--threads", $"{threads}"] : Array.Empty<string>(), .. workload.IsTls ? server.TlsArguments : []];
         string[] report = await RedisBenchmark.RunAsync(
             server, limit, RandomKeys, depth, requests, [.. extra, "--csv", .. workload.Arguments]);

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using OrleansRedis.Tests.Harness;
 
 namespace OrleansRedis.Benchmarks;
@@ -8,6 +10,7 @@ namespace OrleansRedis.Benchmarks;
 /// or a command.</param>
 /// <param name="Commands">The commands that the server must know.</param>
 /// <param name="Pipelines">The depths at which it is measured.</param>
+#pragma warning disable CA5350 // SHA-1 is how EVALSHA names a script.
 internal sealed record Workload(string Name, string[] Arguments, string[] Commands, int[] Pipelines)
 {
     private static readonly int[] stringDepths = [1, 16, 128], typeDepths = [1, 16];
@@ -24,6 +27,9 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
 
     /// <summary>Whether redis-benchmark connects by TLS.</summary>
     public bool IsTls { get; init; }
+
+    /// <summary>If not 0, transactions of so many SETs are measured, by <see cref="TransactionLoad"/>.</summary>
+    public int Transaction { get; init; }
 
     /// <summary>Puts into the keyspace what must be there before the first round.</summary>
     public Func<RespConnection, Task> PrepareAsync { get; init; } = _ => Task.CompletedTask;
@@ -72,9 +78,37 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
             PrepareAsync = redis => AddManyAsync(
                 redis, "GEOADD", "places", 100_000, i => [i % 360 - 180 + i / 1e6, i % 160 - 80 + i / 1e6, $"place:{i}"]),
         },
+        Own("EVALSHA", "EVALSHA", Sha(Counter), "1", "counter:__rand_int__", "1") with { PrepareAsync = LoadScriptsAsync },
+        Own("EVALSHA_RATE", "EVALSHA", Sha(RateLimit), "1", "limit:__rand_int__", "100", "60") with { PrepareAsync = LoadScriptsAsync },
+        Own("FCALL", "FCALL", "counter", "1", "counter:__rand_int__", "1") with { PrepareAsync = LoadScriptsAsync },
+        new("EXEC_10", [], ["MULTI", "EXEC"], typeDepths) { Transaction = 10, Requests = 50_000 },
         Own("SINTER", "SINTER", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
         Own("SUNIONSTORE", "SUNIONSTORE", "set:c", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
     ];
+
+    /// <summary>A small script.</summary>
+    private const string Counter = "return redis.call('incrby', KEYS[1], ARGV[1])";
+
+    /// <summary>A rate limiter, as applications have them.</summary>
+    private const string RateLimit = """
+        local count = tonumber(redis.call('get', KEYS[1]) or '0')
+        if count >= tonumber(ARGV[1]) then return {0, redis.call('ttl', KEYS[1])} end
+        count = redis.call('incr', KEYS[1])
+        if count == 1 then redis.call('expire', KEYS[1], ARGV[2]) end
+        return {1, count}
+        """;
+
+    private static string Sha(string script) => Convert.ToHexStringLower(SHA1.HashData(Encoding.ASCII.GetBytes(script)));
+
+    private static async Task LoadScriptsAsync(RespConnection redis)
+    {
+        await redis.CallAsync("SCRIPT", "LOAD", Counter);
+        await redis.CallAsync("SCRIPT", "LOAD", RateLimit);
+        await redis.CallAsync("FUNCTION", "LOAD", "REPLACE", $"""
+            #!lua name=benchmark
+            redis.register_function('counter', function(KEYS, ARGV) {Counter} end)
+            """);
+    }
 
     /// <summary>Loads strings of 32 bytes.</summary>
     public static Task LoadStringsAsync(RespConnection redis, Func<int, string> key, int count) =>

@@ -84,6 +84,12 @@ public class Session
     /// <summary>Its CLIENT TRACKING; null if it never used it.</summary>
     public ClientTracking? Tracking { get; set; }
 
+    /// <summary>SCRIPT DEBUG.</summary>
+    public ScriptDebugging ScriptDebugging { get; set; }
+
+    /// <summary>The script that it is debugging; null if there is none.</summary>
+    public IDebuggedScript? Debugged { get; set; }
+
     /// <summary>
     /// The command with which it waits for a key; null while it does not wait. Any thread may read this, to end the
     /// wait.

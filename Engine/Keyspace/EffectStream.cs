@@ -123,6 +123,21 @@ public sealed class EffectUnit
         _bytes.Clear();
     }
 
+    /// <summary>
+    /// Drops the effects after the first <paramref name="count"/>, as if they had never been; the gates of their slots are
+    /// held.
+    /// </summary>
+    internal void DropAfter(int count, SlotTable slots)
+    {
+        if (_effects.Count <= count) return;
+        for (int i = count; i < _effects.Count; i++)
+        {
+            if (_effects[i].Slot != Effect.NoSlot && slots[_effects[i].Slot] is { } slot) slot.Sequence--;
+        }
+        _bytes.TruncateTo(_effects[count].Start);
+        _effects.RemoveRange(count, _effects.Count - count);
+    }
+
     /// <summary>Drops everything that is not published, a half-written effect included.</summary>
     internal void Discard()
     {

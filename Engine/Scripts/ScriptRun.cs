@@ -52,6 +52,12 @@ internal sealed class ScriptRun : ScriptScope
     /// <summary>Whether the script has chosen RESP3 for its commands' replies.</summary>
     public bool IsResp3 => _reply.Resp3;
 
+    /// <summary>The session of the debugger that it runs in; null if it runs in none.</summary>
+    public ScriptDebugger? Debugger { get; private set; }
+
+    /// <summary>Whether a user has ended it in the debugger.</summary>
+    public bool IsAborted { get; private set; }
+
     /// <summary>Whether SCRIPT KILL has ended it.</summary>
     public bool IsKilled => Volatile.Read(ref _killed) != 0;
 
@@ -68,7 +74,8 @@ internal sealed class ScriptRun : ScriptScope
         IsFunction = isFunction;
         // Only FUNCTION STATS wants to know, and only of functions that take long.
         if (isFunction) Command = Words(call.Request);
-        HasReached = _hasPublished = false;
+        HasReached = IsAborted = _hasPublished = false;
+        Debugger = ScriptDebugger.Mine;
         IsRunning = true;
         _started = Stopwatch.GetTimestamp();
         _isReadOnly = isReadOnly || (flags & ScriptFlags.NoWrites) != 0;
@@ -95,13 +102,14 @@ internal sealed class ScriptRun : ScriptScope
     public bool End()
     {
         IsRunning = false;
-        if (_standsStill) Store.SiloGate.EndLongHold();
+        if (_standsStill && !IsAside) Store.SiloGate.EndLongHold();
         _standsStill = false;
         if (IsBusy)
         {
             IsBusy = false;
             _host.NoLongerBusy(this);
         }
+        if (_reply.Capacity > 256 * 1024) _reply.ShrinkTo(0);
         if (_bytes.Length > 256 * 1024) _bytes = new byte[1024];
         if (_arguments.Length > 16 * 1024) _arguments = new ArgumentRange[16];
         return Elapsed > s_slow;
@@ -125,9 +133,10 @@ internal sealed class ScriptRun : ScriptScope
         if (!_standsStill && Elapsed > s_slow)
         {
             _standsStill = true;
-            Store.SiloGate.BeginLongHold();
+            if (!IsAside) Store.SiloGate.BeginLongHold();
             Store.Threads?.StandStill();
         }
+        if (Debugger is { IsOnCopies: true }) return Debugger.IsAbandoned; // nobody waits for it
         if (IsBusy || Store.Options.BusyReplyThreshold <= 0 || Elapsed.TotalMilliseconds < Store.Options.BusyReplyThreshold) return false;
         IsBusy = true;
         Store.Log.Warning(
@@ -147,6 +156,8 @@ internal sealed class ScriptRun : ScriptScope
         LuaApi.SetTop(lua, 0);
         var request = new Request(_bytes, _arguments.AsSpan(0, count), []);
         CommandInfo? command = Store.Commands.Resolve(request);
+        ScriptDebugger? debugger = Debugger is { IsStepping: true } stepping ? stepping : null;
+        debugger?.LogCommand(request);
         string? refusal = Refusal(command, request);
         if (Restart != Outcome.Done)
         {
@@ -159,6 +170,7 @@ internal sealed class ScriptRun : ScriptScope
             _reply.Error(refusal);
             Store.Observer?.Refused(command, _reply.Written);
             _reply.Clear();
+            debugger?.Log(Encoding.Latin1.GetBytes($"<error> {(refusal.StartsWith("ERR ", StringComparison.Ordinal) ? refusal[4..] : refusal)}"));
             ScriptReply.PushError(lua, Encoding.Latin1.GetBytes(refusal), isCounted: true);
             LuaApi.PushBoolean(lua, 1);
             return 2;
@@ -184,6 +196,7 @@ internal sealed class ScriptRun : ScriptScope
         ReadOnlySpan<byte> reply = _reply.Written;
         if (Store.Monitors.Any) Store.Monitors.ShowInScript(Session, command, request);
         Store.Observer?.RanInScript(Session, command, request, Stopwatch.GetTimestamp() - started, reply);
+        if (Debugger is { IsStepping: true }) _state.LogForDebugger(lua, ScriptDebugger.Shown(reply));
         bool isError = reply[0] == '-';
         ScriptReply.Push(lua, reply);
         _reply.Clear();
@@ -278,7 +291,7 @@ internal sealed class ScriptRun : ScriptScope
     /// </summary>
     private string? Reach(CommandInfo command, in Request request)
     {
-        if (Hold == Hold.Everything) return null;
+        if (Hold == Hold.Everything) return Debugger?.Reach(command, request);
         if (command.Is(CommandFlags.Exclusive)) return MustBeginAnew(Outcome.NeedsExclusive);
         if (command.Is(CommandFlags.WholeKeyspace))
         {
@@ -335,6 +348,54 @@ internal sealed class ScriptRun : ScriptScope
         return "";
     }
 
+    // What debugger.lua calls
+
+    /// <summary>ldb_log(line)</summary>
+    public int LogForDebugger(nint lua)
+    {
+        Debugger!.Log(LuaApi.StringAt(lua, 1));
+        return 0;
+    }
+
+    /// <summary>ldb_step(whether commands and their replies are shown)</summary>
+    public int StepForDebugger(nint lua)
+    {
+        Debugger!.IsStepping = LuaApi.ToBoolean(lua, 1) != 0;
+        return 0;
+    }
+
+    /// <summary>ldb_next(): the words of the client's next command; nothing if it has left.</summary>
+    public int NextForDebugger(nint lua)
+    {
+        OwnedRequest? next = Debugger!.Next(Watch);
+        _started = Stopwatch.GetTimestamp(); // the time in which the user thinks is not the script's
+        if (next is null)
+        {
+            if (Watch()) _state.Interrupt(lua);
+            return 0;
+        }
+        if (LuaApi.CheckStack(lua, next.Count) == 0) return 0;
+        for (int i = 0; i < next.Count; i++) LuaApi.Push(lua, next.Request[i]);
+        return next.Count;
+    }
+
+    /// <summary>ldb_abort()</summary>
+    public int AbortForDebugger(nint lua)
+    {
+        IsAborted = true;
+        _state.Interrupt(lua);
+        return 0;
+    }
+
+    /// <summary>Whether the debugger is to stop because the script has run for so long.</summary>
+    public bool IsLateForDebugger()
+    {
+        int limitMs = Store.Options.BusyReplyThreshold > 0 ? (int)Math.Min(int.MaxValue, Store.Options.BusyReplyThreshold) : 5000;
+        if (Debugger is not { IsAbandoned: false } || Elapsed.TotalMilliseconds < limitMs) return false;
+        _started = Stopwatch.GetTimestamp();
+        return true;
+    }
+
     // The other functions of "redis"
 
     /// <summary>redis.log(level, …)</summary>
@@ -387,14 +448,16 @@ internal sealed class ScriptRun : ScriptScope
     }
 
     /// <summary>
-    /// redis.set_repl(flags): checked, but without effect. A write that a log or a replica does not learn of would be
-    /// undone by the next restart or failover.
+    /// redis.set_repl(flags). All that there is to be told of a write so far is the log, so that REPL_REPLICA alone means
+    /// nobody.
     /// </summary>
     public unsafe int SetReplication(nint lua)
     {
         if (LuaApi.Top(lua) != 1) return Failure(lua, "redis.set_repl() requires one argument.");
         int flags = (int)LuaApi.ToNumber(lua, 1, null);
-        return (flags & ~3) == 0 ? 0 : Failure(lua, "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.");
+        if ((flags & ~3) != 0) return Failure(lua, "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.");
+        IsLogged = (flags & 1) != 0; // REPL_AOF
+        return 0;
     }
 
     /// <summary>redis.acl_check_cmd(command, …)</summary>

@@ -99,6 +99,7 @@ internal static class ScriptRunner
         try
         {
             int arguments = thread.Push(call, reference, keys, isFunction);
+            if (run.Debugger is { } debugger) state.BeginDebugging(debugger.Lines);
             bool isDone = state.Run(arguments) == LuaApi.Ok;
             if (run.Restart == Outcome.Done)
             {
@@ -112,6 +113,7 @@ internal static class ScriptRunner
         finally
         {
             state.Exit(outer);
+            if (run.Debugger is not null) state.EndDebugging();
             isSlow = run.End();
             call.Session.Database = database;
             call.EndScript(run);
@@ -132,6 +134,7 @@ internal static class ScriptRunner
             return;
         }
         if (run.IsKilled) message = "ERR Script killed by user with SCRIPT KILL...";
+        else if (run.IsAborted) message = "ERR script aborted for user request";
         if (error.Line is not null && error.Source is not null)
             message += $" script: {run.Name}, on {Encoding.Latin1.GetString(error.Source)}:{Encoding.Latin1.GetString(error.Line)}.";
         reply.Error(message);

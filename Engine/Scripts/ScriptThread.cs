@@ -22,6 +22,7 @@ internal sealed class ScriptThread : IDisposable
         _host = host;
         State = new(host.MostBytes, Register);
         Run = new(host, State);
+        State.IsLate = Run.IsLateForDebugger;
         State.Watch = () => LoadDeadline is { } deadline ? deadline < Environment.TickCount64 : Run.IsRunning && Run.Watch();
     }
 
@@ -179,8 +180,15 @@ internal sealed class ScriptThread : IDisposable
         functions["error_reply"] = ScriptRun.ErrorReply;
         functions["status_reply"] = ScriptRun.StatusReply;
         functions["replicate_commands"] = PushTrue;
-        functions["breakpoint"] = PushFalse;
-        functions["debug"] = static _ => 0;
+        functions["ldb_log"] = lua => Run.LogForDebugger(lua);
+        functions["ldb_step"] = lua => Run.StepForDebugger(lua);
+        functions["ldb_sees_lines"] = lua =>
+        {
+            State.SeesLines = LuaApi.ToBoolean(lua, 1) != 0;
+            return 0;
+        };
+        functions["ldb_next"] = lua => Run.NextForDebugger(lua);
+        functions["ldb_abort"] = lua => Run.AbortForDebugger(lua);
         functions["random"] = lua =>
         {
             LuaApi.PushNumber(lua, _random.NextDouble());
@@ -202,12 +210,6 @@ internal sealed class ScriptThread : IDisposable
     private static int PushTrue(nint lua)
     {
         LuaApi.PushBoolean(lua, 1);
-        return 1;
-    }
-
-    private static int PushFalse(nint lua)
-    {
-        LuaApi.PushBoolean(lua, 0);
         return 1;
     }
 

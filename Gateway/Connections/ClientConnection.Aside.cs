@@ -25,6 +25,42 @@ public sealed partial class ClientConnection
         _mailbox.Ring();
     }
 
+    /// <summary>
+    /// As <see cref="Drain"/>, for the client of a debugger: its request goes to the script. When that has ended, so does the
+    /// connection.
+    /// </summary>
+    private int DrainForDebugger(ReadOnlySpan<byte> bytes, IDebuggedScript script, out Func<Task>? wait)
+    {
+        wait = null;
+        int used = 0;
+        while (wait is null && used < bytes.Length)
+        {
+            ReadOutcome outcome = _requests.Read(bytes[used..]);
+            if (outcome == ReadOutcome.Incomplete) return used;
+            if (outcome == ReadOutcome.Malformed)
+            {
+                RefuseMalformed();
+                return bytes.Length;
+            }
+            KeptRequest kept = _requests.Keep(used);
+            Request request = _requests.Request(kept, bytes);
+            if (request.Count != 0)
+            {
+                OwnedRequest command = request.ToOwned();
+                wait = () => ObeyAsync(script, command);
+            }
+            used += _requests.Consumed;
+            _requests.Release(startAnew: true);
+        }
+        return used;
+    }
+
+    private async Task ObeyAsync(IDebuggedScript script, OwnedRequest command)
+    {
+        await script.ObeyAsync(command, _reply).ConfigureAwait(false);
+        CloseAfterReply = script.IsOver;
+    }
+
     /// <summary>Finishes a request that could not be run on the spot.</summary>
     private async Task FinishAsync(OwnedRequest request, CommandInfo? command, Attempt? former)
     {
@@ -46,5 +82,6 @@ public sealed partial class ClientConnection
             .ConfigureAwait(false);
         CommandsRun++;
         if (waiting is not null) AfterReply(mark);
+        if (Debugged is { IsOver: true }) CloseAfterReply = true; // there was nothing to debug
     }
 }

@@ -20,6 +20,7 @@ public sealed partial class ClientConnection
     {
         wait = null;
         if (bytes.IsEmpty) return 0;
+        if (Debugged is not null) return DrainForDebugger(bytes, Debugged, out wait);
         SiloGate siloGate = _server.Store.SiloGate;
         if (!siloGate.TryEnterShared(out int stripe))
         {

@@ -172,6 +172,7 @@ public sealed partial class ClientConnection : Session
             if (IsMonitor) IsMonitor = false;
             Subscriptions?.Clear();
             if (Tracking is not null) _server.Store.KeyTracking.Close(Tracking);
+            Debugged?.Abandon();
             if (Blocked is { } blocked) await blocked.AbandonAsync().ConfigureAwait(false);
             if (Transaction is not null) await Transaction.CloseAsync(_server.Store).ConfigureAwait(false);
             await _input.CompleteAsync().ConfigureAwait(false);

@@ -127,6 +127,16 @@ public sealed class SandboxTests : IDisposable
         { "return loadstring('return 1' .. ('..1'):rep(100000))()", "attempt to call a nil value" },
         { "return loadstring('local a' .. (',a'):rep(300))()", "attempt to call a nil value" },
 
+        // What is made in C#, where Lua's allocator refuses nothing
+        { "return #cjson.decode('[' .. ('{},'):rep(2000000) .. '1]')", "not enough memory" },
+        { "return #cmsgpack.unpack('\\221\\0\\30\\132\\128' .. ('\\128'):rep(2000000))", "not enough memory" },
+        { "local t = {} for i = 1, 25 do t = {t, t} end cjson.encode_max_depth(100) return #cjson.encode(t)", "not enough memory" },
+        { "return #(('x'):rep(10000):gsub('', ('y'):rep(10000)))", "not enough memory" },
+        { "return loadstring(('a=1 '):rep(2000000))()", "attempt to call a nil value" },
+        { "for i = 1, 1000 do string.format('%d' .. ('x'):rep(100000) .. i, 1) end", "" },
+        { "local t = setmetatable({}, {__len = function() return 2^53 end}) table.sort(t) return 1", "" },
+        { "local n = 0 local t = setmetatable({}, {__index = function(_, k) n = n + 1 return k end}) table.sort(t) return n", "" },
+
         // The lexer and the names of chunks (CVE-2025-46819, CVE-2025-49844)
         { "return loadstring('return [' .. ('='):rep(100000))()", "attempt to call a nil value" },
         { "return loadstring('return [' .. ('='):rep(100000) .. '[')()", "attempt to call a nil value" },
@@ -197,6 +207,35 @@ public sealed class SandboxTests : IDisposable
         Assert.Equal(0L, _redis.Run("EXISTS", "x"));
         // Whatever the script had: memory can be had again.
         Assert.Equal(5_000_000L, _redis.Run("EVAL", "return #string.rep('x', 5000000)", "0"));
+    }
+
+    /// <summary>What takes very long in the library, where no instruction ends: it must be possible to end it all the same.</summary>
+    [Theory]
+    [InlineData("return (('a'):rep(300)):find(('a*'):rep(50) .. 'b')")]
+    [InlineData("return (('a'):rep(300)):match(('a-'):rep(50) .. 'b')")]
+    [InlineData("return (('a'):rep(300)):gsub(('(a*)'):rep(30) .. 'b', '')")]
+    [InlineData("for _ in (('a'):rep(40)):gmatch(('a?'):rep(40) .. ('a'):rep(41)) do end")]
+    [InlineData("return (('('):rep(5000000)):find('%b()')")]
+    [InlineData("return (('a'):rep(5000000)):find('[' .. ('b'):rep(5000000) .. ']*c')")]
+    [InlineData("return (('ab'):rep(4000000)):find(('ab'):rep(1000000) .. 'bb', 1, true)")]
+    [InlineData("local t = {} for i = 1, 700000 do t[i] = -i end while true do table.sort(t) for i = 1, #t do t[i] = -t[i] end end")]
+    [InlineData("local t = {} for i = 1, 20 do t = {t, t, t} end cjson.encode_max_depth(100) while true do pcall(cjson.encode, t) end")]
+    [InlineData("while true do pcall(string.rep, 'x', 1e9) end")]
+    [InlineData("while true do coroutine.wrap(function() while true do end end)() end")]
+    [InlineData("local function f() return pcall(f) end while true do f() end")]
+    [InlineData("while true do xpcall(function() while true do end end, function() while true do end end) end")]
+    [InlineData("setmetatable(_G and {}, {__index = function() while true do end end}).x = 1 while true do end")]
+    public async Task What_takes_for_ever_can_be_ended(string script)
+    {
+        using var redis = new EngineHarness(options => (options.BusyReplyThreshold, options.OrleansScriptMemory) = (1, 64 << 20));
+        Task<object?> running = Task.Run(() => redis.NewClient().RunAsync("EVAL", script, "0"));
+        while (!running.IsCompleted)
+        {
+            redis.NewClient().Run("SCRIPT", "KILL");
+            await Task.WhenAny(running, Task.Delay(5));
+        }
+        Assert.Contains("Script killed by user", ((RespError)(await running)!).ToString(), StringComparison.Ordinal);
+        Assert.Equal(1L, redis.Run("EVAL", "return 1", "0"));
     }
 
     /// <summary>Everything that can be reached from the globals, by name and type.</summary>

@@ -24,6 +24,34 @@ public sealed class ScriptTests : IDisposable
     }
 
     [Fact]
+    public void Set_repl_decides_what_is_logged()
+    {
+        _redis.Run("SET", "c", "1", "PX", "1");
+        _redis.TakeEffects();
+        _redis.Time.Advance(TimeSpan.FromSeconds(1));
+        long sequence = _redis.Store.Slots[KeySlot.Of("a"u8)]!.Sequence;
+        const string Script = """
+            redis.call('set', 'a', 1)
+            redis.set_repl(redis.REPL_NONE)
+            redis.call('set', 'a', 2) redis.call('incr', 'b') redis.call('get', 'c') redis.call('spop', 's')
+            redis.set_repl(redis.REPL_REPLICA)
+            redis.call('incr', 'b')
+            redis.set_repl(redis.REPL_AOF)
+            redis.call('incr', 'b')
+            redis.set_repl(redis.REPL_ALL)
+            redis.call('append', 'a', 'x')
+            return redis.replicate_commands()
+            """;
+        Assert.Equal(1L, _redis.Run("EVAL", Script, "0"));
+        Assert.Equal(["set a 1", "incr b", "append a x"], _redis.TakeEffects());
+        Assert.Equal(sequence + 2, _redis.Store.Slots[KeySlot.Of("a"u8)]!.Sequence);
+        Assert.Equal("2x", _redis.Run("GET", "a"));
+        Assert.Equal("3", _redis.Run("GET", "b"));
+        _redis.Run("EVAL", "redis.call('set', 'a', 3)", "0"); // the next script is logged again
+        Assert.Equal(["set a 3"], _redis.TakeEffects());
+    }
+
+    [Fact]
     public void What_a_failing_script_has_done_stays_and_is_logged()
     {
         Assert.IsType<RespError>(_redis.Run("EVAL", "redis.call('set', KEYS[1], 1) error('no')", "1", "a"));

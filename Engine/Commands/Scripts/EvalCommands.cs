@@ -37,6 +37,12 @@ internal static class EvalCommands
 
     private static void Evaluate(ref CommandContext call, bool isReadOnly)
     {
+        if (call.Session.ScriptDebugging != ScriptDebugging.No && ScriptDebugger.Mine is null)
+        {
+            if (call.MayBlock) ScriptDebugger.Begin(ref call, onCopies: call.Session.ScriptDebugging == ScriptDebugging.OnCopies);
+            else call.Reply.Error("ERR a script cannot be debugged inside a transaction"u8);
+            return;
+        }
         if (IsFirst(ref call)) return;
         ScriptHost host = ScriptHost.Of(call.Store);
         string? error = null;
@@ -47,6 +53,11 @@ internal static class EvalCommands
 
     private static void EvaluateBySha(ref CommandContext call, bool isReadOnly)
     {
+        if (call.Session.ScriptDebugging != ScriptDebugging.No)
+        {
+            call.Reply.Error("ERR Please use EVAL instead of EVALSHA for debugging"u8);
+            return;
+        }
         if (IsFirst(ref call)) return;
         ScriptHost host = ScriptHost.Of(call.Store);
         if ((call.Callable as Script) is { IsGone: false } known) ScriptRunner.Run(ref call, host, known, isReadOnly, byEval: false);
@@ -134,10 +145,28 @@ internal static class EvalCommands
         else call.Reply.Error("NOSCRIPT No matching script. Please use EVAL."u8);
     }
 
+    /// <summary>SCRIPT DEBUG YES | SYNC | NO</summary>
+    [Command("SCRIPT|DEBUG", 3, Container | CommandFlags.NeedsConnection, Category.Scripting, Since = "3.2.0", Complexity = "O(1)",
+        Summary = "Sets the debug mode of server-side Lua scripts.", Syntax = "mode=[YES | SYNC | NO]")]
+    internal static void Debug(ref CommandContext call)
+    {
+        ScriptDebugging? mode = call[2].Is("NO"u8) ? ScriptDebugging.No : call[2].Is("YES"u8) ? ScriptDebugging.OnCopies
+            : call[2].Is("SYNC"u8) ? ScriptDebugging.Sync : null;
+        if (mode is not { } chosen)
+        {
+            call.Reply.Error("ERR Use SCRIPT DEBUG YES/SYNC/NO"u8);
+            return;
+        }
+        call.Session.ScriptDebugging = chosen;
+        call.Reply.Ok();
+    }
+
     /// <summary>SCRIPT HELP</summary>
     [Command("SCRIPT|HELP", 2, CommandFlags.Loading | CommandFlags.Stale, Category.Scripting, Since = "5.0.0", Complexity = "O(1)",
         Summary = "Returns helpful text about the different subcommands.")]
     internal static void Help(ref CommandContext call) => HelpText.Reply(ref call, """
+        DEBUG (YES|SYNC|NO)
+            Set the debug mode for subsequent scripts executed.
         EXISTS <sha1> [<sha1> ...]
             Return information about the existence of the scripts in the script cache.
         FLUSH [ASYNC|SYNC]

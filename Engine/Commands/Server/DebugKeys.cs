@@ -216,7 +216,8 @@ public static class DebugKeys
 
     private static string? Describe(in CommandContext call, Slot slot, ReadOnlySpan<byte> key)
     {
-        KeyEntry entry = Find(call, slot, key);
+        // An expired key that is still there is described, as in Redis.
+        KeyEntry entry = Find(slot, key, call.Session.Database, nowMs: long.MinValue);
         if (entry.IsNone) return null;
         ServerOptions options = call.Store.Options;
         uint clock = entry.AccessClock;

@@ -16,7 +16,7 @@ public ref partial struct CommandContext
         };
         Slot? only = scope.Hold == Hold.Everything ? null : scope.Store.OnlySlotOf(command, request);
         nested.BeginCommand(only is not null ? Hold.Slot : scope.Hold, only);
-        int mark = reply.Length;
+        int mark = reply.Length, effects = Effects.Count;
         try
         {
             command.Method!(ref nested);
@@ -24,6 +24,7 @@ public ref partial struct CommandContext
         finally
         {
             nested.EndWithin();
+            if (!scope.IsLogged) Effects.DropAfter(effects, scope.Store.Slots);
             scope.Changes += nested._changes;
         }
         Retirement.Sweep();

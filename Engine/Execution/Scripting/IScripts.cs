@@ -80,11 +80,20 @@ public abstract class ScriptScope
     /// <summary>Which gates are held.</summary>
     public Hold Hold { get; private set; }
 
+    /// <summary>Whether it has a thread of its own to run on, as long commands have, and does not hold the silo gate.</summary>
+    public bool IsAside { get; private set; }
+
     /// <summary>What it has changed, as Redis counts.</summary>
     public long Changes { get; internal set; }
 
     /// <summary>Whether a command that may write has been called, so that the script cannot begin anew.</summary>
     public bool HasWritten { get; protected set; }
+
+    /// <summary>
+    /// Whether what its commands do is logged; redis.set_repl says otherwise. Then it is lost with the process, and is not
+    /// in any other one.
+    /// </summary>
+    public bool IsLogged { get; protected set; } = true;
 
     /// <summary>Whether it has been ended in the middle because the server ends.</summary>
     public bool IsBrokenOff { get; protected set; }
@@ -101,9 +110,10 @@ public abstract class ScriptScope
     /// <summary>Begins a run inside the gates of a command.</summary>
     protected void Begin(in CommandContext call)
     {
-        (Store, Session, NowMs, Hold) = (call.Store, call.Session, call.NowMs, call.Hold);
+        (Store, Session, NowMs, Hold, IsAside) = (call.Store, call.Session, call.NowMs, call.Hold, call.IsPatient);
         Changes = 0;
         HasWritten = IsBrokenOff = false;
+        IsLogged = true;
         Restart = Outcome.Done;
         MissingSlot = -1;
     }

@@ -60,6 +60,11 @@ public sealed partial class Store
     private Attempt ExecuteScript(ref CommandContext call, bool isAside = false)
     {
         call.BeginScriptAnew(Outcome.Done);
+        if (call.Session.ScriptDebugging != ScriptDebugging.No && call.Command.Name[0] == 'e')
+        {
+            Run(ref call, Hold.None, null); // merely begins it
+            return default;
+        }
         call.Callable = Scripts?.Find(call.Command, call.Request);
         if (call.Callable?.Traits is not { } traits)
         {
@@ -68,6 +73,7 @@ public sealed partial class Store
         }
         if (traits.RunsAlone) return new(Outcome.NeedsExclusive);
         if (!isAside && (traits.IsSlow || !traits.HasRun || SiloGate.IsHeldForLong || Threads is { MayStandStill: false })) return new(Outcome.Long);
+        call.IsPatient = isAside;
         List<int> slots = t_slots ??= [];
         slots.Clear();
         call.Command.LocateKeys(call.Request, slots);

@@ -18,6 +18,7 @@ internal static unsafe partial class LuaApi
     internal const int MultipleResults = -1;
     internal const int Ok = 0, Yielded = 1, RuntimeError = 2, SyntaxError = 3, MemoryError = 4;
     internal const int MaskCall = 1, MaskLine = 4, MaskCount = 8;
+    internal const int EventCount = 3;
     internal const int GcStop = 0, GcRestart = 1, GcCollect = 2, GcCount = 3, GcStep = 5;
 
     private const string Library = "lua54";

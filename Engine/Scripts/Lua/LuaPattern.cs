@@ -8,14 +8,14 @@ internal ref struct LuaPattern(ReadOnlySpan<byte> source, ReadOnlySpan<byte> pat
 {
     public const int MostCaptures = 32;
     private const int MostLevels = 200;
-    private const int StepsBetweenWatches = 1 << 16;
+    private const long WorkBetweenWatches = 1 << 20;
     private const int Unfinished = -1, Position = -2;
 
     private readonly ReadOnlySpan<byte> _source = source;
     private readonly ReadOnlySpan<byte> _pattern = pattern;
     private CaptureArray _captures;
     private int _levels;
-    private int _steps;
+    private long _work = WorkBetweenWatches;
 
     [System.Runtime.CompilerServices.InlineArray(MostCaptures)]
     private struct CaptureArray
@@ -51,7 +51,7 @@ internal ref struct LuaPattern(ReadOnlySpan<byte> source, ReadOnlySpan<byte> pat
         {
             while (true)
             {
-                Step();
+                Work(1);
                 if (p == _pattern.Length) return s;
                 switch (_pattern[p])
                 {
@@ -68,6 +68,7 @@ internal ref struct LuaPattern(ReadOnlySpan<byte> source, ReadOnlySpan<byte> pat
                         p += 2;
                         if (p >= _pattern.Length || _pattern[p] != '[') throw new LuaArgumentException("missing '[' after '%f' in pattern");
                         int setEnd = ClassEnd(p);
+                        Work(setEnd - p);
                         byte before = s == 0 ? (byte)0 : _source[s - 1], here = s < _source.Length ? _source[s] : (byte)0;
                         if (MatchSet(before, p, setEnd - 1) || !MatchSet(here, p, setEnd - 1)) return -1;
                         p = setEnd;
@@ -81,6 +82,7 @@ internal ref struct LuaPattern(ReadOnlySpan<byte> source, ReadOnlySpan<byte> pat
                         return s == _source.Length ? s : -1;
                 }
                 int end = ClassEnd(p);
+                Work(end - p);
                 bool matches = s < _source.Length && MatchOne(_source[s], p, end);
                 switch (end < _pattern.Length ? _pattern[end] : (byte)0)
                 {
@@ -108,15 +110,18 @@ internal ref struct LuaPattern(ReadOnlySpan<byte> source, ReadOnlySpan<byte> pat
         }
     }
 
-    private void Step()
+    /// <summary>Counts what takes time in proportion to the lengths of the source and the pattern.</summary>
+    private void Work(long amount)
     {
-        if (++_steps % StepsBetweenWatches == 0) watch();
+        if ((_work -= amount) > 0) return;
+        _work = WorkBetweenWatches;
+        watch();
     }
 
     private int MaxExpand(int s, int p, int end)
     {
         int count = 0;
-        while (s + count < _source.Length && MatchOne(_source[s + count], p, end)) count++;
+        for (; s + count < _source.Length && MatchOne(_source[s + count], p, end); count++) Work(end - p);
         for (; count >= 0; count--)
         {
             if (Match(s + count, end + 1) is >= 0 and int after) return after;
@@ -129,6 +134,7 @@ internal ref struct LuaPattern(ReadOnlySpan<byte> source, ReadOnlySpan<byte> pat
         while (true)
         {
             if (Match(s, end + 1) is >= 0 and int after) return after;
+            Work(end - p);
             if (s >= _source.Length || !MatchOne(_source[s], p, end)) return -1;
             s++;
         }
@@ -162,6 +168,7 @@ internal ref struct LuaPattern(ReadOnlySpan<byte> source, ReadOnlySpan<byte> pat
         int depth = 1;
         while (++s < _source.Length)
         {
+            Work(1);
             byte c = _source[s];
             if (c == close)
             {
@@ -175,12 +182,13 @@ internal ref struct LuaPattern(ReadOnlySpan<byte> source, ReadOnlySpan<byte> pat
         return -1;
     }
 
-    private readonly int MatchCapture(int s, byte digit)
+    private int MatchCapture(int s, byte digit)
     {
         int index = digit - '1';
         if (index < 0 || index >= Captures || _captures[index].Length == Unfinished) throw new LuaArgumentException("invalid capture index");
         (int start, int length) = _captures[index];
         if (length < 0) length = 0;
+        Work(length / 16);
         return _source.Length - s >= length && _source.Slice(start, length).SequenceEqual(_source.Slice(s, length)) ? s + length : -1;
     }
 

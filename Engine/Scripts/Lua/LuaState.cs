@@ -26,7 +26,7 @@ internal sealed unsafe class LuaState : IDisposable
     /// <summary>How many instructions there are between two looks at the clock: about 0.2 ms.</summary>
     private const int HookInterval = 20_000;
 
-    private static readonly byte[] s_prelude = ReadPrelude();
+    private static readonly byte[] s_prelude = Read("prelude.lua");
 
     [ThreadStatic]
     private static LuaState? t_running;
@@ -38,6 +38,10 @@ internal sealed unsafe class LuaState : IDisposable
     private readonly int _loadLibrary;
     private readonly int _abandonLibrary;
     private readonly int _globals;
+    private readonly int _debuggerParts;
+    private readonly int _setDebugger;
+    private Debugger? _debugger;
+    private bool _isDebugging;
     private bool _isInterrupted;
 
     /// <param name="mostBytes">How much memory scripts may take.</param>
@@ -69,6 +73,8 @@ internal sealed unsafe class LuaState : IDisposable
         _loadLibrary = TakeField("load_library");
         _abandonLibrary = TakeField("abandon_library");
         _globals = TakeField("globals");
+        _debuggerParts = TakeField("debugger_parts");
+        _setDebugger = TakeField("set_debugger");
         LuaApi.SetTop(Handle, 0);
         _memory->Unlimited = 0;
     }
@@ -221,7 +227,11 @@ internal sealed unsafe class LuaState : IDisposable
 
     private int Call(int arguments, int handler)
     {
-        if (Watch is not null)
+        if (_isDebugging)
+        {
+            LuaApi.SetHook(Handle, (nint)(delegate* unmanaged[Cdecl]<nint, nint, void>)&DebugHook, LuaApi.MaskLine | LuaApi.MaskCount, HookInterval);
+        }
+        else if (Watch is not null)
         {
             LuaApi.SetHook(Handle, (nint)(delegate* unmanaged[Cdecl]<nint, nint, void>)&Hook, LuaApi.MaskCount, HookInterval);
         }
@@ -240,6 +250,103 @@ internal sealed unsafe class LuaState : IDisposable
     {
         _isInterrupted = true;
         LuaApi.SetHook(lua, LuaApi.ErrorFunction, LuaApi.MaskCount, 1);
+    }
+
+    // Debugging
+
+    /// <summary>The functions of debugger.lua, in the registry.</summary>
+    private sealed record Debugger(int Begin, int OnLine, int LogTrimmed, int All);
+
+    /// <summary>Asked now and then while a script is debugged: true if it is to stop because it has run for so long.</summary>
+    public Func<bool>? IsLate { get; set; }
+
+    /// <summary>Whether the debugger wants to know of each line: false while it has no reason to stop.</summary>
+    public bool SeesLines { get; set; }
+
+    /// <summary>What is begun now runs in the debugger. The function to be run and its arguments are on the stack.</summary>
+    /// <param name="lines">The script's lines.</param>
+    public void BeginDebugging(string[] lines)
+    {
+        _debugger ??= LoadDebugger();
+        PushRegistered(_debugger.Begin);
+        LuaApi.CreateTable(Handle, lines.Length, 0);
+        for (int i = 0; i < lines.Length; i++)
+        {
+            LuaApi.Push(Handle, Encoding.Latin1.GetBytes(lines[i]));
+            LuaApi.RawSetAt(Handle, -2, i + 1);
+        }
+        if (LuaApi.ProtectedCall(Handle, 1, 0, 0) != LuaApi.Ok) throw new InvalidOperationException(TopText());
+        SetDebugger(_debugger.All);
+        _isDebugging = SeesLines = true;
+    }
+
+    /// <summary>The end of <see cref="BeginDebugging"/>.</summary>
+    public void EndDebugging()
+    {
+        _isDebugging = false;
+        SetDebugger(0);
+    }
+
+    /// <summary>Shows a line in the debugger, cut to the length that its user wants.</summary>
+    public void LogForDebugger(nint lua, ReadOnlySpan<byte> line)
+    {
+        LuaApi.RawGetAt(lua, LuaApi.RegistryIndex, _debugger!.LogTrimmed);
+        LuaApi.Push(lua, line);
+        if (LuaApi.ProtectedCall(lua, 1, 0, 0) != LuaApi.Ok) LuaApi.Pop(lua, 1);
+    }
+
+    private Debugger LoadDebugger()
+    {
+        byte[] text = Read("debugger.lua");
+        fixed (byte* at = text)
+        fixed (byte* name = "=redis\0"u8)
+        fixed (byte* mode = "t\0"u8)
+        {
+            if (LuaApi.Load(Handle, at, (nuint)text.Length, name, mode) != LuaApi.Ok) throw new InvalidOperationException(TopText());
+        }
+        PushRegistered(_debuggerParts);
+        if (LuaApi.ProtectedCall(Handle, 1, 1, 0) != LuaApi.Ok) throw new InvalidOperationException(TopText());
+        var debugger = new Debugger(TakeField("begin"), TakeField("on_line"), TakeField("log_trimmed"), LuaApi.Reference(Handle, LuaApi.RegistryIndex));
+        return debugger;
+    }
+
+    private void SetDebugger(int reference)
+    {
+        PushRegistered(_setDebugger);
+        if (reference == 0) LuaApi.PushNil(Handle);
+        else PushRegistered(reference);
+        if (LuaApi.ProtectedCall(Handle, 1, 0, 0) != LuaApi.Ok) throw new InvalidOperationException(TopText());
+    }
+
+    /// <summary>Before each line, and now and then.</summary>
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void DebugHook(nint lua, nint activation)
+    {
+        LuaState state = t_running!;
+        bool mustEnd = state._isInterrupted, isLate = false;
+        state._memory->Unlimited++;
+        try
+        {
+            // Not only when an event comes by number: most instructions are those of on_line, whose events go nowhere.
+            mustEnd |= state.Watch?.Invoke() == true;
+            isLate = state.IsLate?.Invoke() == true;
+            if (!mustEnd && !isLate && (!state.SeesLines || *(int*)activation == LuaApi.EventCount)) return;
+            if (!mustEnd && LuaApi.CheckStack(lua, 4) != 0)
+            {
+                LuaApi.RawGetAt(lua, LuaApi.RegistryIndex, state._debugger!.OnLine);
+                LuaApi.PushBoolean(lua, isLate ? 1 : 0);
+                if (LuaApi.ProtectedCall(lua, 1, 0, 0) != LuaApi.Ok) LuaApi.Pop(lua, 1);
+            }
+        }
+        catch (Exception)
+        {
+            mustEnd = true;
+        }
+        finally
+        {
+            state._memory->Unlimited--;
+        }
+        if (mustEnd) state.Interrupt(lua);
     }
 
     /// <summary>The error on the top, as the prelude's handler made it.</summary>
@@ -275,6 +382,17 @@ internal sealed unsafe class LuaState : IDisposable
         bool has = LuaApi.RawGet(Handle, -2) == LuaType.Boolean && LuaApi.ToBoolean(Handle, -1) != 0;
         LuaApi.Pop(Handle, 1);
         return has;
+    }
+
+    /// <summary>
+    /// Whether scripts have more memory than they may, garbage aside: to be asked by what makes much in C#, where the
+    /// allocator refuses nothing.
+    /// </summary>
+    public bool HasTooMuch(nint lua)
+    {
+        if (_memory->Used <= _memory->Most) return false;
+        _ = LuaApi.Collect(lua, LuaApi.GcCollect, 0);
+        return _memory->Used > _memory->Most;
     }
 
     /// <summary>Collects garbage for a while; between two runs.</summary>
@@ -370,10 +488,10 @@ internal sealed unsafe class LuaState : IDisposable
         if (mustEnd) state.Interrupt(lua);
     }
 
-    private static byte[] ReadPrelude()
+    private static byte[] Read(string resource)
     {
-        using Stream stream = Assembly.GetExecutingAssembly().GetManifestResourceStream("prelude.lua")
-            ?? throw new InvalidOperationException("The prelude is missing.");
+        using Stream stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(resource)
+            ?? throw new InvalidOperationException($"{resource} is missing.");
         var bytes = new byte[stream.Length];
         stream.ReadExactly(bytes);
         return bytes;

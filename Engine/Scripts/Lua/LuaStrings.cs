@@ -7,6 +7,15 @@ namespace OrleansRedis.Engine;
 /// <summary>What the prelude's string and math libraries leave to C#.</summary>
 internal static class LuaStrings
 {
+    /// <summary>Of bytes, between two looks at whether the script must end: some ms.</summary>
+    private const int MostComparisons = 1 << 26;
+
+    /// <summary>
+    /// The longest program that a script may compile in its turn. What is made of it takes some ten times as much memory,
+    /// which is not counted before it is there.
+    /// </summary>
+    private const int LongestProgram = 4 * 1024 * 1024;
+
     private static readonly SearchValues<byte> s_special = SearchValues.Create("^$*+?.([%-"u8);
 
     public static void Register(LuaState state, Dictionary<string, LuaFunction> functions)
@@ -24,7 +33,8 @@ internal static class LuaStrings
             LuaApi.PushBoolean(lua, state.IsInterrupted ? 1 : 0);
             return 1;
         };
-        functions["compile"] = lua => Compile(state, lua);
+        functions["compile"] = lua => Compile(state, lua, int.MaxValue);
+        functions["compile_within"] = lua => Compile(state, lua, LongestProgram);
     }
 
     private static LuaPattern PatternOf(LuaState state, nint lua) =>
@@ -52,14 +62,14 @@ internal static class LuaStrings
         int from = Start(lua, source.Length);
         if (LuaApi.ToBoolean(lua, 4) != 0 || pattern.IndexOfAny(s_special) < 0)
         {
-            int at = source[from..].IndexOf(pattern);
+            int at = IndexOf(state, lua, source, pattern, from);
             if (at < 0)
             {
                 LuaApi.PushNil(lua);
                 return 1;
             }
-            LuaApi.PushNumber(lua, from + at + 1);
-            LuaApi.PushNumber(lua, from + at + pattern.Length);
+            LuaApi.PushNumber(lua, at + 1);
+            LuaApi.PushNumber(lua, at + pattern.Length);
             return 2;
         }
         LuaPattern matcher = PatternOf(state, lua);
@@ -71,6 +81,24 @@ internal static class LuaStrings
         LuaApi.PushNumber(lua, start + 1);
         LuaApi.PushNumber(lua, end);
         return 2 + (matcher.Captures == 0 ? 0 : PushCaptures(lua, ref matcher, start, end));
+    }
+
+    /// <summary>
+    /// Where a text is found. At worst that takes time in proportion to the product of the two lengths, so it is done in
+    /// pieces, between which the script can be ended.
+    /// </summary>
+    private static int IndexOf(LuaState state, nint lua, ReadOnlySpan<byte> source, ReadOnlySpan<byte> text, int from)
+    {
+        int starts = System.Math.Max(1, MostComparisons / System.Math.Max(1, text.Length));
+        while (true)
+        {
+            int length = (int)System.Math.Min(source.Length - from, (long)starts + text.Length - 1);
+            int at = source.Slice(from, length).IndexOf(text);
+            if (at >= 0) return from + at;
+            if (from + length == source.Length) return -1;
+            from += starts;
+            state.WatchWithin(lua);
+        }
     }
 
     /// <summary>string.match(s, pattern, init)</summary>
@@ -207,25 +235,31 @@ internal static class LuaStrings
     /// <summary>A string as a number, as far as Lua 5.4 does not read it as strtod does; nil if it is none.</summary>
     private static int ToNumber(nint lua)
     {
-        ReadOnlySpan<char> text = Encoding.Latin1.GetString(LuaApi.StringAt(lua, 1)).AsSpan().Trim(" \t\n\v\f\r");
+        if (TryParse(LuaApi.StringAt(lua, 1), out double number)) LuaApi.PushNumber(lua, number);
+        else LuaApi.PushNil(lua);
+        return 1;
+    }
+
+    /// <summary>Reads what strtod reads as a number and Lua 5.4 does not.</summary>
+    public static bool TryParse(ReadOnlySpan<byte> bytes, out double number)
+    {
+        ReadOnlySpan<char> text = Encoding.Latin1.GetString(bytes).AsSpan().Trim(" \t\n\v\f\r");
         bool isNegative = text.StartsWith("-");
         if (isNegative || text.StartsWith("+")) text = text[1..];
-        double number;
         if (text.Equals("inf", StringComparison.OrdinalIgnoreCase) || text.Equals("infinity", StringComparison.OrdinalIgnoreCase))
-        {
             number = double.PositiveInfinity;
-        }
         else if (text.Equals("nan", StringComparison.OrdinalIgnoreCase))
-        {
-            number = double.NaN;
-        }
+            number = BitConverter.UInt64BitsToDouble(0x7ff8_0000_0000_0000); // .NET's has the other sign
         else if (!text.StartsWith("0x", StringComparison.OrdinalIgnoreCase) || !LuaLexer.TryParseNumber(text.ToString(), out number))
-        {
-            LuaApi.PushNil(lua);
-            return 1;
-        }
-        LuaApi.PushNumber(lua, isNegative ? -number : number);
-        return 1;
+            return Fails(out number);
+        if (isNegative) number = -number;
+        return true;
+    }
+
+    private static bool Fails(out double number)
+    {
+        number = 0;
+        return false;
     }
 
     /// <summary>math(name, x, y)</summary>
@@ -260,8 +294,9 @@ internal static class LuaStrings
     /// compile(text, name): a function that makes the program, which the prelude calls, and whether it may assign to
     /// the sandbox's own variables; nil and a message if the program is not correct.
     /// </summary>
-    private static unsafe int Compile(LuaState state, nint lua)
+    private static unsafe int Compile(LuaState state, nint lua, int longest)
     {
+        if (LuaApi.StringAt(lua, 1).Length > longest) throw new LuaArgumentException("not enough memory");
         string source = Encoding.Latin1.GetString(LuaApi.StringAt(lua, 1)), name = Encoding.Latin1.GetString(LuaApi.StringAt(lua, 2));
         string translated;
         bool assignsGlobal;

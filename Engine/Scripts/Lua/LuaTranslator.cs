@@ -59,9 +59,10 @@ internal sealed class LuaTranslator
     /// <param name="chunk">What messages call it.</param>
     /// <param name="words">The short words among its string literals, in lower case.</param>
     /// <param name="assignsGlobal">Whether it may assign to one of <see cref="Globals"/>.</param>
-    /// <returns>A program that returns the translated one as a function. It must be called with four functions: one
+    /// <returns>A program that returns the translated one as a function. It must be called with five functions: one
     /// that prepares an operand of "..", one that makes three values of those that a generic "for" begins with, one that
-    /// makes the table "arg" of a function's arguments, and one that makes 0 of -0, for "%".</returns>
+    /// makes the table "arg" of a function's arguments, one that is "%", and one that prepares what a
+    /// numeric "for" begins with.</returns>
     /// <exception cref="LuaSyntaxException">The program is not correct.</exception>
     public static string Translate(string source, string chunk, out IReadOnlySet<string> words, out bool assignsGlobal)
     {
@@ -80,9 +81,11 @@ internal sealed class LuaTranslator
 
     private string Remainder => _prefix + "m";
 
+    private string Range => _prefix + "r";
+
     private void Chunk()
     {
-        _output.Append(CultureInfo.InvariantCulture, $"local {Operand},{Iterator},{Arguments},{Remainder}=... return function(...)");
+        _output.Append(CultureInfo.InvariantCulture, $"local {Operand},{Iterator},{Arguments},{Remainder},{Range}=... return function(...)");
         Block();
         if (_lexer.Kind != LuaToken.End) throw _lexer.Error("'<eof>' expected");
         _output.Append(" end");
@@ -267,15 +270,13 @@ internal sealed class LuaTranslator
 
     private void For(int line)
     {
+        bool isRange = false;
+        int start = Position();
         Emit();
         Name();
         if (_lexer.Is("="))
         {
-            Emit();
-            Expression();
-            Expect(",");
-            Expression();
-            if (Accept(",")) Expression();
+            isRange = TryMakeRange(start);
         }
         else if (_lexer.Is(",") || _lexer.Is("in"))
         {
@@ -294,6 +295,43 @@ internal sealed class LuaTranslator
         Expect("do");
         LoopBody();
         ExpectClosing("end", "for", line);
+        if (isRange) _output.Append(" end");
+    }
+
+    /// <summary>
+    /// The values of a numeric "for". Unless they are plain whole numbers and lengths, with which 5.4 does what 5.1 does, they
+    /// go through a function: <c>for i = a, b do</c> → <c>do local x, y, z = range(a, b) for i = x, y, z do</c>.
+    /// </summary>
+    /// <param name="start">Where the statement begins in the output.</param>
+    /// <returns>Whether a block has been opened, which the caller closes.</returns>
+    private bool TryMakeRange(int start)
+    {
+        Emit();
+        int values = Position();
+        bool isPlain = _lexer.Kind == LuaToken.Number && _lexer.Number == Math.Floor(_lexer.Number);
+        isPlain &= Expression(isPlain);
+        Expect(",");
+        isPlain &= Expression(isPlain);
+        if (_lexer.Is(","))
+        {
+            isPlain = false;
+            Emit();
+            Expression();
+        }
+        if (isPlain) return false;
+        string header = _output.ToString(start, values - start), all = _output.ToString(values, _output.Length - values);
+        _output.Length = start;
+        _output.Append('\n', header.Count(static c => c == '\n')); // each token stays on its line
+        _output.Append(CultureInfo.InvariantCulture, $" do local {_prefix}x,{_prefix}y,{_prefix}z={Range}({all})");
+        _output.Append(header.Replace('\n', ' ')).Append(CultureInfo.InvariantCulture, $"{_prefix}x,{_prefix}y,{_prefix}z");
+        return true;
+    }
+
+    /// <summary>An expression; true if <paramref name="isPlain"/>, and it is nothing but a number or a length.</summary>
+    private bool Expression(bool isPlain)
+    {
+        bool isSimple = isPlain && (_lexer.Kind == LuaToken.Number || _lexer.Is("#"));
+        return Binary(0) == Kind.Number && isSimple;
     }
 
     private void ExpressionStatement()
@@ -364,15 +402,16 @@ internal sealed class LuaTranslator
         {
             bool isConcatenation = _lexer.Text == "..", isModulo = _lexer.Text == "%";
             if (isConcatenation) PrepareOperand(start, kind);
-            Emit();
+            if (isModulo) Emit(",");
+            else Emit();
             int right = Position();
             Kind second = Binary(priority.Right);
             if (isConcatenation) PrepareOperand(right, second);
             if (isModulo)
             {
-                // -10 % 5 is -0 in 5.4.
-                _output.Insert(start, $" {Remainder}(");
-                _output.Append(')');
+                // 5.4 computes it in another way.
+                _output.Insert(start, $" ({Remainder}("); // in brackets, so that "return" makes no tail call of it
+                _output.Append("))");
             }
             kind = isConcatenation ? Kind.Text : Kind.Other;
         }

@@ -5,8 +5,8 @@
 -- error: it returns `FAILED` and a message instead, and its caller here raises it.
 
 local native = ...
-local type, next, select, rawget, rawset, rawequal, error, pcall, xpcall, tostring, setmetatable, getmetatable, collectgarbage
-    = type, next, select, rawget, rawset, rawequal, error, pcall, xpcall, tostring, setmetatable, getmetatable, collectgarbage
+local type, next, select, rawget, rawset, rawlen, rawequal, error, pcall, xpcall, tostring, setmetatable, getmetatable, collectgarbage
+    = type, next, select, rawget, rawset, rawlen, rawequal, error, pcall, xpcall, tostring, setmetatable, getmetatable, collectgarbage
 local tonumber5_4 = tonumber
 local string5_4, table5_4, math5_4, coroutine5_4, debug = string, table, math, coroutine, debug
 local format5_4, gsub5_4, find5_4, sub5_4, rep5_4 = string.format, string.gsub, string.find, string.sub, string.rep
@@ -39,6 +39,20 @@ local function integer(x)
     return toInteger(x < 0 and -floor5_4(-x) or floor5_4(x))
 end
 
+-- A number as a C cast makes an integer of it on x64, where what does not fit becomes the least one.
+local function cast(x)
+    local i = toInteger(x)
+    if i then return i end
+    if x >= 9223372036854775808.0 or x < -9223372036854775808.0 or x ~= x then return -9223372036854775807 - 1 end
+    return toInteger(x < 0 and -floor5_4(-x) or floor5_4(x))
+end
+
+-- The same, to an unsigned integer.
+local function cast_unsigned(x)
+    if x >= 9223372036854775808.0 then return cast(x - 9223372036854775808.0) ~ (-9223372036854775807 - 1) end
+    return cast(x)
+end
+
 local function tonumber(v, base)
     if base == nil or base == 10 then
         if numberType(v) then return v end
@@ -50,8 +64,19 @@ local function tonumber(v, base)
     end
     base = integer(base)
     if type(v) ~= "string" then v = operand(v) end
-    local n = tonumber5_4(v, base)
-    return n and n + 0.0
+    -- As strtoul does it: a prefix for hexadecimal digits, and what is negative wraps round.
+    if base == 16 then v = gsub5_4(v, "^(%s*[-+]?)0[xX](%x)", "%1%2") end
+    local minus, digits = string5_4.match(v, "^%s*([-+]?)(%w+)%s*$")
+    if not digits then return nil end
+    local n = 0.0
+    for i = 1, #digits do
+        local digit = tonumber5_4(sub5_4(digits, i, i), 36)
+        if digit >= base then return nil end
+        n = n * base + digit
+    end
+    if n >= 18446744073709551616.0 then return 18446744073709551615.0 end
+    if minus == "-" and n ~= 0 then return 18446744073709551616.0 - n end
+    return n
 end
 
 local function bad_argument(position, name, message)
@@ -164,10 +189,36 @@ local function three(f, s, v)
     return f, s, v
 end
 
--- 5.4 computes -10 % 5 as -0, and 5.1 as 0.
-local function remainder(x)
-    if x == 0 then return 0.0 end
-    return x
+-- What a numeric "for" begins with. In 5.1 its values may be strings, it begins a step earlier and adds that again, and
+-- nothing is less than or equal to what is not a number.
+local function range(first, last, ...)
+    local a, b, c = tonumber(first), tonumber(last), 1.0
+    if select("#", ...) ~= 0 then c = tonumber((...)) end
+    if not a then error("'for' initial value must be a number", 2) end
+    if not b then error("'for' limit must be a number", 2) end
+    if not c then error("'for' step must be a number", 2) end
+    if c == 0 then -- for ever, or not at all; 5.4 refuses it
+        if b <= a then return a, -infinity, -5e-324 end
+        return 1.0, 0.0, 1.0
+    end
+    a = a - c + c
+    if a ~= a or b ~= b then return 1.0, 0.0, 1.0 end
+    return a, b, c
+end
+
+local function metamethod(v, event)
+    local m = type(v) == "table" and getmetatable(v) or type(v) == "userdata" and getmetatable(v)
+    return type(m) == "table" and rawget(m, event)
+end
+
+-- a % b: 5.4 takes the exact remainder, with the sign of b; 5.1 computes it, which rounds.
+local function remainder(a, b)
+    if numberType(a) and numberType(b) then return a - floor5_4(a / b) * b end
+    local f = metamethod(a, "__mod") or metamethod(b, "__mod")
+    if f then return (f(a, b)) end
+    local x, y = type(a) == "string" and tonumber(a) or numberType(a) and a, type(b) == "string" and tonumber(b) or numberType(b) and b
+    if x and y then return x - floor5_4(x / y) * y end
+    error("attempt to perform arithmetic on a " .. type(x and b or a) .. " value", 2)
 end
 
 function arguments(...)
@@ -296,16 +347,16 @@ end
 local shown_globals         -- what scripts see of G
 
 -- Compiles a program. It runs in the given environment, or in its stand-in if it assigns to variables that exist there.
-local function compile(text, name, environment, stand_in)
-    local f, message = native.compile(text, name)
-    if not f then return nil, message end
+local function compile(text, name, environment, stand_in, within)
+    local f, message = (within and native.compile_within or native.compile)(text, name)
+    if not f or f == FAILED then return nil, message end
     setupvalue(f, 1, message and stand_in or environment)
-    return f(operand, three, arguments, remainder)
+    return f(operand, three, arguments, remainder, range)
 end
 
 local function loadstring(text, name)
     text = check_string(text, 1, "loadstring")
-    return compile(text, name == nil and text or check_string(name, 2, "loadstring"), G, shown_globals)
+    return compile(text, name == nil and text or check_string(name, 2, "loadstring"), G, shown_globals, true)
 end
 
 local function load5_1(f, name)
@@ -318,7 +369,7 @@ local function load5_1(f, name)
         count = count + 1
         pieces[count] = piece
     end
-    return compile(concat5_4(pieces), name == nil and "=(load)" or check_string(name, 2, "load"), G, shown_globals)
+    return compile(concat5_4(pieces), name == nil and "=(load)" or check_string(name, 2, "load"), G, shown_globals, true)
 end
 
 -- The function that f stands for: itself, or the one at that level of the call stack, seen from the caller's caller.
@@ -512,8 +563,10 @@ end
 function table5_1.sort(t, less)
     check_writable(t, 1, "sort")
     if less == nil then
-        -- Equal strings and equal numbers are the same, so nobody can tell how the order came about.
-        return sort5_4(t)
+        -- Equal strings and equal numbers are the same, so nobody can tell how the order came about. A long sort in C could
+        -- not be ended.
+        if rawlen(t) <= 50000 and not getmetatable(t) then return sort5_4(t) end
+        less = function(a, b) return a < b end
     end
     if type(less) ~= "function" then error(bad_argument(2, "sort", "function expected, got " .. type(less)), 2) end
     sort_range(t, 1, #t, less)
@@ -534,9 +587,9 @@ end
 
 function string5_1.sub(s, i, j)
     if type(s) ~= "string" then s = check_string(s, 1, "sub") end
-    i = toInteger(i) or integer(check_number(i, 2, "sub"))
+    i = toInteger(i) or cast(check_number(i, 2, "sub"))
     if j == nil then return sub5_4(s, i) end
-    return sub5_4(s, i, toInteger(j) or integer(check_number(j, 3, "sub")))
+    return sub5_4(s, i, toInteger(j) or cast(check_number(j, 3, "sub")))
 end
 
 function string5_1.upper(s)
@@ -562,13 +615,13 @@ end
 
 function string5_1.byte(s, i, j)
     s = check_string(s, 1, "byte")
-    i = i == nil and 1 or integer(check_number(i, 2, "byte"))
+    i = i == nil and 1 or cast(check_number(i, 2, "byte"))
     if j == nil or j == i then
         local b = string5_4.byte(s, i)
         if b then return b + 0.0 end
         return
     end
-    j = integer(check_number(j, 3, "byte"))
+    j = cast(check_number(j, 3, "byte"))
     if i < 0 then i = i + #s + 1 end
     if j < 0 then j = j + #s + 1 end
     if i < 1 then i = 1 end
@@ -599,13 +652,13 @@ end
 
 function string5_1.find(s, pattern, init, plain)
     s, pattern = check_string(s, 1, "find"), check_string(pattern, 2, "find")
-    init = init == nil and 1 or integer(check_number(init, 3, "find"))
+    init = init == nil and 1 or cast(check_number(init, 3, "find"))
     return checked(native.find(s, pattern, init, plain and true or false))
 end
 
 function string5_1.match(s, pattern, init)
     s, pattern = check_string(s, 1, "match"), check_string(pattern, 2, "match")
-    init = init == nil and 1 or integer(check_number(init, 3, "match"))
+    init = init == nil and 1 or cast(check_number(init, 3, "match"))
     return checked(native.match(s, pattern, init))
 end
 
@@ -686,8 +739,7 @@ function string5_1.gsub(s, pattern, replacement, most)
     return concat5_4(parts), matches + 0.0
 end
 
-local formats = setmetatable({}, { __mode = "k" })
-local format_count = 0
+local formats, format_count = {}, 0
 
 -- Flags that mean something for numbers only, and that 5.4 refuses elsewhere.
 local function without_sign(flags)
@@ -727,7 +779,7 @@ local function parse_format(text)
                 out[#out + 1] = "s"
             elseif conversion == "c" then
                 out[#out + 1] = (gsub5_4(without_sign(flags), "%..*", ""))
-                out[#out + 1] = conversion
+                out[#out + 1] = "s" -- a zero byte ends the text in C, so that nothing is left of it
             elseif conversion == "o" or conversion == "x" or conversion == "X" then
                 out[#out + 1] = (gsub5_4(flags, "^[-+ #0]*", function(f) return gsub5_4(f, "[+ ]", "") end))
                 out[#out + 1] = conversion
@@ -742,6 +794,8 @@ local function parse_format(text)
     return { conversions = conversions, count = count, text = concat5_4(out) }
 end
 
+local format_unsigned
+
 local quoted = { ["\""] = "\\\"", ["\\"] = "\\\\", ["\n"] = "\\\n", ["\r"] = "\\r", ["\0"] = "\\000" }
 
 function string5_1.format(text, ...)
@@ -751,9 +805,11 @@ function string5_1.format(text, ...)
         local message
         parsed, message = parse_format(text)
         if not parsed then error(message, 2) end
-        if format_count == 500 then formats, format_count = {}, 0 end
-        formats[text] = parsed
-        format_count = format_count + 1
+        if #text <= 100 then
+            if format_count == 500 then formats, format_count = {}, 0 end
+            formats[text] = parsed
+            format_count = format_count + 1
+        end
     end
     local count = parsed.count
     if count == 0 then return format5_4(parsed.text) end
@@ -781,11 +837,35 @@ function string5_1.format(text, ...)
         else
             local n = numberType(v) and v or type(v) == "string" and tonumber(v)
             if not n then error(bad_argument(i + 1, "format", "number expected, got " .. type(v)), 2) end
-            if not find5_4("eEfgG", conversion, 1, true) then n = integer(n) end
+            if conversion == "u" and n < 0 then return format_unsigned(text, i, n, ...)
+            elseif find5_4("oxXu", conversion, 1, true) then n = cast_unsigned(n)
+            elseif conversion == "c" then
+                n = n > -2147483649 and n < 2147483648 and cast(n) & 255 or 0
+                n = n == 0 and "" or string5_4.char(n)
+            elseif not find5_4("eEfgG", conversion, 1, true) then n = cast(n) end
             values[i] = n
         end
     end
     return format5_4(parsed.text, unpack5_4(values, 1, count))
+end
+
+-- %u of a negative number, which 5.4 has no conversion for: its digits take the conversion's place in the format.
+function format_unsigned(text, position, n, ...)
+    n = cast_unsigned(n)
+    local tens = (n >> 1) // 5
+    local digits = n < 0 and format5_4("%d%d", tens, n - tens * 10) or format5_4("%d", n)
+    local at, count = 1, 0
+    while true do
+        local start, stop, flags, conversion = find5_4(text, "%%([-+ #0]*%d*%.?%d*)(.)", at)
+        if conversion ~= "%" then count = count + 1 end
+        if count == position then
+            text = sub5_4(text, 1, start - 1) .. "%" .. gsub5_4(without_sign(flags), "%..*", "") .. "s" .. sub5_4(text, stop + 1)
+            local values = { ... }
+            values[position] = digits
+            return string5_1.format(text, unpack5_4(values, 1, select("#", ...)))
+        end
+        at = stop + 1
+    end
 end
 
 -- math
@@ -793,7 +873,11 @@ end
 local math5_1 = { pi = math5_4.pi, huge = math5_4.huge }
 
 for _, name in ipairs { "cos", "deg", "exp", "rad", "sin", "asin", "acos", "sqrt", "tan" } do
-    math5_1[name] = math5_4[name]
+    local f = math5_4[name]
+    math5_1[name] = function(x)
+        if numberType(x) ~= "float" then x = check_number(x, 1, name) end
+        return f(x)
+    end
 end
 
 function math5_1.abs(x)
@@ -802,11 +886,16 @@ end
 
 function math5_1.floor(x)
     if numberType(x) ~= "float" then x = check_number(x, 1, "floor") end
-    return floor5_4(x) + 0.0
+    local result = floor5_4(x) + 0.0
+    if result == 0 and x == 0 then return x end -- which may be -0
+    return result
 end
 
 function math5_1.ceil(x)
-    return math5_4.ceil(check_number(x, 1, "ceil")) + 0.0
+    x = check_number(x, 1, "ceil")
+    local result = math5_4.ceil(x) + 0.0
+    if result == 0 then return x > 0 and 0.0 or x == 0 and x or -0.0 end
+    return result
 end
 
 function math5_1.atan(x)
@@ -818,22 +907,30 @@ function math5_1.atan2(y, x)
 end
 
 function math5_1.fmod(x, y)
-    return math5_4.fmod(check_number(x, 1, "fmod") + 0.0, check_number(y, 2, "fmod") + 0.0)
+    return math5_4.fmod(check_number(x, 1, "fmod"), check_number(y, 2, "fmod"))
 end
 
 math5_1.mod = math5_1.fmod
 
 function math5_1.modf(x)
-    local whole, part = math5_4.modf(check_number(x, 1, "modf"))
-    return whole + 0.0, part
+    x = check_number(x, 1, "modf")
+    local whole, part = math5_4.modf(x)
+    if part == 0 and (x < 0 or 1 / x < 0) then part = -0.0 end
+    return whole, part
 end
 
+local invalid = infinity - infinity -- "-nan"; the sign is the one that Redis prints
+
 function math5_1.log(x)
-    return math5_4.log(check_number(x, 1, "log"))
+    x = check_number(x, 1, "log")
+    if x < 0 then return invalid end
+    return math5_4.log(x)
 end
 
 function math5_1.log10(x)
-    return math5_4.log(check_number(x, 1, "log10"), 10.0)
+    x = check_number(x, 1, "log10")
+    if x < 0 then return -invalid end
+    return math5_4.log(x, 10.0)
 end
 
 function math5_1.pow(x, y)
@@ -867,7 +964,9 @@ function math5_1.frexp(x)
 end
 
 function math5_1.ldexp(x, exponent)
-    return native.math("ldexp", check_number(x, 1, "ldexp"), check_number(exponent, 2, "ldexp"))
+    x, exponent = check_number(x, 1, "ldexp"), cast(check_number(exponent, 2, "ldexp")) & 0xffffffff
+    if exponent >= 0x80000000 then exponent = exponent - 0x100000000 end
+    return native.math("ldexp", x, exponent + 0.0)
 end
 
 function math5_1.random(...)
@@ -917,14 +1016,9 @@ local bit = {}
 local function bits(x, position, name)
     local n = check_number(x, position, name)
     local i = toInteger(n)
-    if i then return i & 0xffffffff end
-    if n ~= n or n == infinity or n == -infinity then return 0 end
-    if n >= 9.2e18 or n <= -9.2e18 then return toInteger(math5_4.fmod(n, 4294967296.0)) & 0xffffffff end
-    -- To the nearest integer; halves to the nearest even one.
-    i = floor5_4(n)
-    local part = n - i
-    if part > 0.5 or (part == 0.5 and i & 1 == 1) then i = i + 1 end
-    return i & 0xffffffff
+    if i and i >= -0x7ffffffffffff and i <= 0x7ffffffffffff then return i & 0xffffffff end
+    -- As the library does it: adds 2^52 + 2^51, and takes the low bits of what that is in memory.
+    return string5_4.unpack("<i8", string5_4.pack("<d", n + 6755399441055744.0)) & 0xffffffff
 end
 
 local function signed(i)
@@ -1020,6 +1114,8 @@ local struct = functions_of("struct", { "pack", "unpack", "size" })
 
 -- redis
 
+local debugger              -- of the session in which the script runs, if it is being debugged (debugger.lua)
+
 local redis = {
     REPL_NONE = 0.0, REPL_AOF = 1.0, REPL_SLAVE = 2.0, REPL_REPLICA = 2.0, REPL_ALL = 3.0,
     LOG_DEBUG = 0.0, LOG_VERBOSE = 1.0, LOG_NOTICE = 2.0, LOG_WARNING = 3.0,
@@ -1050,9 +1146,17 @@ do
         redis[name] = function(...) return finish(f(...)) end
     end
 
-    for _, name in ipairs { "error_reply", "status_reply", "replicate_commands", "breakpoint", "debug" } do
+    for _, name in ipairs { "error_reply", "status_reply", "replicate_commands" } do
         local f = native[name]
         redis[name] = function(...) return (f(...)) end
+    end
+
+    function redis.breakpoint()
+        return debugger ~= nil and debugger.breakpoint()
+    end
+
+    function redis.debug(...)
+        if debugger then debugger.show(...) end
     end
 end
 
@@ -1220,7 +1324,7 @@ m.__add = other("__add", function(a, b) return a + b end)
 m.__sub = other("__sub", function(a, b) return a - b end)
 m.__mul = other("__mul", function(a, b) return a * b end)
 m.__div = other("__div", function(a, b) return a / b end)
-m.__mod = other("__mod", function(a, b) return remainder(a % b) end)
+m.__mod = other("__mod", remainder)
 m.__pow = other("__pow", function(a, b) return a ^ b end)
 m.__unm = arithmetic(function(a) return -a end)
 string_metatable = readonly { __index = G.string }
@@ -1254,6 +1358,19 @@ end
 
 function exports.abandon_library()
     registered = nil
+end
+
+-- What debugger.lua needs, and its end of it.
+exports.debugger_parts = {
+    native = native,
+    real = real,
+    globals = G,
+    call = redis.call,
+    compile = function(text, name) return compile(text, name, G, shown_globals, true) end,
+}
+
+function exports.set_debugger(value)
+    debugger = value
 end
 
 return exports

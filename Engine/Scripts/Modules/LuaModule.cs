@@ -6,7 +6,10 @@ namespace OrleansRedis.Engine;
 /// <summary>What the modules for scripts share: reading arguments, and a buffer for what they write.</summary>
 internal abstract class LuaModule(LuaState state)
 {
-    private readonly ArrayBufferWriter<byte> _output = new();
+    /// <summary>A larger buffer is not kept.</summary>
+    private const int LargestKept = 1 << 20;
+
+    private ArrayBufferWriter<byte> _output = new();
 
     /// <summary>The bytes to be written to.</summary>
     protected IBufferWriter<byte> Output => _output;
@@ -14,13 +17,17 @@ internal abstract class LuaModule(LuaState state)
     protected int OutputLength => _output.WrittenCount;
 
     /// <summary>An empty buffer.</summary>
-    protected void BeginOutput() => _output.ResetWrittenCount();
+    protected void BeginOutput()
+    {
+        if (_output.Capacity > LargestKept) _output = new(); // of a call that failed
+        _output.ResetWrittenCount();
+    }
 
     /// <summary>Pushes what has been written.</summary>
     protected int PushOutput(nint lua)
     {
         LuaApi.Push(lua, _output.WrittenSpan);
-        if (_output.Capacity > 1 << 20) _output.Clear();
+        if (_output.Capacity > LargestKept) _output = new();
         return 1;
     }
 
@@ -41,7 +48,7 @@ internal abstract class LuaModule(LuaState state)
     /// <summary>To be called now and then while something is written or read that may be large.</summary>
     protected void Check(nint lua)
     {
-        if (_output.WrittenCount > state.MostStringBytes) throw new LuaArgumentException("not enough memory");
+        if (_output.WrittenCount > state.MostStringBytes || state.HasTooMuch(lua)) throw new LuaArgumentException("not enough memory");
         state.WatchWithin(lua);
     }
 
@@ -53,7 +60,8 @@ internal abstract class LuaModule(LuaState state)
         if (LuaApi.Type(lua, index) == LuaType.Number) return LuaApi.ToNumber(lua, index, null);
         int isNumber;
         double number = LuaApi.ToNumber(lua, index, &isNumber);
-        return isNumber != 0 ? number : throw Expected(lua, index, function, "number");
+        if (isNumber != 0 || (LuaApi.Type(lua, index) == LuaType.String && LuaStrings.TryParse(LuaApi.StringAt(lua, index), out number))) return number;
+        throw Expected(lua, index, function, "number");
     }
 
     protected static int Integer(nint lua, int index, string function, int otherwise)
