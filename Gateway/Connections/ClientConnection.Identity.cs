@@ -111,6 +111,7 @@ public sealed partial class ClientConnection
         if (_server.Store.Acl.Authenticate(user, password, this, command, out string error) is not { } authenticated) return error;
         User = authenticated;
         IsAuthenticated = true;
+        _reply.Most = MostReplyBytes; // no longer a stranger's
         // If it was deleted just now, this client was not among its sessions yet.
         if (authenticated.IsDeleted) Kill();
         return null;

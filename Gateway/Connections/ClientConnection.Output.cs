@@ -28,6 +28,11 @@ public sealed partial class ClientConnection
     /// </summary>
     private const int NeverLimitedBytes = 16 * 1024;
 
+    /// <summary>
+    /// Whoever has not authenticated gets errors alone, and cannot have the server keep them (CVE-2025-21605).
+    /// </summary>
+    private static readonly OutputLimit s_strangers = new(NeverLimitedBytes + 1024, 0, 0);
+
     /// <summary>A reply buffer does not become smaller than this, as in Redis.</summary>
     private const int LeastReplyRoom = 1024;
 
@@ -280,6 +285,7 @@ public sealed partial class ClientConnection
     {
         get
         {
+            if (!IsAuthenticated && !_server.Store.Acl.IsOpen) return s_strangers;
             OutputBufferLimits limits = _server.Options.ClientOutputBufferLimits;
             return Class switch
             {

@@ -23,6 +23,21 @@ public sealed class AclProcessTests
         Assert.StartsWith("-ERR unknown command 'CONFIG'", (await redis.LineAsync("CONFIG GET port")).ToString(), StringComparison.Ordinal);
         Assert.StartsWith("-ERR unknown command 'FLUSHDB'", (await redis.LineAsync("FLUSHDB")).ToString(), StringComparison.Ordinal);
         await redis.LineAsync("SET a 1");
+        // Scripts know the new names, too, and no others.
+        foreach (string gone in (string[])["CONFIG", "FLUSHDB"])
+        {
+            string reply = (await redis.CallAsync("EVAL", "return redis.call(ARGV[1])", "0", gone)).ToString();
+            Assert.StartsWith("-ERR Unknown Redis command called from script", reply, StringComparison.Ordinal);
+        }
+        Assert.Equal("+OK", (await redis.CallAsync("EVAL", "return redis.call('wipe')", "0")).ToString());
+        Assert.Equal("[]", (await redis.LineAsync("KEYS *")).ToString());
+        await redis.LineAsync("SET a 1");
+        Assert.Equal("+OK", (await redis.LineAsync("ACL SETUSER alice -flushdb")).ToString());
+        Assert.StartsWith(
+            "-NOPERM ACL failure in script: User alice has no permissions to run the 'flushdb' command",
+            (await redis.CallAsync("EVAL", "return redis.call('wipe')", "0")).ToString(), StringComparison.Ordinal);
+        Assert.Equal("-NOPERM User alice has no permissions to run the 'flushdb' command", (await redis.LineAsync("WIPE")).ToString());
+        Assert.Equal("+OK", (await redis.LineAsync("ACL SETUSER alice +flushdb")).ToString());
         Assert.Equal("+OK", (await redis.LineAsync("WIPE")).ToString());
         await redis.LineAsync("SET b 1");
         // The log has the commands' own names.

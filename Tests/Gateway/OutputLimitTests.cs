@@ -49,6 +49,28 @@ public sealed class OutputLimitTests : GatewayTest
     }
 
     [Fact]
+    public async Task Strangers_cannot_have_the_server_keep_their_errors()
+    {
+        await Call("CONFIG", "SET", "requirepass", "secret");
+        await using RespConnection stranger = await Server.ConnectAsync(), flooder = await Server.ConnectAsync();
+        RespValue[] replies = await stranger.PipelineAsync([.. Enumerable.Repeat<RespArgument[]>(["PING"], 300)]);
+        Assert.All(replies, reply => Assert.Equal("-NOAUTH Authentication required.", reply.ToString()));
+        try
+        {
+            for (int i = 0; i < 100; i++) await flooder.SendRawAsync(string.Concat(Enumerable.Repeat("PING\r\n", 10_000)));
+        }
+        catch (Exception)
+        {
+            // It is closed before it has sent everything.
+        }
+        await Eventually.TrueAsync(() => Server.Server.Clients.Count == 2);
+        // From AUTH on it is no stranger any more, even among requests that have come together.
+        await Call("SET", "large", new string('x', Megabyte));
+        replies = await stranger.PipelineAsync(["AUTH", "secret"], ["GET", "large"]);
+        Assert.Equal(("+OK", Megabyte), (replies[0].ToString(), replies[1].Text.Length));
+    }
+
+    [Fact]
     public async Task A_reply_above_the_hard_limit_closes_the_client_at_once()
     {
         await Call("SET", "large", new string('x', 2 * Megabyte));
