@@ -693,7 +693,7 @@ public sealed class ServerOptions
     public string OrleansAdonetInvariant { get; set; } = "";
 
     /// <summary>orleans-adonet-connection-string: how to reach that database.</summary>
-    [Directive("orleans-adonet-connection-string", Immutable = true)]
+    [Directive("orleans-adonet-connection-string", Immutable = true, Sensitive = true)]
     public string OrleansAdonetConnectionString { get; set; } = "";
 
     /// <summary>orleans-storage: where slots are stored.</summary>
