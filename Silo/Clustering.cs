@@ -3,6 +3,7 @@ using Orleans.Configuration;
 using OrleansRedis.Cluster;
 using OrleansRedis.Engine;
 using OrleansRedis.Grains.Membership;
+using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Silo;
 

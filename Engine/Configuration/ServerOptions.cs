@@ -531,7 +531,7 @@ public sealed class ServerOptions
     public string OrleansSeeds { get; set; } = "";
 
     /// <summary>orleans-cluster-secret: what silos show each other to be let in; empty for none.</summary>
-    [Directive("orleans-cluster-secret", Immutable = true)]
+    [Directive("orleans-cluster-secret", Immutable = true, Sensitive = true)]
     public string OrleansClusterSecret { get; set; } = "";
 
     /// <summary>orleans-adonet-invariant: with orleans-clustering adonet, which kind of database it is.</summary>
@@ -539,7 +539,7 @@ public sealed class ServerOptions
     public string OrleansAdonetInvariant { get; set; } = "";
 
     /// <summary>orleans-adonet-connection-string: how to reach that database.</summary>
-    [Directive("orleans-adonet-connection-string", Immutable = true)]
+    [Directive("orleans-adonet-connection-string", Immutable = true, Sensitive = true)]
     public string OrleansAdonetConnectionString { get; set; } = "";
 
     /// <summary>orleans-storage: where slots are stored.</summary>

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 using Orleans.Messaging;
 using OrleansRedis.Cluster;
+using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Grains.Membership;
 

@@ -10,6 +10,7 @@ using OrleansRedis.Grains.ClusterStores;
 using OrleansRedis.Grains.ClusterStores.Raft;
 using OrleansRedis.Grains.Membership;
 using OrleansRedis.Tests.Harness;
+using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Tests;
 
@@ -98,11 +99,6 @@ internal sealed class MemberSilo : IAsyncDisposable
                 endpoints.AdvertisedIPAddress = IPAddress.Loopback;
                 endpoints.SiloPort = int.Parse(Of("SILO_PORT"), CultureInfo.InvariantCulture);
                 endpoints.GatewayPort = 0;
-            });
-            silo.Configure<ClusterMembershipOptions>(membership =>
-            {
-                membership.ProbeTimeout = TimeSpan.FromSeconds(1);
-                membership.NumMissedProbesLimit = 2;
             });
             if (database.Length == 0) silo.UseClusterStore(store);
             else silo.UseAdoNetClustering(options => (options.Invariant, options.ConnectionString) = ("Npgsql", database));
