@@ -685,7 +685,7 @@ public sealed class ServerOptions
     public string OrleansSeeds { get; set; } = "";
 
     /// <summary>orleans-cluster-secret: what silos show each other to be let in; empty for none.</summary>
-    [Directive("orleans-cluster-secret", Immutable = true)]
+    [Directive("orleans-cluster-secret", Immutable = true, Sensitive = true)]
     public string OrleansClusterSecret { get; set; } = "";
 
     /// <summary>orleans-adonet-invariant: with orleans-clustering adonet, which kind of database it is.</summary>

@@ -99,11 +99,6 @@ internal sealed class MemberSilo : IAsyncDisposable
                 endpoints.SiloPort = int.Parse(Of("SILO_PORT"), CultureInfo.InvariantCulture);
                 endpoints.GatewayPort = 0;
             });
-            silo.Configure<ClusterMembershipOptions>(membership =>
-            {
-                membership.ProbeTimeout = TimeSpan.FromSeconds(1);
-                membership.NumMissedProbesLimit = 2;
-            });
             if (database.Length == 0) silo.UseClusterStore(store);
             else silo.UseAdoNetClustering(options => (options.Invariant, options.ConnectionString) = ("Npgsql", database));
         });

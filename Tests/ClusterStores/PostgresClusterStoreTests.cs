@@ -50,17 +50,25 @@ public sealed class PostgresClusterStoreTests(PostgresServer server) : ClusterSt
     {
         PostgresServer.Require();
         await using IClusterStore store = await OpenAsync();
-        using var stop = new CancellationTokenSource();
+        const int Versions = 100;
+        int written = 0;
         Task breaking = Task.Run(async () =>
         {
-            while (!stop.IsCancellationRequested) await PostgresServer.TerminateBackendsAsync(_database);
+            // Once for each version, at whatever moment of its writing.
+            for (int version = 0; version < Versions; version++)
+            {
+                await Eventually.TrueAsync(() => Volatile.Read(ref written) >= version);
+                await PostgresServer.TerminateBackendsAsync(_database);
+            }
         });
         // More than a document remembers, so that the oldest writers are forgotten on the way.
-        for (int version = 0; version < 100; version++)
+        for (int version = 0; version < Versions; version++)
+        {
             Assert.True(await store.TryWriteAsync("list", version, BitConverter.GetBytes(version), default));
-        await stop.CancelAsync();
+            Interlocked.Increment(ref written);
+        }
         await breaking;
-        Assert.Equal(100, (await store.ReadAsync("list", default)).Version);
+        Assert.Equal(Versions, (await store.ReadAsync("list", default)).Version);
     }
 
     [SkippableFact]

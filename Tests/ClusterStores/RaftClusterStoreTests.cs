@@ -60,8 +60,9 @@ public sealed class RaftClusterStoreTests
         await using var lone = new RaftClusterStore(
             cluster.SettingsOf(0) with { Times = RaftCluster.Times with { Request = TimeSpan.FromSeconds(2) } }, cluster.Loggers);
         await lone.OpenAsync(CancellationToken.None);
-        ClusterStoreException refused = await Assert.ThrowsAsync<ClusterStoreException>(() => lone.ReadAsync("a", CancellationToken.None));
-        Assert.Contains("waits for its seeds", refused.Message, StringComparison.Ordinal);
+        await Eventually.TrueAsync(async () =>
+            (await Assert.ThrowsAsync<ClusterStoreException>(() => lone.ReadAsync("a", CancellationToken.None)))
+            .Message.Contains("waits for its seeds", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -11,16 +11,25 @@ public sealed class RaftKillTests
 {
     private const int Members = 3;
 
+    public enum Fault
+    {
+        Kill,
+        LoseDisk,
+        Suspend,
+    }
+
     /// <summary>
     /// The document is the list of all who have ever written it, so its end shows what took effect, how often, and in
     /// which order.
     /// </summary>
     [Theory]
-    [InlineData(6, false)]
-    [InlineData(4, true)]
-    public async Task What_was_acknowledged_outlives_kills_and_lost_disks(int rounds, bool losesDisks)
+    [InlineData(6, Fault.Kill)]
+    [InlineData(4, Fault.LoseDisk)]
+    [InlineData(4, Fault.Suspend)]
+    public async Task What_was_acknowledged_outlives(int rounds, Fault fault)
     {
-        Random random = TestSeed.Random(losesDisks ? 1 : 0);
+        bool losesDisks = fault == Fault.LoseDisk;
+        Random random = TestSeed.Random((int)fault);
         string root = Directory.CreateTempSubdirectory("orleansredis-raft-").FullName;
         IPEndPoint[] addresses = [.. Enumerable.Range(0, Members).Select(_ => new IPEndPoint(IPAddress.Loopback, RedisProcess.FreePort()))];
         RaftProcess Start(int member) => RaftProcess.Start(Path.Combine(root, $"{member}"), addresses[member], addresses);
@@ -64,6 +73,17 @@ public sealed class RaftKillTests
                 await Eventually.TrueAsync(
                     () => Volatile.Read(ref seen) >= enough || writers.Any(writer => writer.IsFaulted),
                     () => $"no progress in round {round}:\n{string.Join("\n---\n", processes.Select(process => process.Output))}");
+                if (fault == Fault.Suspend)
+                {
+                    // Long enough for the others to go on without it; if it led, it learns of that only afterwards.
+                    RaftProcess suspended = processes[random.Next(Members)];
+                    int now = Volatile.Read(ref seen);
+                    await suspended.SignalAsync("STOP");
+                    await Eventually.TrueAsync(() => Volatile.Read(ref seen) >= now + 5 || writers.Any(writer => writer.IsFaulted));
+                    await suspended.SignalAsync("CONT");
+                    continue;
+                }
+
                 // One, two, or all of them at the same moment: what any majority has acknowledged must still be there. A
                 // disk is lost only when all members are there, and no one's but that.
                 int[] victims = [.. Enumerable.Range(0, Members)];
@@ -106,6 +126,41 @@ public sealed class RaftKillTests
         finally
         {
             await stop.CancelAsync();
+            foreach (RaftProcess process in processes) await process.DisposeAsync();
+            Directory.Delete(root, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task Kills_at_any_moment_of_the_first_start_leave_nothing_that_cannot_be_started()
+    {
+        Random random = TestSeed.Random();
+        string root = Directory.CreateTempSubdirectory("orleansredis-raft-").FullName;
+        IPEndPoint[] addresses = [.. Enumerable.Range(0, Members).Select(_ => new IPEndPoint(IPAddress.Loopback, RedisProcess.FreePort()))];
+        RaftProcess[] StartAll() =>
+            [.. addresses.Select((address, member) => RaftProcess.Start(Path.Combine(root, $"{member}"), address, addresses))];
+        RaftProcess[] processes = [];
+        try
+        {
+            for (int round = 0; round < 5; round++)
+            {
+                processes = StartAll();
+                await Task.Delay(random.Next(200, 2500)); // a real delay: any moment will do
+                await Task.WhenAll(processes.Select(process => process.DisposeAsync().AsTask()));
+            }
+            processes = StartAll();
+            await Eventually.TrueAsync(
+                async () => await processes[random.Next(Members)].WriteAsync("list", 0, "one") is not null,
+                () => string.Join("\n---\n", processes.Select(process => process.Output)));
+            foreach (RaftProcess process in processes)
+            {
+                (long Version, string Text)? read = null;
+                await Eventually.TrueAsync(async () => (read = await process.ReadAsync("list")) is not null);
+                Assert.Equal((1, "one"), read!.Value);
+            }
+        }
+        finally
+        {
             foreach (RaftProcess process in processes) await process.DisposeAsync();
             Directory.Delete(root, recursive: true);
         }

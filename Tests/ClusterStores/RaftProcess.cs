@@ -47,6 +47,10 @@ internal sealed class RaftProcess : IAsyncDisposable
     public async Task<int> MembersAsync() =>
         await AskAsync("members") is ["members", var count] ? int.Parse(count, CultureInfo.InvariantCulture) : 0;
 
+    /// <summary>Stops it where it is, or lets it go on: STOP or CONT.</summary>
+    public Task SignalAsync(string signal) =>
+        ClientProgram.RunAsync("kill", $"-{signal}", _program.ProcessId.ToString(CultureInfo.InvariantCulture));
+
     /// <summary>Kills it (SIGKILL), at whatever it is doing.</summary>
     public async ValueTask DisposeAsync()
     {

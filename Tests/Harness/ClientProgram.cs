@@ -30,6 +30,8 @@ public sealed class ClientProgram : IAsyncDisposable
         process = new Process { StartInfo = start };
     }
 
+    public int ProcessId => process.Id;
+
     /// <summary>Whether the program has ended, and <see cref="Output"/> is all that it has written.</summary>
     public bool HasEnded => ends.All(end => end.Task.IsCompleted);
 

@@ -190,27 +190,27 @@ internal sealed partial class RaftClusterStore : IClusterStore
             if (node is not null) _trouble = $"it has no leader at present ({string.Join(", ", node.Members)} are its members)";
             return (RaftReply.NotLeader, []);
         }
-        if (leader.Equals(_settings.Self)) return await AnswerAsync(request, body, cancellation).ConfigureAwait(false);
-        return await AskAsync(leader, request, body, cancellation).ConfigureAwait(false);
+        (RaftReply reply, byte[] answer) = leader.Equals(_settings.Self)
+            ? await AnswerAsync(request, body, cancellation).ConfigureAwait(false)
+            : await AskAsync(leader, request, body, cancellation).ConfigureAwait(false);
+        if (reply is RaftReply.Failed or RaftReply.Unknown) _trouble = $"{leader}, its leader: {RaftRequests.Text(answer)}";
+        return (reply, answer);
     }
 
+    /// <summary>Asks a machine, once. Failures come as replies.</summary>
     private async Task<(RaftReply Reply, byte[] Body)> AskAsync(IPEndPoint peer, RaftRequest request, byte[] body, CancellationToken cancellation)
     {
         try
         {
-            (RaftReply reply, byte[] answer) = await _requests.AskAsync(peer, request, body, cancellation).ConfigureAwait(false);
-            if (reply is RaftReply.Failed or RaftReply.Unknown) _trouble = $"{peer}: {RaftRequests.Text(answer)}";
-            return (reply, answer);
+            return await _requests.AskAsync(peer, request, body, cancellation).ConfigureAwait(false);
         }
         catch (RaftUnsentException e)
         {
-            _trouble = e.Message;
             return (RaftReply.Failed, RaftRequests.Text(e.Message));
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
         {
-            _trouble = $"{peer} has not answered";
-            return (RaftReply.Unknown, []);
+            return (RaftReply.Unknown, RaftRequests.Text("it does not answer"));
         }
     }
 
@@ -438,7 +438,6 @@ internal sealed partial class RaftClusterStore : IClusterStore
         bool isSeed = seeds.Contains(_settings.Self), hasSaid = false;
         while (true)
         {
-            _trouble = "They answer, but do not have a leader yet";
             RaftHello?[] answers = await Task.WhenAll(Others(null).Select(peer => HelloAsync(peer, stop))).ConfigureAwait(false);
             stop.ThrowIfCancellationRequested();
             RaftHello[] hellos = [.. answers.OfType<RaftHello>()];
@@ -467,9 +466,10 @@ internal sealed partial class RaftClusterStore : IClusterStore
             }
             else
             {
-                if (!hasSaid) LogWaits(_logger, _settings.Self, string.Join(", ", Others(null)));
+                string others = string.Join(", ", Others(null));
+                _trouble = $"this machine has no part of it yet, and waits for its seeds, of which {hellos.Length} answer: {others}";
+                if (!hasSaid) LogWaits(_logger, _settings.Self, others);
                 hasSaid = true;
-                _trouble = $"this machine has no part of it yet, and waits for its seeds. {_trouble}";
             }
             await Task.Delay(s_pause, stop).ConfigureAwait(false);
         }
