@@ -113,12 +113,13 @@ public sealed class Housekeeping : IDisposable
 
     /// <summary>
     /// What commands have left on the managed heap would stay resident until the collector has a reason to run, and an idle
-    /// server gives it none.
+    /// server gives it none. The same is true of what the compiler has left on the C library's.
     /// </summary>
     private void CollectGarbage()
     {
         if (GC.GetTotalAllocatedBytes() - _allocatedAtCollection < LeastGarbage) return;
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        CLibrary.Trim();
         _allocatedAtCollection = GC.GetTotalAllocatedBytes();
     }
 
