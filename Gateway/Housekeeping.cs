@@ -6,7 +6,7 @@ namespace OrleansRedis.Gateway;
 /// What must happen to connections even when nothing happens on them: idle clients, and clients that do not take their
 /// replies, are disconnected (timeout, client-output-buffer-limit). Buffers that are larger than they need be are given
 /// back. Also samples the rates for INFO, has memory that stays free given back to the system, looks whether it is worth
-/// defragmenting, and has the compiler give way to clients.
+/// defragmenting, collects garbage when nobody uses the server, and has the compiler give way to clients.
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
@@ -22,8 +22,11 @@ public sealed class Housekeeping : IDisposable
     /// <summary>So few clients are looked at each time, not once a second: it takes no time, and Redis does so.</summary>
     private const int FewClients = 5;
 
-    /// <summary>A server that has become idle leaves less garbage than this alone.</summary>
-    private const long LeastGarbage = 1 << 20;
+    /// <summary>
+    /// After so many runs in which nobody has used the server, garbage is collected, unless there is less than this. One run
+    /// is not enough: a server that is starting seems idle.
+    /// </summary>
+    private const int IdleRunsBeforeCollection = 2, LeastGarbage = 1 << 20;
 
     private readonly RedisServer _server;
     private readonly ITimer _timer;
@@ -34,6 +37,7 @@ public sealed class Housekeeping : IDisposable
     private long _allocatedAtCollection;
     private bool _isOver;
     private bool _isIdle;
+    private int _idleRuns;
 
     internal Housekeeping(RedisServer server)
     {
@@ -99,21 +103,23 @@ public sealed class Housekeeping : IDisposable
     /// <summary>A server that nobody uses is left to sleep.</summary>
     private void Pace(bool isIdle)
     {
+        _idleRuns = isIdle ? _idleRuns + 1 : 0;
+        if (_idleRuns == IdleRunsBeforeCollection) CollectGarbage();
         if (isIdle == _isIdle) return;
         _isIdle = isIdle;
         TimeSpan period = isIdle ? s_idlePeriod : s_period;
         _timer.Change(period, period);
-        if (isIdle) CollectGarbage();
     }
 
     /// <summary>
     /// What commands have left on the managed heap would stay resident until the collector has a reason to run, and an idle
-    /// server gives it none.
+    /// server gives it none. The same is true of what the compiler has left on the C library's.
     /// </summary>
     private void CollectGarbage()
     {
         if (GC.GetTotalAllocatedBytes() - _allocatedAtCollection < LeastGarbage) return;
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        CLibrary.Trim();
         _allocatedAtCollection = GC.GetTotalAllocatedBytes();
     }
 

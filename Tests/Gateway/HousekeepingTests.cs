@@ -9,6 +9,19 @@ public sealed class HousekeepingTests
     [Fact]
     public Task What_stays_free_goes_back_to_the_system_though_nobody_asks_for_it() => OwnProcess.RunAsync(FreeAndWait);
 
+    [Fact]
+    public Task Garbage_is_collected_when_nobody_uses_the_server() => OwnProcess.RunAsync(StartAndWait);
+
+    private static void StartAndWait()
+    {
+        InProcessServer server = InProcessServer.StartAsync().GetAwaiter().GetResult();
+        int collections = GC.CollectionCount(GC.MaxGeneration);
+        byte[][] garbage = [.. Enumerable.Range(0, 100).Select(_ => new byte[40_000])];
+        GC.KeepAlive(garbage);
+        Eventually.TrueAsync(() => GC.CollectionCount(GC.MaxGeneration) > collections).GetAwaiter().GetResult();
+        server.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
     private static void FreeAndWait()
     {
         InProcessServer server = InProcessServer.StartAsync().GetAwaiter().GetResult();
