@@ -292,8 +292,7 @@ public sealed class ClusterSilo : IMembershipOutput, ISlotHost, ISlotOutput, IRe
 
     void ISlotOutput.OnDrained(OwnedSlot slot) => Ownership.OnDrained(slot);
 
-    // A silo that is not in yet may be let in, left out and let in again without ever knowing; then the others have
-    // forgotten its requests in between.
+    // Who is not in is refused anyway.
     SlotMap? IRequestOutput.Map => _map.Version == 0 || !Membership.IsMember ? null : _map;
 
     void IRequestOutput.Send(long node, ClusterMessage message) => _output.Send(node, message);

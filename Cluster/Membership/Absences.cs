@@ -15,13 +15,6 @@ internal sealed class Absences(ClusterOptions options)
     public void Note(ClusterView old, ClusterView view, long? oldEstablishedAt, long now)
     {
         bool isNext = view.Version == old.Version + 1;
-        foreach (SiloId silo in _absences.Keys.ToArray())
-        {
-            // In a view that this silo has not seen it may have been in again: a silo that never knew that it was in may
-            // ask once more.
-            if (view.Contains(silo)) _absences.Remove(silo);
-            else if (!isNext) _absences[silo] = new(view.Version, null, now);
-        }
         foreach (Member member in old.Members)
         {
             if (view.Contains(member.Id)) continue;

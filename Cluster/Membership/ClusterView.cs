@@ -10,19 +10,26 @@ public sealed class ClusterView
     private const byte Format = 1;
 
     private readonly SortedDictionary<long, Member> _members = [];
+    private readonly SortedDictionary<long, int> _departed = [];
 
     /// <param name="version">The version.</param>
     /// <param name="members">No more than one silo of a node.</param>
     /// <param name="nodesBefore">The nodes of the version before.</param>
-    public ClusterView(long version, IEnumerable<Member> members, IEnumerable<long> nodesBefore)
+    /// <param name="departed">Silos that were in once.</param>
+    public ClusterView(long version, IEnumerable<Member> members, IEnumerable<long> nodesBefore, IEnumerable<SiloId> departed)
     {
         Version = version;
         foreach (Member member in members) _members.Add(member.Id.Node, member);
         NodesBefore = new SortedSet<long>(nodesBefore);
+        foreach (SiloId silo in departed)
+        {
+            // Who has a later life in, has departed anyway.
+            if (!ContainsNode(silo.Node)) _departed[silo.Node] = Math.Max(silo.Incarnation, _departed.GetValueOrDefault(silo.Node));
+        }
     }
 
     /// <summary>The view before the first version: nobody is in.</summary>
-    public static ClusterView Empty { get; } = new(0, [], []);
+    public static ClusterView Empty { get; } = new(0, [], [], []);
 
     /// <summary>Counts the changes; 0 is the empty view.</summary>
     public long Version { get; }
@@ -38,6 +45,16 @@ public sealed class ClusterView
     /// </summary>
     public IReadOnlySet<long> NodesBefore { get; }
 
+    /// <summary>The last silos that were in of the nodes that are not in any more.</summary>
+    public IEnumerable<SiloId> Departed => _departed.Select(node => new SiloId(node.Key, node.Value));
+
+    /// <summary>
+    /// Whether this silo was in and is out, even if it never knew, or a later life of its node was. It is never let in
+    /// again: what the others have concluded from its end must stay true.
+    /// </summary>
+    public bool HasDeparted(SiloId silo) =>
+        MemberOf(silo.Node) is { } member ? silo.Incarnation < member.Id.Incarnation : silo.Incarnation <= _departed.GetValueOrDefault(silo.Node);
+
     /// <summary>Whether this silo, in this life, is in.</summary>
     public bool Contains(SiloId silo) => _members.TryGetValue(silo.Node, out Member? member) && member.Id == silo;
 
@@ -48,7 +65,8 @@ public sealed class ClusterView
     public Member? MemberOf(long node) => _members.GetValueOrDefault(node);
 
     /// <summary>The next version, with other members.</summary>
-    public ClusterView With(IEnumerable<Member> members) => new(Version + 1, members, _members.Keys);
+    public ClusterView With(IEnumerable<Member> members) =>
+        new(Version + 1, members, _members.Keys, Departed.Concat(_members.Values.Select(member => member.Id)));
 
     /// <summary>The view as bytes, as <see cref="Decode"/> reads them.</summary>
     public byte[] Encode()
@@ -66,6 +84,8 @@ public sealed class ClusterView
         }
         writer.Number(NodesBefore.Count);
         foreach (long node in NodesBefore) writer.Node(node);
+        writer.Number(_departed.Count);
+        foreach (SiloId silo in Departed) writer.Silo(silo);
         return writer.Finish();
     }
 
@@ -79,8 +99,10 @@ public sealed class ClusterView
             members[i] = new(reader.Silo(), reader.Text(), reader.Number(int.MaxValue), reader.Text(), reader.Byte() != 0);
         long[] before = new long[reader.Count()];
         for (int i = 0; i < before.Length; i++) before[i] = reader.Node();
+        var departed = new SiloId[reader.Count()];
+        for (int i = 0; i < departed.Length; i++) departed[i] = reader.Silo();
         reader.End();
         if (members.DistinctBy(member => member.Id.Node).Count() != members.Length) throw reader.Wrong("names a node twice");
-        return new(version, members, before);
+        return new(version, members, before, departed);
     }
 }

@@ -185,7 +185,7 @@ public sealed class Membership
     {
         if (IsExcluded) return;
         _hasRead = true;
-        if (view.Version == 0 && View.Version == 0) Propose(new ClusterView(1, [_self], []));
+        if (view.Version == 0 && View.Version == 0) Propose(ClusterView.Empty.With([_self]));
         else Adopt(view, now);
     }
 
@@ -207,7 +207,6 @@ public sealed class Membership
     private void Adopt(ClusterView view, long now)
     {
         if (view.Version <= View.Version) return;
-        bool wasMember = IsMember;
         ClusterView old = View;
         // Whom this silo has heard, it may have acknowledged; in the views that it has not seen, anybody may have been in.
         foreach (Peer peer in _peers.Values)
@@ -219,7 +218,7 @@ public sealed class Membership
         _establishedAt = null;
         _leaseEnd = long.MinValue;
         if (_proposed is not null && _proposed.Version <= view.Version) _proposed = null;
-        if (wasMember ? !view.Contains(Id) : view.MemberOf(Id.Node)?.Id.Incarnation > Id.Incarnation)
+        if (view.HasDeparted(Id))
         {
             IsExcluded = true;
             _output.OnExcluded();
@@ -364,11 +363,9 @@ public sealed class Membership
     private bool IsMajorityHeard(IReadOnlyCollection<long> nodes, long now) =>
         nodes.Count(node => !Suspects(node, now)) >= _options.MajorityOf(nodes.Count);
 
-    /// <summary>
-    /// Whether a node asks for a change, and knows this view. Only then is it certain that its silo is not one that
-    /// was in before, is out, and does not know that yet.
-    /// </summary>
-    private bool WantsIn(Peer peer, long now) => IsCandidate(peer, now) && peer.JoiningVersion == View.Version && peer.Joining!.Id == peer.Id;
+    /// <summary>Whether a node asks for a change, and knows this view: what was asked before may be in it.</summary>
+    private bool WantsIn(Peer peer, long now) =>
+        IsCandidate(peer, now) && peer.JoiningVersion == View.Version && peer.Joining!.Id == peer.Id && !View.HasDeparted(peer.Id);
 
     /// <summary>What a member is to be in the next view; null if it is to be left out.</summary>
     private Member? NextOf(Member member, long now)

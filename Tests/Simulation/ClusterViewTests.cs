@@ -17,7 +17,23 @@ public sealed class ClusterViewTests
             Assert.Equal(view.Version, read.Version);
             Assert.Equal(view.Members, read.Members);
             Assert.Equal(view.NodesBefore, read.NodesBefore);
+            Assert.Equal(view.Departed, read.Departed);
         }
+    }
+
+    [Fact]
+    public void Who_was_in_and_is_out_has_departed_for_good_and_its_node_may_come_back_as_another()
+    {
+        SiloId first = new(7, 3), next = new(7, 4), other = new(8, 1);
+        ClusterView view = ClusterView.Empty.With([new(first, ""), new(other, "")]);
+        Assert.False(view.HasDeparted(first) || view.HasDeparted(next));
+        view = ClusterView.Decode(view.With([new(other, "")]).Encode()).With([new(other, "")]);
+        Assert.True(view.HasDeparted(first) && view.HasDeparted(new(7, 2)));
+        Assert.False(view.HasDeparted(next) || view.HasDeparted(other));
+        view = view.With([new(other, ""), new(next, "")]);
+        Assert.True(view.HasDeparted(first));
+        Assert.False(view.HasDeparted(next));
+        Assert.Equal([next], view.With([]).With([new(other, "")]).Departed);
     }
 
     [Fact]
@@ -38,5 +54,6 @@ public sealed class ClusterViewTests
         random.NextInt64(),
         Enumerable.Range(1, random.Next(1, 20)).Select(i => new Member(
             new(i * 1_000_000_007L * (random.Next(2) == 0 ? 1 : -1), random.Next(1, 1000)), $"host-{i}:11111", random.Next(500), "zöne", random.Next(2) == 0)),
-        Enumerable.Range(0, random.Next(20)).Select(_ => random.NextInt64()));
+        Enumerable.Range(0, random.Next(20)).Select(_ => random.NextInt64()),
+        Enumerable.Range(0, random.Next(20)).Select(_ => new SiloId(random.NextInt64(1, long.MaxValue), random.Next(1, 1000))));
 }

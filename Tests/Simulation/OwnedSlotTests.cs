@@ -20,7 +20,7 @@ public sealed class OwnedSlotTests : ISlotOutput
 
     SiloId ISlotOutput.Id => s_owner;
 
-    ClusterView ISlotOutput.View { get; } = new(1, [new(s_owner, ""), new(s_client, "")], []);
+    ClusterView ISlotOutput.View { get; } = new(1, [new(s_owner, ""), new(s_client, "")], [], []);
 
     [Fact]
     public void A_request_is_answered_when_it_is_durable_and_again_without_being_run_again()
