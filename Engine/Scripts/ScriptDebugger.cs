@@ -12,7 +12,9 @@ namespace OrleansRedis.Engine;
 /// refused.
 /// </para>
 /// </summary>
+#pragma warning disable CA1001 // the copies are freed when the script has ended; what else that store has is the real one's
 internal sealed class ScriptDebugger : IDebuggedScript
+#pragma warning restore CA1001
 {
     private const int PollMs = 50;
 
