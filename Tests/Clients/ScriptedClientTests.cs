@@ -31,6 +31,8 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("binaryAndBig")]
     [InlineData("scan")]
     [InlineData("pool")]
+    [InlineData("pubsub", "SSUBSCRIBE")]
+    [InlineData("caching", "CLIENT")]
     [InlineData("transaction", "MULTI", "WATCH")]
     public Task Node_redis(string scenario, params string[] commands) => RunAsync("node-redis", scenario, commands);
 
@@ -46,6 +48,8 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("threads")]
     [InlineData("transaction", "MULTI", "WATCH")]
     [InlineData("locks", "EVALSHA")]
+    [InlineData("pubsub", "SUBSCRIBE")]
+    [InlineData("caching", "SUBSCRIBE")]
     [InlineData("newer", "XACKDEL")]
     public Task Redis_py(string scenario, params string[] commands) => RunAsync("redis-py", scenario, commands);
 
