@@ -48,6 +48,18 @@ public sealed class RedisCliTests(SharedServer server, ITestOutputHelper output)
     }
 
     [Fact]
+    public async Task Subscribe_prints_messages_as_they_come()
+    {
+        await using ClientProgram plain = ClientProgram.Start("redis-cli", [.. Address, "SUBSCRIBE", "news"]);
+        await using ClientProgram resp3 = ClientProgram.Start("redis-cli", [.. Address, "-3", "PSUBSCRIBE", "n*"]);
+        await plain.ExpectAsync("subscribe\nnews\n1\n");
+        await resp3.ExpectAsync("psubscribe\nn*\n1\n");
+        Assert.Equal("2", await CliAsync("PUBLISH", "news", "hello"));
+        await plain.ExpectAsync("message\nnews\nhello\n");
+        await resp3.ExpectAsync("pmessage\nn*\nnews\nhello\n");
+    }
+
+    [Fact]
     public async Task Resp3_and_json_work()
     {
         await CliAsync("MSET", "a", "1", "b", "2");

@@ -32,6 +32,8 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("binaryAndBig")]
     [InlineData("scan")]
     [InlineData("pool")]
+    [InlineData("pubsub", "SSUBSCRIBE")]
+    [InlineData("caching", "CLIENT")]
     [InlineData("transaction", "MULTI", "WATCH")]
     [InlineData("scripts", "EVALSHA", "FCALL")]
     public Task Node_redis(string scenario, params string[] commands) => RunAsync("node-redis", scenario, commands);
@@ -55,6 +57,8 @@ public sealed class ScriptedClientTests(SharedServer server, ITestOutputHelper o
     [InlineData("transaction", "MULTI", "WATCH")]
     [InlineData("locks", "EVALSHA")]
     [InlineData("lock_of_many", "EVALSHA")]
+    [InlineData("pubsub", "SUBSCRIBE")]
+    [InlineData("caching", "SUBSCRIBE")]
     [InlineData("newer", "XACKDEL")]
     public Task Redis_py(string scenario, params string[] commands) => RunAsync("redis-py", scenario, commands);
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { createClient, createClientPool, defineScript, RESP_TYPES } from 'redis';
+import { BasicClientSideCache, createClient, createClientPool, defineScript, RESP_TYPES } from 'redis';
 
 async function connect(port, options = {}) {
   const client = createClient({ socket: { port, reconnectStrategy: () => 50 }, ...options });
@@ -76,6 +76,52 @@ export const scenarios = {
     await Promise.all(Array.from({ length: 2000 }, () => pool.incr('counter')));
     assert.equal(await pool.get('counter'), '2000');
     pool.destroy();
+  },
+
+  async pubsub(port) {
+    for (const RESP of [2, 3]) {
+      const subscriber = await connect(port, { RESP });
+      const publisher = await connect(port, { RESP });
+      const got = [];
+      let done;
+      const all = new Promise(resolve => { done = resolve; });
+      const hear = kind => (message, channel) => got.push(`${kind} ${channel}=${message}`) === 4 && done();
+      await subscriber.subscribe(['news', 'other'], hear('plain'));
+      await subscriber.pSubscribe('n*', hear('pattern'));
+      await subscriber.sSubscribe('shard', hear('sharded'));
+      assert.equal(await publisher.publish('news', 'one'), 2);
+      assert.equal(await publisher.publish('other', 'two'), 1);
+      assert.equal(await publisher.sPublish('shard', 'three'), 1);
+      await all;
+      assert.deepEqual(got.sort(), ['pattern news=one', 'plain news=one', 'plain other=two', 'sharded shard=three']);
+      assert.deepEqual((await publisher.pubSubChannels()).sort(), ['news', 'other']);
+      assert.equal(await publisher.pubSubNumPat(), 1);
+      // By name: without one, this client waits for a reply that no server gives.
+      await subscriber.unsubscribe(['news', 'other']);
+      await subscriber.pUnsubscribe('n*');
+      await subscriber.sUnsubscribe('shard');
+      assert.equal(await publisher.publish('news', 'nobody'), 0);
+      assert.equal(String(await subscriber.ping()), 'PONG');
+      await Promise.all([subscriber.close(), publisher.close()]);
+    }
+  },
+
+  async caching(port) {
+    const cache = new BasicClientSideCache({ ttl: 0, maxEntries: 0, evictPolicy: 'LRU' });
+    const client = await connect(port, { RESP: 3, clientSideCache: cache });
+    const other = await connect(port);
+    const invalidated = () => new Promise(resolve => cache.once('invalidate', resolve));
+    await other.set('k', '1');
+    assert.deepEqual([await client.get('k'), await client.get('k')], ['1', '1']);
+    assert.equal(cache.stats().hitCount, 1);
+    for (const change of [() => other.set('k', '2'), () => other.del('k'), () => other.flushAll()]) {
+      await client.get('k');
+      const told = invalidated();
+      await change();
+      await told;
+      assert.equal(await client.get('k'), await other.get('k'));
+    }
+    await Promise.all([client.close(), other.close()]);
   },
 
   async restart(port) {

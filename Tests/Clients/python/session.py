@@ -227,5 +227,61 @@ def lock_of_many(port):
     assert r.lock("lost", timeout=60, blocking_timeout=30).acquire()
 
 
+def next_message(subscriber):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        message = subscriber.get_message(timeout=1)
+        if message:
+            return message["type"], message["channel"], message["data"]
+    raise AssertionError("no message came")
+
+
+def pubsub(port):
+    r = redis.Redis(port=port, decode_responses=True)
+    subscriber = r.pubsub()
+    subscriber.subscribe("news", "other")
+    subscriber.psubscribe("n?ws")
+    assert next_message(subscriber) == ("subscribe", "news", 1)
+    assert next_message(subscriber) == ("subscribe", "other", 2)
+    assert next_message(subscriber) == ("psubscribe", "n?ws", 3)
+    assert r.publish("news", "one") == 2 and r.pubsub_numsub("news", "none") == [("news", 1), ("none", 0)]
+    assert {next_message(subscriber), next_message(subscriber)} == {("message", "news", "one"), ("pmessage", "news", "one")}
+    subscriber.ping("still there")
+    assert next_message(subscriber)[0] == "pong"
+    subscriber.unsubscribe("news")
+    assert next_message(subscriber) == ("unsubscribe", "news", 2)
+    assert sorted(r.pubsub_channels()) == ["other"] and r.pubsub_numpat() == 1
+    # A thread of the client's own hears of a key that has expired.
+    r.config_set("notify-keyspace-events", "Ex")
+    heard = threading.Event()
+    listener = r.pubsub()
+    listener.subscribe(**{"__keyevent@0__:expired": lambda message: message["data"] == "short" and heard.set()})
+    worker = listener.run_in_thread(sleep_time=0.01)
+    r.set("short", "lived", px=10)
+    assert heard.wait(60)
+    worker.stop()
+    worker.join()
+    r.config_set("notify-keyspace-events", "")
+
+
+def caching(port):
+    """This client has no cache of its own: tracking as a client of RESP2 uses it, with a second connection."""
+    r = redis.Redis(port=port, decode_responses=True, single_connection_client=True)
+    other = redis.Redis(port=port, decode_responses=True)
+    listener = redis.Redis(port=port, decode_responses=True).pubsub()
+    listener.execute_command("CLIENT", "ID")
+    target = listener.parse_response()
+    listener.subscribe("__redis__:invalidate")
+    assert next_message(listener)[0] == "subscribe"
+    assert r.execute_command("CLIENT", "TRACKING", "ON", "REDIRECT", target) == b"OK" or r.client_getredir() == target
+    other.set("k", 1)
+    assert r.get("k") == "1" and r.client_getredir() == target
+    other.set("k", 2)
+    assert next_message(listener) == ("message", "__redis__:invalidate", ["k"])
+    assert r.get("k") == "2"
+    other.flushall()
+    assert next_message(listener)[2] is None
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](int(sys.argv[2]), *sys.argv[3:])
