@@ -2,7 +2,7 @@ using System.Net;
 using Orleans.Runtime;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>What Orleans expects of a membership table, whoever keeps it.</summary>
 public abstract class MembershipTableContract
