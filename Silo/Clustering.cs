@@ -51,6 +51,9 @@ internal static class Clustering
                 silo.UseAdoNetClustering(adonet =>
                     (adonet.Invariant, adonet.ConnectionString) = (options.OrleansAdonetInvariant, options.OrleansAdonetConnectionString));
                 break;
+            case OrleansClustering.Azure:
+                silo.UseAzureStorageClustering(azure => azure.TableServiceClient = new(options.OrleansAzureConnectionString));
+                break;
             default:
                 throw new NotSupportedException($"orleans-clustering {options.OrleansClustering} is not known.");
         }

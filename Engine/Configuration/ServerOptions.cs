@@ -696,6 +696,10 @@ public sealed class ServerOptions
     [Directive("orleans-adonet-connection-string", Immutable = true, Sensitive = true)]
     public string OrleansAdonetConnectionString { get; set; } = "";
 
+    /// <summary>orleans-azure-connection-string: with orleans-clustering azure, which storage account it is.</summary>
+    [Directive("orleans-azure-connection-string", Immutable = true, Sensitive = true)]
+    public string OrleansAzureConnectionString { get; set; } = "";
+
     /// <summary>orleans-storage: where slots are stored.</summary>
     [Directive("orleans-storage", Immutable = true)]
     public OrleansStorage OrleansStorage { get; set; }
@@ -824,6 +828,9 @@ public enum OrleansClustering
 
     /// <summary>Several silos, which keep that in a database.</summary>
     Adonet,
+
+    /// <summary>Several silos, which keep that in Azure Tables.</summary>
+    Azure,
 }
 
 /// <summary>orleans-storage.</summary>

@@ -52,6 +52,15 @@ public static class ClusterStores
                 {
                     throw new ArgumentException($"orleans-adonet-connection-string: {e.Message}", e);
                 }
+            case OrleansClustering.Azure:
+                try
+                {
+                    return new AzureClusterStore(options.OrleansAzureConnectionString, options.OrleansClusterId);
+                }
+                catch (ArgumentException e)
+                {
+                    throw new ArgumentException($"orleans-azure-connection-string: {e.Message}", e);
+                }
             default:
                 return null;
         }
@@ -96,6 +105,9 @@ public static class ClusterStores
         Refuse(
             options.OrleansClustering != OrleansClustering.Adonet && (options.OrleansAdonetInvariant + options.OrleansAdonetConnectionString).Length != 0,
             $"orleans-adonet-invariant and orleans-adonet-connection-string are for orleans-clustering adonet, not {word}.");
+        Refuse(
+            options.OrleansClustering != OrleansClustering.Azure && options.OrleansAzureConnectionString.Length != 0,
+            $"orleans-azure-connection-string is for orleans-clustering azure, not {word}.");
         if (options.OrleansClustering == OrleansClustering.Localhost) return;
 
         Refuse(
@@ -112,6 +124,14 @@ public static class ClusterStores
                 !options.OrleansAdonetInvariant.Equals("Npgsql", StringComparison.OrdinalIgnoreCase) || options.OrleansAdonetConnectionString.Length == 0,
                 "orleans-clustering adonet needs orleans-adonet-invariant Npgsql (PostgreSQL is the one database that it knows) and "
                     + "orleans-adonet-connection-string \"Host=…;Username=…;Password=…;Database=…\".");
+            return;
+        }
+
+        if (options.OrleansClustering == OrleansClustering.Azure)
+        {
+            Refuse(
+                options.OrleansAzureConnectionString.Length == 0,
+                "orleans-clustering azure needs orleans-azure-connection-string \"DefaultEndpointsProtocol=https;AccountName=…;AccountKey=…\".");
             return;
         }
 

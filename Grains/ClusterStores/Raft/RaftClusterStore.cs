@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
-using DotNext.Net.Cluster.Consensus.Raft;
 using Microsoft.Extensions.Logging;
 using OrleansRedis.Cluster;
 using OrleansRedis.Engine;
@@ -246,8 +245,7 @@ internal sealed partial class RaftClusterStore : IClusterStore
                     return (RaftReply.Failed, RaftRequests.Text($"request {(byte)request} is not known"));
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or NotLeaderException or ObjectDisposedException or RaftProtocolException
-            or InvalidOperationException or IOException or FormatException or UnreachableException)
+        catch (Exception e)
         {
             return (RaftReply.Unknown, RaftRequests.Text(leadership.IsCancellationRequested ? "the leader has changed meanwhile" : e.Message));
         }
@@ -395,9 +393,10 @@ internal sealed partial class RaftClusterStore : IClusterStore
         {
             await ReplicateAsync(node, new(RaftCommandKind.Found, Guid.NewGuid(), "", 0, default), leadership, stop).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is OperationCanceledException or NotLeaderException)
+        catch (Exception e) when (!stop.IsCancellationRequested)
         {
-            // The next leader does it.
+            // The next leader does it, or this one, in a moment.
+            _trouble = $"it has no identity yet: {e.Message}";
         }
     }
 

@@ -2,7 +2,7 @@ using OrleansRedis.Grains.ClusterStores.Raft;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>What the log of the cluster's store makes of its documents.</summary>
 public sealed class RaftDocumentsTests

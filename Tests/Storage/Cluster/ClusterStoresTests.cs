@@ -6,7 +6,7 @@ using OrleansRedis.Grains.ClusterStores.Raft;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>What the directives about clustering say together.</summary>
 public sealed class ClusterStoresTests
@@ -51,6 +51,10 @@ public sealed class ClusterStoresTests
     [InlineData("needs orleans-cluster-secret", "orleans-clustering", "raft", "orleans-silo-port", "11111", "orleans-seeds", "10.0.0.1:1",
         "orleans-announce-ip", "10.0.0.1")]
     [InlineData("needs orleans-adonet-invariant Npgsql", "orleans-clustering", "adonet", "orleans-silo-port", "11111")]
+    [InlineData("is for orleans-clustering azure", "orleans-azure-connection-string", "UseDevelopmentStorage=true")]
+    [InlineData("needs orleans-azure-connection-string", "orleans-clustering", "azure", "orleans-silo-port", "11111")]
+    [InlineData("orleans-azure-connection-string", "orleans-clustering", "azure", "orleans-silo-port", "11111",
+        "orleans-azure-connection-string", "nonsense")]
     [InlineData("needs orleans-adonet-invariant Npgsql", "orleans-clustering", "adonet", "orleans-silo-port", "11111",
         "orleans-adonet-invariant", "MySql.Data.MySqlClient", "orleans-adonet-connection-string", "Host=x")]
     [InlineData("orleans-adonet-connection-string", "orleans-clustering", "adonet", "orleans-silo-port", "11111",

@@ -7,11 +7,10 @@ using Orleans.Runtime.MembershipService;
 using OrleansRedis.Cluster;
 using OrleansRedis.Grains.ClusterStores;
 using OrleansRedis.Tests.Harness;
-using OrleansRedis.Tests.Storage;
 using Xunit;
 using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>The contract, kept by PostgreSQL.</summary>
 [Collection(PostgresServer.Collection)]

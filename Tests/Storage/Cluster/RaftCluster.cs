@@ -6,7 +6,7 @@ using OrleansRedis.Cluster;
 using OrleansRedis.Grains.ClusterStores.Raft;
 using OrleansRedis.Tests.Harness;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>Several members of a store in this process, with real sockets and directories of their own.</summary>
 internal sealed class RaftCluster : IAsyncDisposable

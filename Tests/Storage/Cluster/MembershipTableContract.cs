@@ -1,7 +1,7 @@
 using System.Net;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>What Orleans expects of a membership table, whoever keeps it.</summary>
 public abstract class MembershipTableContract

@@ -4,7 +4,7 @@ using OrleansRedis.Cluster;
 using OrleansRedis.Grains.Membership;
 using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>Orleans's membership table as a document of the cluster's store.</summary>
 public sealed class ClusterMembershipTableTests : MembershipTableContract, IAsyncDisposable

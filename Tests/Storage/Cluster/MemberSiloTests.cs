@@ -1,7 +1,7 @@
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>Silos of Orleans that come, are killed and come back, with their membership in our stores.</summary>
 [Trait("Needs", "servers")]
@@ -22,6 +22,10 @@ public sealed class MemberSiloTests(PostgresServer server)
         string database = await server.CreateDatabaseAsync();
         await RunAsync(Enumerable.Repeat<Func<int, MemberSilo>>(port => MemberSilo.Start(database, port), 2).ToArray());
     }
+
+    [SkippableFact]
+    public async Task Two_silos_on_Azure_Tables_are_one() =>
+        await RunAsync(Enumerable.Repeat<Func<int, MemberSilo>>(port => MemberSilo.StartOnAzure(AzureClusterStoreTests.Account, port), 2).ToArray());
 
     private static async Task RunAsync(Func<int, MemberSilo>[] start)
     {

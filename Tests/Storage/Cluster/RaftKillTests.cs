@@ -3,7 +3,7 @@ using System.Net;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>Members of the store that are killed, again and again, while it is written.</summary>
 [Trait("Needs", "servers")]

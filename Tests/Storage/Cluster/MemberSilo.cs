@@ -11,7 +11,7 @@ using OrleansRedis.Grains.Membership;
 using OrleansRedis.Tests.Harness;
 using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>
 /// A real silo of Orleans in a process of its own, with its membership in a store of ours. It writes a line for every
@@ -46,6 +46,9 @@ internal sealed class MemberSilo : IAsyncDisposable
     /// <summary>A silo with its membership in PostgreSQL.</summary>
     public static MemberSilo Start(string database, int port) => new(OwnProcess.Start(Serve, Variable(port), $"ADONET={database}"), port);
 
+    /// <summary>A silo with its membership in Azure Tables.</summary>
+    public static MemberSilo StartOnAzure(string account, int port) => new(OwnProcess.Start(Serve, Variable(port), $"AZURE={account}"), port);
+
     /// <summary>Waits until this silo takes another one, in its newest life, for what the test says.</summary>
     public Task SeesAsync(MemberSilo other, SiloStatus status) => Eventually.TrueAsync(
         () => Output.Split('\n').LastOrDefault(line => line.StartsWith("view ", StringComparison.Ordinal)) is { } view
@@ -70,11 +73,15 @@ internal sealed class MemberSilo : IAsyncDisposable
     private static async Task ServeAsync()
     {
         string Of(string variable) => Environment.GetEnvironmentVariable(variable) ?? "";
-        string database = Of("ADONET");
+        string database = Of("ADONET"), account = Of("AZURE");
         IClusterStore store;
         if (database.Length != 0)
         {
             store = new PostgresClusterStore(database, "test");
+        }
+        else if (account.Length != 0)
+        {
+            store = new AzureClusterStore(account, "test");
         }
         else
         {
@@ -99,7 +106,8 @@ internal sealed class MemberSilo : IAsyncDisposable
                 endpoints.SiloPort = int.Parse(Of("SILO_PORT"), CultureInfo.InvariantCulture);
                 endpoints.GatewayPort = 0;
             });
-            if (database.Length == 0) silo.UseClusterStore(store);
+            if (account.Length != 0) silo.UseAzureStorageClustering(options => options.TableServiceClient = new(account));
+            else if (database.Length == 0) silo.UseClusterStore(store);
             else silo.UseAdoNetClustering(options => (options.Invariant, options.ConnectionString) = ("Npgsql", database));
         });
         using IHost host = builder.Build();

@@ -5,7 +5,7 @@ using OrleansRedis.Grains.ClusterStores.Raft;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>The store on an embedded Raft log: how its members come, go, and come back.</summary>
 public sealed class RaftClusterStoreTests

@@ -6,7 +6,7 @@ using OrleansRedis.Grains.ClusterStores.Raft;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>What a follower's log owes its leader.</summary>
 public sealed class RaftLogTests : IAsyncLifetime

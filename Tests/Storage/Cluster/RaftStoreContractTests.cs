@@ -1,8 +1,7 @@
 using OrleansRedis.Cluster;
-using OrleansRedis.Tests.Storage;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>The contract, kept by three members of a Raft cluster, each of which a silo may ask.</summary>
 #pragma warning disable CA1001 // xUnit ends it: IAsyncLifetime

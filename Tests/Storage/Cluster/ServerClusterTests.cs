@@ -2,7 +2,7 @@ using System.Globalization;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>Servers that are told to be a cluster.</summary>
 [Trait("Needs", "servers")]

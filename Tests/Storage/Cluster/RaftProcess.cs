@@ -7,7 +7,7 @@ using OrleansRedis.Cluster;
 using OrleansRedis.Grains.ClusterStores.Raft;
 using OrleansRedis.Tests.Harness;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Storage;
 
 /// <summary>
 /// A member of a store in a process of its own, to be killed. It is asked by lines: an identifier, "read", "write" or
