@@ -6,7 +6,7 @@ namespace OrleansRedis.Cluster;
 /// </summary>
 public sealed class ClusterSilo : IMembershipOutput, ISlotHost, ISlotOutput, IRequestOutput
 {
-    private readonly ClusterOptions _options;
+    private readonly ClusterSettings _options;
     private readonly ISiloOutput _output;
     private readonly MapKeeper _keeper;
     private SlotMap _map;
@@ -18,7 +18,7 @@ public sealed class ClusterSilo : IMembershipOutput, ISlotHost, ISlotOutput, IRe
     /// <param name="slots">How many slots there are.</param>
     /// <param name="options">Times.</param>
     /// <param name="output">The world.</param>
-    public ClusterSilo(Member self, int slots, ClusterOptions options, ISiloOutput output)
+    public ClusterSilo(Member self, int slots, ClusterSettings options, ISiloOutput output)
     {
         long now = output.Now;
         _options = options;
@@ -66,7 +66,7 @@ public sealed class ClusterSilo : IMembershipOutput, ISlotHost, ISlotOutput, IRe
     /// </summary>
     public bool AcceptsCopy(int slot, long move) => _map[slot].Target == Id && _map[slot].Move == move;
 
-    /// <summary>Time has passed. To be called at least every half <see cref="ClusterOptions.HeartbeatInterval"/>.</summary>
+    /// <summary>Time has passed. To be called at least every half <see cref="ClusterSettings.HeartbeatInterval"/>.</summary>
     public void Tick(long now)
     {
         Membership.Tick(now);

@@ -5,7 +5,7 @@ namespace OrleansRedis.Cluster;
 /// makes is right whoever makes it, since it changes an owner only for one of the three reasons that
 /// docs/architecture/cluster.md names, and all of them stay true once they are.
 /// </summary>
-internal sealed class MapKeeper(ClusterOptions options, Membership membership)
+internal sealed class MapKeeper(ClusterSettings options, Membership membership)
 {
     private readonly Dictionary<int, SlotOffer> _offers = [];
     private readonly List<MoveRequest> _wishes = [];

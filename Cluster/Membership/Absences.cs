@@ -3,7 +3,7 @@ namespace OrleansRedis.Cluster;
 /// <summary>
 /// Silos that are out by the view, and whether their leases are over. docs/architecture/cluster.md has the argument.
 /// </summary>
-internal sealed class Absences(ClusterOptions options)
+internal sealed class Absences(ClusterSettings options)
 {
     private readonly Dictionary<SiloId, Absence> _absences = [];
 

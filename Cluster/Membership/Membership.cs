@@ -6,7 +6,7 @@ namespace OrleansRedis.Cluster;
 /// </summary>
 public sealed class Membership
 {
-    private readonly ClusterOptions _options;
+    private readonly ClusterSettings _options;
     private readonly IMembershipOutput _output;
     private readonly Dictionary<long, Peer> _peers = [];    // by node: the other members, and those who want in
     private readonly Absences _absences;
@@ -15,6 +15,8 @@ public sealed class Membership
     private long[] _suspects = [];
     private long[] _acknowledged = [];      // room for counting
     private long _heartbeatAt, _tickedAt, _readAt;
+    private bool _isNewsToTell;             // with the next heartbeats, which are due before their usual time
+    private long _askedVersion, _askedAt;   // for a newer view
     private long _quietSince;               // no silo that is out by the view has been heard since
     private long _leaseEnd;                 // at least until then
     private long? _establishedAt;           // when the view was first known to be established
@@ -25,7 +27,7 @@ public sealed class Membership
     /// <param name="options">Times.</param>
     /// <param name="output">The world.</param>
     /// <param name="now">The time at which the silo begins its life.</param>
-    public Membership(Member self, ClusterOptions options, IMembershipOutput output, long now)
+    public Membership(Member self, ClusterSettings options, IMembershipOutput output, long now)
     {
         _self = self;
         _options = options;
@@ -36,6 +38,9 @@ public sealed class Membership
         _heartbeatAt = now - options.HeartbeatInterval;
         _readAt = now - options.NodeTimeout;
     }
+
+    /// <summary>The least time between two rounds of heartbeats, whatever happens.</summary>
+    private long LeastInterval => _options.HeartbeatInterval / 5;
 
     /// <summary>Who this is.</summary>
     public SiloId Id => _self.Id;
@@ -107,7 +112,7 @@ public sealed class Membership
     /// <summary>Changes what the others know of this silo, or how they treat it (leaving).</summary>
     public void Describe(Member self) => _self = self;
 
-    /// <summary>Time has passed. To be called at least every <see cref="ClusterOptions.HeartbeatInterval"/>.</summary>
+    /// <summary>Time has passed. To be called at least every <see cref="ClusterSettings.HeartbeatInterval"/>.</summary>
     public void Tick(long now)
     {
         if (IsExcluded) return;
@@ -119,7 +124,7 @@ public sealed class Membership
         _tickedAt = now;
         UpdateSuspects(now);
         if (_peers.Count > _others.Length) ForgetCandidates(now);
-        if (now - _heartbeatAt >= _options.HeartbeatInterval)
+        if (now - _heartbeatAt >= _options.HeartbeatInterval || (_isNewsToTell && now - _heartbeatAt >= LeastInterval))
         {
             SendHeartbeats(now);
             if (View.MemberOf(Id.Node) != _self) AskToJoin();
@@ -134,7 +139,7 @@ public sealed class Membership
     {
         if (IsExcluded) return;
         SiloId from = heartbeat.From;
-        if (heartbeat.ViewVersion > View.Version) _output.Send(from.Node, new ViewRequest(Id, View.Version));
+        if (heartbeat.ViewVersion > View.Version) AskForView(from.Node, heartbeat.ViewVersion, now);
         if (heartbeat.MapVersion > MapVersion) _output.OnNewerMap(from.Node, heartbeat.MapVersion);
         if (!_peers.TryGetValue(from.Node, out Peer? peer))
         {
@@ -204,6 +209,14 @@ public sealed class Membership
         }
     }
 
+    /// <summary>Asks somebody who has a newer view for it, though not everybody who has it at the same time.</summary>
+    private void AskForView(long node, long version, long now)
+    {
+        if (version <= _askedVersion && now - _askedAt < LeastInterval) return;
+        (_askedVersion, _askedAt) = (version, now);
+        _output.Send(node, new ViewRequest(Id, View.Version));
+    }
+
     private void Adopt(ClusterView view, long now)
     {
         if (view.Version <= View.Version) return;
@@ -229,7 +242,9 @@ public sealed class Membership
         UpdateSuspects(now);
         NoteEstablished(now);
         _output.OnView(view);
-        SendHeartbeats(now);
+        // At once, so that the view is established soon; but views that follow each other closely are no storm.
+        if (now - _heartbeatAt >= LeastInterval) SendHeartbeats(now);
+        else _isNewsToTell = true;
         ProposeView(now);
     }
 
@@ -275,6 +290,7 @@ public sealed class Membership
     private void SendHeartbeats(long now)
     {
         _heartbeatAt = now;
+        _isNewsToTell = false;
         foreach ((long node, Peer peer) in _peers)
             _output.Send(node, new Heartbeat(Id, now, peer.Id.Incarnation, peer.Stamp, View.Version, MapVersion, now - _quietSince, _suspects));
     }

@@ -23,7 +23,7 @@ public interface IRequestOutput
 /// Brings the requests that a silo has taken from clients to the owners of their slots, and again, until they are
 /// answered: after a while, and as soon as a slot has another owner. Numbers are those of units, too.
 /// </summary>
-public sealed class RequestRouter(ClusterOptions options, IRequestOutput output)
+public sealed class RequestRouter(ClusterSettings options, IRequestOutput output)
 {
     private readonly SortedDictionary<long, Pending> _pending = [];
     private readonly SortedSet<long> _open = [];

@@ -7,7 +7,7 @@ namespace OrleansRedis.Cluster;
 /// </summary>
 public sealed class OwnedSlot
 {
-    private readonly ClusterOptions _options;
+    private readonly ClusterSettings _options;
     private readonly ISlotOutput _output;
     private readonly LinkedList<SlotMessage> _waiting = [];
     private readonly Queue<(long Position, long Node, ClusterMessage Message)> _answers = new();
@@ -21,7 +21,7 @@ public sealed class OwnedSlot
     /// <param name="options">Times.</param>
     /// <param name="output">The silo.</param>
     /// <param name="now">The time.</param>
-    public OwnedSlot(int number, long epoch, SlotLedger ledger, ClusterOptions options, ISlotOutput output, long now)
+    public OwnedSlot(int number, long epoch, SlotLedger ledger, ClusterSettings options, ISlotOutput output, long now)
     {
         Number = number;
         Epoch = epoch;

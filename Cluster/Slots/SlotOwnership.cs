@@ -3,7 +3,7 @@ namespace OrleansRedis.Cluster;
 /// <summary>Which slots this silo serves: what follows for it from each version of the map, and its side of moves.</summary>
 public sealed class SlotOwnership
 {
-    private readonly ClusterOptions _options;
+    private readonly ClusterSettings _options;
     private readonly SiloId _self;
     private readonly ISlotHost _host;
     private readonly Action<long, SlotOffer> _offer;
@@ -13,7 +13,7 @@ public sealed class SlotOwnership
     /// <param name="options">Times.</param>
     /// <param name="host">What holds the slots.</param>
     /// <param name="offer">Sends an offer to the keeper of the given time, if there is one.</param>
-    internal SlotOwnership(SiloId self, ClusterOptions options, ISlotHost host, Action<long, SlotOffer> offer)
+    internal SlotOwnership(SiloId self, ClusterSettings options, ISlotHost host, Action<long, SlotOffer> offer)
     {
         _self = self;
         _options = options;

@@ -4,7 +4,7 @@ namespace OrleansRedis.Cluster;
 /// Runs units over several slots for the clients of its silo: reserves, runs, prepares, commits, and begins anew what
 /// was aborted. docs/architecture/cluster.md has the protocol.
 /// </summary>
-public sealed class UnitCoordinator(ClusterOptions options, IRequestOutput output, RequestRouter router)
+public sealed class UnitCoordinator(ClusterSettings options, IRequestOutput output, RequestRouter router)
 {
     private readonly SortedDictionary<long, Unit> _units = [];
 

@@ -11,7 +11,7 @@ public sealed class OwnedSlotTests : ISlotOutput
     private readonly List<ClusterMessage> _sent = [];
     private readonly List<LedgerRecord> _log = [];
     private readonly List<object> _keys = [];
-    private readonly ClusterOptions _options = new();
+    private readonly ClusterSettings _options = new();
     private OwnedSlot _slot;
     private bool _holdsLease = true;
     private long _now = 10_000;

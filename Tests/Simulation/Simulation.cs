@@ -24,7 +24,7 @@ internal sealed class Simulation
     /// <param name="steps">For how long.</param>
     /// <param name="options">Times, and what is checked.</param>
     /// <param name="hasFaults">Whether anything goes wrong that the test does not do itself.</param>
-    public Simulation(ulong seed, int silos, int steps, ClusterOptions? options = null, bool hasFaults = true)
+    public Simulation(ulong seed, int silos, int steps, ClusterSettings? options = null, bool hasFaults = true)
     {
         Seed = seed;
         Steps = steps;
@@ -61,7 +61,7 @@ internal sealed class Simulation
     /// <summary>How many in a million requests to a store of logs are late by up to several seconds.</summary>
     public int LateAppendsPerMillion { get; init; } = 10_000;
 
-    public ClusterOptions Options { get; }
+    public ClusterSettings Options { get; }
 
     public SimulatedRandom Random { get; }
 
@@ -139,7 +139,7 @@ internal sealed class Simulation
 
     private SimulatedLogs NewLogs() => new(Options.Has(Guards.Epoch));
 
-    private static ClusterOptions InMicroseconds(ClusterOptions options) => options with
+    private static ClusterSettings InMicroseconds(ClusterSettings options) => options with
     {
         NodeTimeout = options.NodeTimeout * 1000,
         HeartbeatInterval = options.HeartbeatInterval * 1000,
@@ -162,14 +162,13 @@ internal sealed class Simulation
                 else Network.Postpone(letter, silo.SuspendedUntil);
             }
         }
-        letters.Clear();
         foreach (ref readonly SimulatedNetwork.HeartbeatLetter letter in System.Runtime.InteropServices.CollectionsMarshal.AsSpan(heartbeats))
         {
             if (Silos[letter.To] is not { IsAlive: true } silo || silo.Id.Node != letter.Node) continue;
             if (silo.IsRunning) silo.Deliver(letter.Heartbeat);
             else Network.Postpone(letter, silo.SuspendedUntil);
         }
-        heartbeats.Clear();
+        Network.Reuse(letters, heartbeats);
         foreach (SimulatedSilo? silo in Silos)
         {
             // Each place has its own steps for it, 100 ms apart.

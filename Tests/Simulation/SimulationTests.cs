@@ -13,7 +13,7 @@ public sealed class SimulationTests
     private const int Steps = 10_000;
 
     /// <summary>Of a hundred silos each sends hundreds of heartbeats a second; they need no more than that.</summary>
-    private static readonly ClusterOptions s_large = new() { HeartbeatInterval = 500 };
+    private static readonly ClusterSettings s_large = new() { HeartbeatInterval = 500 };
 
     private static int Count(int usual)
     {
@@ -40,7 +40,7 @@ public sealed class SimulationTests
     [InlineData(nameof(Guards.Identity))]
     public void Without_a_guard_a_promise_is_broken(string guard)
     {
-        var options = new ClusterOptions { Guards = Guards.All & ~Enum.Parse<Guards>(guard) };
+        var options = new ClusterSettings { Guards = Guards.All & ~Enum.Parse<Guards>(guard) };
         for (int i = 0; i < 1000; i++)
         {
             // An append of a former owner does harm only if it is late.

@@ -3,7 +3,7 @@ namespace OrleansRedis.Cluster;
 /// <summary>
 /// The cluster's times, in ticks of the caller's choice (the defaults are milliseconds), and what is assumed of clocks.
 /// </summary>
-public sealed record ClusterOptions
+public sealed record ClusterSettings
 {
     /// <summary>How long a silo is silent before others suspect it (<c>cluster-node-timeout</c>).</summary>
     public long NodeTimeout { get; init; } = 2000;
