@@ -22,10 +22,7 @@ public sealed class Directive
             if (property.GetCustomAttribute<DirectiveAttribute>() is not { } declaration) continue;
             Add(new(property, declaration));
         }
-        foreach (ForeignDirective foreign in ForeignDirectives.All)
-        {
-            if (!s_byName.ContainsKey(foreign.Name)) Add(new(foreign));
-        }
+        foreach (ForeignDirective foreign in ForeignDirectives.All) Add(new(foreign));
     }
 
     private static void Add(Directive directive)

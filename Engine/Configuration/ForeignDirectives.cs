@@ -5,8 +5,7 @@ namespace OrleansRedis.Engine;
 /// <summary>
 /// Directives of Redis 7.4 that have no meaning here, with Redis's defaults and grammars. They are accepted, so that any
 /// redis.conf starts the server, and CONFIG GET shows them; the log says once which of them were given. Where it would be
-/// dangerous to ignore a value, that value is refused. A directive that <see cref="ServerOptions"/> has is not looked up
-/// here.
+/// dangerous to ignore a value, that value is refused.
 /// </summary>
 internal static class ForeignDirectives
 {
@@ -65,7 +64,6 @@ internal static class ForeignDirectives
         Number("max-new-tls-connections-per-cycle", 1, Accepting, min: 1, max: 1000),
         Number("min-replicas-max-lag", 10, Replicas) with { Alias = "min-slaves-max-lag" },
         Number("min-replicas-to-write", 0, Replicas).Only(0L) with { Alias = "min-slaves-to-write" },
-        Text("notify-keyspace-events", "", "there are no subscribers").Only(""),
         Word("propagation-error-behavior", ["ignore", "panic", "panic-on-replicas"], "what is logged are effects, which cannot fail when they are applied"),
         Memory("repl-backlog-size", 1 << 20, Replicas, min: 1),
         Number("repl-backlog-ttl", 3600, Replicas),
@@ -97,7 +95,6 @@ internal static class ForeignDirectives
         YesNo("tls-prefer-server-ciphers", false, "of the ciphers that both sides know .NET always takes the one that the server prefers"),
         YesNo("tls-replication", false, Alone),
         Number("tls-session-cache-timeout", 300, ".NET always keeps sessions of TLS for 300 seconds"),
-        Number("tracking-table-max-keys", 1_000_000, "clients' caches are not tracked"),
         YesNo("use-exit-on-panic", false, "for redis-server's own tests") with { Hidden = true },
         Number("watchdog-period", 0, "for redis-server's own developers") with { Hidden = true },
     ];
