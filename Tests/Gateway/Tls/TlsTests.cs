@@ -351,6 +351,27 @@ public sealed class TlsTests
         Assert.True(await waiting.IsClosedByServerAsync());
     }
 
+    [Fact]
+    public async Task Messages_reach_subscribers_that_wait_in_order_and_between_replies()
+    {
+        await using Listening server = await StartAsync();
+        await using RespConnection publisher = await server.ConnectAsync(), subscriber = await server.ConnectAsync();
+        await subscriber.HelloAsync();
+        await subscriber.SendAsync("SUBSCRIBE", "news");
+        Assert.Equal("subscribe", (await subscriber.ReadPushAsync())[0].Text);
+        for (int round = 0; round < 50; round++)
+        {
+            // One at a time, each of which wakes it; and many at once, while it asks for something itself.
+            Assert.Equal(1, (await publisher.CallAsync("PUBLISH", "news", round)).Integer);
+            Assert.Equal(round.ToString(), (await subscriber.ReadPushAsync())[2].Text);
+            RespArgument[][] many = [.. Enumerable.Range(0, 20).Select(i => (RespArgument[])["PUBLISH", "news", i])];
+            Task<RespValue[]> publishing = publisher.PipelineAsync(many);
+            Assert.Equal("+PONG", (await subscriber.LineAsync("PING")).ToString());
+            for (int i = 0; i < many.Length; i++) Assert.Equal(i.ToString(), (await subscriber.ReadPushAsync())[2].Text);
+            await publishing;
+        }
+    }
+
     [Theory]
     [InlineData("everysec")]
     [InlineData("always")]
