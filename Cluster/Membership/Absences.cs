@@ -14,6 +14,8 @@ internal sealed class Absences(ClusterSettings options)
     /// <param name="now">The time.</param>
     public void Note(ClusterView old, ClusterView view, long? oldEstablishedAt, long now)
     {
+        // Whose node has a later life in, is over anyway.
+        foreach (SiloId silo in _absences.Keys.Where(silo => view.ContainsNode(silo.Node)).ToArray()) _absences.Remove(silo);
         bool isNext = view.Version == old.Version + 1;
         foreach (Member member in old.Members)
         {
@@ -56,12 +58,6 @@ internal sealed class Absences(ClusterSettings options)
             if (now - quietSince(node, absence.View) >= period) quiet++;
         }
         return quiet >= options.MajorityOf(absence.NodesBefore.Count);
-    }
-
-    /// <summary>Forgets everybody but these.</summary>
-    public void KeepOnly(IReadOnlySet<SiloId> silos)
-    {
-        foreach (SiloId silo in _absences.Keys.Where(silo => !silos.Contains(silo)).ToArray()) _absences.Remove(silo);
     }
 
     /// <param name="view">The first view without the silo, as far as known.</param>

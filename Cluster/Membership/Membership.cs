@@ -106,9 +106,6 @@ public sealed class Membership
         return View.MemberOf(silo.Node)?.Id.Incarnation > silo.Incarnation || _absences.IsOver(silo, View, _establishedAt, QuietSince, now);
     }
 
-    /// <summary>Forgets what is known about the ends of silos that nobody will ask about.</summary>
-    public void ForgetAbsent(IReadOnlySet<SiloId> except) => _absences.KeepOnly(except);
-
     /// <summary>Changes what the others know of this silo, or how they treat it (leaving).</summary>
     public void Describe(Member self) => _self = self;
 
