@@ -145,7 +145,7 @@ internal static class ConnectionCommands
         var client = (ClientConnection)call.Session;
         call.Continuation = async reply =>
         {
-            await client.ResetAsync().ConfigureAwait(false);
+            await client.ResetAsync(reply).ConfigureAwait(false);
             reply.SimpleString("RESET"u8);
         };
     }

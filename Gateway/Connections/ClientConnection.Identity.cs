@@ -128,12 +128,14 @@ public sealed partial class ClientConnection
     /// <summary>
     /// RESET: puts the session back to its initial state. Watched keys and queued commands are dropped too.
     /// </summary>
-    public async Task ResetAsync()
+    /// <param name="reply">Where what had been pushed by then goes, in the protocol that the client spoke.</param>
+    public async Task ResetAsync(RespWriter reply)
     {
         if (Transaction is { } transaction) await transaction.CloseAsync(_server.Store).ConfigureAwait(false);
         using Turn turn = TakeTurn();
         Subscriptions?.Clear();
         if (Tracking is not null) _server.Store.KeyTracking.Disable(Tracking);
+        TakePushesInto(reply);
         Database = 0;
         Protocol = 2;
         Name = "";

@@ -247,6 +247,24 @@ public sealed class PubSubTests : GatewayTest
     }
 
     [Fact]
+    public async Task RESET_is_answered_after_the_last_message()
+    {
+        await using RespConnection publisher = await Server.ConnectAsync();
+        for (int i = 0; i < 200; i++)
+        {
+            await Redis.HelloAsync();
+            await Redis.SendAsync("SUBSCRIBE", "c");
+            await Redis.ReadPushAsync();
+            Task<RespValue> published = publisher.LineAsync("PUBLISH c hi");
+            Assert.Equal("+RESET", await Line("RESET"));
+            Assert.Equal((await published).Integer, Redis.Pushes.Count);
+            Assert.Equal("+PONG", await Line("PING"));
+            Assert.Equal((await published).Integer, Redis.Pushes.Count);
+            Redis.Pushes.Clear();
+        }
+    }
+
+    [Fact]
     public async Task Those_who_may_no_longer_be_subscribed_are_disconnected()
     {
         await using RespConnection one = await Server.ConnectAsync(), two = await Server.ConnectAsync(), three = await Server.ConnectAsync();
