@@ -17,6 +17,7 @@ internal sealed partial class SiloDoor(ServerOptions options, ILogger<SiloDoor> 
 
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
+    private readonly Complaints _complaints = new();
     private readonly ClusterHandshake _handshake = new(options.OrleansClusterSecret, options.OrleansClusterId);
 
     /// <summary>A connection that another silo has opened.</summary>
@@ -30,7 +31,7 @@ internal sealed partial class SiloDoor(ServerOptions options, ILogger<SiloDoor> 
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {
-            LogRefused(logger, connection.RemoteEndPoint, e is OperationCanceledException ? "it says nothing" : e.Message);
+            LogRefused(logger, _complaints.NextLevel(), connection.RemoteEndPoint, e is OperationCanceledException ? "it says nothing" : e.Message);
             connection.Abort();
             return;
         }
@@ -48,8 +49,8 @@ internal sealed partial class SiloDoor(ServerOptions options, ILogger<SiloDoor> 
         await next(connection).ConfigureAwait(false);
     }
 
-    [LoggerMessage(LogLevel.Warning, "A connection from {Peer} to the silo port is refused: {Reason}")]
-    private static partial void LogRefused(ILogger logger, System.Net.EndPoint? peer, string reason);
+    [LoggerMessage("A connection from {Peer} to the silo port is refused: {Reason}")]
+    private static partial void LogRefused(ILogger logger, LogLevel level, System.Net.EndPoint? peer, string reason);
 
     /// <summary>Both directions of a connection as one stream, which takes no more from it than is read.</summary>
     private sealed class Both(IDuplexPipe transport) : Stream

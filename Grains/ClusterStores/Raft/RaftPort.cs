@@ -34,6 +34,7 @@ internal sealed partial class RaftPort : IConnectionListenerFactory, IConnection
     private readonly Func<Guid> _cluster;
     private readonly Func<Stream, CancellationToken, Task> _serve;
     private readonly ILogger _logger;
+    private readonly Complaints _complaints = new();
     private readonly CancellationTokenSource _closing = new();
     private readonly Channel<ConnectionContext> _raft = Channel.CreateBounded<ConnectionContext>(
         new BoundedChannelOptions(16) { FullMode = BoundedChannelFullMode.DropOldest }, static dropped => dropped.Abort());
@@ -146,7 +147,8 @@ internal sealed partial class RaftPort : IConnectionListenerFactory, IConnection
         }
         catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
         {
-            if (!_closing.IsCancellationRequested) LogRefused(_logger, peer, e is OperationCanceledException ? "it says nothing" : e.Message);
+            string reason = e is OperationCanceledException ? "it says nothing" : e.Message;
+            if (!_closing.IsCancellationRequested) LogRefused(_logger, _complaints.NextLevel(), peer, reason);
             accepted.Dispose();
             return;
         }
@@ -175,8 +177,8 @@ internal sealed partial class RaftPort : IConnectionListenerFactory, IConnection
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "A connection from {Peer} to the port of the cluster's store is refused: {Reason}")]
-    private static partial void LogRefused(ILogger logger, EndPoint? peer, string reason);
+    [LoggerMessage("A connection from {Peer} to the port of the cluster's store is refused: {Reason}")]
+    private static partial void LogRefused(ILogger logger, LogLevel level, EndPoint? peer, string reason);
 
     private sealed class Listener(ChannelReader<ConnectionContext> connections, EndPoint endpoint) : IConnectionListener
     {
