@@ -29,6 +29,7 @@ public sealed class Eviction
     private readonly Lock _evicting = new();    // guards everything below
     private readonly KeySampler _sampler;
     private readonly EvictionPool _pool = new();
+    private readonly List<KeyEntry> _drawn = []; // empty between two uses
     private readonly EffectUnit _unit = new();
     private MaxMemoryPolicy _policyOfPool;
     private long _overSince; // since when there has been too little room; 0 if there is enough
@@ -245,24 +246,35 @@ public sealed class Eviction
     {
         bool volatileOnly = IsVolatile(policy);
         long nowMs = _store.Clock.NowMs;
-        for (int i = _store.Options.MaxMemorySamples; i > 0; i--)
+        for (int left = _store.Options.MaxMemorySamples; left > 0;)
         {
             if (!_sampler.TryDraw(volatileOnly, out int number, out int database)) return;
-            if (Enter(number) is not { } slot) continue;
-            try
+            int drawn = SampleFrom(number, database, policy, left, nowMs);
+            left -= Math.Max(1, drawn);
+        }
+    }
+
+    /// <summary>
+    /// Samples some keys of one slot: what reaching another slot costs is shared by all of them. Returns how many.
+    /// </summary>
+    private int SampleFrom(int number, int database, MaxMemoryPolicy policy, int most, long nowMs)
+    {
+        if (Enter(number) is not { } slot) return 0;
+        try
+        {
+            if (slot.KeyspaceIfAny(database) is { } keyspace) _sampler.DrawFrom(keyspace, IsVolatile(policy), most, _drawn);
+            if (_drawn.Count == 0) Missed();
+            foreach (KeyEntry entry in _drawn)
             {
-                if (slot.KeyspaceIfAny(database) is not { } keyspace || _sampler.DrawFrom(keyspace, volatileOnly) is var entry && entry.IsNone)
-                {
-                    Missed();
-                    continue;
-                }
                 long score = Score(policy, entry, nowMs);
                 if (_pool.Wants(score)) _pool.Add(score, number, database, entry.Key);
             }
-            finally
-            {
-                Exit(slot);
-            }
+            return _drawn.Count;
+        }
+        finally
+        {
+            _drawn.Clear();
+            Exit(slot);
         }
     }
 

@@ -91,6 +91,23 @@ internal sealed class KeySampler(Store store)
         return chosen;
     }
 
+    /// <summary>
+    /// Random entries of a keyspace, under its gate: of a volatile policy one, and otherwise neighbours in the table, as
+    /// many as are asked for and there are. None if there is none, or none was found in reasonable time.
+    /// </summary>
+    public void DrawFrom(Keyspace keyspace, bool volatileOnly, int most, List<KeyEntry> into)
+    {
+        if (volatileOnly)
+        {
+            if (DrawFrom(keyspace, volatileOnly: true) is { IsNone: false } entry) into.Add(entry);
+            return;
+        }
+        most = Math.Min(most, keyspace.Count);
+        uint cursor = (uint)Random.NextInt64(1L << 32);
+        while (into.Count < most) cursor = keyspace.Scan(cursor, most - into.Count, into);
+        if (into.Count > most) into.RemoveRange(most, into.Count - most);
+    }
+
     private int Count(int number, int database) =>
         (_volatile ? store.Slots.ExpiringKeys : store.Slots.Keys)[database, number];
 }
