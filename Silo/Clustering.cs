@@ -3,7 +3,6 @@ using Orleans.Configuration;
 using OrleansRedis.Cluster;
 using OrleansRedis.Engine;
 using OrleansRedis.Grains.Membership;
-using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Silo;
 

@@ -2,7 +2,6 @@ using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 using Orleans.Messaging;
 using OrleansRedis.Cluster;
-using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Grains.Membership;
 

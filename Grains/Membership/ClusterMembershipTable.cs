@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Options;
+using Orleans.Configuration;
 using OrleansRedis.Cluster;
-using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Grains.Membership;
 

@@ -31,7 +31,8 @@ internal sealed partial class SiloDoor(ServerOptions options, ILogger<SiloDoor> 
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {
-            LogRefused(logger, _complaints.NextLevel(), connection.RemoteEndPoint, e is OperationCanceledException ? "it says nothing" : e.Message);
+            LogLevel level = _complaints.NextLevel();
+            LogRefused(logger, level, connection.RemoteEndPoint, e is OperationCanceledException ? "it says nothing" : e.Message);
             connection.Abort();
             return;
         }

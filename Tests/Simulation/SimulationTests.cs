@@ -23,7 +23,7 @@ public sealed class SimulationTests
 
     [Fact]
     [Trait("Needs", "time")]
-    public void Clusters_of_a_hundred_silos_keep_their_promises() => Run(24, i => new(SeedOf(i), 100, Steps, s_large));
+    public void Clusters_of_a_hundred_silos_keep_their_promises() => Run(200, i => new(SeedOf(i), 100, Steps, s_large));
 
     /// <summary>Here each fault hits a larger part of the cluster.</summary>
     [Fact]

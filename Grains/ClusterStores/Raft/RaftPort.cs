@@ -148,7 +148,8 @@ internal sealed partial class RaftPort : IConnectionListenerFactory, IConnection
         catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or ObjectDisposedException)
         {
             string reason = e is OperationCanceledException ? "it says nothing" : e.Message;
-            if (!_closing.IsCancellationRequested) LogRefused(_logger, _complaints.NextLevel(), peer, reason);
+            LogLevel level = _closing.IsCancellationRequested ? LogLevel.Trace : _complaints.NextLevel();
+            LogRefused(_logger, level, peer, reason);
             accepted.Dispose();
             return;
         }

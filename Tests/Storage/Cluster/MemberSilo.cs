@@ -9,7 +9,6 @@ using OrleansRedis.Grains.ClusterStores;
 using OrleansRedis.Grains.ClusterStores.Raft;
 using OrleansRedis.Grains.Membership;
 using OrleansRedis.Tests.Harness;
-using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Tests.Storage;
 

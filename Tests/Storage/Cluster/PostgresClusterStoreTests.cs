@@ -8,7 +8,6 @@ using OrleansRedis.Cluster;
 using OrleansRedis.Grains.ClusterStores;
 using OrleansRedis.Tests.Harness;
 using Xunit;
-using ClusterOptions = Orleans.Configuration.ClusterOptions;
 
 namespace OrleansRedis.Tests.Storage;
 
