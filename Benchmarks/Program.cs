@@ -3,12 +3,13 @@ using BenchmarkDotNet.Running;
 using OrleansRedis.Benchmarks;
 
 const string Usage = """
-    Benchmarks/compare [start] [speed] [memory] [persistence] [latency] [100m] [options]
+    Benchmarks/compare [start] [speed] [memory] [persistence] [pubsub] [latency] [100m] [options]
         this server beside others on the same machine, all of them measured in alternation; without a name, all of the parts but the last two
             start        from exec to the first PONG, CPU time by then, CPU when idle, resident memory at rest; medians of 5 rounds
             speed        the lines of redis-benchmark; medians of 5 rounds
             memory       what the same data takes; one round
             persistence  BGSAVE, loading, SET while every write is logged, and the slowest SETs with and without a running BGSAVE; medians of 3 rounds
+            pubsub       PUBLISH to 50 subscribers; medians of 5 rounds
             latency      the longest PINGs while many new keys come in, and the resident memory as data come, go, are evicted and are overwritten; one round
             100m         100 million small keys: loading, reading, saving and reloading them, their memory, and the longest PINGs meanwhile; one round
         --peers NAME,…   of redis, valkey, garnet; or none. Without it redis, or none if --against is given. One that is not to be had is named and left out;
@@ -26,7 +27,7 @@ const string Usage = """
     Benchmarks/compare heap
         the engine's heap beside the C library's malloc: time per block, and resident memory per live byte
     """;
-string[] usualParts = ["start", "speed", "memory", "persistence"], parts = [.. usualParts, "latency", "100m"];
+string[] usualParts = ["start", "speed", "memory", "persistence", "pubsub"], parts = [.. usualParts, "latency", "100m"];
 
 if (args is ["engine", ..])
 {
@@ -138,6 +139,7 @@ async Task CompareAsync()
             "start" => new StartComparison(options, taking).RunAsync(table),
             "speed" => new SpeedComparison(options, taking).RunAsync(table),
             "memory" => new MemoryComparison(options, taking).RunAsync(table),
+            "pubsub" => new PubSubComparison(options, taking).RunAsync(table),
             "100m" => new ManyKeysComparison(options, taking).RunAsync(table),
             "latency" => new LatencyComparison(options, taking).RunAsync(table),
             _ => new PersistenceComparison(options, taking).RunAsync(table),
