@@ -127,7 +127,8 @@ internal static class ScriptRunner
     private static void WriteError(RespWriter reply, ScriptRun run, in LuaError error)
     {
         string message = Encoding.Latin1.GetString(error.Message);
-        if (!error.IsTable)
+        // One that has been killed may end with another error: what pcall caught is thrown once more.
+        if (!error.IsTable && !run.IsKilled)
         {
             if (message.Length > 100) message = message[..100];
             reply.Error($"ERR Error running script {run.Name}, {(message.Length == 0 ? "execution failure" : message)}");
