@@ -28,6 +28,9 @@ public enum Verdict : byte
 /// </summary>
 public sealed class Admission(Store store, ClientPause pause, CommandObserver observer)
 {
+    /// <summary>The flags of commands that run scripts, which a script that does not write does without.</summary>
+    private const CommandFlags Writing = CommandFlags.Write | CommandFlags.MayReplicate;
+
     // Who calls a grain, until it is known who that is.
     private readonly Session _caller = new() { User = store.Acl.Default, IsAuthenticated = false, IsOneCall = true };
 
@@ -84,7 +87,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
             return Refuse(command, session, Errors.InPubSub(command.Name), reply, ref wait);
         if (Restricted(restrictions, command!, session) is { } restricted) return Refuse(command, session, restricted, reply, ref wait);
         if (transaction is null || command!.Is(CommandFlags.NotQueued)) return Verdict.Admitted;
-        transaction.Enqueue(command!, request);
+        transaction.Enqueue(command!, request, IsReadOnlyScript(command!, request) ? command!.Flags & ~Writing : command!.Flags);
         reply.SimpleString("QUEUED"u8);
         return Verdict.Queued;
     }

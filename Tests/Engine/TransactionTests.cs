@@ -226,9 +226,9 @@ public class TransactionTests
         });
         redis.Run("MULTI");
         redis.Run("SET", "a", "1");
-        redis.Client.Session.Transaction!.Enqueue(later, OwnedRequest.Of("LATER"u8.ToArray()).Request);
+        redis.Client.Session.Transaction!.Enqueue(later, OwnedRequest.Of("LATER"u8.ToArray()).Request, later.Flags);
         redis.Run("GET", "a");
-        redis.Client.Session.Transaction!.Enqueue(later, OwnedRequest.Of("LATER"u8.ToArray()).Request);
+        redis.Client.Session.Transaction!.Enqueue(later, OwnedRequest.Of("LATER"u8.ToArray()).Request, later.Flags);
         Assert.Equal("[OK, LATE, 1, LATE]", redis.Show("EXEC"));
     }
 }

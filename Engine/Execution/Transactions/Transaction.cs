@@ -38,14 +38,14 @@ public sealed class Transaction : IKeyWatcher
     /// <summary>How many keys are watched.</summary>
     public int WatchedCount => _watched.Count;
 
-    /// <summary>After MULTI: keeps an admitted command for EXEC.</summary>
-    internal void Enqueue(CommandInfo command, in Request request)
+    /// <summary>After MULTI: keeps an admitted command, whose request has these flags, for EXEC.</summary>
+    internal void Enqueue(CommandInfo command, in Request request, CommandFlags flags)
     {
         // A transaction that EXEC will refuse need not keep any commands.
         if (IsPoisoned || _changed) return;
         _queue.Add(new(command, request.ToOwned()));
-        QueuedFlags |= command.Flags;
-        QueuedInAll &= command.Flags;
+        QueuedFlags |= flags;
+        QueuedInAll &= flags;
         for (int i = 0; i < request.Count; i++) QueuedBytes += request[i].Length;
     }
 
