@@ -69,7 +69,9 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         Restrictions restrictions = store.Restrictions;
         if ((restrictions & Restrictions.Stopping) != 0)
             return session.IsOneCall ? Refuse(command, session, "ERR Server is shutting down", reply, ref wait) : Verdict.Closed;
-        if ((restrictions & Restrictions.Busy) != 0 && !command!.Is(CommandFlags.AllowBusy))
+        // A script may take long while a log with it is loaded; that there is loading comes first.
+        bool isLoading = (restrictions & Restrictions.Loading) != 0 && !command!.Is(CommandFlags.Loading);
+        if ((restrictions & Restrictions.Busy) != 0 && !isLoading && !command!.Is(CommandFlags.AllowBusy))
             return Refuse(command, session, Errors.Busy(store.Scripts is { IsBusyWithFunction: true }), reply, ref wait);
         if ((restrictions & Restrictions.Paused) != 0 && pause.Holds(command!, session, IsReadOnlyScript(command!, request), out Task over))
         {
