@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 
 namespace OrleansRedis.Engine;
@@ -45,25 +46,41 @@ public static class QuotedWords
     }
 
     /// <summary>The word in double quotes, with everything but printable ASCII escaped.</summary>
-    public static string Quote(string word)
+    public static string Quote(string word) => Quote(ByteText.Encode(word));
+
+    /// <summary>The same, of bytes.</summary>
+    public static string Quote(ReadOnlySpan<byte> word)
     {
-        var quoted = new StringBuilder("\"");
-        foreach (byte b in ByteText.Encode(word))
+        var quoted = new ArrayBufferWriter<byte>();
+        Quote(quoted, word);
+        return Encoding.ASCII.GetString(quoted.WrittenSpan);
+    }
+
+    /// <summary>Writes the word in double quotes, with everything but printable ASCII escaped.</summary>
+    public static void Quote(IBufferWriter<byte> into, ReadOnlySpan<byte> word)
+    {
+        into.Write("\""u8);
+        while (!word.IsEmpty)
         {
-            quoted.Append(b switch
+            int plain = 0;
+            while (plain < word.Length && word[plain] is >= (byte)' ' and <= (byte)'~' and not ((byte)'"' or (byte)'\\')) plain++;
+            into.Write(word[..plain]);
+            word = word[plain..];
+            if (word.IsEmpty) break;
+            into.Write(word[0] switch
             {
-                (byte)'\\' => "\\\\",
-                (byte)'"' => "\\\"",
-                (byte)'\n' => "\\n",
-                (byte)'\r' => "\\r",
-                (byte)'\t' => "\\t",
-                (byte)'\a' => "\\a",
-                (byte)'\b' => "\\b",
-                >= 0x20 and < 0x7f => ((char)b).ToString(),
-                _ => $"\\x{b:x2}",
+                (byte)'"' => "\\\""u8,
+                (byte)'\\' => "\\\\"u8,
+                (byte)'\n' => "\\n"u8,
+                (byte)'\r' => "\\r"u8,
+                (byte)'\t' => "\\t"u8,
+                (byte)'\a' => "\\a"u8,
+                (byte)'\b' => "\\b"u8,
+                _ => Encoding.ASCII.GetBytes($"\\x{word[0]:x2}"),
             });
+            word = word[1..];
         }
-        return quoted.Append('"').ToString();
+        into.Write("\""u8);
     }
 
     private static bool TryQuoted(ReadOnlySpan<byte> line, ref int i, byte quote, List<byte> word)

@@ -342,7 +342,7 @@ internal sealed class ScriptDebugger : IDebuggedScript
                     text.Append("NULL");
                     return used;
                 }
-                Quote(text, reply.Slice(used, length));
+                text.Append(QuotedWords.Quote(reply.Slice(used, length)));
                 return used + length + 2;
             case (byte)'*':
                 return ShowAll(text, reply, int.Parse(line, CultureInfo.InvariantCulture), used, "[", "]");
@@ -361,7 +361,7 @@ internal sealed class ScriptDebugger : IDebuggedScript
                 text.Append('}');
                 return used;
             default:
-                Quote(text, reply[..end]);
+                text.Append(QuotedWords.Quote(reply[..end]));
                 return used;
         }
     }
@@ -381,28 +381,5 @@ internal sealed class ScriptDebugger : IDebuggedScript
         }
         text.Append(close);
         return used;
-    }
-
-    private static void Quote(StringBuilder text, ReadOnlySpan<byte> bytes)
-    {
-        text.Append('"');
-        foreach (byte c in bytes)
-        {
-            string? escape = (char)c switch
-            {
-                '\\' => @"\\",
-                '"' => "\\\"",
-                '\n' => @"\n",
-                '\r' => @"\r",
-                '\t' => @"\t",
-                '\a' => @"\a",
-                '\b' => @"\b",
-                _ => null,
-            };
-            if (escape is not null) text.Append(escape);
-            else if (c is >= 32 and < 127) text.Append((char)c);
-            else text.Append(CultureInfo.InvariantCulture, $"\\x{c:x2}");
-        }
-        text.Append('"');
     }
 }

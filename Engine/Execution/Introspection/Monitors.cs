@@ -95,35 +95,10 @@ public sealed class Monitors(Clock clock)
         line.Write(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"[{session.Database} {name}]")));
         for (int i = 0; i < request.Count; i++)
         {
-            line.Write(" \""u8);
-            Escape(line, SecretArguments.Covers(command, request, i) ? SecretArguments.InTheirPlace : request[i]);
-            line.Write("\""u8);
+            line.Write(" "u8);
+            QuotedWords.Quote(line, SecretArguments.Covers(command, request, i) ? SecretArguments.InTheirPlace : request[i]);
         }
         line.Write("\r\n"u8);
         return line.WrittenSpan.ToArray();
-    }
-
-    private static void Escape(ArrayBufferWriter<byte> line, ReadOnlySpan<byte> argument)
-    {
-        while (!argument.IsEmpty)
-        {
-            int plain = 0;
-            while (plain < argument.Length && argument[plain] is >= (byte)' ' and <= (byte)'~' and not ((byte)'"' or (byte)'\\')) plain++;
-            line.Write(argument[..plain]);
-            if (plain == argument.Length) return;
-            byte odd = argument[plain];
-            line.Write(odd switch
-            {
-                (byte)'"' => "\\\""u8,
-                (byte)'\\' => "\\\\"u8,
-                (byte)'\n' => "\\n"u8,
-                (byte)'\r' => "\\r"u8,
-                (byte)'\t' => "\\t"u8,
-                (byte)'\a' => "\\a"u8,
-                (byte)'\b' => "\\b"u8,
-                _ => Encoding.ASCII.GetBytes($"\\x{odd:x2}"),
-            });
-            argument = argument[(plain + 1)..];
-        }
     }
 }
