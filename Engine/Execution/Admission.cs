@@ -70,8 +70,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         if ((restrictions & Restrictions.Stopping) != 0)
             return session.IsOneCall ? Refuse(command, session, "ERR Server is shutting down", reply, ref wait) : Verdict.Closed;
         // A script may take long while a log with it is loaded; that there is loading comes first.
-        bool isLoading = (restrictions & Restrictions.Loading) != 0 && !command!.Is(CommandFlags.Loading);
-        if ((restrictions & Restrictions.Busy) != 0 && !isLoading && !command!.Is(CommandFlags.AllowBusy))
+        if ((restrictions & Restrictions.Busy) != 0 && !command!.Is(CommandFlags.AllowBusy) && !WaitsForData(restrictions, command, session))
             return Refuse(command, session, Errors.Busy(store.Scripts is { IsBusyWithFunction: true }), reply, ref wait);
         if ((restrictions & Restrictions.Paused) != 0 && pause.Holds(command!, session, IsReadOnlyScript(command!, request), out Task over))
         {
@@ -156,8 +155,12 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         if ((restrictions & Restrictions.LogFails) != 0 && session.ConcernsData(command)
             && store.Durability is { RefusesReads: true, WriteError: { } readError }) return readError;
         if ((restrictions & Restrictions.Unassigned) != 0 && session.ConcernsData(command)) return Errors.Unassigned;
-        return (restrictions & Restrictions.Loading) != 0 && !session.HasThroughout(command, CommandFlags.Loading) ? Errors.Loading : null;
+        return WaitsForData(restrictions, command, session) ? Errors.Loading : null;
     }
+
+    /// <summary>Whether a command cannot run because the data are being loaded.</summary>
+    private static bool WaitsForData(Restrictions restrictions, CommandInfo command, Session session) =>
+        (restrictions & Restrictions.Loading) != 0 && !session.HasThroughout(command, CommandFlags.Loading);
 
     /// <summary>Replies with an error. It spoils an open transaction, or ends it if the command is EXEC.</summary>
     private Verdict Refuse(CommandInfo? command, Session session, string error, RespWriter reply, ref Func<Task>? wait)
