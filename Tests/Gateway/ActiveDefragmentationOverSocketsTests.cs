@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
@@ -36,12 +35,12 @@ public sealed class ActiveDefragmentationOverSocketsTests(ITestOutputHelper outp
         await FillAsync();
         await DeleteAtRandomAsync();
         string digest = (await _redis.CallAsync("DEBUG", "DIGEST")).Text;
-        await Eventually.TrueAsync(async () => await InfoAsync("allocator_resident") - await InfoAsync("allocator_active") < 16 * Mebibyte);
-        long residentBefore = await InfoAsync("used_memory_rss"), freeBefore = await InfoAsync("allocator_frag_bytes");
-        long usedBefore = await InfoAsync("used_memory");
+        await Eventually.TrueAsync(async () => await _redis.InfoAsync("allocator_resident") - await _redis.InfoAsync("allocator_active") < 16 * Mebibyte);
+        long residentBefore = await _redis.InfoAsync("used_memory_rss"), freeBefore = await _redis.InfoAsync("allocator_frag_bytes");
+        long usedBefore = await _redis.InfoAsync("used_memory");
         Assert.InRange(freeBefore, 24 * Mebibyte, long.MaxValue);
-        Assert.Equal(0, await InfoAsync("active_defrag_running"));
-        Assert.Equal(0, await InfoAsync("active_defrag_hits"));
+        Assert.Equal(0, await _redis.InfoAsync("active_defrag_running"));
+        Assert.Equal(0, await _redis.InfoAsync("active_defrag_hits"));
 
         await CallOkAsync("CONFIG", "SET", "active-defrag-ignore-bytes", "2mb", "active-defrag-cycle-min", 40, "active-defrag-cycle-max", 60);
         await CallOkAsync("CONFIG", "SET", "activedefrag", "yes");
@@ -52,17 +51,17 @@ public sealed class ActiveDefragmentationOverSocketsTests(ITestOutputHelper outp
                 // Also what is under way meets nothing but finished keys.
                 Assert.Equal("PONG", (await _redis.CallAsync("PING")).Text);
                 await CallOkAsync("SET", "meanwhile", "v");
-                return (free = await InfoAsync("allocator_frag_bytes")) < freeBefore / 4 && await InfoAsync("active_defrag_running") == 0;
+                return (free = await _redis.InfoAsync("allocator_frag_bytes")) < freeBefore / 4 && await _redis.InfoAsync("active_defrag_running") == 0;
             },
             () => $"{freeBefore:N0} bytes were free between others, and {free:N0} still are");
         await _redis.CallAsync("DEL", "meanwhile");
         Assert.Equal(digest, (await _redis.CallAsync("DEBUG", "DIGEST")).Text);
-        Assert.InRange(await InfoAsync("used_memory"), usedBefore * 0.99, usedBefore * 1.01);
+        Assert.InRange(await _redis.InfoAsync("used_memory"), usedBefore * 0.99, usedBefore * 1.01);
         foreach (string field in (string[])["active_defrag_hits", "active_defrag_misses", "active_defrag_key_hits", "total_active_defrag_time"])
-            Assert.NotEqual(0, await InfoAsync(field));
+            Assert.NotEqual(0, await _redis.InfoAsync(field));
         await FallsToAsync("used_memory_rss", residentBefore - (freeBefore / 2));
         await CallOkAsync("CONFIG", "RESETSTAT");
-        Assert.Equal(0, await InfoAsync("active_defrag_key_misses"));
+        Assert.Equal(0, await _redis.InfoAsync("active_defrag_key_misses"));
     }
 
     private async Task FillAsync()
@@ -106,15 +105,8 @@ public sealed class ActiveDefragmentationOverSocketsTests(ITestOutputHelper outp
     {
         long now = 0;
         await Eventually.TrueAsync(
-            async () => (now = await InfoAsync(field)) <= bytes,
+            async () => (now = await _redis.InfoAsync(field)) <= bytes,
             () => $"{field} is {now:N0}, and was to be {bytes:N0} at most");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{field}: {now:N0}, at most {bytes:N0}"));
-    }
-
-    private async Task<long> InfoAsync(string field)
-    {
-        string info = Encoding.UTF8.GetString((await _redis.CallAsync("INFO")).Bytes);
-        string line = info.Split("\r\n").Single(line => line.StartsWith(field + ":", StringComparison.Ordinal));
-        return long.Parse(line[(field.Length + 1)..], CultureInfo.InvariantCulture);
     }
 }
