@@ -19,8 +19,7 @@ internal static class TlsConfiguration
     {
         if (options.TlsCertFile.Length == 0) throw new TlsConfigurationException("No tls-cert-file configured!");
         if (options.TlsKeyFile.Length == 0) throw new TlsConfigurationException("No tls-key-file configured!");
-        if (options.TlsAuthClients != TlsAuthClients.No
-            && options.TlsCaCertFile.Length == 0 && options.TlsCaCertDir.Length == 0)
+        if (options.TlsAuthClients != TlsAuthClients.No && options.TlsCaCertFile.Length == 0 && options.TlsCaCertDir.Length == 0)
         {
             throw new TlsConfigurationException(
                 "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, tls-replication or tls-auth-clients are enabled!");
