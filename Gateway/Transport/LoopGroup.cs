@@ -57,11 +57,20 @@ internal sealed class LoopGroup
         foreach (EventLoop loop in _loops) loop.Ring();
     }
 
-    /// <summary>The loop for a new connection: the first that has time to spare, otherwise the least busy.</summary>
+    /// <summary>
+    /// The loop for a new connection: the first that has time to spare, otherwise the least busy, of those that are in use.
+    /// Only <see cref="Consider"/> knows whether another one would help.
+    /// </summary>
     internal EventLoop Enter()
     {
         Interlocked.Increment(ref _connections);
-        return Array.Find(_loops, loop => loop.Load < Saturated) ?? _loops.MinBy(loop => loop.Load)!;
+        EventLoop best = _loops[0];
+        foreach (EventLoop loop in _loops)
+        {
+            if (best.Load < Saturated) break;
+            if (loop.ConnectionCount > 0 && loop.Load < best.Load) best = loop;
+        }
+        return best;
     }
 
     /// <summary>A connection was closed.</summary>
