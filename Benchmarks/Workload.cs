@@ -46,7 +46,7 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         {
             PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000)
         },
-        new("GET by TLS", ["-t", "get"], ["GET"], typeDepths)
+        new("GET_TLS", ["-t", "get"], ["GET"], typeDepths)
         {
             IsTls = true,
             PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000)
@@ -81,7 +81,7 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         Own("EVALSHA", "EVALSHA", Sha(Counter), "1", "counter:__rand_int__", "1") with { PrepareAsync = LoadScriptsAsync },
         Own("EVALSHA_RATE", "EVALSHA", Sha(RateLimit), "1", "limit:__rand_int__", "100", "60") with { PrepareAsync = LoadScriptsAsync },
         Own("FCALL", "FCALL", "counter", "1", "counter:__rand_int__", "1") with { PrepareAsync = LoadScriptsAsync },
-        new("EXEC_10", [], ["MULTI", "EXEC"], typeDepths) { Transaction = 10, Requests = 50_000 },
+        new("EXEC_10", [], ["MULTI", "EXEC"], typeDepths) { Transaction = 10, Requests = 300_000 },
         Own("SINTER", "SINTER", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
         Own("SUNIONSTORE", "SUNIONSTORE", "set:c", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
     ];
