@@ -28,7 +28,7 @@ public sealed partial class ClientConnection
             return 0;
         }
         int used = 0;
-        PushWakes.Hold();
+        PushWakes.Hold(gathersMessages: Subscriptions is null);
         try
         {
             var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs };

@@ -33,6 +33,7 @@ public sealed partial class ClientConnection : IInvalidated
     {
         if (_killed) return;
         PushQueue queue = _pushes ?? MakePushes();
+        PushWakes.Count();
         if (queue.Add(push)) PushWakes.Wake(this);
         if (queue.Bytes > NeverLimitedBytes && OutputLimit.IsHardExceeded(PendingOutputBytes)) KillForOutput();
     }
@@ -41,7 +42,8 @@ public sealed partial class ClientConnection : IInvalidated
     internal void WakeForPushes()
     {
         _mailbox.Ring();
-        Wake();
+        if (_transport is EpollConnection connection) connection.PostPushed();
+        else Wake();
     }
 
     /// <summary>The subscriptions, to be changed by a command of the client.</summary>
@@ -96,6 +98,7 @@ public sealed partial class ClientConnection : IInvalidated
     private void Invalidate(in Push push)
     {
         if (Tracking is not { } tracking) return;
+        MessageBatch.Deliver(); // what was published before comes before
         long redirect = tracking.Redirect;
         if (redirect == 0)
         {

@@ -7,35 +7,60 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 internal static class MessageFrame
 {
+    private const int Header = 4; // "*3\r\n"
+
     /// <summary>A message: its kind ("message" or "smessage"), its channel, and what it says.</summary>
     public static byte[] Of(ReadOnlySpan<byte> kind, ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message)
     {
-        byte[] frame = Begin(3, LengthOf(kind) + LengthOf(channel) + LengthOf(message));
-        int at = Write(frame, 4, kind);
+        byte[] frame = GC.AllocateUninitializedArray<byte>(LengthOf(kind, channel, message));
+        Write(frame, kind, channel, message);
+        return frame;
+    }
+
+    /// <summary>How many bytes <see cref="Of"/> takes.</summary>
+    public static int LengthOf(ReadOnlySpan<byte> kind, ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message) =>
+        checked(Header + LengthOf(kind) + LengthOf(channel) + LengthOf(message));
+
+    /// <summary>Writes what <see cref="Of"/> returns.</summary>
+    public static void Write(Span<byte> frame, ReadOnlySpan<byte> kind, ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message)
+    {
+        WriteHeader(frame, 3);
+        int at = Write(frame, Header, kind);
         at = Write(frame, at, channel);
         Write(frame, at, message);
-        return frame;
     }
 
     /// <summary>A message that a pattern has matched.</summary>
     public static byte[] OfPattern(ReadOnlySpan<byte> pattern, ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message)
     {
-        byte[] frame = Begin(4, LengthOf("pmessage"u8) + LengthOf(pattern) + LengthOf(channel) + LengthOf(message));
-        int at = Write(frame, 4, "pmessage"u8);
+        byte[] frame = GC.AllocateUninitializedArray<byte>(
+            checked(Header + LengthOf("pmessage"u8) + LengthOf(pattern) + LengthOf(channel) + LengthOf(message)));
+        WriteHeader(frame, 4);
+        int at = Write(frame, Header, "pmessage"u8);
         at = Write(frame, at, pattern);
         at = Write(frame, at, channel);
         Write(frame, at, message);
         return frame;
     }
 
-    private static byte[] Begin(int count, int length)
+    /// <summary>Where the frame ends that begins here.</summary>
+    public static int EndOf(ReadOnlySpan<byte> frames, int at)
     {
-        byte[] frame = GC.AllocateUninitializedArray<byte>(4 + length);
+        int texts = frames[at + 1] - '0';
+        for (at += Header; texts > 0; texts--)
+        {
+            _ = Utf8Parser.TryParse(frames[(at + 1)..], out int length, out int digits);
+            at += 1 + digits + 2 + length + 2;
+        }
+        return at;
+    }
+
+    private static void WriteHeader(Span<byte> frame, int texts)
+    {
         frame[0] = (byte)'*';
-        frame[1] = (byte)('0' + count);
+        frame[1] = (byte)('0' + texts);
         frame[2] = (byte)'\r';
         frame[3] = (byte)'\n';
-        return frame;
     }
 
     /// <summary>How many bytes a text takes as a bulk string.</summary>
@@ -46,14 +71,14 @@ internal static class MessageFrame
         return checked(1 + digits + 2 + text.Length + 2);
     }
 
-    private static int Write(byte[] frame, int at, ReadOnlySpan<byte> text)
+    private static int Write(Span<byte> frame, int at, ReadOnlySpan<byte> text)
     {
         frame[at++] = (byte)'$';
-        Utf8Formatter.TryFormat(text.Length, frame.AsSpan(at), out int digits);
+        Utf8Formatter.TryFormat(text.Length, frame[at..], out int digits);
         at += digits;
         frame[at++] = (byte)'\r';
         frame[at++] = (byte)'\n';
-        text.CopyTo(frame.AsSpan(at));
+        text.CopyTo(frame[at..]);
         at += text.Length;
         frame[at++] = (byte)'\r';
         frame[at++] = (byte)'\n';
