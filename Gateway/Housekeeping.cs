@@ -29,10 +29,10 @@ public sealed class Housekeeping : IDisposable
     private const int IdleRunsBeforeCollection = 2, LeastGarbage = 1 << 20;
 
     /// <summary>
-    /// Then, a second each, buffers are given back that nobody has needed for <see cref="IdleBeforeTrimMs"/>; what they were
-    /// is collected once more.
+    /// In the runs after that, buffers are given back that nobody has needed for <see cref="IdleBeforeTrimMs"/>; what they
+    /// were is collected once more.
     /// </summary>
-    private const int IdleRunsBeforeLastCollection = IdleRunsBeforeCollection + 3;
+    private const int IdleRunsBeforeLastCollection = IdleRunsBeforeCollection + 2;
 
     private readonly RedisServer _server;
     private readonly ITimer _timer;
