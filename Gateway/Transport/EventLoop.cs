@@ -98,6 +98,9 @@ internal sealed unsafe class EventLoop
     /// <summary>The fraction of recent time in which it ran; <see cref="Load"/> if that is not known.</summary>
     internal float Ran => _load is { IsStale: false } load ? load.Ran : Load;
 
+    /// <summary>Whether its thread recently had to wait for a processor to run on.</summary>
+    internal bool IsKeptWaiting => _load is { IsStale: false, IsKeptWaiting: true };
+
     /// <summary>How many rounds it has made: waited for events and served them.</summary>
     internal long Cycles => Volatile.Read(ref _cycles);
 

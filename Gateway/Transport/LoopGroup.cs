@@ -99,10 +99,11 @@ internal sealed class LoopGroup
     }
 
     /// <summary>
-    /// Whether an earlier loop can do this one's work as well: with ease, or because processors are scarce and the two
-    /// only take turns.
+    /// Whether an earlier loop can do this one's work as well: with ease, or because processors are scarce and the two only
+    /// take turns. They also do if each has to wait for a processor while together they do not run longer than one could.
     /// </summary>
     private static bool CanTakeAll(EventLoop other, LoopLoad load) =>
         other.Load + load.Share < (load.IsMostlyKernel && load.IdleProcessors < 0.1 ? 2 * Relaxed : Relaxed)
-        || (load.IdleProcessors < 0.5 && other.Ran + load.Ran < 0.8f);
+        || (load.IdleProcessors < 0.5 && other.Ran + load.Ran < 0.8f)
+        || (load.IdleProcessors < 0.1 && load.IsKeptWaiting && other.IsKeptWaiting && other.Ran + load.Ran < 1.05f);
 }
