@@ -106,6 +106,7 @@ public sealed partial class Store
     /// <summary>How many elements of its keys a command goes through.</summary>
     private long Elements(CommandInfo command, in Request request, int database)
     {
+        if (command.Is(CommandFlags.MovesKeys)) return MostElementsOnTheSpot + 1; // how long another server takes, nobody knows
         if (command.Effort is not (Effort.AllElements or Effort.SmallestKey or Effort.LengthByLength)) return 0;
         List<int> positions = t_sources ??= [];
         positions.Clear();

@@ -105,6 +105,9 @@ public sealed partial class Store : ILogOwner, IDisposable
     /// <summary>Redis Cluster's protocol; null with cluster-enabled no.</summary>
     public ClusterFace? Cluster { get; internal set; }
 
+    /// <summary>Connections to other servers; null if there can be none.</summary>
+    public IPeers? Peers { get; set; }
+
     /// <summary>What the operator is told.</summary>
     public ServerLog Log { get; } = new();
 

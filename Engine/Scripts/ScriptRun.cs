@@ -192,6 +192,7 @@ internal sealed class ScriptRun : ScriptScope
         }
         if (command!.Is(CommandFlags.Write)) HasWritten = true;
         if (command.Is(CommandFlags.PubSub)) _hasPublished = true;
+        if (command.Is(CommandFlags.MovesKeys)) StandStill(); // it waits for another server
         return Run(lua, command, request);
     }
 
