@@ -103,6 +103,7 @@ public sealed class Housekeeping : IDisposable
         if (nowMs - _buffersTrimmedAtMs < 1000) return;
         _buffersTrimmedAtMs = nowMs;
         LargeBuffers.Trim();
+        _server.Peers.CloseOld();
         CompilerThread.MakeNice();
         _server.Store.ActiveDefragmentation.Look();
     }

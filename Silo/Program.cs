@@ -62,6 +62,8 @@ try
 {
     storage = SlotStorages.Create(options);
     ClusterStores.Check(options);
+    if (options.ClusterEnabled && options.OrleansClustering != OrleansClustering.Localhost)
+        throw new ArgumentException("cluster-enabled yes needs orleans-clustering localhost: several silos do not speak Redis Cluster's protocol yet.");
 }
 catch (ArgumentException e)
 {
@@ -71,6 +73,7 @@ catch (ArgumentException e)
 store.Restrict(Restrictions.Loading);
 bool isAlone = options.OrleansClustering == OrleansClustering.Localhost;
 if (!isAlone) store.Restrict(Restrictions.Unassigned);
+NodesFile? nodes = null;
 builder.Services.AddSingleton(store);
 builder.Services.AddSingleton(files);
 builder.Services.AddSingleton(options);
@@ -92,6 +95,7 @@ if (isAlone)
     builder.Services.AddHostedService<StorageHost>();
     builder.Services.AddHostedService<SlotsHost>();
     builder.Services.AddHostedService<DataHost>();
+    if (options.ClusterEnabled) builder.Services.AddHostedService(_ => new NodesHost(nodes!));
     builder.Services.AddHostedService<ActiveExpiryHost>();
 }
 else
@@ -125,6 +129,11 @@ try
 {
     supervisor.Starting();
     store.Acl.LoadAtStart();
+    if (options.ClusterEnabled)
+    {
+        nodes = NodesFile.Open(store, configuration);
+        _ = new ClusterFace(store, configuration, nodes, nodes);
+    }
     await host.StartAsync();
     supervisor.Ready();
     await host.WaitForShutdownAsync();
@@ -144,4 +153,8 @@ catch (Exception e) when (e is not OperationCanceledException)
 {
     SiloLog.CannotStart(logger, e.GetBaseException().Message);
     return 1;
+}
+finally
+{
+    nodes?.Dispose();
 }

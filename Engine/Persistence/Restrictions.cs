@@ -38,4 +38,10 @@ public enum Restrictions
     /// The silo is one of several, and nobody has said yet which slots are its own: commands that need data are refused.
     /// </summary>
     Unassigned = 1 << 7,
+
+    /// <summary>
+    /// Nothing is wrong, but Redis Cluster's protocol is spoken: what becomes of a request depends on its slot. It is here
+    /// so that without that protocol nobody has to ask.
+    /// </summary>
+    Clustered = 1 << 8,
 }

@@ -168,6 +168,7 @@ public sealed partial class ClientConnection
             Kill();
             return false;
         }
+        if (Asking != Asking.No) Asked();
         int mark = _reply.Length;
         Verdict verdict = _server.Runner.Admission.Admit(command, request, this, _reply, out Func<Task>? before);
         switch (verdict)
@@ -177,6 +178,9 @@ public sealed partial class ClientConnection
             case Verdict.Waits:
                 wait = Finish(request.ToOwned(), command, former: null);
                 return false;
+            case Verdict.Guarded:
+                wait = Finish(request.ToOwned(), command, new Attempt(Outcome.Guarded));
+                return false;
             case Verdict.Closed:
                 CloseAfterReply = true;
                 return false;
@@ -185,6 +189,13 @@ public sealed partial class ClientConnection
                 AfterReply(mark);
                 return false;
         }
+    }
+
+    /// <summary>ASKING holds for the next command, or from MULTI to EXEC.</summary>
+    private void Asked()
+    {
+        if (Transaction is { IsOpen: true }) return;
+        Asking = Asking == Asking.ForNext ? Asking.ForThis : Asking.No;
     }
 
     // Separate methods, so that a closure is allocated only when something has to wait.

@@ -65,6 +65,25 @@ public sealed partial class ClientConnection : IInvalidated
         if (_pushes is { IsEmpty: false }) _pushes.MoveTo(reply, IsInPubSub);
     }
 
+    /// <summary>A letter: the slots of some of its shard channels are another node's now.</summary>
+    internal void EndShardSubscriptions(Predicate<int> isLost)
+    {
+        if (Subscriptions is not { } mine) return;
+        foreach (byte[] name in mine.Names(SubscriptionKind.ShardChannel))
+        {
+            if (!isLost(KeySlot.Of(name))) continue;
+            mine.Remove(SubscriptionKind.ShardChannel, name);
+            // Through the queue, so after the messages that came before.
+            var told = new RespWriter();
+            told.Array(3);
+            told.BulkString("sunsubscribe"u8);
+            told.BulkString(name);
+            told.Integer(mine.ShardChannelCount);
+            Push(new(PushKind.Message, told.Written.ToArray()));
+        }
+        SubscriptionsChanged();
+    }
+
     /// <inheritdoc/>
     void IInvalidated.Invalidated(byte[] key, TrackedPrefix? prefix) =>
         Invalidate(new(prefix is null ? PushKind.Key : PushKind.KeyWithPrefix, key, prefix));

@@ -33,6 +33,17 @@ public sealed class PubSub : IPubSub
     public int CountSubscribers(ReadOnlySpan<byte> channel, bool isSharded) => TableOf(isSharded).CountSubscribers(channel);
 
     /// <inheritdoc/>
+    public void EndShardSubscriptions(Predicate<int> isLost)
+    {
+        if (_shardChannels.Count == 0) return;
+        foreach (ClientConnection client in _shardChannels.Subscriptions()
+            .Where(subscription => isLost(KeySlot.Of(subscription.Channel.Name))).Select(static subscription => subscription.Client).Distinct())
+        {
+            client.Post(client => client.EndShardSubscriptions(isLost));
+        }
+    }
+
+    /// <inheritdoc/>
     public int CountPatterns() => _patterns.All.Length;
 
     /// <summary>
