@@ -43,14 +43,17 @@ internal static class MessageFrame
         return frame;
     }
 
-    /// <summary>Where the frame ends that begins here.</summary>
+    /// <summary>Where the frame ends that begins here: that of a message, or of a confirmation.</summary>
     public static int EndOf(ReadOnlySpan<byte> frames, int at)
     {
-        int texts = frames[at + 1] - '0';
-        for (at += Header; texts > 0; texts--)
+        int elements = frames[at + 1] - '0';
+        for (at += Header; elements > 0; elements--)
         {
-            _ = Utf8Parser.TryParse(frames[(at + 1)..], out int length, out int digits);
-            at += 1 + digits + 2 + length + 2;
+            int end = at + frames[at..].IndexOf((byte)'\n') + 1;
+            // A text, unless it is a number or null, which are a line each.
+            int length = -1;
+            bool isText = frames[at] == (byte)'$' && Utf8Parser.TryParse(frames[(at + 1)..], out length, out _) && length >= 0;
+            at = isText ? end + length + 2 : end;
         }
         return at;
     }

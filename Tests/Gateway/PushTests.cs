@@ -41,9 +41,11 @@ public sealed class PushTests
             .. MessageFrame.Of("message"u8, "c"u8, "*3\r\n"u8),
             .. MessageFrame.OfPattern("*"u8, "c"u8, default),
             .. MessageFrame.Of("message"u8, "c"u8, default),
+            .. "*3\r\n$12\r\nsunsubscribe\r\n$-1\r\n:10\r\n"u8,
+            .. MessageFrame.Of("message"u8, "c"u8, "\n"u8),
         ];
         Assert.Equal(
-            ">3 $7 message $1 c $4 *3  >4 $8 pmessage $1 * $1 c $0  >3 $7 message $1 c $0",
+            ">3 $7 message $1 c $4 *3  >4 $8 pmessage $1 * $1 c $0  >3 $7 message $1 c $0  >3 $12 sunsubscribe $-1 :10 >3 $7 message $1 c $1 \n",
             Write(resp3: true, isInPubSub: false, new Push(PushKind.Message, frames)));
     }
 
