@@ -66,6 +66,9 @@ public sealed class KeySpecification
 
     public int StartFrom { get; init; }
 
+    /// <summary>Where MIGRATE's key stands, if it is not the option KEYS that gives the keys.</summary>
+    private const int MigratedKey = 3;
+
     /// <summary>
     /// For <see cref="KeySearch.Index"/>: the option that gives the keys instead, if the argument is empty (MIGRATE); or
     /// empty.
@@ -196,7 +199,7 @@ public sealed class KeySpecification
         if (Search == KeySearch.Keyword)
         {
             first = Last < 0 && Limit == 0 ? FindKeys(request, Keyword) : StartFrom >= 0 ? FindOption(request) : FindLast(request);
-            if (first < 0) return true;
+            if (first < 0 || (Last < 0 && Limit == 0 && !request[MigratedKey].IsEmpty)) return true;
         }
         if (Instead.Length != 0 && FindKeys(request, Instead) >= 0) return true;
         if (Find == KeyFind.KeyCount)
@@ -238,13 +241,13 @@ public sealed class KeySpecification
     }
 
     /// <summary>
-    /// The first argument after MIGRATE's KEYS, read as the command reads it; -1 if there is none, or if the key stands in
-    /// its own place.
+    /// The first argument after MIGRATE's KEYS, read as the command reads it; -1 if there is none. With a key in its own
+    /// place as well the command is wrong, and concerns no keys.
     /// </summary>
     private static int FindKeys(in Request request, string keyword)
     {
-        const int KeyArgument = 3, FirstOption = 6;
-        if (request.Count <= FirstOption || !request[KeyArgument].IsEmpty) return -1;
+        const int FirstOption = 6;
+        if (request.Count <= FirstOption) return -1;
         for (int i = FirstOption; i < request.Count; i++)
         {
             if (Ascii.EqualsWord(request[i], keyword)) return i + 1;
