@@ -41,8 +41,8 @@ public sealed class MigrateTests
         var digests = new Dictionary<string, string>();
         foreach (string key in keys) digests[key] = await DigestAsync(here, key);
         string port = Text(target.Port);
-        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, keys[0], "0", "5000"));
-        Assert.Equal("+OK", await LineAsync(here, ["MIGRATE", "127.0.0.1", port, "", "0", "5000", "KEYS", "none", .. keys.Skip(1)]));
+        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, keys[0], "0", "60000"));
+        Assert.Equal("+OK", await LineAsync(here, ["MIGRATE", "127.0.0.1", port, "", "0", "60000", "KEYS", "none", .. keys.Skip(1)]));
         Assert.Equal(0, (await here.CallAsync("DBSIZE")).Integer);
         Assert.Equal(keys.Length, (await there.CallAsync("DBSIZE")).Integer);
         foreach (string key in keys) Assert.Equal(digests[key], await DigestAsync(there, key));
@@ -56,31 +56,31 @@ public sealed class MigrateTests
         await using RedisProcess source = await RedisProcess.StartAsync(), target = await RedisProcess.StartAsync(ServerKind.Redis);
         await using RespConnection here = await source.ConnectAsync(), there = await target.ConnectAsync();
         string port = Text(target.Port);
-        Assert.Equal("+NOKEY", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "none", "0", "5000"));
-        Assert.Equal("+NOKEY", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "", "0", "5000", "KEYS"));
+        Assert.Equal("+NOKEY", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "none", "0", "60000"));
+        Assert.Equal("+NOKEY", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "", "0", "60000", "KEYS"));
         await here.CallAsync("SET", "k", "1");
-        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "3", "5000", "COPY"));
+        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "3", "60000", "COPY"));
         Assert.Equal("1", (await here.CallAsync("GET", "k")).Text);
         await there.CallAsync("SELECT", "3");
         Assert.Equal("1", (await there.CallAsync("GET", "k")).Text);
         Assert.Equal("-ERR Target instance replied with error: BUSYKEY Target key name already exists.",
-            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "3", "5000"));
+            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "3", "60000"));
         await here.CallAsync("MSET", "k", "2", "l", "3");
         // One of them is there already: it stays, and the other one goes.
         Assert.StartsWith("-ERR Target instance replied with error: BUSYKEY",
-            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "", "3", "5000", "KEYS", "k", "l"), StringComparison.Ordinal);
+            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "", "3", "60000", "KEYS", "k", "l"), StringComparison.Ordinal);
         Assert.Equal(["2", ""], (await here.CallAsync("MGET", "k", "l")).Items.Select(item => item.IsNull ? "" : item.Text));
-        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "3", "5000", "REPLACE"));
+        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "3", "60000", "REPLACE"));
         Assert.Equal(["2", "3"], (await there.CallAsync("MGET", "k", "l")).Items.Select(item => item.Text));
         await here.CallAsync("SET", "k", "4");
         Assert.Equal("-ERR Target instance replied with error: ERR DB index is out of range",
-            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "99", "5000"));
+            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "99", "60000"));
         Assert.Equal("4", (await here.CallAsync("GET", "k")).Text);
-        Assert.Equal("-ERR syntax error", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "0", "5000", "NONSENSE"));
-        Assert.Equal("-ERR syntax error", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "0", "5000", "AUTH"));
+        Assert.Equal("-ERR syntax error", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "0", "60000", "NONSENSE"));
+        Assert.Equal("-ERR syntax error", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "0", "60000", "AUTH"));
         Assert.Equal("-ERR When using MIGRATE KEYS option, the key argument must be set to the empty string",
-            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "0", "5000", "KEYS", "k"));
-        Assert.Equal("-ERR value is not an integer or out of range", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "x", "5000"));
+            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "0", "60000", "KEYS", "k"));
+        Assert.Equal("-ERR value is not an integer or out of range", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "k", "x", "60000"));
         Assert.Equal(["k", "l"], (await here.CallAsync("COMMAND", "GETKEYS", "MIGRATE", "h", "1", "", "0", "9", "AUTH", "KEYS", "KEYS", "k", "l"))
             .Items.Select(item => item.Text));
         Assert.Equal(["k"], (await here.CallAsync("COMMAND", "GETKEYS", "MIGRATE", "h", "1", "k", "0", "9", "COPY")).Items.Select(item => item.Text));
@@ -97,11 +97,11 @@ public sealed class MigrateTests
         await here.CallAsync("CONFIG", "SET", "slowlog-log-slower-than", "0");
         await here.CallAsync("MSET", "a", "1", "b", "2");
         Assert.StartsWith("-ERR Target instance replied with error: NOAUTH",
-            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "a", "0", "5000"), StringComparison.Ordinal);
+            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "a", "0", "60000"), StringComparison.Ordinal);
         Assert.StartsWith("-ERR Target instance replied with error: WRONGPASS",
-            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "a", "0", "5000", "AUTH", "nonsense"), StringComparison.Ordinal);
-        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "a", "0", "5000", "AUTH", "word"));
-        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "b", "0", "5000", "AUTH2", "mover", "secret"));
+            await LineAsync(here, "MIGRATE", "127.0.0.1", port, "a", "0", "60000", "AUTH", "nonsense"), StringComparison.Ordinal);
+        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "a", "0", "60000", "AUTH", "word"));
+        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", port, "b", "0", "60000", "AUTH2", "mover", "secret"));
         RespValue slow = await here.CallAsync("SLOWLOG", "GET", "-1");
         string log = string.Join('\n', slow.Items.Select(entry => string.Join(' ', entry[3].Texts)));
         Assert.Contains("AUTH2 (redacted) (redacted)", log, StringComparison.Ordinal);
@@ -129,7 +129,7 @@ public sealed class MigrateTests
         Assert.Equal(2, (await writing).Integer);
         Assert.Equal("1", (await here.CallAsync("GET", "a")).Text);
         // An answer that never ends is none.
-        migrating = here.CallAsync("MIGRATE", "127.0.0.1", port, "a", "0", "5000");
+        migrating = here.CallAsync("MIGRATE", "127.0.0.1", port, "a", "0", "60000");
         for (int i = 0; i < 2; i++) // it tries once more
         {
             using Socket once = await silent.AcceptAsync();
@@ -145,9 +145,9 @@ public sealed class MigrateTests
         await using RedisProcess source = await RedisProcess.StartAsync(), target = await RedisProcess.StartAsync(ServerKind.Redis);
         await using RespConnection here = await source.ConnectAsync(), there = await target.ConnectAsync();
         await here.CallAsync("MSET", "a", "1", "b", "2");
-        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", Text(target.Port), "a", "5", "5000"));
+        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", Text(target.Port), "a", "5", "60000"));
         Assert.Equal(1, (await there.CallAsync("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")).Integer);
-        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", Text(target.Port), "b", "5", "5000"));
+        Assert.Equal("+OK", await LineAsync(here, "MIGRATE", "127.0.0.1", Text(target.Port), "b", "5", "60000"));
         await there.CallAsync("SELECT", "5");
         Assert.Equal(2, (await there.CallAsync("DBSIZE")).Integer);
     }
@@ -161,10 +161,10 @@ public sealed class MigrateTests
         await here.CallAsync("MSET", "a", "1", "b", "2", "c", "3");
         await here.CallAsync("MULTI");
         await here.CallAsync("SET", "d", "4");
-        await here.CallAsync("MIGRATE", "127.0.0.1", port, "a", "0", "5000");
-        await here.CallAsync("MIGRATE", "127.0.0.1", port, "d", "0", "5000");
+        await here.CallAsync("MIGRATE", "127.0.0.1", port, "a", "0", "60000");
+        await here.CallAsync("MIGRATE", "127.0.0.1", port, "d", "0", "60000");
         Assert.Equal(["+OK", "+OK", "+OK"], (await here.CallAsync("EXEC")).Items.Select(item => item.ToString()));
-        Assert.Equal("+OK", await LineAsync(here, "EVAL", $"return redis.call('migrate', '127.0.0.1', '{port}', KEYS[1], 0, 5000)", "1", "b"));
+        Assert.Equal("+OK", await LineAsync(here, "EVAL", $"return redis.call('migrate', '127.0.0.1', '{port}', KEYS[1], 0, 60000)", "1", "b"));
         Assert.Equal(3, (await there.CallAsync("DBSIZE")).Integer);
         await here.CallAsync("DEBUG", "LOADAOF");
         Assert.Equal(1, (await here.CallAsync("DBSIZE")).Integer);
@@ -182,7 +182,7 @@ public sealed class MigrateTests
         {
             foreach ((RespConnection from, RedisProcess to) in new[] { (atLeft, right), (atRight, left) })
             {
-                RespValue reply = await from.CallAsync("MIGRATE", "127.0.0.1", Text(to.Port), "n", "0", "10000");
+                RespValue reply = await from.CallAsync("MIGRATE", "127.0.0.1", Text(to.Port), "n", "0", "60000");
                 // The writers may have made the key anew on the other side.
                 Assert.True(reply.ToString() is "+OK" or "+NOKEY" || reply.ToString().Contains("BUSYKEY", StringComparison.Ordinal), reply.ToString());
             }

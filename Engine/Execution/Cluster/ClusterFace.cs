@@ -150,7 +150,7 @@ public sealed class ClusterFace
         bool isPubSub = false;
         if (command.Is(CommandFlags.RunsQueue))
         {
-            if (session.Transaction is not { IsOpen: true } transaction) return default;
+            if (session.Transaction is not { IsOpen: true } transaction) return new(ClusterRefusal.None);
             foreach (QueuedCommand queued in transaction.Queue)
             {
                 isPubSub |= Publishes(queued.Command);
@@ -162,7 +162,7 @@ public sealed class ClusterFace
             isPubSub = Publishes(command);
             if (keys.Add(command, request, isPubSub) is var refusal and not ClusterRefusal.None) return new(refusal, keys.Slot);
         }
-        if (keys.Slot < 0) return default; // without keys it may run anywhere
+        if (keys.Slot < 0) return new(ClusterRefusal.None); // without keys it may run anywhere
         int slot = keys.Slot;
         CommandFlags flags = session.FlagsOf(command);
         bool isWrite = (flags & CommandFlags.Write) != 0;

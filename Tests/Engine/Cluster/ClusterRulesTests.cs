@@ -207,6 +207,8 @@ public sealed class ClusterRulesTests
                 Show(node, "EVAL", "#!lua\nreturn {redis.call('get', 'b'), redis.call('get', 'bar')}", declared, "b"), StringComparison.Ordinal);
         }
         Assert.Equal("[1, (nil)]", Show(node, "EVAL", "#!lua flags=allow-cross-slot-keys\nreturn {redis.call('get', 'b'), redis.call('get', 'bar')}", "0"));
+        // A command without keys is in no slot.
+        Assert.Equal("1", Show(node, "EVAL", "#!lua\nredis.call('dbsize') redis.call('publish', 'foo', 'x') return redis.call('get', 'b')", "0"));
         Assert.Equal("-ERR Can not run script on cluster, 'no-cluster' flag is set.", Show(node, "EVAL", "#!lua flags=no-cluster\nreturn 1", "0"));
         Assert.Equal("-ERR Can not run script on cluster, 'no-cluster' flag is set.", Show(node, "EVAL", "#!lua flags=no-cluster,no-writes\nreturn 1", "0"));
     }
