@@ -164,6 +164,20 @@ internal sealed class CmsgpackModule(LuaState state) : LuaModule(state)
             }
             return;
         }
+        if (Keys.TryAdd(lua, out int start, out int end))
+        {
+            for (int key = start; key < end; key++)
+            {
+                Keys.Push(lua, key);
+                Append(lua, level);
+                LuaApi.Pop(lua, 1);
+                Keys.PushValue(lua, key);
+                Append(lua, level);
+                LuaApi.Pop(lua, 1);
+            }
+            Keys.RemoveFrom(start);
+            return;
+        }
         LuaApi.PushNil(lua);
         while (LuaApi.Next(lua, -2) != 0)
         {
