@@ -163,18 +163,19 @@ public sealed partial class ClientConnection
     {
         int argumentBytes = 0;
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
-        int queryBytes = PendingInputBytes + request.Frame.Length, replyBytes = _reply.Length, replyRoom = _reply.Capacity;
+        int queryBytes = PendingInputBytes + request.Frame.Length, replyRoom = _reply.Capacity;
         long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
-        long sending = SendingBytes + (_meanwhile?.Length ?? 0) + QueuedPushBytes, total = MemoryBytes + argumentBytes;
+        // As in Redis, the first of what the client has not taken is in a buffer of fixed size, and the rest in a list.
+        long output = PendingOutputBytes, listed = Math.Max(0, output - UnlimitedBytes), total = MemoryBytes + argumentBytes;
         return string.Create(CultureInfo.InvariantCulture,
             $"id={Id} addr={Address} laddr={LocalAddress} fd={Descriptor} name={Name} age={(nowMs - ConnectedAtMs) / 1000} idle={(nowMs - LastUsedMs) / 1000} "
             + $"flags={Flags()} db={Database} sub={Subscriptions?.ChannelCount ?? 0} "
             + $"psub={Subscriptions?.PatternCount ?? 0} ssub={Subscriptions?.ShardChannelCount ?? 0} "
             + $"multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} "
             + $"watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
-            + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={_replyPeak} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} "
-            + $"omem={sending} tot-mem={total} "
-            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} "
+            + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={_replyPeak} obl={output - listed} oll={(listed == 0 ? 0 : 1)} "
+            + $"omem={listed} tot-mem={total} "
+            + $"events={(output == _reply.Length ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} "
             + $"redir={(Tracking is { IsOn: true } tracking ? tracking.Redirect : -1)} resp={Protocol} lib-name={LibraryName} "
             + $"lib-ver={LibraryVersion} tot-net-in={_bytesIn} tot-net-out={Math.Max(0, _bytesOut - SendingBytes)} tot-cmds={CommandsRun}");
     }
