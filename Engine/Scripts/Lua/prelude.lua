@@ -65,8 +65,10 @@ local function tonumber(v, base)
         if type(v) ~= "string" then return nil end
         local n = tonumber5_4(v)
         if numberType(n) == "float" then return n end
-        if n and n ~= 0 and not find5_4(v, "[xX]") then return n + 0.0 end
-        if n == 0 and not find5_4(v, "-", 1, true) then return 0.0 end
+        if n and not find5_4(v, "[xX]") then
+            if n == 0 and find5_4(v, "-", 1, true) then return -0.0 end
+            return n + 0.0
+        end
         return native.tonumber(v)
     end
     base = integer(base)
