@@ -18,6 +18,9 @@ public sealed partial class ClientConnection
     /// <summary>Approximate size of a watched key, here and with the key's slot.</summary>
     private const int WatchBytes = 160;
 
+    /// <summary>Approximate size of a subscription, or of a prefix of client-side caching, here and in the server's table.</summary>
+    private const int SubscriptionBytes = 160;
+
     /// <summary>Of a buffer for requests so much counts, used or not.</summary>
     private const int LeastCountedInput = 16 * 1024;
 
@@ -46,8 +49,8 @@ public sealed partial class ClientConnection
     public bool IsBlocked => Blocked is { IsOver: false } || _isHeld;
 
     /// <summary>
-    /// About how many bytes it takes: its buffers, and what it has queued and watched. Of a large buffer for requests
-    /// only the used part counts: the rest has not been touched.
+    /// About how many bytes it takes: its buffers, and what it has queued, watched and subscribed to. Of a large buffer for
+    /// requests only the used part counts: the rest has not been touched.
     /// </summary>
     public long MemoryBytes
     {
@@ -55,6 +58,8 @@ public sealed partial class ClientConnection
         {
             Transaction? transaction = Transaction;
             long state = transaction is null ? 0 : transaction.QueuedBytes + (transaction.WatchedCount * (long)WatchBytes);
+            if (Subscriptions is { } mine) state += (mine.ChannelCount + mine.PatternCount + mine.ShardChannelCount) * (long)SubscriptionBytes;
+            if (Tracking is { } tracking) state += tracking.Prefixes.Count * (long)SubscriptionBytes;
             return FixedBytes + Math.Max(_pending.Length, Math.Min(_pending.Capacity, LeastCountedInput)) + _reply.Capacity + (_meanwhile?.Capacity ?? 0)
                 + SendingBytes + QueuedPushBytes + state;
         }
