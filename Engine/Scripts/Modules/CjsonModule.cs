@@ -240,26 +240,26 @@ internal sealed class CjsonModule(LuaState state) : LuaModule(state)
     private void AppendObject(nint lua, int depth)
     {
         Write((byte)'{');
-        if (!Keys.TryAdd(lua, out int start, out int end)) throw Cannot(Keys.Refused, "table key must be a number or string");
+        if (!TableKeys.TryAdd(lua, out int start, out int end)) throw Cannot(TableKeys.Refused, "table key must be a number or string");
         for (int key = start; key < end; key++)
         {
             if (key != start) Write((byte)',');
-            if (Keys.IsString(key))
+            if (TableKeys.IsString(key))
             {
-                AppendString(Keys.TextAt(key));
+                AppendString(TableKeys.TextAt(key));
                 Write((byte)':');
             }
             else
             {
                 Write((byte)'"');
-                AppendNumber(Keys.NumberAt(key));
+                AppendNumber(TableKeys.NumberAt(key));
                 Write("\":"u8);
             }
-            Keys.PushValue(lua, key);
+            TableKeys.PushValue(lua, key);
             Append(lua, depth);
             LuaApi.Pop(lua, 1);
         }
-        Keys.RemoveFrom(start);
+        TableKeys.RemoveFrom(start);
         Write((byte)'}');
     }
 

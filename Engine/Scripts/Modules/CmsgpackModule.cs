@@ -164,18 +164,18 @@ internal sealed class CmsgpackModule(LuaState state) : LuaModule(state)
             }
             return;
         }
-        if (Keys.TryAdd(lua, out int start, out int end))
+        if (TableKeys.TryAdd(lua, out int start, out int end))
         {
             for (int key = start; key < end; key++)
             {
-                Keys.Push(lua, key);
+                TableKeys.Push(lua, key);
                 Append(lua, level);
                 LuaApi.Pop(lua, 1);
-                Keys.PushValue(lua, key);
+                TableKeys.PushValue(lua, key);
                 Append(lua, level);
                 LuaApi.Pop(lua, 1);
             }
-            Keys.RemoveFrom(start);
+            TableKeys.RemoveFrom(start);
             return;
         }
         LuaApi.PushNil(lua);

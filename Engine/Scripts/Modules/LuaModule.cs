@@ -15,7 +15,7 @@ internal abstract class LuaModule(LuaState state)
     protected IBufferWriter<byte> Output => _output;
 
     /// <summary>The keys of the tables that are being written.</summary>
-    protected LuaKeyOrder Keys { get; } = new();
+    protected LuaKeyOrder TableKeys { get; } = new();
 
     protected int OutputLength => _output.WrittenCount;
 
@@ -24,7 +24,7 @@ internal abstract class LuaModule(LuaState state)
     {
         if (_output.Capacity > LargestKept) _output = new(); // of a call that failed
         _output.ResetWrittenCount();
-        Keys.Clear();
+        TableKeys.Clear();
     }
 
     /// <summary>Pushes what has been written.</summary>
