@@ -306,6 +306,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         // has this name.
         Field("role", "master");
         Field("connected_slaves", 0);
+        if ((Store.Restrictions & Restrictions.TooFewReplicas) != 0) Field("min_slaves_good_slaves", 0);
         Field("master_failover_state", "no-failover");
         Field("master_replid", server.ReplicationId);
         Field("master_replid2", new string('0', 40));

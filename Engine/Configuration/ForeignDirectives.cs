@@ -49,8 +49,6 @@ internal static class ForeignDirectives
         Text("masteruser", "", Replicas) with { Sensitive = true },
         Number("max-new-connections-per-cycle", 10, Accepting, min: 1, max: 1000),
         Number("max-new-tls-connections-per-cycle", 1, Accepting, min: 1, max: 1000),
-        Number("min-replicas-max-lag", 10, Replicas) with { Alias = "min-slaves-max-lag" },
-        Number("min-replicas-to-write", 0, Replicas).Only(0L) with { Alias = "min-slaves-to-write" },
         Word("propagation-error-behavior", ["ignore", "panic", "panic-on-replicas"], "what is logged are effects, which cannot fail when they are applied"),
         Memory("repl-backlog-size", 1 << 20, Replicas, min: 1),
         Number("repl-backlog-ttl", 3600, Replicas),

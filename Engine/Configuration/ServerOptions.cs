@@ -536,6 +536,20 @@ public sealed class ServerOptions
     [Directive("stop-writes-on-bgsave-error")]
     public bool StopWritesOnBgsaveError { get; set; } = true;
 
+    /// <summary>
+    /// min-replicas-to-write: with fewer replicas, commands that may write are refused. There are none yet, so any number
+    /// but 0 refuses all.
+    /// </summary>
+    [Directive("min-replicas-to-write", Min = 0, Alias = "min-slaves-to-write")]
+    public int MinReplicasToWrite { get; set; }
+
+    /// <summary>
+    /// min-replicas-max-lag: how long ago, in seconds, a replica may have answered that counts for min-replicas-to-write; 0
+    /// turns that off.
+    /// </summary>
+    [Directive("min-replicas-max-lag", Min = 0, Alias = "min-slaves-max-lag")]
+    public int MinReplicasMaxLag { get; set; } = 10;
+
     /// <summary>shutdown-on-sigint: how the server shuts down on SIGINT.</summary>
     [Directive("shutdown-on-sigint", Kind = typeof(ShutdownModesKind))]
     public ShutdownModes ShutdownOnSigint { get; set; }

@@ -163,10 +163,12 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     private string? Restricted(Restrictions restrictions, CommandInfo command, Session session)
     {
         if (restrictions == Restrictions.None) return null;
-        if ((session.FlagsOf(command) & CommandFlags.Write) != 0 || command.Name == "ping")
+        bool mayWrite = (session.FlagsOf(command) & CommandFlags.Write) != 0;
+        if (mayWrite || command.Name == "ping")
         {
             if ((restrictions & Restrictions.SnapshotFails) != 0) return Errors.SnapshotFails;
             if ((restrictions & Restrictions.LogFails) != 0 && store.Durability?.WriteError is { } writeError) return writeError;
+            if (mayWrite && (restrictions & Restrictions.TooFewReplicas) != 0) return Errors.TooFewReplicas;
         }
         if ((restrictions & Restrictions.LogFails) != 0 && session.ConcernsData(command)
             && store.Durability is { RefusesReads: true, WriteError: { } readError }) return readError;

@@ -52,6 +52,9 @@ public static class Errors
         + "the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails "
         + "(stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error.";
 
+    /// <summary>While there are fewer replicas than min-replicas-to-write demands.</summary>
+    public const string TooFewReplicas = "NOREPLICAS Not enough good replicas to write.";
+
     /// <summary>A client that has subscriptions and speaks RESP2 wants to do something else.</summary>
     public static string InPubSub(string command) =>
         $"ERR Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context";

@@ -44,4 +44,7 @@ public enum Restrictions
     /// so that without that protocol nobody has to ask.
     /// </summary>
     Clustered = 1 << 8,
+
+    /// <summary>There are fewer replicas than min-replicas-to-write demands: commands that may write are refused.</summary>
+    TooFewReplicas = 1 << 9,
 }

@@ -288,7 +288,7 @@ internal sealed class ScriptRun : ScriptScope
             return $"NOPERM ACL failure in script: {verdict.Message(Session.User.Name, command)}";
         if (_isReadOnly && command.Is(CommandFlags.Write | CommandFlags.MayReplicate))
             return "ERR Write commands are not allowed from read-only scripts.";
-        if (command.Is(CommandFlags.Write) && !HasWritten && FailingFile() is { } failure) return failure;
+        if (command.Is(CommandFlags.Write) && !HasWritten && Hindrance() is { } hindrance) return hindrance;
         if (_isOutOfMemory && !_allowsOom && !HasWritten && command.Is(CommandFlags.DenyOom))
             return "OOM command not allowed when used memory > 'maxmemory'.";
         if (Store.Cluster is { } cluster && !Session.IsOneCall) return Elsewhere(cluster, command, request);
@@ -311,11 +311,13 @@ internal sealed class ScriptRun : ScriptScope
         return where.IsRefused ? ClusterFace.ErrorInScript(where, command) : null;
     }
 
-    private string? FailingFile()
+    /// <summary>Why nothing may be written at present; null if it may.</summary>
+    private string? Hindrance()
     {
         Restrictions restrictions = Store.Restrictions;
         if ((restrictions & Restrictions.SnapshotFails) != 0) return Errors.SnapshotFails;
-        return (restrictions & Restrictions.LogFails) != 0 ? Store.Durability?.WriteError : null;
+        if ((restrictions & Restrictions.LogFails) != 0 && Store.Durability?.WriteError is { } error) return error;
+        return (restrictions & Restrictions.TooFewReplicas) != 0 ? Errors.TooFewReplicas : null;
     }
 
     /// <summary>

@@ -83,6 +83,7 @@ internal static class ScriptRunner
                 + $"Writable scripts are blocked. Use 'no-writes' flag for read only scripts. AOF error: {reason}";
         }
         if (isReadOnly) return "ERR Can not execute a script with write flag using *_ro command.";
+        if ((restrictions & Restrictions.TooFewReplicas) != 0) return Errors.TooFewReplicas;
         return store.Options.MaxMemory != 0 && store.Eviction.IsOver && (flags & ScriptFlags.AllowOom) == 0
             ? "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'"
             : null;

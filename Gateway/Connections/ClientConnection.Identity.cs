@@ -18,6 +18,9 @@ public sealed partial class ClientConnection
     /// <summary>Approximate size of a watched key, here and with the key's slot.</summary>
     private const int WatchBytes = 160;
 
+    /// <summary>Approximate size of a subscription, or of a prefix of client-side caching, here and in the server's table.</summary>
+    private const int SubscriptionBytes = 160;
+
     /// <summary>Of a buffer for requests so much counts, used or not.</summary>
     private const int LeastCountedInput = 16 * 1024;
 
@@ -46,8 +49,8 @@ public sealed partial class ClientConnection
     public bool IsBlocked => Blocked is { IsOver: false } || _isHeld;
 
     /// <summary>
-    /// About how many bytes it takes: its buffers, and what it has queued and watched. Of a large buffer for requests
-    /// only the used part counts: the rest has not been touched.
+    /// About how many bytes it takes: its buffers, and what it has queued, watched and subscribed to. Of a large buffer for
+    /// requests only the used part counts: the rest has not been touched.
     /// </summary>
     public long MemoryBytes
     {
@@ -55,6 +58,8 @@ public sealed partial class ClientConnection
         {
             Transaction? transaction = Transaction;
             long state = transaction is null ? 0 : transaction.QueuedBytes + (transaction.WatchedCount * (long)WatchBytes);
+            if (Subscriptions is { } mine) state += (mine.ChannelCount + mine.PatternCount + mine.ShardChannelCount) * (long)SubscriptionBytes;
+            if (Tracking is { } tracking) state += tracking.Prefixes.Count * (long)SubscriptionBytes;
             return FixedBytes + Math.Max(_pending.Length, Math.Min(_pending.Capacity, LeastCountedInput)) + _reply.Capacity + (_meanwhile?.Capacity ?? 0)
                 + SendingBytes + QueuedPushBytes + state;
         }
@@ -163,18 +168,19 @@ public sealed partial class ClientConnection
     {
         int argumentBytes = 0;
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
-        int queryBytes = PendingInputBytes + request.Frame.Length, replyBytes = _reply.Length, replyRoom = _reply.Capacity;
+        int queryBytes = PendingInputBytes + request.Frame.Length, replyRoom = _reply.Capacity;
         long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
-        long sending = SendingBytes + (_meanwhile?.Length ?? 0) + QueuedPushBytes, total = MemoryBytes + argumentBytes;
+        // As in Redis, the first of what the client has not taken is in a buffer of fixed size, and the rest in a list.
+        long output = PendingOutputBytes, listed = Math.Max(0, output - UnlimitedBytes), total = MemoryBytes + argumentBytes;
         return string.Create(CultureInfo.InvariantCulture,
             $"id={Id} addr={Address} laddr={LocalAddress} fd={Descriptor} name={Name} age={(nowMs - ConnectedAtMs) / 1000} idle={(nowMs - LastUsedMs) / 1000} "
             + $"flags={Flags()} db={Database} sub={Subscriptions?.ChannelCount ?? 0} "
             + $"psub={Subscriptions?.PatternCount ?? 0} ssub={Subscriptions?.ShardChannelCount ?? 0} "
             + $"multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} "
             + $"watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
-            + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={_replyPeak} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} "
-            + $"omem={sending} tot-mem={total} "
-            + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} "
+            + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={_replyPeak} obl={output - listed} oll={(listed == 0 ? 0 : 1)} "
+            + $"omem={listed} tot-mem={total} "
+            + $"events={(output == _reply.Length ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} "
             + $"redir={(Tracking is { IsOn: true } tracking ? tracking.Redirect : -1)} resp={Protocol} lib-name={LibraryName} "
             + $"lib-ver={LibraryVersion} tot-net-in={_bytesIn} tot-net-out={Math.Max(0, _bytesOut - SendingBytes)} tot-cmds={CommandsRun}");
     }

@@ -22,16 +22,13 @@ public sealed partial class ClientConnection
     /// </summary>
     private const int MostGathered = 64 * 1024 * 1024;
 
-    /// <summary>
-    /// Replies up to this size are sent without a look at the limits, which redis-server's fixed buffer does not count
-    /// against either.
-    /// </summary>
-    private const int NeverLimitedBytes = 16 * 1024;
+    /// <summary>The size of redis-server's fixed buffer for replies, which does not count against the limits.</summary>
+    private const int UnlimitedBytes = 16 * 1024;
 
     /// <summary>
     /// Whoever has not authenticated gets errors alone, and cannot have the server keep them (CVE-2025-21605).
     /// </summary>
-    private static readonly OutputLimit s_strangers = new(NeverLimitedBytes + 1024, 0, 0);
+    private static readonly OutputLimit s_strangers = new(1024, 0, 0);
 
     /// <summary>A reply buffer does not become smaller than this, as in Redis.</summary>
     private const int LeastReplyRoom = 1024;
@@ -70,7 +67,7 @@ public sealed partial class ClientConnection
         int length = written.Length;
         if (length > _replyPeak) _replyPeak = length;
         // At once, as redis-server does, however fast the client reads.
-        if (length > NeverLimitedBytes || !_sending.IsCompleted) EnforceOutputLimit();
+        if (length > UnlimitedBytes || !_sending.IsCompleted) EnforceOutputLimit();
         if (_killed)
         {
             written.Clear();
@@ -304,14 +301,14 @@ public sealed partial class ClientConnection
         get
         {
             long hardBytes = OutputLimit.HardBytes;
-            return hardBytes == 0 ? Array.MaxLength : (int)Math.Min(hardBytes, Array.MaxLength);
+            return hardBytes == 0 ? Array.MaxLength : (int)Math.Min(hardBytes, Array.MaxLength - UnlimitedBytes) + UnlimitedBytes;
         }
     }
 
     /// <summary>The hard limit: checked by the loop whenever output piles up.</summary>
     private void EnforceOutputLimit()
     {
-        if (!_killed && OutputLimit.IsHardExceeded(PendingOutputBytes)) KillForOutput();
+        if (!_killed && OutputLimit.IsHardExceeded(LimitedOutputBytes)) KillForOutput();
     }
 
     /// <summary>
@@ -320,7 +317,7 @@ public sealed partial class ClientConnection
     /// </summary>
     internal void EnforceOutputLimit(long nowMs)
     {
-        if (!_killed && OutputLimit.IsExceeded(PendingOutputBytes, nowMs, ref _overSoftLimitSinceMs)) KillForOutput();
+        if (!_killed && OutputLimit.IsExceeded(LimitedOutputBytes, nowMs, ref _overSoftLimitSinceMs)) KillForOutput();
     }
 
     /// <summary>

@@ -35,7 +35,7 @@ public sealed partial class ClientConnection : IInvalidated
         PushQueue queue = _pushes ?? MakePushes();
         PushWakes.Count();
         if (queue.Add(push)) PushWakes.Wake(this);
-        if (queue.Bytes > NeverLimitedBytes && OutputLimit.IsHardExceeded(PendingOutputBytes)) KillForOutput();
+        if (queue.Bytes > UnlimitedBytes && OutputLimit.IsHardExceeded(LimitedOutputBytes)) KillForOutput();
     }
 
     /// <summary>Has the loop look into the queue of pushes.</summary>

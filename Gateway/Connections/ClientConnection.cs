@@ -85,6 +85,11 @@ public sealed partial class ClientConnection : Session
     /// <summary>Bytes of replies and pushes that the client has not taken yet.</summary>
     public long PendingOutputBytes => _reply.Length + (_meanwhile?.Length ?? 0) + SendingBytes + QueuedPushBytes;
 
+    /// <summary>
+    /// Those of them that count against client-output-buffer-limit: all but what fits into redis-server's fixed buffer.
+    /// </summary>
+    public long LimitedOutputBytes => Math.Max(0, PendingOutputBytes - UnlimitedBytes);
+
     /// <summary>Set to close the connection once the replies so far are sent (QUIT, protocol errors).</summary>
     public bool CloseAfterReply { get; set; }
 

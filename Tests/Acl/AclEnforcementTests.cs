@@ -353,6 +353,7 @@ public sealed class AclEnforcementTests : IDisposable
             if (keys.Search == KeySearch.Keyword) words.AddRange([keys.Keyword, "1", "1"]);
             while (keys.Find == KeyFind.KeyCount && words.Count < keys.First + 2) words.Add("1");
         }
+        if (command.Name == "migrate") words[3] = ""; // or KEYS, which stands there by now, is wrong
         return AclRuleGenerator.Owned(words);
     }
 }

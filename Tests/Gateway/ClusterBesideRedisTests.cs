@@ -2,7 +2,7 @@ using System.Globalization;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Gateway;
 
 /// <summary>
 /// A cluster of this server and of redis-server 7.0.15. Each knows of the other by its file, and nothing more, since there

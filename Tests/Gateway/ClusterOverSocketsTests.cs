@@ -2,7 +2,7 @@ using System.Globalization;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Gateway;
 
 /// <summary>Redis Cluster's protocol, as far as connections have a part in it.</summary>
 public sealed class ClusterOverSocketsTests : IAsyncLifetime

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
-namespace OrleansRedis.Tests;
+namespace OrleansRedis.Tests.Gateway;
 
 /// <summary>MIGRATE, to and from redis-server 7.0.15 and to another server of ours.</summary>
 public sealed class MigrateTests

@@ -38,6 +38,15 @@ public sealed class OutputLimitTests : GatewayTest
     }
 
     [Fact]
+    public async Task What_fits_into_the_fixed_buffer_of_redis_server_does_not_count()
+    {
+        (RespConnection client, ClientConnection connection) = await StuckAsync(4 * Megabyte);
+        await using RespConnection closing = client;
+        await Eventually.TrueAsync(() => connection.PendingOutputBytes - connection.LimitedOutputBytes == 16 * 1024);
+        Assert.Matches(@" obl=16384 oll=1 omem=\d{6,} ", connection.Describe(Server.Store.Clock.NowMs));
+    }
+
+    [Fact]
     public async Task Below_its_limits_a_client_may_be_as_slow_as_it_likes()
     {
         await SetAsync("normal", "20mb 10mb 1");

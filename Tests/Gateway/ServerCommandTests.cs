@@ -43,6 +43,29 @@ public sealed class ServerCommandTests : GatewayTest
     }
 
     [Fact]
+    public async Task Min_replicas_to_write_stops_whatever_may_write()
+    {
+        const string Refusal = "-NOREPLICAS Not enough good replicas to write.";
+        await Call("SET", "x", "1");
+        await Call("CONFIG", "SET", "min-replicas-to-write", "1");
+        Assert.Equal(Refusal, await Call("SET", "x", "2"));
+        Assert.Equal(Refusal, await Call("EVAL", "#!lua\nreturn 1", "0"));
+        Assert.StartsWith($"{Refusal} script: ", await Call("EVAL", "return redis.call('set', 'x', 2)", "0"));
+        Assert.Equal("\"1\"", await Call("EVAL", "return redis.call('get', 'x')", "0"));
+        Assert.Equal("\"1\"", await Call("EVAL", "#!lua flags=no-writes\nreturn redis.call('get', 'x')", "0"));
+        Assert.Contains("min_slaves_good_slaves:0", await Call("INFO", "replication"));
+        await Call("CONFIG", "SET", "min-replicas-max-lag", "0");
+        await Call("MULTI");
+        await Call("SET", "x", "2");
+        await using RespConnection other = await Server.ConnectAsync();
+        await other.LineAsync("CONFIG SET min-replicas-max-lag 10");
+        Assert.Equal($"-EXECABORT Transaction discarded because of: {Refusal[1..]}", await Call("EXEC"));
+        Assert.Equal("\"1\"", await Call("GET", "x"));
+        await other.LineAsync("CONFIG SET min-replicas-to-write 0");
+        Assert.Equal("+OK", await Call("SET", "x", "2"));
+    }
+
+    [Fact]
     public async Task Info_shows_the_sections_asked_for()
     {
         string text = (await Redis.LineAsync("INFO")).Text;

@@ -24,6 +24,9 @@ public sealed class LuaNumberTests : IDisposable
     [InlineData("-10 % 5 .. '|' .. '-10' % 5 .. '|' .. 2 * -5 % 5 * 3", "0|0|0")]
     [InlineData("0.3 % 0.1 .. '|' .. 2^53 % 3 .. '|' .. 1e15 % 7 .. '|' .. -0.5 % 1", "0.1|2|6|0.5")]
     [InlineData("tostring(-0) .. '|' .. math.floor(-0) .. '|' .. math.ceil(-0.5) .. '|' .. tostring(0/0)", "-0|-0|-0|-nan")]
+    [InlineData("tostring(math.modf(-0.5)) .. '|' .. select(2, math.modf(-3)) .. '|' .. math.modf(2^62) * 8", "-0|-0|3.6893488147419e+19")]
+    [InlineData("tonumber('-0') .. '|' .. tonumber('0') .. '|' .. tonumber('-0') % 5 .. '|' .. math.modf(tonumber('-0'))", "-0|0|0|-0")]
+    [InlineData("string.format('%u|%u|%u', 0/0, 2^63, 2^63 + 2048) .. ('x'):rep(1/0)", "9223372036854775808|9223372036854775808|9223372036854777856")]
     [InlineData("tonumber('-1', 16) .. '|' .. tonumber('0xff', 16) .. '|' .. tonumber('zz', 36)", "1.844674407371e+19|255|1295")]
     [InlineData("string.format('%u|%x|%d|%c|%5u', -1, -1, 2^63, 0, -2)", "18446744073709551615|ffffffffffffffff|-9223372036854775808||18446744073709551614")]
     [InlineData("('abc'):sub(2^63) .. '|' .. ('abc'):sub(-1/0, 1/0) .. '|' .. math.ldexp(3, 2^53)", "abc||3")]
@@ -126,6 +129,11 @@ public sealed class LuaNumberTests : IDisposable
     [InlineData("local s = 'x'\nreturn s:rep({})", "ERR user_script:2: bad argument #1 to 'rep' (number expected, got table)", 2)]
     [InlineData("local s = 'x'\nreturn tonumber('1', 99)", "ERR user_script:2: bad argument #2 to 'tonumber' (base out of range)", 2)]
     [InlineData("local s = 'x'\nreturn error(s)", "ERR user_script:2: x", 2)]
+    [InlineData("local n = 404\nerror(n)", "ERR user_script:2: 404", 2)]
+    [InlineData("local n = 404\nerror(n, 0)", "ERR 404", 2)]
+    [InlineData("local n = 0\nreturn select(n, 1)", "ERR user_script:2: bad argument #1 to 'select' (index out of range)", 2)]
+    [InlineData("local n = 0\nlocal resume = coroutine.resume\nresume(n)", "ERR user_script:3: bad argument #1 to 'resume' (coroutine expected)", 3)]
+    [InlineData("local n = 0\nreturn coroutine.yield(n)", "ERR attempt to yield across metamethod/C-call boundary", 2)]
     public void What_returns_the_result_of_the_library_is_named_in_its_error(string script, string error, int line) =>
         Assert.Matches($"^-{System.Text.RegularExpressions.Regex.Escape(error)} script: [0-9a-f]{{40}}, on @user_script:{line}\\.\r\n$",
             _redis.Raw("EVAL", script, "0"));

@@ -93,7 +93,7 @@ public sealed class SandboxTests : IDisposable
         { "return string.byte(('x'):rep(1000000), 1, -1)", "" },
         { "return ('x'):sub(2^63, -2^63)", "" },
         { "return ('x'):rep(-1)", "" },
-        { "return ('x'):rep(2^53)", "resulting string too large" },
+        { "return ('x'):rep(2^53)", "" },
         { "return ('x'):rep(1e8)", "not enough memory" },
         { "return string.char(256)", "invalid value" },
         { "return string.format('%99999d', 1)", "invalid format" },

@@ -1,4 +1,5 @@
 using OrleansRedis.Engine;
+using OrleansRedis.Tests.Harness;
 using Xunit;
 
 namespace OrleansRedis.Tests.Scripts;
@@ -22,6 +23,29 @@ public sealed class ScriptTests : IDisposable
         Assert.Single(_redis.Effects.Select(effect => effect.Unit).Distinct());
         Assert.Equal(["set a 1", "incrby b 5"], _redis.TakeEffects());
     }
+
+    [Fact]
+    public void What_modules_write_is_the_same_on_every_thread()
+    {
+        using var other = new EngineHarness(); // a Lua state of its own, which finds a table's keys in another order
+        Random random = TestSeed.Random(1);
+        for (int i = 0; i < 40; i++)
+        {
+            string[] keys = [.. Enumerable.Range(0, random.Next(2, 20))
+                .Select(_ => random.Next(4) == 0 ? $"{random.Next(-9, 9)}" : $"'k{random.Next(1000)}'").Distinct()];
+            string Script() =>
+                $"local t = {{}} {string.Concat(keys.Select(key => $"t[{key}] = {{a = {key}, b = 1}} "))}return {{cjson.encode(t), cmsgpack.pack(t)}}";
+            string expected = _redis.Raw("EVAL", Script(), "0");
+            random.Shuffle(keys);
+            Assert.Equal(expected, other.Raw("EVAL", Script(), "0"));
+        }
+    }
+
+    [Theory]
+    [InlineData("{x = 1, y = 2}", "{\"y\":2,\"x\":1}")]
+    [InlineData("{[5] = 'five', [-1.5] = 'less', a = 1, b = 2}", "{\"-1.5\":\"less\",\"5\":\"five\",\"a\":1,\"b\":2}")]
+    public void Numbers_come_before_strings_and_those_in_the_order_of_Lua_5_1(string table, string expected) =>
+        Assert.Equal(expected, _redis.Run("EVAL", $"return cjson.encode({table})", "0"));
 
     [Fact]
     public void Set_repl_decides_what_is_logged()

@@ -43,8 +43,21 @@ public sealed class ServerFiles : IDisposable
             store.Acl.RequirePasswordChanged();
             return new((string?)null);
         });
+        configuration.OnChange(["min-replicas-to-write", "min-replicas-max-lag"], () =>
+        {
+            DemandReplicas();
+            return new((string?)null);
+        });
+        DemandReplicas();
         configuration.Rewriting += () => store.Options.Users = store.Acl.ToLines();
         store.Files = this;
+    }
+
+    private void DemandReplicas()
+    {
+        // There are none, so any demand is too high.
+        if (Store.Options is { MinReplicasToWrite: > 0, MinReplicasMaxLag: > 0 }) Store.Restrict(Restrictions.TooFewReplicas);
+        else Store.Lift(Restrictions.TooFewReplicas);
     }
 
     /// <summary>The data.</summary>

@@ -53,14 +53,22 @@ local function cast_unsigned(x)
     return cast(x)
 end
 
+-- The same, to an int of 32 bits.
+local function cast_int(x)
+    local i = cast(x) & 0xffffffff
+    return i >= 0x80000000 and i - 0x100000000 or i
+end
+
 local function tonumber(v, base)
     if base == nil or base == 10 then
         if numberType(v) then return v end
         if type(v) ~= "string" then return nil end
         local n = tonumber5_4(v)
         if numberType(n) == "float" then return n end
-        if n and n ~= 0 and not find5_4(v, "[xX]") then return n + 0.0 end
-        if n == 0 and not find5_4(v, "-", 1, true) then return 0.0 end
+        if n and not find5_4(v, "[xX]") then
+            if n == 0 and find5_4(v, "-", 1, true) then return -0.0 end
+            return n + 0.0
+        end
         return native.tonumber(v)
     end
     base = integer(base)
@@ -131,11 +139,14 @@ end
 
 -- 5.4 says "attempt to call a nil value (global 'x')", and 5.1 "attempt to call global 'x' (a nil value)".
 local function as_5_1(message)
+    message = gsub5_4(message, "^redis:%d+: ", "") -- a place in here tells nobody anything
     if find5_4(message, "attempt to ", 1, true) then
+        message = gsub5_4(message, "yield from outside a coroutine", "yield across metamethod/C-call boundary")
         message = gsub5_4(message, " %(for iterator 'for iterator'%)", "")
         message = gsub5_4(message, "attempt to ([%w ]-) an? (%w+) value %((%w+) '([^']*)'%)", "attempt to %1 %3 '%4' (a %2 value)")
     elseif find5_4(message, "bad argument ", 1, true) then
         message = gsub5_4(message, "(bad argument #%d+ to ')%w+%.", "%1")
+        message = gsub5_4(message, "got light userdata", "got userdata")
     end
     return message
 end
@@ -152,7 +163,11 @@ local function on_error(e)
         info = getinfo(level, "Sl")
     end
     if type(e) ~= "table" then
-        e = { err = "ERR " .. as_5_1(tostring(operand(e))) }
+        local message = tostring(operand(e))
+        if info and info.currentline > 0 then
+            message = gsub5_4(message, "^redis:%d+:", (gsub5_4(info.short_src .. ":" .. info.currentline .. ":", "%%", "%%%%")))
+        end
+        e = { err = "ERR " .. as_5_1(message) }
     elseif real[e] then
         return e
     end
@@ -161,6 +176,13 @@ local function on_error(e)
         rawset(e, "line", print_number(info.currentline))
     end
     return e
+end
+
+-- Unlike in 5.4, a number gets its place, too.
+local function error5_1(message, level)
+    level = level == nil and 1 or integer(check_number(level, 2))
+    if level <= 0 then error(message, 0) end
+    error(operand(message), level + 1)
 end
 
 local function finish_pcall(ok, ...)
@@ -222,11 +244,11 @@ end
 
 -- a % b: 5.4 takes the exact remainder, with the sign of b; 5.1 computes it, which rounds.
 local function remainder(a, b)
-    if numberType(a) and numberType(b) then return a - floor5_4(a / b) * b end
+    if numberType(a) and numberType(b) then return a - a / b // 1.0 * b end
     local f = metamethod(a, "__mod") or metamethod(b, "__mod")
     if f then return (f(a, b)) end
     local x, y = type(a) == "string" and tonumber(a) or numberType(a) and a, type(b) == "string" and tonumber(b) or numberType(b) and b
-    if x and y then return x - floor5_4(x / y) * y end
+    if x and y then return x - x / y // 1.0 * y end
     error("attempt to perform arithmetic on a " .. type(x and b or a) .. " value", 2)
 end
 
@@ -298,8 +320,8 @@ end
 
 local function setmetatable5_1(t, m)
     check_table(t, 1)
-    if real[t] then error(READONLY, 2) end
     if m ~= nil and type(m) ~= "table" then argument_error(2, "nil or table expected") end
+    if real[t] then error(READONLY, 2) end
     local finalizer = m and rawget(m, "__gc")
     if finalizer ~= nil then
         -- Tables have no finalizers in 5.1, and one would run whenever it likes, even after the script.
@@ -493,7 +515,8 @@ function table5_1.getn(t)
     return raw_length(t) + 0.0
 end
 
-function table5_1.setn()
+function table5_1.setn(t)
+    check_table(t, 1)
     error("'setn' is obsolete", 2)
 end
 
@@ -616,7 +639,7 @@ end
 
 function string5_1.rep(s, n)
     s = check_string(s, 1)
-    return rep5_4(s, integer(check_number(n, 2)))
+    return rep5_4(s, cast_int(check_number(n, 2)))
 end
 
 local function doubles(n, ...)
@@ -926,7 +949,11 @@ math5_1.mod = math5_1.fmod
 function math5_1.modf(x)
     x = check_number(x, 1)
     local whole, part = math5_4.modf(x)
-    if part == 0 and (x < 0 or 1 / x < 0) then part = -0.0 end
+    whole = whole + 0.0
+    if x < 0 or 1 / x < 0 then -- both have the number's sign, even if they are zero
+        if whole == 0 then whole = -0.0 end
+        if part == 0 then part = -0.0 end
+    end
     return whole, part
 end
 
@@ -975,8 +1002,7 @@ function math5_1.frexp(x)
 end
 
 function math5_1.ldexp(x, exponent)
-    x, exponent = check_number(x, 1), cast(check_number(exponent, 2)) & 0xffffffff
-    if exponent >= 0x80000000 then exponent = exponent - 0x100000000 end
+    x, exponent = check_number(x, 1), cast_int(check_number(exponent, 2))
     return native.math("ldexp", x, exponent + 0.0)
 end
 
@@ -1003,14 +1029,23 @@ end
 
 -- coroutine
 
-local coroutine5_1 = {
-    create = coroutine5_4.create,
-    status = coroutine5_4.status,
-    wrap = coroutine5_4.wrap,
-    yield = coroutine5_4.yield,
-}
+local coroutine5_1 = { yield = coroutine5_4.yield }
+
+for _, name in ipairs { "create", "wrap" } do
+    local f = coroutine5_4[name]
+    coroutine5_1[name] = function(body)
+        if type(body) ~= "function" then argument_error(1, "Lua function expected") end
+        return f(body)
+    end
+end
+
+function coroutine5_1.status(co)
+    if type(co) ~= "thread" then argument_error(1, "coroutine expected") end
+    return coroutine5_4.status(co)
+end
 
 function coroutine5_1.resume(co, ...)
+    if type(co) ~= "thread" then argument_error(1, "coroutine expected") end
     return finish_pcall(coroutine5_4.resume(co, ...))
 end
 
@@ -1258,7 +1293,7 @@ G.assert = assert
 G.tonumber = function(v, base)
     if base ~= nil then
         base = check_number(base, 2)
-        if base < 2 or base >= 37 then argument_error(2, "base out of range") end
+        if not (base >= 2 and base < 37) then argument_error(2, "base out of range") end
     end
     return tonumber(v, base)
 end
@@ -1278,7 +1313,7 @@ G.ipairs = ipairs
 G._VERSION = "Lua 5.1"
 G.setfenv = setfenv
 G.load = load5_1
-G.error = error
+G.error = error5_1
 G.newproxy = newproxy
 G.__redis__err__handler = on_error
 G.coroutine = readonly(coroutine5_1)

@@ -237,32 +237,29 @@ internal sealed class CjsonModule(LuaState state) : LuaModule(state)
         Write((byte)']');
     }
 
-    private unsafe void AppendObject(nint lua, int depth)
+    private void AppendObject(nint lua, int depth)
     {
         Write((byte)'{');
-        bool isFirst = true;
-        LuaApi.PushNil(lua);
-        while (LuaApi.Next(lua, -2) != 0)
+        if (!TableKeys.TryAdd(lua, out int start, out int end)) throw Cannot(TableKeys.Refused, "table key must be a number or string");
+        for (int key = start; key < end; key++)
         {
-            if (!isFirst) Write((byte)',');
-            isFirst = false;
-            switch (LuaApi.Type(lua, -2))
+            if (key != start) Write((byte)',');
+            if (TableKeys.IsString(key))
             {
-                case LuaType.Number:
-                    Write((byte)'"');
-                    AppendNumber(LuaApi.ToNumber(lua, -2, null));
-                    Write("\":"u8);
-                    break;
-                case LuaType.String:
-                    AppendString(LuaApi.StringAt(lua, -2));
-                    Write((byte)':');
-                    break;
-                default:
-                    throw Cannot(LuaApi.Type(lua, -2), "table key must be a number or string");
+                AppendString(TableKeys.TextAt(key));
+                Write((byte)':');
             }
+            else
+            {
+                Write((byte)'"');
+                AppendNumber(TableKeys.NumberAt(key));
+                Write("\":"u8);
+            }
+            TableKeys.PushValue(lua, key);
             Append(lua, depth);
             LuaApi.Pop(lua, 1);
         }
+        TableKeys.RemoveFrom(start);
         Write((byte)'}');
     }
 

@@ -164,6 +164,20 @@ internal sealed class CmsgpackModule(LuaState state) : LuaModule(state)
             }
             return;
         }
+        if (TableKeys.TryAdd(lua, out int start, out int end))
+        {
+            for (int key = start; key < end; key++)
+            {
+                TableKeys.Push(lua, key);
+                Append(lua, level);
+                LuaApi.Pop(lua, 1);
+                TableKeys.PushValue(lua, key);
+                Append(lua, level);
+                LuaApi.Pop(lua, 1);
+            }
+            TableKeys.RemoveFrom(start);
+            return;
+        }
         LuaApi.PushNil(lua);
         while (LuaApi.Next(lua, -2) != 0)
         {

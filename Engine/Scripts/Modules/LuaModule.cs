@@ -14,6 +14,9 @@ internal abstract class LuaModule(LuaState state)
     /// <summary>The bytes to be written to.</summary>
     protected IBufferWriter<byte> Output => _output;
 
+    /// <summary>The keys of the tables that are being written.</summary>
+    protected LuaKeyOrder TableKeys { get; } = new();
+
     protected int OutputLength => _output.WrittenCount;
 
     /// <summary>An empty buffer.</summary>
@@ -21,6 +24,7 @@ internal abstract class LuaModule(LuaState state)
     {
         if (_output.Capacity > LargestKept) _output = new(); // of a call that failed
         _output.ResetWrittenCount();
+        TableKeys.Clear();
     }
 
     /// <summary>Pushes what has been written.</summary>

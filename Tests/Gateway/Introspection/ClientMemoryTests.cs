@@ -83,6 +83,22 @@ public sealed class ClientMemoryTests : GatewayTest
         Assert.Equal("+PONG", await Line("PING"));
     }
 
+    [Theory]
+    [InlineData("SUBSCRIBE channel")]
+    [InlineData("PSUBSCRIBE pattern")]
+    [InlineData("SSUBSCRIBE channel")]
+    [InlineData("CLIENT TRACKING ON BCAST PREFIX ")]
+    public async Task What_is_subscribed_to_counts(string line)
+    {
+        Options.MaxMemoryClients = 128 * 1024;
+        await using RespConnection client = await Server.ConnectAsync();
+        await Assert.ThrowsAnyAsync<IOException>(async () =>
+        {
+            for (int i = 10_000; i < 20_000; i++) await client.LineAsync(line + i);
+        });
+        Assert.Equal("+PONG", await Line("PING"));
+    }
+
     [Fact]
     public async Task A_client_that_asks_for_it_is_spared_as_long_as_it_does()
     {
