@@ -11,8 +11,9 @@ public delegate void BusHandler(SiloId from, ReadOnlySpan<byte> payload);
 /// broken. Safe for any thread.
 /// <para>
 /// As long as a connection lives, messages of one lane (<see cref="BusKinds.LaneOf"/>) arrive in order, each once. What
-/// was sent over a connection that has broken may have arrived or not. <see cref="Broken"/> comes after the last message
-/// of that connection has been taken up, and before the first of the next one; nothing sent before it arrives later.
+/// was sent over a connection that has broken may have arrived or not, but does not arrive after anything that is sent
+/// over the next one: <see cref="Broken"/> comes after the last message of a connection has been taken up, and before
+/// <see cref="Connected"/> for the next one.
 /// </para>
 /// </summary>
 public interface ISiloBus

@@ -38,7 +38,6 @@ internal static class ForeignDirectives
         YesNo("cluster-enabled", false, Cluster).Only(false) with { Immutable = true },
         Memory("cluster-link-sendbuf-limit", 0, Cluster),
         Number("cluster-migration-barrier", 1, Cluster),
-        Number("cluster-node-timeout", 15000, Cluster),
         Number("cluster-ping-interval", 0, Cluster) with { Hidden = true },
         Number("cluster-port", 0, Cluster, max: 65535) with { Immutable = true },
         Word("cluster-preferred-endpoint-type", ["ip", "hostname", "unknown-endpoint"], Cluster),

@@ -658,6 +658,23 @@ public sealed class ServerOptions
     [Directive("orleans-silo-port", Immutable = true, Max = 65535)]
     public int OrleansSiloPort { get; set; }
 
+    /// <summary>
+    /// orleans-bus-port: the TCP port at which this silo takes what other silos have to tell and ask it; 0 for
+    /// orleans-silo-port + 20000. The others are told.
+    /// </summary>
+    [Directive("orleans-bus-port", Immutable = true, Max = 65535)]
+    public int OrleansBusPort { get; set; }
+
+    /// <summary>orleans-weight: this silo's share of the slots in relation to the others'; 0 for none.</summary>
+    [Directive("orleans-weight", Max = 1_000_000)]
+    public int OrleansWeight { get; set; } = 100;
+
+    /// <summary>
+    /// cluster-node-timeout: how many milliseconds a silo is silent before the others go on without it.
+    /// </summary>
+    [Directive("cluster-node-timeout", Min = 200, Max = 3_600_000, Immutable = true)]
+    public int ClusterNodeTimeout { get; set; } = 2000;
+
     /// <summary>orleans-bind: the address at which those ports listen; "*" for all of IPv4, "::" for all.</summary>
     [Directive("orleans-bind", Immutable = true, Kind = typeof(AddressKind))]
     public string OrleansBind { get; set; } = "127.0.0.1";
