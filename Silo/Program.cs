@@ -58,10 +58,12 @@ foreach (string[] line in options.RenamedCommands.All)
 using var store = new Store(options, TimeProvider.System, commands);
 using var files = new ServerFiles(store, configuration);
 ISlotStorage storage;
+ClusterServices? cluster = null;
 try
 {
     storage = SlotStorages.Create(options);
     ClusterStores.Check(options);
+    if (options.OrleansClustering != OrleansClustering.Localhost) cluster = ClusterServices.Take(options, files);
 }
 catch (ArgumentException e)
 {
@@ -69,8 +71,6 @@ catch (ArgumentException e)
     return 1;
 }
 store.Restrict(Restrictions.Loading);
-bool isAlone = options.OrleansClustering == OrleansClustering.Localhost;
-if (!isAlone) store.Restrict(Restrictions.Unassigned);
 builder.Services.AddSingleton(store);
 builder.Services.AddSingleton(files);
 builder.Services.AddSingleton(options);
@@ -78,7 +78,6 @@ builder.Services.AddSingleton(storage);
 builder.Services.AddSingleton(commands);
 builder.Services.AddSingleton<StoredSlots>();
 builder.Services.AddSingleton<SlotHost>();
-builder.Services.AddSingleton<ISlotRouter>(services => new SlotRouter(services.GetRequiredService<SlotHost>()));
 builder.Services.AddSingleton<CommandRunner>();
 builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();
@@ -87,19 +86,15 @@ builder.Services.AddSingleton<OrleansHost>();
 // Hosted services start in this order and stop in reverse: the slots' store, the slots, the data in them, active
 // expiry, the door for clients, and the silo, which answers grain calls. RedisHost does its part outside this order: it
 // closes the door before any service stops, and if there is data to load it opens the door before any service starts.
-if (isAlone)
+builder.Services.AddHostedService<StorageHost>();
+if (cluster is null)
 {
-    builder.Services.AddHostedService<StorageHost>();
+    builder.Services.AddSingleton<ISlotRouter>(services => new SlotRouter(services.GetRequiredService<SlotHost>()));
     builder.Services.AddHostedService<SlotsHost>();
     builder.Services.AddHostedService<DataHost>();
     builder.Services.AddHostedService<ActiveExpiryHost>();
 }
-else
-{
-    // Nobody says yet which slots are this silo's, so it opens none, loads nothing, and has nothing to save.
-    builder.Services.AddSingleton(services => ClusterStores.Create(options, services.GetRequiredService<ILoggerFactory>())!);
-    builder.Services.AddHostedService<ClusterStoreHost>();
-}
+else cluster.AddTo(builder.Services);
 builder.Services.AddHostedService<RedisHost>();
 builder.Services.AddHostedService(services => services.GetRequiredService<OrleansHost>());
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
@@ -128,7 +123,8 @@ try
     await host.StartAsync();
     supervisor.Ready();
     await host.WaitForShutdownAsync();
-    return host.Services.GetRequiredService<OrleansHost>().HasFailed ? 1 : 0;
+    bool hasFailed = host.Services.GetRequiredService<OrleansHost>().HasFailed || host.Services.GetService<ClusterHost>() is { HasFailed: true };
+    return hasFailed ? 1 : 0;
 }
 catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
 {

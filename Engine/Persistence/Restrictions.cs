@@ -38,4 +38,10 @@ public enum Restrictions
     /// The silo is one of several, and nobody has said yet which slots are its own: commands that need data are refused.
     /// </summary>
     Unassigned = 1 << 7,
+
+    /// <summary>
+    /// The silo is one of several, and may not answer for its slots at present, since too few of the others hear it:
+    /// commands that need data are refused. Whoever finds the lease over sets it; the cluster's driver lifts it.
+    /// </summary>
+    WithoutLease = 1 << 8,
 }
