@@ -14,6 +14,9 @@ public sealed class Shutdown(RedisServer server)
     private string? _signal;     // the signal that has come and has not been dealt with yet
     private bool _paused;
 
+    /// <summary>What is done first, while commands are still run, unless it is to be quick (SHUTDOWN NOW).</summary>
+    public Func<Task>? BeforeEnd { get; set; }
+
     private Store Store => server.Store;
 
     private ServerFiles Files => server.Files;
@@ -95,6 +98,7 @@ public sealed class Shutdown(RedisServer server)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         Store.Log.Warning("User requested shutdown...");
+        if (BeforeEnd is { } leave && !modes.HasFlag(ShutdownModes.Now)) await leave().ConfigureAwait(false);
         // A data set that is only half loaded must not be saved over the whole one.
         bool isLoading = (Store.Restrictions & Restrictions.Loading) != 0;
         bool saves = !isLoading

@@ -27,6 +27,7 @@ internal sealed class ClusterHost(
     {
         server.Cluster = driver;
         driver.Excluded = reason => _ = Task.Run(() => EndProcessAsync(reason));
+        server.Shutdown.BeforeEnd = () => driver.LeaveAsync(TimeSpan.FromSeconds(server.Options.ShutdownTimeout));
         slots.Loaded = () => expiry.StartAsync(CancellationToken.None);
         driver.Start();
         return Task.CompletedTask;
@@ -50,6 +51,6 @@ internal sealed class ClusterHost(
         if (Interlocked.Exchange(ref _hasFailed, 1) != 0) return;
         SiloLog.CannotGoOn(logger, reason);
         // As on SIGTERM: first saves what has to be saved. It serves nothing any more, whether or not that works.
-        if (!await server.Shutdown.RunAsync(server.Options.ShutdownOnSigterm | ShutdownModes.Force)) server.StopRequested?.Invoke();
+        if (!await server.Shutdown.RunAsync(server.Options.ShutdownOnSigterm | ShutdownModes.Force | ShutdownModes.Now)) server.StopRequested?.Invoke();
     }
 }

@@ -44,7 +44,7 @@ internal sealed class ClusterServices
         var times = new ClusterSettings
         {
             NodeTimeout = _options.ClusterNodeTimeout,
-            HeartbeatInterval = _options.ClusterNodeTimeout / 8,
+            HeartbeatInterval = Math.Min(250, _options.ClusterNodeTimeout / 8),
             Lease = _options.ClusterNodeTimeout * 3L / 4,
             Retry = Math.Clamp(_options.ClusterNodeTimeout / 10, 20, 200),
             IsStorageShared = _options.OrleansStorage != OrleansStorage.File,

@@ -54,10 +54,14 @@ internal sealed partial class OrleansHost(
     {
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _starting.ConfigureAwait(false);
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        // To leave in order takes the cluster's store, which is not there any more if the other silos are ending as well.
-        if (driver is not null) patience.CancelAfter(s_longestFarewell);
-        if (_running is { } silo) await EndAsync(silo, patience.Token).ConfigureAwait(false);
+        if (_running is { } silo)
+        {
+            Task ending = EndAsync(silo, cancellationToken);
+            // To leave in order takes the cluster's store, which is not there any more if the other silos are ending as well;
+            // and Orleans tries for longer than it is told to. It ends with the process then.
+            if (driver is not null) await Task.WhenAny(ending, Task.Delay(s_longestFarewell, CancellationToken.None)).ConfigureAwait(false);
+            else await ending.ConfigureAwait(false);
+        }
         Volatile.Write(ref _running, null);
     }
 

@@ -99,7 +99,17 @@ builder.Services.AddHostedService<RedisHost>();
 builder.Services.AddHostedService(services => services.GetRequiredService<OrleansHost>());
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
 
-IHost host = builder.Build();
+IHost host;
+try
+{
+    host = builder.Build();
+}
+catch (ArgumentException e)
+{
+    // A port of the cluster, say, is not to be had.
+    await Console.Error.WriteLineAsync($"*** FATAL CONFIG ERROR ({ServerVersion.Product} {ServerVersion.Own}) ***\n{e.Message}");
+    return 1;
+}
 await using var hostDisposal = (IAsyncDisposable)host; // some services can only be disposed of asynchronously
 ILogger logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("OrleansRedis");
 store.Log.Writer = (severity, line) => SiloLog.Engine(logger, severity switch

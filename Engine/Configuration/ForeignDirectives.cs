@@ -84,7 +84,6 @@ internal static class ForeignDirectives
         YesNo("replica-serve-stale-data", true, Replicas) with { Alias = "slave-serve-stale-data" },
         new("replicaof", "", new MasterKind(), Replicas) { Alias = "slaveof", Immutable = true, IsRefused = true },
         Text("server-cpulist", "", Processors) with { Alias = "server_cpulist", Immutable = true },
-        Number("shutdown-timeout", 10, Replicas),
         Number("socket-mark-id", 0, "sockets bear no mark") with { Immutable = true },
         Text("tls-client-cert-file", "", Alone),
         Text("tls-client-key-file", "", Alone),

@@ -660,7 +660,7 @@ public sealed class ServerOptions
 
     /// <summary>
     /// orleans-bus-port: the TCP port at which this silo takes what other silos have to tell and ask it; 0 for
-    /// orleans-silo-port + 20000. The others are told.
+    /// orleans-silo-port + 1000. The others are told.
     /// </summary>
     [Directive("orleans-bus-port", Immutable = true, Max = 65535)]
     public int OrleansBusPort { get; set; }
@@ -668,6 +668,12 @@ public sealed class ServerOptions
     /// <summary>orleans-weight: this silo's share of the slots in relation to the others'; 0 for none.</summary>
     [Directive("orleans-weight", Max = 1_000_000)]
     public int OrleansWeight { get; set; } = 100;
+
+    /// <summary>
+    /// shutdown-timeout: how many seconds a silo of several that is told to end takes to move its slots to others.
+    /// </summary>
+    [Directive("shutdown-timeout", Max = 1_000_000)]
+    public int ShutdownTimeout { get; set; } = 10;
 
     /// <summary>
     /// cluster-node-timeout: how many milliseconds a silo is silent before the others go on without it.

@@ -150,6 +150,15 @@ public sealed class SlotTable(int databases, SiloGate siloGate)
     }
 
     /// <summary>
+    /// Has snapshots see a slot into which commands are let later (<see cref="Resume"/>), or never.
+    /// </summary>
+    public void PublishSuspended(Slot slot)
+    {
+        (slot.IsOpen, slot.IsSuspended) = (false, true);
+        Publish(slot);
+    }
+
+    /// <summary>
     /// Waits for the command in the slot, if any, and lets no other in until <see cref="Resume"/>. Those who wait for its
     /// keys go on waiting, and snapshots go on to have them.
     /// </summary>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Net.Sockets;
 using OrleansRedis.Cluster;
+using OrleansRedis.Grains.Clustering;
 
 namespace OrleansRedis.Grains.Bus;
 
@@ -90,6 +91,7 @@ internal sealed class BusConnection : IDisposable
     /// <summary>Sends and receives on this thread and another one, until the connection ends.</summary>
     public void Run(LaneReader.MessageTaker take)
     {
+        UrgentThread.BecomeOne();
         var writer = new Thread(Write) { IsBackground = true, Name = "bus out" };
         writer.Start();
         try
@@ -174,6 +176,7 @@ internal sealed class BusConnection : IDisposable
 
     private void Write()
     {
+        UrgentThread.BecomeOne();
         try
         {
             byte[] buffer = new byte[64 * 1024];

@@ -19,7 +19,7 @@ public static class ClusterStores
     public const int RaftPortOffset = 10_000;
 
     /// <summary>The port of the bus above the silo port, unless orleans-bus-port says another one.</summary>
-    public const int BusPortOffset = 20_000;
+    public const int BusPortOffset = 1_000;
 
     /// <summary>
     /// Creates the store; nothing is connected yet. Null if the silo is alone and needs none. Throws

@@ -32,7 +32,7 @@ public sealed partial class ClusterDriver : ISiloOutput, IClusterControl, ILease
     private long _leaseEnd = long.MinValue;
     private long _lifts, _keeper;
     private string? _storeTrouble;
-    private bool _isDisposed, _isUnderWay;
+    private bool _isDisposed, _isUnderWay, _heldLease;
     private int _waiting;
 
     /// <param name="member">What the others are told of this silo.</param>
@@ -50,7 +50,7 @@ public sealed partial class ClusterDriver : ISiloOutput, IClusterControl, ILease
         _logger = logger;
         // As long as the store itself tries, and somewhat longer.
         _requests = new(clusterStore, SlotMap.RedisSlots, TimeSpan.FromSeconds(12), Post, OnStoreError);
-        _thread = new(Run) { IsBackground = true, Name = "cluster", Priority = ThreadPriority.AboveNormal };
+        _thread = new(Run) { IsBackground = true, Name = "cluster" };
         bus.Handle(BusKinds.Heartbeat, (_, bytes) =>
         {
             Heartbeat heartbeat = MessageCodec.DecodeHeartbeat(bytes);
@@ -140,6 +140,36 @@ public sealed partial class ClusterDriver : ISiloOutput, IClusterControl, ILease
     public void RequestLeave(SiloId silo, bool isLeaving) =>
         Post(() => ((ISiloOutput)this).Send(silo.Node, new LeaveRequest(Self, silo, isLeaving)));
 
+    /// <summary>
+    /// Gives all slots to others, as long as there is somebody to take them, and for no longer than this; with what is left
+    /// the silo goes on until it stops.
+    /// </summary>
+    public async Task LeaveAsync(TimeSpan deadline)
+    {
+        if (!HasHeirs || !HoldsLease || OwnedSlots == 0) return;
+        LogLeaves(_logger, OwnedSlots);
+        Describe(self => self with { IsLeaving = true });
+        long giveUpAtMs = Now + (long)deadline.TotalMilliseconds;
+        while (OwnedSlots > 0 && HasHeirs && HoldsLease && Now < giveUpAtMs && !_stopping.IsCancellationRequested)
+            await Task.Delay(20).ConfigureAwait(false);
+        string reason = Now >= giveUpAtMs ? "the time is over (shutdown-timeout)" : "nobody is left to take them";
+        if (OwnedSlots is > 0 and int left) LogLeftWith(_logger, left, reason);
+        else LogHasLeft(_logger);
+    }
+
+    private bool HasHeirs => _view.Members.Any(member => member.Id != Self && member.EffectiveWeight > 0);
+
+    private int OwnedSlots
+    {
+        get
+        {
+            SlotMap map = _map;
+            int owned = 0;
+            for (int slot = 0; slot < map.Count; slot++) owned += map[slot].Owner == Self ? 1 : 0;
+            return owned;
+        }
+    }
+
     /// <summary>Stops: nothing is served by this silo from now on.</summary>
     public void Stop()
     {
@@ -160,6 +190,7 @@ public sealed partial class ClusterDriver : ISiloOutput, IClusterControl, ILease
 
     private void Run()
     {
+        UrgentThread.BecomeOne();
         try
         {
             _silo = new(_member, SlotMap.RedisSlots, _settings, this);
@@ -231,19 +262,17 @@ public sealed partial class ClusterDriver : ISiloOutput, IClusterControl, ILease
 
     private void SeeToLease()
     {
-        bool isRestricted = (_store.Restrictions & Restrictions.WithoutLease) != 0;
-        if (HoldsLease)
+        bool isHeld = HoldsLease;
+        if (!isHeld) _store.Restrict(Restrictions.WithoutLease);
+        else if ((_store.Restrictions & Restrictions.WithoutLease) != 0)
         {
-            if (!isRestricted) return;
-            LogLease(_logger);
             Interlocked.Increment(ref _lifts);
             _store.Lift(Restrictions.WithoutLease);
         }
-        else if (!isRestricted)
-        {
-            _store.Restrict(Restrictions.WithoutLease);
-            LogNoLease(_logger, _settings.Lease);
-        }
+        if (isHeld == _heldLease) return;
+        _heldLease = isHeld;
+        if (isHeld) LogLease(_logger);
+        else LogNoLease(_logger, _settings.Lease);
     }
 
     private void AdoptView(ClusterView before, ClusterView view)
@@ -421,6 +450,15 @@ public sealed partial class ClusterDriver : ISiloOutput, IClusterControl, ILease
 
     [LoggerMessage(LogLevel.Information, "The cluster's store answers again")]
     private static partial void LogStoreIsBack(ILogger logger);
+
+    [LoggerMessage(LogLevel.Information, "Moving {Count} slots to other silos before the end")]
+    private static partial void LogLeaves(ILogger logger, int count);
+
+    [LoggerMessage(LogLevel.Information, "All slots of this silo are with others now")]
+    private static partial void LogHasLeft(ILogger logger);
+
+    [LoggerMessage(LogLevel.Warning, "{Count} slots stay with this silo, which is ending: {Reason}. They are served again when it is back")]
+    private static partial void LogLeftWith(ILogger logger, int count, string reason);
 
     [LoggerMessage(LogLevel.Critical, "The cluster's driver has failed; please report this")]
     private static partial void LogFailed(ILogger logger, Exception error);

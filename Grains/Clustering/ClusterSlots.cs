@@ -69,11 +69,8 @@ public sealed partial class ClusterSlots : IDisposable
         {
             if (Moves.TakeReceived(claim) is { } received)
             {
-                long rewrites = received.RewritesBegun;
-                _host.Take(received.Slot);
+                _host.Take(received);
                 _driver!.OnOpened(claim.Slot, claim.Epoch);
-                // A rewrite of the log whose instant came in between has left it out.
-                if (_files.Aof.RewritesBegun != rewrites) _work.Add(() => SlotPassage.LogAgain(_store, received.Slot));
             }
             else others.Add(claim);
         }

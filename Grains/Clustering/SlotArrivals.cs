@@ -54,13 +54,13 @@ internal sealed partial class SlotArrivals : IDisposable
     /// <summary>
     /// The slot of a claim, if all of it has arrived; it is the caller's from then on. For the driver's thread.
     /// </summary>
-    public Arrival? Take(SlotClaim claim)
+    public Slot? Take(SlotClaim claim)
     {
         lock (_arrivals)
         {
             if (!_arrivals.TryGetValue(claim.Slot, out Arrival? arrival) || !arrival.IsComplete || arrival.Slot.Epoch != claim.Epoch) return null;
             _arrivals.Remove(claim.Slot);
-            return arrival;
+            return arrival.Slot;
         }
     }
 
@@ -186,6 +186,9 @@ internal sealed partial class SlotArrivals : IDisposable
             case MoveKind.End:
                 if (message.First != arrival.At) throw new InvalidDataException($"it ends at effect {message.First}, but {arrival.At} were received");
                 SlotPassage.Finish(_store, arrival.Slot);
+                // From here on its owner may be gone, so that snapshots must have it, though nobody may use it yet.
+                _store.Slots.PublishSuspended(arrival.Slot);
+                if (_files.Aof.RewritesBegun != arrival.RewritesBegun) SlotPassage.LogAgain(_store, arrival.Slot);
                 arrival.IsComplete = true;
                 break;
         }
@@ -225,7 +228,10 @@ internal sealed partial class SlotArrivals : IDisposable
 
         public Slot Slot { get; } = slot;
 
-        /// <summary><see cref="AppendLog.RewritesBegun"/> when it began.</summary>
+        /// <summary>
+        /// <see cref="AppendLog.RewritesBegun"/> when it began. A rewrite of the log whose instant comes before the slot is
+        /// published leaves it out.
+        /// </summary>
         public long RewritesBegun { get; } = rewritesBegun;
 
         /// <summary>The owner's number of the last effect that is here.</summary>

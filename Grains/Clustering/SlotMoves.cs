@@ -98,7 +98,7 @@ internal sealed class SlotMoves : IDisposable
     }
 
     /// <summary>The slot of a move to this silo that is complete; null if there is none for this claim.</summary>
-    public SlotArrivals.Arrival? TakeReceived(SlotClaim claim) => _arrivals.Take(claim);
+    public Slot? TakeReceived(SlotClaim claim) => _arrivals.Take(claim);
 
     /// <summary>Little is missing at the target.</summary>
     public void IsNear(SlotCopy copy) => _driver.Post(() => _driver.Logic.OnCopyNear(copy.Number, copy.Move, _driver.Now));

@@ -57,11 +57,11 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
         return Task.WhenAll(opened).WaitAsync(cancellation);
     }
 
-    /// <summary>Takes a slot over that another silo has sent with all its keys.</summary>
+    /// <summary>Takes a slot over that another silo has sent with all its keys, and which is published as suspended.</summary>
     public void Take(Slot slot)
     {
         lock (_lock) (_owned[slot.Number], _epochs[slot.Number]) = (true, slot.Epoch);
-        store.Slots.Publish(slot);
+        store.Slots.Resume(slot);
     }
 
     /// <summary>Gives a slot up: it is not this silo's any more, and withdrawn if it is open.</summary>
