@@ -46,7 +46,7 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         {
             PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000)
         },
-        new("GET by TLS", ["-t", "get"], ["GET"], typeDepths)
+        new("GET_TLS", ["-t", "get"], ["GET"], typeDepths)
         {
             IsTls = true,
             PrepareAsync = redis => LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000)
@@ -81,9 +81,11 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         Own("EVALSHA", "EVALSHA", Sha(Counter), "1", "counter:__rand_int__", "1") with { PrepareAsync = LoadScriptsAsync },
         Own("EVALSHA_RATE", "EVALSHA", Sha(RateLimit), "1", "limit:__rand_int__", "100", "60") with { PrepareAsync = LoadScriptsAsync },
         Own("FCALL", "FCALL", "counter", "1", "counter:__rand_int__", "1") with { PrepareAsync = LoadScriptsAsync },
-        new("EXEC_10", [], ["MULTI", "EXEC"], typeDepths) { Transaction = 10, Requests = 50_000 },
+        new("EXEC_10", [], ["MULTI", "EXEC"], typeDepths) { Transaction = 10, Requests = 300_000 },
         Own("SINTER", "SINTER", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
         Own("SUNIONSTORE", "SUNIONSTORE", "set:c", "set:a", "set:b") with { Requests = 400, PrepareAsync = TwoSetsAsync },
+        // The last, since the users stay.
+        new("GET_USERS", ["--user", "user:50", "-a", "password:50", "-t", "get"], ["GET", "ACL"], stringDepths) { PrepareAsync = LoadUsersAsync },
     ];
 
     /// <summary>A small script.</summary>
@@ -99,6 +101,14 @@ internal sealed record Workload(string Name, string[] Arguments, string[] Comman
         """;
 
     private static string Sha(string script) => Convert.ToHexStringLower(SHA1.HashData(Encoding.ASCII.GetBytes(script)));
+
+    /// <summary>The keys of GET, and a hundred users who may do some of what there is to some of the keys.</summary>
+    private static async Task LoadUsersAsync(RespConnection redis)
+    {
+        await LoadStringsAsync(redis, i => $"key:{i:D12}", 1_000_000);
+        for (int i = 0; i < 100; i++)
+            await redis.CallAsync("ACL", "SETUSER", $"user:{i}", "on", $">password:{i}", $"~own:{i}:*", "~key:*", "&news:*", "+@all", "-@dangerous");
+    }
 
     private static async Task LoadScriptsAsync(RespConnection redis)
     {

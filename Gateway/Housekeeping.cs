@@ -28,6 +28,12 @@ public sealed class Housekeeping : IDisposable
     /// </summary>
     private const int IdleRunsBeforeCollection = 2, LeastGarbage = 1 << 20;
 
+    /// <summary>
+    /// In the runs after that, buffers are given back that nobody has needed for <see cref="IdleBeforeTrimMs"/>; what they
+    /// were is collected once more.
+    /// </summary>
+    private const int IdleRunsBeforeLastCollection = IdleRunsBeforeCollection + 2;
+
     private readonly RedisServer _server;
     private readonly ITimer _timer;
     private readonly Lock _running = new();
@@ -35,6 +41,7 @@ public sealed class Housekeeping : IDisposable
     private long _clientsLookedAtMs;
     private long _buffersTrimmedAtMs;
     private long _allocatedAtCollection;
+    private bool _collectsAgain;
     private bool _isOver;
     private bool _isIdle;
     private int _idleRuns;
@@ -96,6 +103,7 @@ public sealed class Housekeeping : IDisposable
         if (nowMs - _buffersTrimmedAtMs < 1000) return;
         _buffersTrimmedAtMs = nowMs;
         LargeBuffers.Trim();
+        _server.Peers.CloseOld();
         CompilerThread.MakeNice();
         _server.Store.ActiveDefragmentation.Look();
     }
@@ -104,7 +112,16 @@ public sealed class Housekeeping : IDisposable
     private void Pace(bool isIdle)
     {
         _idleRuns = isIdle ? _idleRuns + 1 : 0;
-        if (_idleRuns == IdleRunsBeforeCollection) CollectGarbage();
+        if (_idleRuns == IdleRunsBeforeCollection && GC.GetTotalAllocatedBytes() - _allocatedAtCollection >= LeastGarbage)
+        {
+            CollectGarbage();
+            _collectsAgain = true;
+        }
+        else if (_idleRuns == IdleRunsBeforeLastCollection && _collectsAgain)
+        {
+            CollectGarbage();
+            _collectsAgain = false;
+        }
         if (isIdle == _isIdle) return;
         _isIdle = isIdle;
         TimeSpan period = isIdle ? s_idlePeriod : s_period;
@@ -117,7 +134,6 @@ public sealed class Housekeeping : IDisposable
     /// </summary>
     private void CollectGarbage()
     {
-        if (GC.GetTotalAllocatedBytes() - _allocatedAtCollection < LeastGarbage) return;
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         CLibrary.Trim();
         _allocatedAtCollection = GC.GetTotalAllocatedBytes();

@@ -25,6 +25,7 @@ public sealed class RedisServer : IDisposable
         Housekeeping = new(this);
         Shutdown = new(this);
         Store.PubSub = PubSub;
+        Store.Peers = Peers = new(Store.Clock);
         _keyspaceEvents = new(Store.Effects, PubSub);
         _keyspaceEvents.Listen(Options.NotifyKeyspaceEvents);
         files.Configuration.OnChange(["notify-keyspace-events"], ListenToKeysAsync);
@@ -59,6 +60,9 @@ public sealed class RedisServer : IDisposable
 
     /// <summary>maxmemory-clients</summary>
     public ClientMemory ClientMemory { get; }
+
+    /// <summary>Connections to other Redis servers.</summary>
+    internal PeerConnections Peers { get; }
 
     /// <summary>The channels that clients have subscribed to.</summary>
     public PubSub PubSub { get; } = new();
@@ -112,6 +116,7 @@ public sealed class RedisServer : IDisposable
         Store.StatisticsReset -= ResetStatistics;
         Store.Acl.Changed -= EndSessions;
         Housekeeping.Dispose();
+        Peers.Dispose();
     }
 
     private ValueTask<string?> ListenToKeysAsync()

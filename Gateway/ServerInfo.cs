@@ -53,7 +53,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("redis_git_sha1", ServerVersion.Revision);
         Field("redis_git_dirty", ServerVersion.IsModified ? 1 : 0);
         Field("redis_build_id", s_buildId);
-        Field("redis_mode", "standalone");
+        Field("redis_mode", Store.Cluster is null ? "standalone" : "cluster");
         Field("os", RuntimeInformation.OSDescription);
         Field("arch_bits", IntPtr.Size * 8);
         if (server.Loops is not null) Field("multiplexing_api", "epoll");
@@ -362,7 +362,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
 
     private void WriteCluster()
     {
-        Field("cluster_enabled", 0);
+        Field("cluster_enabled", Store.Cluster is null ? 0 : 1);
         if (server.Cluster is not { } cluster) return;
         foreach ((string name, string value) in ClusterInfo.Fields(cluster, Store)) Field(name, value);
     }

@@ -41,12 +41,13 @@ internal sealed class ClusterServices
 
     public void AddTo(IServiceCollection services)
     {
+        int timeoutMs = NodeTimeoutMs;
         var times = new ClusterSettings
         {
-            NodeTimeout = _options.ClusterNodeTimeout,
-            HeartbeatInterval = Math.Min(250, _options.ClusterNodeTimeout / 8),
-            Lease = _options.ClusterNodeTimeout * 3L / 4,
-            Retry = Math.Clamp(_options.ClusterNodeTimeout / 10, 20, 200),
+            NodeTimeout = timeoutMs,
+            HeartbeatInterval = Math.Min(250, timeoutMs / 8),
+            Lease = timeoutMs * 3L / 4,
+            Retry = Math.Clamp(timeoutMs / 10, 20, 200),
             IsStorageShared = _options.OrleansStorage != OrleansStorage.File,
             MovesAtOnce = 1024,
         };
@@ -59,12 +60,15 @@ internal sealed class ClusterServices
         services.AddSingleton<IClusterState>(provider => provider.GetRequiredService<ClusterDriver>());
         services.AddSingleton<ISlotRouter>(provider => new ClusterSlotRouter(
             provider.GetRequiredService<IClusterState>(), provider.GetRequiredService<SlotHost>(), provider.GetRequiredService<Store>().Slots,
-            TimeSpan.FromMilliseconds(2L * _options.ClusterNodeTimeout)));
+            TimeSpan.FromMilliseconds(2L * timeoutMs)));
         services.AddSingleton<ActiveExpiryHost>();
         services.AddHostedService<ClusterStoreHost>();
         services.AddSingleton<ClusterHost>();
         services.AddHostedService(provider => provider.GetRequiredService<ClusterHost>());
     }
+
+    /// <summary>In less time than that, nothing can be said of a silo that is silent.</summary>
+    private int NodeTimeoutMs => Math.Max(200, _options.ClusterNodeTimeout);
 
     private SiloBus CreateBus(IServiceProvider provider)
     {
@@ -73,7 +77,7 @@ internal sealed class ClusterServices
         {
             return new(
                 _identity.Silo, OrleansPorts.AddressOf(_options, port), new(_self, port), new(_options.OrleansClusterSecret, _options.OrleansClusterId),
-                TimeSpan.FromMilliseconds(Math.Max(1000, 3L * _options.ClusterNodeTimeout)), provider.GetRequiredService<ILogger<SiloBus>>());
+                TimeSpan.FromMilliseconds(Math.Max(1000, 3L * NodeTimeoutMs)), provider.GetRequiredService<ILogger<SiloBus>>());
         }
         catch (SocketException e)
         {

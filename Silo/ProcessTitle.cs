@@ -59,7 +59,7 @@ internal sealed class ProcessTitle
         return options.ProcTitleTemplate
             .Replace("{title}", program, StringComparison.Ordinal)
             .Replace("{listen-addr}", address, StringComparison.Ordinal)
-            .Replace("{server-mode}", "", StringComparison.Ordinal)
+            .Replace("{server-mode}", options.ClusterEnabled ? "[cluster]" : "", StringComparison.Ordinal)
             .Replace("{port}", options.Port.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal)
             .Replace("{tls-port}", "0", StringComparison.Ordinal)
             .Replace("{unixsocket}", options.UnixSocket, StringComparison.Ordinal)

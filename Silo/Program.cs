@@ -63,6 +63,8 @@ try
 {
     storage = SlotStorages.Create(options);
     ClusterStores.Check(options);
+    if (options.ClusterEnabled && options.OrleansClustering != OrleansClustering.Localhost)
+        throw new ArgumentException("cluster-enabled yes needs orleans-clustering localhost: several silos do not speak Redis Cluster's protocol yet.");
     if (options.OrleansClustering != OrleansClustering.Localhost) cluster = ClusterServices.Take(options, files);
 }
 catch (ArgumentException e)
@@ -71,6 +73,7 @@ catch (ArgumentException e)
     return 1;
 }
 store.Restrict(Restrictions.Loading);
+NodesFile? nodes = null;
 builder.Services.AddSingleton(store);
 builder.Services.AddSingleton(files);
 builder.Services.AddSingleton(options);
@@ -92,6 +95,7 @@ if (cluster is null)
     builder.Services.AddSingleton<ISlotRouter>(services => new SlotRouter(services.GetRequiredService<SlotHost>()));
     builder.Services.AddHostedService<SlotsHost>();
     builder.Services.AddHostedService<DataHost>();
+    if (options.ClusterEnabled) builder.Services.AddHostedService(_ => new NodesHost(nodes!));
     builder.Services.AddHostedService<ActiveExpiryHost>();
 }
 else cluster.AddTo(builder.Services);
@@ -130,6 +134,11 @@ try
 {
     supervisor.Starting();
     store.Acl.LoadAtStart();
+    if (options.ClusterEnabled)
+    {
+        nodes = NodesFile.Open(store, configuration);
+        _ = new ClusterFace(store, configuration, nodes, nodes);
+    }
     await host.StartAsync();
     supervisor.Ready();
     await host.WaitForShutdownAsync();
@@ -150,4 +159,8 @@ catch (Exception e) when (e is not OperationCanceledException)
 {
     SiloLog.CannotStart(logger, e.GetBaseException().Message);
     return 1;
+}
+finally
+{
+    nodes?.Dispose();
 }

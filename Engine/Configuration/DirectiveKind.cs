@@ -364,3 +364,45 @@ internal sealed class ProcessTitleKind : DirectiveKind
 
     public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
 }
+
+/// <summary>
+/// What a node announces of itself. It stands in cluster-config-file and in replies between other words, so it must not
+/// contain what separates those.
+/// </summary>
+internal abstract class AnnouncedKind(int most, string tooLong, string wrong) : DirectiveKind
+{
+    public override bool TryParse(ReadOnlySpan<string> words, object current, [NotNullWhen(true)] out object? value, [NotNullWhen(false)] out string? error)
+    {
+        string text = words[0];
+        value = text;
+        error = text.Length >= most ? tooLong : text.All(IsAllowed) ? null : wrong;
+        return error is null;
+    }
+
+    public override string Format(object value) => (string)value;
+
+    public override IEnumerable<string> Lines(object value) => [QuotedWords.Quote((string)value)];
+
+    protected abstract bool IsAllowed(char c);
+}
+
+/// <summary>cluster-announce-ip</summary>
+internal sealed class AnnouncedIpKind() : AnnouncedKind(
+    256, "Addresses must be less than 256 characters", "Addresses may only contain alphanumeric characters, hyphens, dots, colons or percent signs")
+{
+    protected override bool IsAllowed(char c) => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or ':' or '%' or '_';
+}
+
+/// <summary>cluster-announce-hostname</summary>
+internal sealed class HostNameKind() : AnnouncedKind(
+    256, "Hostnames must be less than 256 characters", "Hostnames may only contain alphanumeric characters, hyphens or dots")
+{
+    protected override bool IsAllowed(char c) => char.IsAsciiLetterOrDigit(c) || c is '-' or '.';
+}
+
+/// <summary>cluster-announce-human-nodename</summary>
+internal sealed class NodeNameKind() : AnnouncedKind(
+    256, "Node names must be less than 256 characters", "Announced human node name contained invalid character")
+{
+    protected override bool IsAllowed(char c) => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or '_' or '/';
+}

@@ -10,9 +10,9 @@ namespace OrleansRedis.Engine;
 internal static class ForeignDirectives
 {
     private const string Replicas = "redis-server's replicas cannot follow this server, nor can it follow another";
-    private const string Cluster = "the cluster is Orleans's own, and does not speak Redis Cluster's protocol";
+    private const string Cluster = "silos have a bus of their own, and there are no replicas";
     private const string Freeing = "large values are always freed in the background";
-    private const string Alone = "the server connects to no other";
+    private const string Alone = "the server connects to others only for MIGRATE, and then without TLS";
     private const string Processors = "threads are bound to no processor; use taskset or systemd's CPUAffinity for the whole process";
     private const string Accepting = "connections are accepted as they come, on a thread that has nothing else to do";
 
@@ -25,25 +25,12 @@ internal static class ForeignDirectives
         Text("bgsave-cpulist", "", Processors) with { Alias = "bgsave_cpulist", Immutable = true },
         Text("bind-source-addr", "", Alone),
         Text("bio-cpulist", "", Processors) with { Alias = "bio_cpulist", Immutable = true },
-        YesNo("cluster-allow-pubsubshard-when-down", true, Cluster),
-        YesNo("cluster-allow-reads-when-down", false, Cluster),
         YesNo("cluster-allow-replica-migration", true, Cluster),
-        Number("cluster-announce-bus-port", 0, Cluster, max: 65535),
-        Text("cluster-announce-hostname", "", Cluster),
-        Text("cluster-announce-human-nodename", "", Cluster),
-        Text("cluster-announce-ip", "", Cluster),
-        Number("cluster-announce-port", 0, Cluster, max: 65535),
-        Number("cluster-announce-tls-port", 0, Cluster, max: 65535),
-        Text("cluster-config-file", "nodes.conf", Cluster) with { Immutable = true },
-        YesNo("cluster-enabled", false, Cluster).Only(false) with { Immutable = true },
         Memory("cluster-link-sendbuf-limit", 0, Cluster),
         Number("cluster-migration-barrier", 1, Cluster),
         Number("cluster-ping-interval", 0, Cluster) with { Hidden = true },
-        Number("cluster-port", 0, Cluster, max: 65535) with { Immutable = true },
-        Word("cluster-preferred-endpoint-type", ["ip", "hostname", "unknown-endpoint"], Cluster),
         YesNo("cluster-replica-no-failover", false, Cluster) with { Alias = "cluster-slave-no-failover" },
         Number("cluster-replica-validity-factor", 10, Cluster) with { Alias = "cluster-slave-validity-factor" },
-        YesNo("cluster-require-full-coverage", true, Cluster),
         YesNo("crash-memcheck-enabled", true, "a crash report does not test the machine's memory"),
         YesNo("disable-thp", true, "nothing forks, so no large page is ever copied for one small change") with { Immutable = true },
         YesNo("dynamic-hz", true, "background work does not depend on the number of clients"),

@@ -638,6 +638,60 @@ public sealed class ServerOptions
     [Directive("aof-disable-auto-gc")]
     public bool AofDisableAutoGc { get; set; }
 
+    // Redis Cluster's protocol.
+
+    /// <summary>cluster-enabled: whether clients are spoken to in Redis Cluster's protocol.</summary>
+    [Directive("cluster-enabled", Immutable = true)]
+    public bool ClusterEnabled { get; set; }
+
+    /// <summary>cluster-config-file: the file in which a node that is alone keeps what it knows of its cluster.</summary>
+    [Directive("cluster-config-file", Immutable = true)]
+    public string ClusterConfigFile { get; set; } = "nodes.conf";
+
+    /// <summary>cluster-require-full-coverage: whether nothing is served unless every slot is.</summary>
+    [Directive("cluster-require-full-coverage")]
+    public bool ClusterRequireFullCoverage { get; set; } = true;
+
+    /// <summary>cluster-allow-reads-when-down: whether keys are read though the cluster is down.</summary>
+    [Directive("cluster-allow-reads-when-down")]
+    public bool ClusterAllowReadsWhenDown { get; set; }
+
+    /// <summary>cluster-allow-pubsubshard-when-down: whether shard channels are served though the cluster is down.</summary>
+    [Directive("cluster-allow-pubsubshard-when-down")]
+    public bool ClusterAllowPubsubshardWhenDown { get; set; } = true;
+
+    /// <summary>cluster-preferred-endpoint-type: how clients are told where a node is.</summary>
+    [Directive("cluster-preferred-endpoint-type")]
+    public ClusterEndpointType ClusterPreferredEndpointType { get; set; }
+
+    /// <summary>cluster-announce-ip: the address for clients; empty for the one that each of them has used.</summary>
+    [Directive("cluster-announce-ip", Kind = typeof(AnnouncedIpKind))]
+    public string ClusterAnnounceIp { get; set; } = "";
+
+    /// <summary>cluster-announce-port: the port for clients; 0 for that of the server.</summary>
+    [Directive("cluster-announce-port", Max = 65535)]
+    public int ClusterAnnouncePort { get; set; }
+
+    /// <summary>cluster-announce-tls-port: the port for clients that speak TLS; 0 for that of the server.</summary>
+    [Directive("cluster-announce-tls-port", Max = 65535)]
+    public int ClusterAnnounceTlsPort { get; set; }
+
+    /// <summary>cluster-announce-bus-port: the port of the cluster's bus that is shown; 0 for cluster-port.</summary>
+    [Directive("cluster-announce-bus-port", Max = 65535)]
+    public int ClusterAnnounceBusPort { get; set; }
+
+    /// <summary>cluster-port: the port of the cluster's bus that is shown; 0 for the server's port and 10000.</summary>
+    [Directive("cluster-port", Immutable = true, Max = 65535)]
+    public int ClusterPort { get; set; }
+
+    /// <summary>cluster-announce-hostname: the host's name for clients; empty for none.</summary>
+    [Directive("cluster-announce-hostname", Kind = typeof(HostNameKind))]
+    public string ClusterAnnounceHostname { get; set; } = "";
+
+    /// <summary>cluster-announce-human-nodename: a name for people, which the log and the file show; empty for none.</summary>
+    [Directive("cluster-announce-human-nodename", Kind = typeof(NodeNameKind))]
+    public string ClusterAnnounceHumanNodename { get; set; } = "";
+
     // Orleans.
 
     /// <summary>orleans-cluster-id: the name of the cluster, which all of its silos share.</summary>
@@ -676,9 +730,10 @@ public sealed class ServerOptions
     public int ShutdownTimeout { get; set; } = 10;
 
     /// <summary>
-    /// cluster-node-timeout: how many milliseconds a silo is silent before the others go on without it.
+    /// cluster-node-timeout: how many milliseconds a silo of several is silent before the others go on without it; a
+    /// change takes effect when the silo is started again.
     /// </summary>
-    [Directive("cluster-node-timeout", Min = 200, Max = 3_600_000, Immutable = true)]
+    [Directive("cluster-node-timeout", Min = 1)]
     public int ClusterNodeTimeout { get; set; } = 2000;
 
     /// <summary>orleans-bind: the address at which those ports listen; "*" for all of IPv4, "::" for all.</summary>
@@ -877,4 +932,17 @@ public enum AclPubSubDefault
 
     /// <summary>All channels.</summary>
     Allchannels,
+}
+
+/// <summary>cluster-preferred-endpoint-type.</summary>
+public enum ClusterEndpointType
+{
+    /// <summary>By its address.</summary>
+    Ip,
+
+    /// <summary>By the name that it has announced.</summary>
+    Hostname,
+
+    /// <summary>Clients are to use the address through which they have come.</summary>
+    UnknownEndpoint,
 }

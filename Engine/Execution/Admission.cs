@@ -18,6 +18,12 @@ public enum Verdict : byte
     /// <summary>It must wait, and asks for admission again afterwards.</summary>
     Waits,
 
+    /// <summary>
+    /// Its slot is on its way to another node of Redis Cluster or from one. It may run if its keys are here, which is to be
+    /// found out under the slot's gate, before it runs: <see cref="Outcome.Guarded"/>.
+    /// </summary>
+    Guarded,
+
     /// <summary>The server is about to stop: there is no reply, and the connection is closed.</summary>
     Closed,
 }
@@ -41,9 +47,13 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool IsOpenTo(CommandInfo? command, in CommandContext call, Session session) =>
         command is { Method: not null } && command.AcceptsCount(call.Count)
-        && store.Restrictions == Restrictions.None && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver)
+        && (store.Restrictions == Restrictions.None || IsPlainInCluster(command, call)) && (store.Options.MaxMemory == 0 || !store.Eviction.IsOver)
         && session.Transaction is not { IsOpen: true } && !session.IsInPubSub
         && (session.IsUnrestricted || IsPermitted(command, call, session));
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool IsPlainInCluster(CommandInfo command, in CommandContext call) =>
+        store.Restrictions == Restrictions.Clustered && store.Cluster!.IsPlain(command, call);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool IsPermitted(CommandInfo command, in CommandContext call, Session session) =>
@@ -67,6 +77,12 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         if (store.Acl.Denies(session, command!, request, transaction is null ? AclContext.Toplevel : AclContext.Multi, out AclVerdict verdict))
             return Refuse(command, session, $"NOPERM {verdict.Message(session.User.Name, command!)}", reply, ref wait);
         Restrictions restrictions = store.Restrictions;
+        ClusterVerdict where = default;
+        if ((restrictions & Restrictions.Clustered) != 0 && !session.IsOneCall)
+        {
+            where = store.Cluster!.Judge(command!, request, session);
+            if (where.IsRefused) return RefuseElsewhere(command!, session, where, reply, ref wait);
+        }
         if ((restrictions & Restrictions.Stopping) != 0)
             return session.IsOneCall ? Refuse(command, session, "ERR Server is shutting down", reply, ref wait) : Verdict.Closed;
         // A script may take long while a log with it is loaded; that there is loading comes first.
@@ -87,7 +103,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         if (session.IsInPubSub && !command!.Is(CommandFlags.AllowedInPubSub))
             return Refuse(command, session, Errors.InPubSub(command.Name), reply, ref wait);
         if (Restricted(restrictions, command!, session) is { } restricted) return Refuse(command, session, restricted, reply, ref wait);
-        if (transaction is null || command!.Is(CommandFlags.NotQueued)) return Verdict.Admitted;
+        if (transaction is null || command!.Is(CommandFlags.NotQueued)) return where.DependsOnKeys ? Verdict.Guarded : Verdict.Admitted;
         transaction.Enqueue(command!, request, IsReadOnlyScript(command!, request) ? command!.Flags & ~Writing : command!.Flags);
         reply.SimpleString("QUEUED"u8);
         return Verdict.Queued;
@@ -162,6 +178,20 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     /// <summary>Whether a command cannot run because the data are being loaded.</summary>
     private static bool WaitsForData(Restrictions restrictions, CommandInfo command, Session session) =>
         (restrictions & Restrictions.Loading) != 0 && !session.HasThroughout(command, CommandFlags.Loading);
+
+    /// <summary>
+    /// Replies where in Redis Cluster a request belongs, or why nowhere. It spoils an open transaction, or ends it if the
+    /// command is EXEC.
+    /// </summary>
+    internal Verdict RefuseElsewhere(CommandInfo command, Session session, in ClusterVerdict where, RespWriter reply, ref Func<Task>? wait)
+    {
+        int mark = reply.Length;
+        reply.Error(store.Cluster!.Error(where, session));
+        if (!command.Is(CommandFlags.RunsQueue)) session.Transaction?.Poison();
+        else if (session.Transaction is { } transaction) wait = () => transaction.CloseAsync(store);
+        observer.Refused(command, reply.WrittenSince(mark));
+        return Verdict.Refused;
+    }
 
     /// <summary>Replies with an error. It spoils an open transaction, or ends it if the command is EXEC.</summary>
     private Verdict Refuse(CommandInfo? command, Session session, string error, RespWriter reply, ref Func<Task>? wait)

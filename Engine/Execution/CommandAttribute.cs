@@ -33,6 +33,11 @@ public enum CommandFlags
     NoMandatoryKeys = 1 << 19,
 
     /// <summary>
+    /// Takes keys to another server and waits for it meanwhile (MIGRATE), so never on an I/O thread. Not shown to clients.
+    /// </summary>
+    MovesKeys = 1 << 20,
+
+    /// <summary>
     /// May be used by a client that has subscriptions and speaks RESP2; see <see cref="Session.IsInPubSub"/>. Not shown
     /// to clients.
     /// </summary>
@@ -154,10 +159,11 @@ public sealed class CommandAttribute(string name, int arity, CommandFlags flags,
     /// Where the keys are: specifications separated by ';', each consisting of flags in capitals (RO RW OW RM, ACCESS
     /// UPDATE INSERT DELETE, NOT_KEY INCOMPLETE VARIABLE_FLAGS) and one position: <c>1</c> an argument; <c>1..-1</c> a
     /// range; <c>1..-1:2</c> every second argument of a range; <c>#2</c> argument 2 is the number of keys, and they
-    /// follow it (<c>#1:2</c>: each with a value); <c>STORE@3</c> the argument after a word, which is searched for from argument 3 on (from the end if
-    /// negative); <c>STREAMS@1/2</c> the first half of everything after that word; <c>?</c> keys that the request does
-    /// not reveal; <c>?STORE</c> the argument after a word, where clients are not told about it. "1" alone means "RO
-    /// ACCESS 1".
+    /// follow it (<c>#1:2</c>: each with a value); <c>3|KEYS</c> an argument, unless it is empty and the option KEYS has
+    /// the keys; <c>KEYS@-2..-1</c> everything after that option; <c>STORE@3</c> the argument after a word, which is
+    /// searched for from argument 3 on (from the end if negative); <c>STREAMS@1/2</c> the first half of everything after
+    /// that word; <c>?</c> keys that the request does not reveal; <c>?STORE</c> the argument after a word, where clients
+    /// are not told about it. "1" alone means "RO ACCESS 1".
     /// </summary>
     public string Keys { get; init; } = "";
 

@@ -146,7 +146,7 @@ public sealed class CommandRunner : IDisposable
                     if (route.Place == SlotPlace.Here) break;
                     await RefuseForSlotAsync(session, command!, reply).ConfigureAwait(false);
                     return Verdict.Refused;
-                case Outcome.NeedsExclusive or Outcome.Long:
+                case Outcome.NeedsExclusive or Outcome.Long or Outcome.Guarded:
                     way = attempt.Outcome;
                     break;
             }
@@ -262,7 +262,7 @@ public sealed class CommandRunner : IDisposable
                 {
                     gate.ExitExclusive();
                 }
-            case Outcome.Long:
+            case Outcome.Long or Outcome.Guarded:
                 // Run apart, so that neither the I/O thread's other connections nor a grain's other calls wait for it.
                 await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
                 if (!await gate.EnterLongAsync(Store.RefusesWhileBusy(command)).ConfigureAwait(false)) return new(Verdict.Waits, IsTooLate: true);
@@ -293,7 +293,8 @@ public sealed class CommandRunner : IDisposable
         try
         {
             Verdict verdict = Admission.Admit(command, request.Request, session, reply, out Func<Task>? wait);
-            return verdict == Verdict.Admitted ? Execute(way, session, command!, request, reply) : new(verdict, Wait: wait);
+            if (verdict == Verdict.Guarded && way is not (Outcome.Guarded or Outcome.NeedsExclusive)) return new(Verdict.Admitted, new(Outcome.Guarded));
+            return verdict is Verdict.Admitted or Verdict.Guarded ? Execute(way, verdict, session, command!, request, reply) : new(verdict, Wait: wait);
         }
         finally
         {
@@ -301,25 +302,34 @@ public sealed class CommandRunner : IDisposable
         }
     }
 
-    private Step Execute(Outcome way, Session session, CommandInfo command, OwnedRequest request, RespWriter reply)
+    private Step Execute(Outcome way, Verdict verdict, Session session, CommandInfo command, OwnedRequest request, RespWriter reply)
     {
         session.BeforeAttempt(command);
         int mark = reply.Length;
         long started = Stopwatch.GetTimestamp();
         var call = new CommandContext(Store, session, reply) { Command = command, Request = request.Request, NowMs = Store.Clock.NowMs };
         Attempt attempt = default;
+        ClusterVerdict where = default;
+        if (verdict == Verdict.Guarded && way == Outcome.NeedsExclusive) where = Store.Cluster!.JudgeByKeys(command, request.Request, session);
         try
         {
             attempt = way switch
             {
+                _ when where.IsRefused => default,
                 Outcome.NeedsExclusive => Store.ExecuteExclusively(ref call),
                 Outcome.Long => Store.ExecuteLong(ref call),
+                Outcome.Guarded => Store.ExecuteGuarded(ref call, out where),
                 _ => Store.Execute(ref call),
             };
         }
         catch (Exception e)
         {
             Fail(e, command, reply, mark);
+        }
+        if (where.IsRefused)
+        {
+            Func<Task>? wait = null;
+            return new(Admission.RefuseElsewhere(command, session, where, reply, ref wait), Wait: wait);
         }
         if (attempt.Outcome != Outcome.Done) return new(Verdict.Admitted, attempt);
         long ticks = Stopwatch.GetTimestamp() - started;

@@ -31,16 +31,16 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
         LatencyHistogram? sum = null;
         foreach (Stripe stripe in _stripes.Values)
         {
-            if (stripe.Histograms[command.Index] is { } histogram) (sum ??= new()).Add(histogram);
+            if (stripe.Counts[command.Index].Durations is { } durations) (sum ??= new()).Add(durations);
         }
         return sum;
     }
 
     /// <summary>Commands run, in total.</summary>
-    public long Calls => Sum(stripe => stripe.Calls);
+    public long Calls => SumOfCommands((in CommandCount count) => count.Calls);
 
     /// <summary>Time spent in commands, in <see cref="System.Diagnostics.Stopwatch"/> ticks.</summary>
-    public long Ticks => Sum(stripe => stripe.Counts.Sum(count => count.Ticks));
+    public long Ticks => SumOfCommands((in CommandCount count) => count.Ticks);
 
     /// <summary>Bytes read from clients.</summary>
     public long InputBytes => Sum(stripe => stripe.InputBytes);
@@ -60,8 +60,7 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
         foreach (Stripe stripe in _stripes.Values)
         {
             Array.Clear(stripe.Counts);
-            Array.Clear(stripe.Histograms);
-            stripe.Calls = stripe.InputBytes = stripe.OutputBytes = stripe.Reads = stripe.Writes = 0;
+            stripe.InputBytes = stripe.OutputBytes = stripe.Reads = stripe.Writes = 0;
         }
     }
 
@@ -74,17 +73,24 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
         return sum;
     }
 
+    private delegate long Figure(in CommandCount count);
+
+    private long SumOfCommands(Figure figure)
+    {
+        long sum = 0;
+        foreach (Stripe stripe in _stripes.Values)
+        {
+            foreach (ref CommandCount count in stripe.Counts.AsSpan()) sum += figure(count);
+        }
+        return sum;
+    }
+
     /// <summary>One thread's counters.</summary>
     public sealed class Stripe(int commands)
     {
         private static readonly long s_nanosecondsPerTick = Math.Max(1, 1_000_000_000 / System.Diagnostics.Stopwatch.Frequency);
 
         internal CommandCount[] Counts { get; } = new CommandCount[commands];
-
-        /// <summary>Of the commands that this thread has run; null for the others.</summary>
-        internal LatencyHistogram?[] Histograms { get; } = new LatencyHistogram?[commands];
-
-        internal long Calls { get; set; }
 
         public long InputBytes { get; set; }
 
@@ -101,11 +107,14 @@ public sealed class CommandStatistics(CommandTable commands) : IDisposable
             count.Calls++;
             count.Ticks += ticks;
             if (failed) count.Failed++;
-            Calls++;
         }
 
         /// <summary>A command is over, and has taken this many ticks (latency-tracking).</summary>
-        public void Record(CommandInfo command, long ticks) => (Histograms[command.Index] ??= new()).Record(ticks * s_nanosecondsPerTick);
+        public void Record(CommandInfo command, long ticks)
+        {
+            ref CommandCount count = ref Counts[command.Index];
+            (count.Durations ??= new()).Record(ticks * s_nanosecondsPerTick);
+        }
 
         /// <summary>A command whose call has already been counted ran for a while more.</summary>
         public void CountMore(CommandInfo command, long ticks) => Counts[command.Index].Ticks += ticks;
@@ -129,4 +138,7 @@ public record struct CommandCount
     public long Rejected { get; set; }
 
     public long Failed { get; set; }
+
+    /// <summary>How long each call took, where one thread counts; null if it has not run the command, or does not track that.</summary>
+    internal LatencyHistogram? Durations { get; set; }
 }

@@ -66,6 +66,15 @@ public sealed class KeySpecification
 
     public int StartFrom { get; init; }
 
+    /// <summary>Where MIGRATE's key stands, if it is not the option KEYS that gives the keys.</summary>
+    private const int MigratedKey = 3;
+
+    /// <summary>
+    /// For <see cref="KeySearch.Index"/>: the option that gives the keys instead, if the argument is empty (MIGRATE); or
+    /// empty.
+    /// </summary>
+    private string Instead { get; init; } = "";
+
     public KeyFind Find { get; init; }
 
     /// <summary>
@@ -135,14 +144,14 @@ public sealed class KeySpecification
         int at = position.IndexOf('@');
         if (at >= 0)
         {
-            int slash = position.IndexOf('/');
+            int slash = position.IndexOf('/'), all = position.IndexOf("..-1", StringComparison.Ordinal);
             return new()
             {
                 Flags = flags,
                 Search = KeySearch.Keyword,
                 Keyword = position[..at],
-                StartFrom = int.Parse(slash < 0 ? position[(at + 1)..] : position[(at + 1)..slash]),
-                Last = slash < 0 ? 0 : -1,
+                StartFrom = int.Parse(slash >= 0 ? position[(at + 1)..slash] : all >= 0 ? position[(at + 1)..all] : position[(at + 1)..]),
+                Last = slash < 0 && all < 0 ? 0 : -1,
                 Limit = slash < 0 ? 0 : int.Parse(position[(slash + 1)..]),
             };
         }
@@ -159,6 +168,8 @@ public sealed class KeySpecification
                 Step = parts.Length == 1 ? 1 : int.Parse(parts[1]),
             };
         }
+        int bar = position.IndexOf('|');
+        if (bar >= 0) return new() { Flags = flags, Search = KeySearch.Index, First = int.Parse(position[..bar]), Instead = position[(bar + 1)..] };
         int dots = position.IndexOf("..", StringComparison.Ordinal);
         if (dots < 0) return new() { Flags = flags, Search = KeySearch.Index, First = int.Parse(position) };
         int colon = position.IndexOf(':');
@@ -187,9 +198,10 @@ public sealed class KeySpecification
         }
         if (Search == KeySearch.Keyword)
         {
-            first = StartFrom >= 0 ? FindOption(request) : FindLast(request);
-            if (first < 0) return true;
+            first = Last < 0 && Limit == 0 ? FindKeys(request, Keyword) : StartFrom >= 0 ? FindOption(request) : FindLast(request);
+            if (first < 0 || (Last < 0 && Limit == 0 && !request[MigratedKey].IsEmpty)) return true;
         }
+        if (Instead.Length != 0 && FindKeys(request, Instead) >= 0) return true;
         if (Find == KeyFind.KeyCount)
         {
             if (first >= request.Count || !Numbers.TryParseInt64(request[first], out long count) || count < 0
@@ -226,6 +238,23 @@ public sealed class KeySpecification
             i += ArgumentsOf(word);
         }
         return found;
+    }
+
+    /// <summary>
+    /// The first argument after MIGRATE's KEYS, read as the command reads it; -1 if there is none. With a key in its own
+    /// place as well the command is wrong, and concerns no keys.
+    /// </summary>
+    private static int FindKeys(in Request request, string keyword)
+    {
+        const int FirstOption = 6;
+        if (request.Count <= FirstOption) return -1;
+        for (int i = FirstOption; i < request.Count; i++)
+        {
+            if (Ascii.EqualsWord(request[i], keyword)) return i + 1;
+            if (request[i].Is("AUTH"u8)) i++;
+            else if (request[i].Is("AUTH2"u8)) i += 2;
+        }
+        return -1;
     }
 
     /// <summary>How many arguments an option has, in any of the commands whose keys are arguments of options.</summary>

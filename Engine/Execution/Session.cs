@@ -66,6 +66,18 @@ public class Session
     /// </summary>
     public bool IsOneCall { get; init; }
 
+    /// <summary>ASKING</summary>
+    public Asking Asking { get; set; }
+
+    /// <summary>READONLY: what its master owns may be read from a replica.</summary>
+    public bool ReadsFromReplica { get; set; }
+
+    /// <summary>Whether it speaks TLS, and so is told those ports of the cluster's nodes.</summary>
+    public virtual bool UsesTls => false;
+
+    /// <summary>The address of this server by which it has come; empty if it has come by none.</summary>
+    public virtual string LocalIp => "";
+
     /// <summary>Where it comes from: for a client, its address and port.</summary>
     public virtual string Address => IsOneCall ? "orleans:0" : "?:0";
 

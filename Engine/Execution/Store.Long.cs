@@ -34,6 +34,39 @@ public sealed partial class Store
     /// </summary>
     public Attempt ExecuteLong(ref CommandContext call)
     {
+        if (call.Command.HashKey != 0) ExpireFieldsInSteps(call);
+        return RunAside(ref call);
+    }
+
+    /// <summary>
+    /// The same for a command whose slot is on its way to another node of Redis Cluster, or from one. It runs if the keys
+    /// that it needs are here, which nobody can change before it has run.
+    /// </summary>
+    /// <param name="call">The command. All its keys are in one slot.</param>
+    /// <param name="where">Why it did not run, if it did not.</param>
+    internal Attempt ExecuteGuarded(ref CommandContext call, out ClusterVerdict where)
+    {
+        where = Cluster!.Judge(call.Command, call.Request, call.Session);
+        if (where.IsRefused) return default;
+        if (where.Slot < 0) return RunAside(ref call);
+        if (call.Command.HashKey != 0) ExpireFieldsInSteps(call);
+        if (Slots[where.Slot] is not { } slot) return new(Outcome.SlotNotHere, where.Slot);
+        HeldSlots held = HeldSlots.Mine;
+        if (!held.TryTake(slot)) return new(Outcome.Busy, where.Slot);
+        try
+        {
+            if (!slot.IsOpen) return new(Outcome.SlotNotHere, where.Slot);
+            where = Cluster.JudgeByKeys(call.Command, call.Request, call.Session);
+            return where.IsRefused ? default : RunAside(ref call);
+        }
+        finally
+        {
+            held.Release(ref _roaming);
+        }
+    }
+
+    private Attempt RunAside(ref CommandContext call)
+    {
         if (call.Command.Is(CommandFlags.SessionKeys)) return RunForSession(ref call, isLong: true);
         if (call.Command.Is(CommandFlags.RunsScript)) return ExecuteScript(ref call, isAside: true);
         if (call.Command.Keys.Count == 0)
@@ -42,7 +75,6 @@ public sealed partial class Store
             Run(ref call, Hold.None, null);
             return default;
         }
-        if (call.Command.HashKey != 0) ExpireFieldsInSteps(call);
         List<int> slots = t_slots ??= [];
         slots.Clear();
         call.Command.LocateKeys(call.Request, slots);
@@ -74,6 +106,7 @@ public sealed partial class Store
     /// <summary>How many elements of its keys a command goes through.</summary>
     private long Elements(CommandInfo command, in Request request, int database)
     {
+        if (command.Is(CommandFlags.MovesKeys)) return MostElementsOnTheSpot + 1; // how long another server takes, nobody knows
         if (command.Effort is not (Effort.AllElements or Effort.SmallestKey or Effort.LengthByLength)) return 0;
         List<int> positions = t_sources ??= [];
         positions.Clear();

@@ -28,6 +28,12 @@ public enum Outcome : byte
     /// <see cref="SiloGate.EnterLongAsync"/>, and run it with <see cref="Store.ExecuteLong"/>.
     /// </summary>
     Long,
+
+    /// <summary>
+    /// Whether it runs here depends on its keys (<see cref="Verdict.Guarded"/>). Nothing happened; as with
+    /// <see cref="Long"/>, but run it with <see cref="Store.ExecuteGuarded"/>.
+    /// </summary>
+    Guarded,
 }
 
 /// <summary>How an attempt ended, and what stood in its way.</summary>
@@ -95,6 +101,12 @@ public sealed partial class Store : ILogOwner, IDisposable
 
     /// <summary>CLIENT TRACKING.</summary>
     public KeyTracking KeyTracking { get; }
+
+    /// <summary>Redis Cluster's protocol; null with cluster-enabled no.</summary>
+    public ClusterFace? Cluster { get; internal set; }
+
+    /// <summary>Connections to other servers; null if there can be none.</summary>
+    public IPeers? Peers { get; set; }
 
     /// <summary>What the operator is told.</summary>
     public ServerLog Log { get; } = new();

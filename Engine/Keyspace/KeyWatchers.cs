@@ -80,6 +80,10 @@ internal sealed class KeyWatchers
         return null;
     }
 
+    /// <summary>All watchers of this type, as they are now.</summary>
+    public T[] All<T>()
+        where T : class, IKeyWatcher => [.. _byKey.Values.SelectMany(static watchers => watchers).OfType<T>()];
+
     /// <summary>The slot is about to leave this silo.</summary>
     public void Withdrawn()
     {

@@ -40,8 +40,14 @@ public enum Restrictions
     Unassigned = 1 << 7,
 
     /// <summary>
+    /// Nothing is wrong, but Redis Cluster's protocol is spoken: what becomes of a request depends on its slot. It is here
+    /// so that without that protocol nobody has to ask.
+    /// </summary>
+    Clustered = 1 << 8,
+
+    /// <summary>
     /// The silo is one of several, and may not answer for its slots at present, since too few of the others hear it:
     /// commands that need data are refused. Whoever finds the lease over sets it; the cluster's driver lifts it.
     /// </summary>
-    WithoutLease = 1 << 8,
+    WithoutLease = 1 << 9,
 }

@@ -24,6 +24,8 @@ internal sealed class ScriptRun : ScriptScope
     private bool _isOutOfMemory;
     private bool _standsStill;
     private bool _hasPublished;
+    private bool _mayCrossSlots;
+    private int _slot; // with cluster-enabled yes: that of its keys so far, or -1
     private int _killed;
 
     public ScriptRun(ScriptHost host, LuaState state) => (_host, _state) = (host, state);
@@ -80,6 +82,8 @@ internal sealed class ScriptRun : ScriptScope
         _started = Stopwatch.GetTimestamp();
         _isReadOnly = isReadOnly || (flags & ScriptFlags.NoWrites) != 0;
         _allowsOom = (flags & ScriptFlags.AllowOom) != 0;
+        _mayCrossSlots = (flags & (ScriptFlags.Compatible | ScriptFlags.AllowCrossSlot)) != 0;
+        _slot = call.Store.Cluster is null || Session.IsOneCall ? -1 : DeclaredSlot(call);
         _isOutOfMemory = call.Store.Options.MaxMemory != 0 && call.Store.Eviction.IsOver;
         _reply.Resp3 = false;
         _killed = 0;
@@ -90,6 +94,13 @@ internal sealed class ScriptRun : ScriptScope
     /// killed, as in Redis.
     /// </summary>
     private bool HasActed => HasWritten || _hasPublished;
+
+    private int DeclaredSlot(in CommandContext call)
+    {
+        _keys.Clear();
+        call.Command.LocateKeys(call.Request, _keys);
+        return _keys.Count == 0 ? -1 : KeySlot.Of(call.Request[_keys[0]]);
+    }
 
     private static byte[][] Words(in Request request)
     {
@@ -130,12 +141,7 @@ internal sealed class ScriptRun : ScriptScope
     {
         IsBrokenOff |= (Store.Restrictions & Restrictions.Stopping) != 0 || _host.IsStopping;
         if (IsKilled || IsBrokenOff) return true;
-        if (!_standsStill && Elapsed > s_slow)
-        {
-            _standsStill = true;
-            if (!IsAside) Store.SiloGate.BeginLongHold();
-            Store.Threads?.StandStill();
-        }
+        if (!_standsStill && Elapsed > s_slow) StandStill();
         if (Debugger is { IsOnCopies: true }) return Debugger.IsAbandoned; // nobody waits for it
         if (IsBusy || Store.Options.BusyReplyThreshold <= 0 || Elapsed.TotalMilliseconds < Store.Options.BusyReplyThreshold) return false;
         IsBusy = true;
@@ -144,6 +150,15 @@ internal sealed class ScriptRun : ScriptScope
             + $"using the {(IsFunction ? "FUNCTION" : "SCRIPT")} KILL command. Script name is: {Name}.");
         _host.Busy(this);
         return false;
+    }
+
+    /// <summary>It takes long: from here on nobody waits for its thread.</summary>
+    private void StandStill()
+    {
+        if (_standsStill) return;
+        _standsStill = true;
+        if (!IsAside) Store.SiloGate.BeginLongHold();
+        Store.Threads?.StandStill();
     }
 
     /// <summary>
@@ -177,6 +192,7 @@ internal sealed class ScriptRun : ScriptScope
         }
         if (command!.Is(CommandFlags.Write)) HasWritten = true;
         if (command.Is(CommandFlags.PubSub)) _hasPublished = true;
+        if (command.Is(CommandFlags.MovesKeys)) StandStill(); // it waits for another server
         return Run(lua, command, request);
     }
 
@@ -275,7 +291,24 @@ internal sealed class ScriptRun : ScriptScope
         if (command.Is(CommandFlags.Write) && !HasWritten && FailingFile() is { } failure) return failure;
         if (_isOutOfMemory && !_allowsOom && !HasWritten && command.Is(CommandFlags.DenyOom))
             return "OOM command not allowed when used memory > 'maxmemory'.";
+        if (Store.Cluster is { } cluster && !Session.IsOneCall) return Elsewhere(cluster, command, request);
         return Reach(command, request);
+    }
+
+    /// <summary>Why a command is not served here by the rules of Redis Cluster; null if it is, and then its slots are held.</summary>
+    private string? Elsewhere(ClusterFace cluster, CommandInfo command, in Request request)
+    {
+        ClusterVerdict where = cluster.Judge(command, request, Session);
+        if (!where.IsRefused && where.Slot >= 0 && !_mayCrossSlots && _slot >= 0 && _slot != where.Slot)
+            return "ERR Script attempted to access keys that do not hash to the same slot";
+        if (!where.IsRefused)
+        {
+            string? refusal = Reach(command, request);
+            if (refusal is not null || Restart != Outcome.Done) return refusal;
+            if (where.DependsOnKeys) where = cluster.JudgeByKeys(command, request, Session);
+            if (where.Slot >= 0 && _slot < 0) _slot = where.Slot;
+        }
+        return where.IsRefused ? ClusterFace.ErrorInScript(where, command) : null;
     }
 
     private string? FailingFile()

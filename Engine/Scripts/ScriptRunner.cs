@@ -66,8 +66,10 @@ internal static class ScriptRunner
     /// </summary>
     private static string? Refusal(in CommandContext call, ScriptFlags flags, bool isReadOnly)
     {
-        if ((flags & ScriptFlags.Compatible) != 0 || (flags & ScriptFlags.NoWrites) != 0) return null;
+        if ((flags & ScriptFlags.Compatible) != 0) return null;
         Store store = call.Store;
+        if ((flags & ScriptFlags.NoCluster) != 0 && store.Cluster is not null) return "ERR Can not run script on cluster, 'no-cluster' flag is set.";
+        if ((flags & ScriptFlags.NoWrites) != 0) return null;
         Restrictions restrictions = store.Restrictions;
         if ((restrictions & Restrictions.SnapshotFails) != 0)
         {

@@ -130,7 +130,7 @@ internal static class ConnectionCommands
         reply.BulkString("id"u8);
         reply.Integer(client.Id);
         reply.BulkString("mode"u8);
-        reply.BulkString("standalone"u8);
+        reply.BulkString(call.Store.Cluster is null ? "standalone"u8 : "cluster"u8);
         reply.BulkString("role"u8);
         reply.BulkString("master"u8);
         reply.BulkString("modules"u8);

@@ -47,6 +47,7 @@ internal static class SubscribeCommands
 
     private static void Subscribe(ref CommandContext call, SubscriptionKind kind, ReadOnlySpan<byte> word)
     {
+        PushWakes.StopGathering(); // what this client has published before is not for it, and what it publishes now may be
         ClientConnection me = ClientCommand.Me(call);
         Subscriptions mine = me.MakeSubscriptions();
         for (int i = 1; i < call.Count; i++)

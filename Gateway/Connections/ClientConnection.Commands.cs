@@ -29,7 +29,7 @@ public sealed partial class ClientConnection
         }
         int used = 0;
         if (_server.Store.Lease is { } lease) LookAt(lease);
-        PushWakes.Hold();
+        PushWakes.Hold(gathersMessages: Subscriptions is null);
         try
         {
             var call = new CommandContext(_server.Store, this, _reply) { NowMs = _server.Store.Clock.NowMs };
@@ -169,6 +169,7 @@ public sealed partial class ClientConnection
             Kill();
             return false;
         }
+        if (Asking != Asking.No) Asked();
         int mark = _reply.Length;
         Verdict verdict = _server.Runner.Admission.Admit(command, request, this, _reply, out Func<Task>? before);
         switch (verdict)
@@ -178,6 +179,9 @@ public sealed partial class ClientConnection
             case Verdict.Waits:
                 wait = Finish(request.ToOwned(), command, former: null);
                 return false;
+            case Verdict.Guarded:
+                wait = Finish(request.ToOwned(), command, new Attempt(Outcome.Guarded));
+                return false;
             case Verdict.Closed:
                 CloseAfterReply = true;
                 return false;
@@ -186,6 +190,13 @@ public sealed partial class ClientConnection
                 AfterReply(mark);
                 return false;
         }
+    }
+
+    /// <summary>ASKING holds for the next command, or from MULTI to EXEC.</summary>
+    private void Asked()
+    {
+        if (Transaction is { IsOpen: true }) return;
+        Asking = Asking == Asking.ForNext ? Asking.ForThis : Asking.No;
     }
 
     // Separate methods, so that a closure is allocated only when something has to wait.

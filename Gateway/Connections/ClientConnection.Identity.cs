@@ -86,6 +86,12 @@ public sealed partial class ClientConnection
     public string LocalAddress => IsUnix ? $"{_server.Options.UnixSocket}:0" : Show(LocalEndPoint);
 
     /// <inheritdoc/>
+    public override string LocalIp => LocalEndPoint is IPEndPoint local ? Show(local.Address) : "";
+
+    /// <inheritdoc/>
+    public override bool UsesTls => _transport.Transport is TlsTransport;
+
+    /// <inheritdoc/>
     /// <remarks>
     /// Of an IPv6 address only the network counts: a host there has as many addresses as it likes. Whoever may open the
     /// Unix domain socket is on this machine, and no stranger.
@@ -139,7 +145,8 @@ public sealed partial class ClientConnection
         Database = 0;
         Protocol = 2;
         Name = "";
-        NoTouch = NoEvict = false;
+        NoTouch = NoEvict = ReadsFromReplica = false;
+        Asking = Asking.No;
         if (IsMonitor) IsMonitor = false;
         ReplyMode = ReplyMode.On;
         User = _server.Store.Acl.Default;
@@ -174,9 +181,7 @@ public sealed partial class ClientConnection
 
     private long Descriptor => _transport.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket ? socket.Handle : -1;
 
-    /// <summary>
-    /// Redis's letters in Redis's order. Missing is the letter of a feature that does not exist here: r (READONLY).
-    /// </summary>
+    /// <summary>Redis's letters in Redis's order.</summary>
     internal string Flags()
     {
         var flags = new StringBuilder();
@@ -206,6 +211,7 @@ public sealed partial class ClientConnection
         if (_isUnblocked) flags.Append('u');
         if (_killed) flags.Append('A');
         if (IsUnix) flags.Append('U');
+        if (ReadsFromReplica) flags.Append('r');
         if (NoEvict) flags.Append('e');
         if (NoTouch) flags.Append('T');
         return flags.Length == 0 ? "N" : flags.ToString();

@@ -33,6 +33,7 @@ public sealed partial class ClientConnection : IInvalidated
     {
         if (_killed) return;
         PushQueue queue = _pushes ?? MakePushes();
+        PushWakes.Count();
         if (queue.Add(push)) PushWakes.Wake(this);
         if (queue.Bytes > NeverLimitedBytes && OutputLimit.IsHardExceeded(PendingOutputBytes)) KillForOutput();
     }
@@ -41,7 +42,8 @@ public sealed partial class ClientConnection : IInvalidated
     internal void WakeForPushes()
     {
         _mailbox.Ring();
-        Wake();
+        if (_transport is EpollConnection connection) connection.PostPushed();
+        else Wake();
     }
 
     /// <summary>The subscriptions, to be changed by a command of the client.</summary>
@@ -61,6 +63,25 @@ public sealed partial class ClientConnection : IInvalidated
     internal void TakePushesInto(RespWriter reply)
     {
         if (_pushes is { IsEmpty: false }) _pushes.MoveTo(reply, IsInPubSub);
+    }
+
+    /// <summary>A letter: the slots of some of its shard channels are another node's now.</summary>
+    internal void EndShardSubscriptions(Predicate<int> isLost)
+    {
+        if (Subscriptions is not { } mine) return;
+        foreach (byte[] name in mine.Names(SubscriptionKind.ShardChannel))
+        {
+            if (!isLost(KeySlot.Of(name))) continue;
+            mine.Remove(SubscriptionKind.ShardChannel, name);
+            // Through the queue, so after the messages that came before.
+            var told = new RespWriter();
+            told.Array(3);
+            told.BulkString("sunsubscribe"u8);
+            told.BulkString(name);
+            told.Integer(mine.ShardChannelCount);
+            Push(new(PushKind.Message, told.Written.ToArray()));
+        }
+        SubscriptionsChanged();
     }
 
     /// <inheritdoc/>
@@ -96,6 +117,7 @@ public sealed partial class ClientConnection : IInvalidated
     private void Invalidate(in Push push)
     {
         if (Tracking is not { } tracking) return;
+        MessageBatch.Deliver(); // what was published before comes before
         long redirect = tracking.Redirect;
         if (redirect == 0)
         {

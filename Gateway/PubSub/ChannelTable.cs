@@ -50,6 +50,17 @@ internal sealed class ChannelTable
         }
     }
 
+    /// <summary>Gives all subscribers of a channel a push; a channel without any is none.</summary>
+    public void Deliver(ReadOnlySpan<byte> channel, in Push push)
+    {
+        Stripe stripe = StripeOf(channel);
+        lock (stripe.Sync)
+        {
+            if (stripe.Find(channel) is not { } found) return;
+            foreach (Subscription subscription in found.Subscriptions) subscription.Client.Push(push);
+        }
+    }
+
     /// <summary>Waits until everybody who is publishing now has come to an end with that.</summary>
     public void WaitForPublishers()
     {

@@ -7,35 +7,63 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 internal static class MessageFrame
 {
+    private const int Header = 4; // "*3\r\n"
+
     /// <summary>A message: its kind ("message" or "smessage"), its channel, and what it says.</summary>
     public static byte[] Of(ReadOnlySpan<byte> kind, ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message)
     {
-        byte[] frame = Begin(3, LengthOf(kind) + LengthOf(channel) + LengthOf(message));
-        int at = Write(frame, 4, kind);
+        byte[] frame = GC.AllocateUninitializedArray<byte>(LengthOf(kind, channel, message));
+        Write(frame, kind, channel, message);
+        return frame;
+    }
+
+    /// <summary>How many bytes <see cref="Of"/> takes.</summary>
+    public static int LengthOf(ReadOnlySpan<byte> kind, ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message) =>
+        checked(Header + LengthOf(kind) + LengthOf(channel) + LengthOf(message));
+
+    /// <summary>Writes what <see cref="Of"/> returns.</summary>
+    public static void Write(Span<byte> frame, ReadOnlySpan<byte> kind, ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message)
+    {
+        WriteHeader(frame, 3);
+        int at = Write(frame, Header, kind);
         at = Write(frame, at, channel);
         Write(frame, at, message);
-        return frame;
     }
 
     /// <summary>A message that a pattern has matched.</summary>
     public static byte[] OfPattern(ReadOnlySpan<byte> pattern, ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message)
     {
-        byte[] frame = Begin(4, LengthOf("pmessage"u8) + LengthOf(pattern) + LengthOf(channel) + LengthOf(message));
-        int at = Write(frame, 4, "pmessage"u8);
+        byte[] frame = GC.AllocateUninitializedArray<byte>(
+            checked(Header + LengthOf("pmessage"u8) + LengthOf(pattern) + LengthOf(channel) + LengthOf(message)));
+        WriteHeader(frame, 4);
+        int at = Write(frame, Header, "pmessage"u8);
         at = Write(frame, at, pattern);
         at = Write(frame, at, channel);
         Write(frame, at, message);
         return frame;
     }
 
-    private static byte[] Begin(int count, int length)
+    /// <summary>Where the frame ends that begins here: that of a message, or of a confirmation.</summary>
+    public static int EndOf(ReadOnlySpan<byte> frames, int at)
     {
-        byte[] frame = GC.AllocateUninitializedArray<byte>(4 + length);
+        int elements = frames[at + 1] - '0';
+        for (at += Header; elements > 0; elements--)
+        {
+            int end = at + frames[at..].IndexOf((byte)'\n') + 1;
+            // A text, unless it is a number or null, which are a line each.
+            int length = -1;
+            bool isText = frames[at] == (byte)'$' && Utf8Parser.TryParse(frames[(at + 1)..], out length, out _) && length >= 0;
+            at = isText ? end + length + 2 : end;
+        }
+        return at;
+    }
+
+    private static void WriteHeader(Span<byte> frame, int texts)
+    {
         frame[0] = (byte)'*';
-        frame[1] = (byte)('0' + count);
+        frame[1] = (byte)('0' + texts);
         frame[2] = (byte)'\r';
         frame[3] = (byte)'\n';
-        return frame;
     }
 
     /// <summary>How many bytes a text takes as a bulk string.</summary>
@@ -46,14 +74,14 @@ internal static class MessageFrame
         return checked(1 + digits + 2 + text.Length + 2);
     }
 
-    private static int Write(byte[] frame, int at, ReadOnlySpan<byte> text)
+    private static int Write(Span<byte> frame, int at, ReadOnlySpan<byte> text)
     {
         frame[at++] = (byte)'$';
-        Utf8Formatter.TryFormat(text.Length, frame.AsSpan(at), out int digits);
+        Utf8Formatter.TryFormat(text.Length, frame[at..], out int digits);
         at += digits;
         frame[at++] = (byte)'\r';
         frame[at++] = (byte)'\n';
-        text.CopyTo(frame.AsSpan(at));
+        text.CopyTo(frame[at..]);
         at += text.Length;
         frame[at++] = (byte)'\r';
         frame[at++] = (byte)'\n';

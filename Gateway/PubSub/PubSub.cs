@@ -33,6 +33,17 @@ public sealed class PubSub : IPubSub
     public int CountSubscribers(ReadOnlySpan<byte> channel, bool isSharded) => TableOf(isSharded).CountSubscribers(channel);
 
     /// <inheritdoc/>
+    public void EndShardSubscriptions(Predicate<int> isLost)
+    {
+        if (_shardChannels.Count == 0) return;
+        foreach (ClientConnection client in _shardChannels.Subscriptions()
+            .Where(subscription => isLost(KeySlot.Of(subscription.Channel.Name))).Select(static subscription => subscription.Client).Distinct())
+        {
+            client.Post(client => client.EndShardSubscriptions(isLost));
+        }
+    }
+
+    /// <inheritdoc/>
     public int CountPatterns() => _patterns.All.Length;
 
     /// <summary>
@@ -80,13 +91,18 @@ public sealed class PubSub : IPubSub
         ChannelTable table = TableOf(isSharded);
         PatternTable.Pattern[] patterns = isSharded ? [] : _patterns.All;
         if (table.Count == 0 && patterns.Length == 0 && relay is null) return 0;
+        if (PushWakes.GathersMessages)
+        {
+            if (patterns.Length == 0 && relay is null) return Gather(table, channel, message, isSharded);
+            MessageBatch.Deliver();
+        }
         int receivers = 0;
         ChannelTable.Stripe stripe = table.StripeOf(channel);
         lock (stripe.Sync)
         {
             if (stripe.Find(channel) is { } found)
             {
-                var push = new Push(PushKind.Message, MessageFrame.Of(isSharded ? "smessage"u8 : "message"u8, channel, message));
+                var push = new Push(PushKind.Message, MessageFrame.Of(KindOf(isSharded), channel, message));
                 foreach (Subscription subscription in found.Subscriptions) subscription.Client.Push(push);
                 receivers = found.Subscriptions.Length;
             }
@@ -103,6 +119,23 @@ public sealed class PubSub : IPubSub
         }
         return receivers;
     }
+
+    /// <summary>Has the message delivered together with those that follow it.</summary>
+    private static int Gather(ChannelTable table, ReadOnlySpan<byte> channel, ReadOnlySpan<byte> message, bool isSharded)
+    {
+        ChannelTable.Stripe stripe = table.StripeOf(channel);
+        byte[] name;
+        int receivers;
+        lock (stripe.Sync)
+        {
+            if (stripe.Find(channel) is not { } found) return 0;
+            (name, receivers) = (found.Name, found.Subscriptions.Length);
+        }
+        MessageBatch.Add(table, name, KindOf(isSharded), message);
+        return receivers;
+    }
+
+    private static ReadOnlySpan<byte> KindOf(bool isSharded) => isSharded ? "smessage"u8 : "message"u8;
 }
 
 /// <summary>Whether a client may be subscribed to a channel or a pattern.</summary>

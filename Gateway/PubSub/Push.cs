@@ -5,7 +5,7 @@ namespace OrleansRedis.Gateway;
 /// <summary>What is pushed to a client.</summary>
 internal enum PushKind : byte
 {
-    /// <summary>A message, as a frame in RESP2 (<see cref="MessageFrame"/>).</summary>
+    /// <summary>Messages, as frames in RESP2 (<see cref="MessageFrame"/>).</summary>
     Message,
 
     /// <summary>A frame in RESP3, for clients that speak it.</summary>
@@ -43,8 +43,7 @@ internal readonly record struct Push(PushKind Kind, byte[] Bytes, TrackedPrefix?
             switch (push.Kind)
             {
                 case PushKind.Message when output.Resp3:
-                    output.Raw(">"u8);
-                    output.Raw(push.Bytes.AsSpan(1));
+                    WriteAsPushes(output, push.Bytes);
                     break;
                 case PushKind.Message:
                     output.Raw(push.Bytes);
@@ -64,6 +63,16 @@ internal readonly record struct Push(PushKind Kind, byte[] Bytes, TrackedPrefix?
                     WriteKeys(output, isInPubSub, pushes[i..]);
                     break;
             }
+        }
+    }
+
+    private static void WriteAsPushes(RespWriter output, ReadOnlySpan<byte> frames)
+    {
+        for (int at = 0, end; at < frames.Length; at = end)
+        {
+            end = MessageFrame.EndOf(frames, at);
+            output.Raw(">"u8);
+            output.Raw(frames[(at + 1)..end]);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
@@ -8,12 +9,11 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 internal sealed class PushQueue
 {
-    private const int LargestKept = 256;
+    private const int Least = 16;
 
     private readonly Lock _adding = new();
     private readonly Lock _taking = new();
-    private Push[] _queued = new Push[4];
-    private Push[] _spare = new Push[4];
+    private Push[] _queued = []; // rented while there is something in it
     private int _count;
     private long _bytes;
 
@@ -27,7 +27,7 @@ internal sealed class PushQueue
     {
         lock (_adding)
         {
-            if (_count == _queued.Length) Array.Resize(ref _queued, _count * 2);
+            if (_count == _queued.Length) Grow();
             _queued[_count++] = push;
             _bytes += push.Bytes.Length;
             return _count == 1;
@@ -51,14 +51,27 @@ internal sealed class PushQueue
                 // Asked here, so that everything taken was added before the answer was no longer true.
                 if (client is { TakesPushes: false }) return;
                 (taken, count) = (_queued, _count);
-                _queued = _spare;
+                _queued = [];
                 _count = 0;
                 _bytes = 0;
             }
             Push.WriteAll(output, isInPubSub, taken.AsSpan(0, count));
-            if (taken.Length > LargestKept) taken = new Push[4];
-            else Array.Clear(taken, 0, count);
-            _spare = taken;
+            GiveBack(taken, count);
         }
+    }
+
+    private void Grow()
+    {
+        Push[] larger = ArrayPool<Push>.Shared.Rent(Math.Max(Least, _count * 2));
+        _queued.AsSpan(0, _count).CopyTo(larger);
+        GiveBack(_queued, _count);
+        _queued = larger;
+    }
+
+    private static void GiveBack(Push[] rented, int count)
+    {
+        if (rented.Length == 0) return;
+        Array.Clear(rented, 0, count); // so that what was pushed is not kept alive
+        ArrayPool<Push>.Shared.Return(rented);
     }
 }

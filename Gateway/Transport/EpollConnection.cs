@@ -133,6 +133,13 @@ internal sealed class EpollConnection : ConnectionContext, IDuplexPipe, IConnect
         if (Interlocked.Exchange(ref _isPosted, 1) == 0) _loop.Post(this);
     }
 
+    /// <summary>Ends a pending read soon, for something that is to be sent. Any thread.</summary>
+    internal void PostPushed()
+    {
+        if (IsOnLoop) _loop.PostPushed(this);
+        else _reader.CancelPendingRead();
+    }
+
     /// <summary>
     /// Has the loop send this once the log is durable, after a round over its connections. Called by the connection's
     /// code, on any thread.

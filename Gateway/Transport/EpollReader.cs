@@ -135,10 +135,13 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
             // The code is busy elsewhere, perhaps waiting in a blocking command, which ends when its client is gone.
             if (_hungUp) connection.FireClosed();
         }
+        else if (_readable && !_ended && !_cancellation.IsCancellationRequested)
+        {
+            Receive(); // first: what came before the input of connections further down is not to be served after it
+        }
         else if (_canceled)
         {
-            _canceled = false;
-            Resume(new(Buffered, isCanceled: true, isCompleted: _ended));
+            ResumeCanceled();
         }
         else if (_cancellation.IsCancellationRequested)
         {
@@ -147,10 +150,6 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
         else if (_ended)
         {
             ResumeEnded();
-        }
-        else if (_readable)
-        {
-            Receive();
         }
     }
 
@@ -179,7 +178,9 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
             _end += (int)received;
             // After a hang-up, one more receive is due: the end of the stream.
             _readable = received == room || _hungUp;
-            Resume(new(Buffered, isCanceled: false, isCompleted: false));
+            bool canceled = _canceled;
+            _canceled = false;
+            Resume(new(Buffered, canceled, isCompleted: false));
             if (_hungUp && !IsParked) connection.FireClosed();
             return;
         }
@@ -193,6 +194,10 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
         else if (received != -Libc.TryAgain)
         {
             connection.Abandon(new ConnectionResetException($"Receiving failed with error {-received}."));
+        }
+        else if (_canceled)
+        {
+            ResumeCanceled();
         }
     }
 
@@ -220,6 +225,12 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
         _buffer = null;
         _start = _end = 0;
         _unexamined = false;
+    }
+
+    private void ResumeCanceled()
+    {
+        _canceled = false;
+        Resume(new(Buffered, isCanceled: true, isCompleted: _ended));
     }
 
     private void ResumeEnded()

@@ -21,6 +21,14 @@ internal sealed unsafe class EventLoop
 
     private static readonly TimeSpan s_look = TimeSpan.FromMicroseconds(10);
 
+    /// <summary>
+    /// For so long at most a busy loop gathers what is pushed to clients before it sends it: the longer time if there are by
+    /// then <see cref="WorthGathering"/> pushes for each of them, since then there will be more.
+    /// </summary>
+    private static readonly TimeSpan s_gathering = TimeSpan.FromMicroseconds(250), s_longGathering = TimeSpan.FromMilliseconds(2);
+
+    private const int WorthGathering = 4;
+
     [ThreadStatic]
     private static EventLoop? t_current;
 
@@ -36,6 +44,9 @@ internal sealed unsafe class EventLoop
     private readonly byte[] _events = GC.AllocateArray<byte>(MaxEvents * 16, pinned: true);
     private readonly ConcurrentQueue<EpollConnection> _posted = new();
     private readonly Queue<EpollConnection> _postedHere = new();
+    private readonly Queue<EpollConnection> _pushed = new();
+    private long _pushedSince;
+    private long _pushesBefore;
     private readonly Lock _ringing = new();
     private EpollConnection?[] _connections = new EpollConnection?[64];
     private volatile LoopLoad? _load;
@@ -87,6 +98,9 @@ internal sealed unsafe class EventLoop
     /// <summary>The fraction of recent time in which it ran; <see cref="Load"/> if that is not known.</summary>
     internal float Ran => _load is { IsStale: false } load ? load.Ran : Load;
 
+    /// <summary>Whether its thread recently had to wait for a processor to run on.</summary>
+    internal bool IsKeptWaiting => _load is { IsStale: false, IsKeptWaiting: true };
+
     /// <summary>How many rounds it has made: waited for events and served them.</summary>
     internal long Cycles => Volatile.Read(ref _cycles);
 
@@ -111,6 +125,17 @@ internal sealed unsafe class EventLoop
         }
         _posted.Enqueue(connection);
         Ring();
+    }
+
+    /// <summary>
+    /// On the loop's thread: something is to be sent to a connection that has not asked for it. That happens once nothing
+    /// else is left to do, or a moment later: a send costs as much as a command, and while others publish there is soon more
+    /// to send.
+    /// </summary>
+    internal void PostPushed(EpollConnection connection)
+    {
+        if (_pushed.Count == 0) (_pushedSince, _pushesBefore) = (Stopwatch.GetTimestamp(), PushWakes.Pushes);
+        _pushed.Enqueue(connection);
     }
 
     /// <summary>Wakes the loop. Callable from any thread.</summary>
@@ -192,6 +217,7 @@ internal sealed unsafe class EventLoop
             Held.Release();
             Deferred.Release();
         }
+        if (_pushed.Count != 0) SendGathered();
         for (int i = _postedHere.Count; i > 0; i--)
         {
             GoOn(_postedHere.Dequeue());
@@ -202,8 +228,17 @@ internal sealed unsafe class EventLoop
         if (_group.Loops.Length > 1 && load.TrySample(Environment.TickCount64)) Rebalance(load);
         _cycles++;
         _nextEvent = 0;
-        _eventCount = _postedHere.Count == 0 && Held.AreNone && Deferred.AreNone ? Wait(load) : Poll(0);
+        _eventCount = _postedHere.Count == 0 && _pushed.Count == 0 && Held.AreNone && Deferred.AreNone ? Wait(load) : Poll(0);
         return true;
+    }
+
+    /// <summary>Sends what is pushed, unless there are other events and it is worth waiting for more.</summary>
+    private void SendGathered()
+    {
+        TimeSpan time = Stopwatch.GetElapsedTime(_pushedSince);
+        bool isWorthIt = PushWakes.Pushes - _pushesBefore >= WorthGathering * _pushed.Count;
+        if (_eventCount != 0 && time < (isWorthIt ? s_longGathering : s_gathering)) return;
+        while (_pushed.TryDequeue(out EpollConnection? connection)) connection.Input.CancelPendingRead();
     }
 
     private byte* Reported => (byte*)Marshal.UnsafeAddrOfPinnedArrayElement(_events, 0);

@@ -13,10 +13,14 @@ internal sealed class LoopGroup
     private const float Saturated = 0.85f;
     private const float Relaxed = 0.6f;
 
+    /// <summary>For so long two loops stay one that have kept each other waiting.</summary>
+    private const long ApartMs = 2000;
+
     private readonly EventLoop[] _loops;
     private int _connections;
     private long _cyclesBefore; // before the last CONFIG RESETSTAT
     private long _busyTicksBefore;
+    private long _joinedAtMs = -ApartMs;
     private volatile bool _stopping;
 
     internal LoopGroup(int threads, ILogger logger)
@@ -57,11 +61,20 @@ internal sealed class LoopGroup
         foreach (EventLoop loop in _loops) loop.Ring();
     }
 
-    /// <summary>The loop for a new connection: the first that has time to spare, otherwise the least busy.</summary>
+    /// <summary>
+    /// The loop for a new connection: the first that has time to spare, otherwise the least busy, of those that are in use.
+    /// Only <see cref="Consider"/> knows whether another one would help.
+    /// </summary>
     internal EventLoop Enter()
     {
         Interlocked.Increment(ref _connections);
-        return Array.Find(_loops, loop => loop.Load < Saturated) ?? _loops.MinBy(loop => loop.Load)!;
+        EventLoop best = _loops[0];
+        foreach (EventLoop loop in _loops)
+        {
+            if (best.Load < Saturated) break;
+            if (loop.ConnectionCount > 0 && loop.Load < best.Load) best = loop;
+        }
+        return best;
     }
 
     /// <summary>A connection was closed.</summary>
@@ -77,12 +90,20 @@ internal sealed class LoopGroup
     internal (EventLoop? To, float Part) Consider(EventLoop loop, LoopLoad load)
     {
         float own = load.Share;
+        long nowMs = Environment.TickCount64;
         EventLoop? to = Array.Find(_loops, other => other == loop || CanTakeAll(other, load));
         if (to != loop) return (to, 1);
+        to = Array.Find(_loops, other => other == loop || HoldEachOtherUp(other, load));
+        if (to != loop)
+        {
+            Volatile.Write(ref _joinedAtMs, nowMs);
+            return (to, 1);
+        }
         // A second thread helps only as far as a processor is free for it. Beyond that it takes from the clients on
         // this machine the time they need to keep the first one busy. Where the kernel's part dominates, a second
         // thread also adds to that part. And a thread that seems overloaded only because it waits for a processor does
         // not need a second one next to it.
+        if (nowMs - Volatile.Read(ref _joinedAtMs) < ApartMs) return default;
         if (load.Ran < Saturated || load.IdleProcessors < (load.IsMostlyKernel ? 0.75 : 0.25)) return default;
         to = _loops.MinBy(other => other.Load)!;
         float difference = own - to.Load;
@@ -96,4 +117,11 @@ internal sealed class LoopGroup
     private static bool CanTakeAll(EventLoop other, LoopLoad load) =>
         other.Load + load.Share < (load.IsMostlyKernel && load.IdleProcessors < 0.1 ? 2 * Relaxed : Relaxed)
         || (load.IdleProcessors < 0.5 && other.Ran + load.Ran < 0.8f);
+
+    /// <summary>
+    /// Whether both have to wait for a processor while together they do not run for longer than one could: that one would do
+    /// as much, in larger rounds.
+    /// </summary>
+    private static bool HoldEachOtherUp(EventLoop other, LoopLoad load) =>
+        load.IdleProcessors < 0.1 && load.IsKeptWaiting && other.IsKeptWaiting && other.Ran + load.Ran < 1.05f;
 }

@@ -33,6 +33,22 @@ public sealed class PushTests
         Assert.Equal(">" + rest, Write(resp3: true, isInPubSub: false, message));
     }
 
+    [Fact]
+    public void Messages_in_a_row_become_a_push_each()
+    {
+        byte[] frames =
+        [
+            .. MessageFrame.Of("message"u8, "c"u8, "*3\r\n"u8),
+            .. MessageFrame.OfPattern("*"u8, "c"u8, default),
+            .. MessageFrame.Of("message"u8, "c"u8, default),
+            .. "*3\r\n$12\r\nsunsubscribe\r\n$-1\r\n:10\r\n"u8,
+            .. MessageFrame.Of("message"u8, "c"u8, "\n"u8),
+        ];
+        Assert.Equal(
+            ">3 $7 message $1 c $4 *3  >4 $8 pmessage $1 * $1 c $0  >3 $7 message $1 c $0  >3 $12 sunsubscribe $-1 :10 >3 $7 message $1 c $1 \n",
+            Write(resp3: true, isInPubSub: false, new Push(PushKind.Message, frames)));
+    }
+
     private static Push Key(string key) => new(PushKind.Key, Encoding.ASCII.GetBytes(key));
 
     private static Push Prefixed(string key, TrackedPrefix prefix) => new(PushKind.KeyWithPrefix, Encoding.ASCII.GetBytes(key), prefix);

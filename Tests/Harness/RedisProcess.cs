@@ -36,6 +36,7 @@ public sealed partial class RedisProcess : IAsyncDisposable
     // Not derived from the seed: two runs at the same time with the same seed must not use the same ports.
     private static int nextPort = Random.Shared.Next(FirstPort, LastPort);
     private const int FirstPort = 15000, LastPort = 32000; // below the range from which the kernel takes clients' ports
+    private static readonly ConcurrentDictionary<int, byte> portsOfServers = new(), siloPorts = new();
 
     private readonly List<string> log = [];
     private readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -260,21 +261,45 @@ public sealed partial class RedisProcess : IAsyncDisposable
             System.IO.Directory.Delete(Directory, recursive: true);
     }
 
-    /// <summary>A TCP port that nothing listens on, and that this process has not handed out before.</summary>
+    /// <summary>A TCP port that nothing listens on, and that this process has not handed out lately.</summary>
     public static int FreePort()
     {
         while (true)
         {
-            int port = FirstPort + Interlocked.Increment(ref nextPort) % (LastPort - FirstPort);
-            using Socket probe = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            try
-            {
-                probe.Bind(new IPEndPoint(IPAddress.Any, port));
-                return port;
-            }
-            catch (SocketException)
-            {
-            }
+            int port = FirstPort + (Interlocked.Increment(ref nextPort) % (LastPort - FirstPort));
+            if (siloPorts.ContainsKey(port) || !IsFree(port)) continue;
+            portsOfServers[port] = 0;
+            return port;
+        }
+    }
+
+    /// <summary>
+    /// A port for a silo of a cluster. Those that it takes besides are free as well: of the bus, and of the cluster's store,
+    /// which would otherwise lie where the kernel takes clients' ports from.
+    /// </summary>
+    public static int FreeSiloPort()
+    {
+        const int Bus = 1_000, Store = 10_000;
+        while (true)
+        {
+            int port = Random.Shared.Next(FirstPort, LastPort - Store);
+            int[] all = [port, port + Bus, port + Store];
+            if (all.Any(one => portsOfServers.ContainsKey(one) || siloPorts.ContainsKey(one) || !IsFree(one))) continue;
+            if (all.Count(one => siloPorts.TryAdd(one, 0)) == all.Length) return port;
+        }
+    }
+
+    private static bool IsFree(int port)
+    {
+        using Socket probe = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        try
+        {
+            probe.Bind(new IPEndPoint(IPAddress.Any, port));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
         }
     }
 

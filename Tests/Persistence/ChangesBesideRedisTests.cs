@@ -92,7 +92,8 @@ public sealed class ChangesBesideRedisTests
         HashSet<string> tried = [.. s_lines.Concat(s_newer.Select(newer => newer.Line)).Select(line => line.Split(' ')).SelectMany(
             words => (string[])[words[0], words.Length > 1 ? $"{words[0]}|{words[1]}" : ""])];
         Assert.Equal([], EngineHarness.Commands.Commands.SelectMany(command => command.Subcommands?.Values.ToArray() ?? [command])
-            .Where(command => command.Is(CommandFlags.Write)).Select(command => command.Name.ToUpperInvariant()).Where(name => !tried.Contains(name)));
+            .Where(command => command.Is(CommandFlags.Write)).Select(command => command.Name.ToUpperInvariant())
+            .Where(name => name != "MIGRATE" && !tried.Contains(name))); // which needs another server: see MigrateTests
     }
 
     /// <summary>What a word of a line stands for: most for themselves.</summary>

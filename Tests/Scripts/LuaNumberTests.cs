@@ -116,4 +116,26 @@ public sealed class LuaNumberTests : IDisposable
         Assert.StartsWith("-ERR user_script:10: here script: ", _redis.Raw("EVAL", Script, "0"), StringComparison.Ordinal);
         Assert.Contains("on @user_script:10.", _redis.Raw("EVAL", Script, "0"), StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("local x = 1\nreturn redis.call('nosuch')", "ERR Unknown Redis command called from script", 2)]
+    [InlineData("local call, x = redis.call, 1\nlocal function f()\nreturn call('get')\nend\nreturn {f()}",
+        "ERR Wrong number of args calling Redis command from script", 3)]
+    [InlineData("local s = string\nreturn string.rep(nil)", "ERR user_script:2: bad argument #1 to 'rep' (string expected, got nil)", 2)]
+    [InlineData("local f = string.rep\nreturn\nf({})", "ERR user_script:3: bad argument #1 to 'f' (string expected, got table)", 3)]
+    [InlineData("local s = 'x'\nreturn s:rep({})", "ERR user_script:2: bad argument #1 to 'rep' (number expected, got table)", 2)]
+    [InlineData("local s = 'x'\nreturn tonumber('1', 99)", "ERR user_script:2: bad argument #2 to 'tonumber' (base out of range)", 2)]
+    [InlineData("local s = 'x'\nreturn error(s)", "ERR user_script:2: x", 2)]
+    public void What_returns_the_result_of_the_library_is_named_in_its_error(string script, string error, int line) =>
+        Assert.Matches($"^-{System.Text.RegularExpressions.Regex.Escape(error)} script: [0-9a-f]{{40}}, on @user_script:{line}\\.\r\n$",
+            _redis.Raw("EVAL", script, "0"));
+
+    [Theory]
+    [InlineData("local function f() return string.find('hello', 'l+') end local a, b = f() return a .. b", "34")]
+    [InlineData("local find = string.find local function f(s) return find(s, '(l)(l)') end return select('#', f('hello')) .. ''", "4")]
+    [InlineData("local function f(n) if n == 0 then return 'end' end return f(n - 1) end return f(1000000)", "end")]
+    [InlineData("local t = {} function t.rep(n) if n == 0 then return 'end' end return t.rep(n - 1) end return t.rep(1000000)", "end")]
+    [InlineData("local t = {n = 1000000} function t:go() self.n = self.n - 1 if self.n == 0 then return 'end' end return self:go() end return t:go()", "end")]
+    public void What_is_returned_has_all_its_values_and_a_script_calls_itself_in_its_own_place(string script, string expected) =>
+        Assert.Equal(expected, _redis.Run("EVAL", script, "0"));
 }

@@ -259,6 +259,17 @@ public sealed class SandboxTests : IDisposable
     }
 
     [Fact]
+    public void The_library_is_the_one_that_the_translator_knows()
+    {
+        Assert.Equal(LuaTranslator.Libraries.Order(StringComparer.Ordinal), Sorted("_G", "type(v) == 'table' and k ~= '_G' and k ~= 'KEYS' and k ~= 'ARGV'"));
+        Assert.Equal(LuaTranslator.StringMethods.Order(StringComparer.Ordinal), Sorted("string", "true"));
+
+        IEnumerable<string> Sorted(string table, string condition) =>
+            ((object?[])_redis.Run("EVAL", $"local t = {{}} for k, v in pairs({table}) do if {condition} then t[#t + 1] = k end end return t", "0")!)
+                .Select(name => (string)name!).Order(StringComparer.Ordinal);
+    }
+
+    [Fact]
     public void Random_programs_do_not_get_out()
     {
         string[] pieces =

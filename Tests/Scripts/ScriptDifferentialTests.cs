@@ -185,7 +185,7 @@ public sealed partial class ScriptDifferentialTests
             14 => $"({x} and {y})",
             15 => $"({x} or {y})",
             16 => $"(not {x})",
-            17 => $"(-{x})",
+            17 => x == "0" ? "(-#ARGV)" : $"(-{x})", // after a literal -0 Lua 5.1 takes every 0 of the script for that
             18 => $"tostring({x})",
             19 => $"tonumber({x})",
             20 => $"math.floor({x})",

@@ -12,6 +12,11 @@ internal static class Databases
         Summary = "Changes the selected database.", Syntax = "index")]
     internal static void Select(ref CommandContext call)
     {
+        if (call.Store.Cluster is not null && Numbers.TryParseInt64(call[1], out long number) && number is not 0 and >= int.MinValue and <= int.MaxValue)
+        {
+            call.Reply.Error("ERR SELECT is not allowed in cluster mode"u8);
+            return;
+        }
         if (!KeyMoves.TryReadDatabase(ref call, 1, out int database)) return;
         call.Session.Database = database;
         call.Reply.Ok();
@@ -45,6 +50,11 @@ internal static class Databases
         Syntax = "index1 index2", Group = "server")]
     internal static void Swapdb(ref CommandContext call)
     {
+        if (call.Store.Cluster is not null)
+        {
+            call.Reply.Error("ERR SWAPDB is not allowed in cluster mode"u8);
+            return;
+        }
         if (!TryReadIndex(ref call, 1, "ERR invalid first DB index"u8, out int first) ||
             !TryReadIndex(ref call, 2, "ERR invalid second DB index"u8, out int second)) return;
         SlotTable slots = call.Store.Slots;

@@ -38,6 +38,11 @@ internal static class KeyMoves
                 return;
             }
         }
+        if (database != 0 && call.Store.Cluster is not null)
+        {
+            call.Reply.Error("ERR Copying to another database is not allowed in cluster mode"u8);
+            return;
+        }
         ReadOnlySpan<byte> key = call[1], newKey = call[2];
         if (database == call.Session.Database && key.SequenceEqual(newKey))
         {
@@ -71,6 +76,11 @@ internal static class KeyMoves
         Summary = "Moves a key to another database.", Syntax = "key db")]
     internal static void Move(ref CommandContext call)
     {
+        if (call.Store.Cluster is not null)
+        {
+            call.Reply.Error("ERR MOVE is not allowed in cluster mode"u8);
+            return;
+        }
         if (!TryReadDatabase(ref call, 2, out int database)) return;
         if (database == call.Session.Database)
         {

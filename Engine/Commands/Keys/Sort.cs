@@ -39,6 +39,7 @@ internal static class Sort
     private static void Run(ref CommandContext call, bool mayStore)
     {
         if (!SortOptions.TryParse(ref call, mayStore, out SortOptions options)) return;
+        if (call.Store.Cluster is not null && !StaysInSlot(ref call, options)) return;
         if ((options.HasPattern || options.GetArguments.Count != 0) && !MayReadAllKeys(ref call, options)) return;
         Entry entry = call.Read(1);
         ValueType type = entry.IsMissing ? ValueType.List : entry.Type;
@@ -82,6 +83,27 @@ internal static class Sort
         bool isBy = options.HasPattern && (options.GetArguments.Count == 0 || options.ByArgument < options.GetArguments[0]);
         call.Reply.Error($"ERR {(isBy ? "BY" : "GET")} option of SORT denied due to insufficient ACL permissions.");
         return false;
+    }
+
+    /// <summary>
+    /// With Redis Cluster's protocol: whether the keys that BY and GET look up are certainly in the slot of the key that is
+    /// sorted. If not, the error is in the reply.
+    /// </summary>
+    private static bool StaysInSlot(ref CommandContext call, in SortOptions options)
+    {
+        int slot = KeySlot.Of(call[1]);
+        if (options.HasPattern && GlobPattern.SlotOf(call[options.ByArgument]) != slot) return Deny(ref call, "BY");
+        foreach (int get in options.GetArguments)
+        {
+            if (!call[get].SequenceEqual("#"u8) && GlobPattern.SlotOf(call[get]) != slot) return Deny(ref call, "GET");
+        }
+        return true;
+
+        static bool Deny(ref CommandContext call, string option)
+        {
+            call.Reply.Error($"ERR {option} option of SORT denied in Cluster mode when keys formed by the pattern may be in different slots.");
+            return false;
+        }
     }
 
     private static (int Start, int End) Limits(in SortOptions options, int length)

@@ -18,8 +18,8 @@ public enum BlockedEnd
     /// <summary>A slot of one of its keys has left this silo.</summary>
     Moved,
 
-    /// <summary>Its user may no longer run it; the error is written as its reply.</summary>
-    Denied,
+    /// <summary>It may no longer run, or not here; the error is written as its reply.</summary>
+    Refused,
 }
 
 /// <summary>
@@ -128,6 +128,20 @@ public sealed class BlockedCommand
         Ended();
     }
 
+    /// <summary>Ends the wait with an error, unless it is over. The gate of one of its keys is held.</summary>
+    internal void TryRefuse(string error)
+    {
+        if (TryClaim()) Refuse(error);
+    }
+
+    /// <summary>It was claimed, but must not run: its wait ends with an error.</summary>
+    internal void Refuse(string error)
+    {
+        Reply.Error(error);
+        Unclaim();
+        TryEnd(BlockedEnd.Refused);
+    }
+
     /// <summary>It has run and its reply is written; the gates of all its keys are held.</summary>
     internal void Served()
     {
@@ -171,7 +185,7 @@ public sealed class BlockedCommand
         Interlocked.Decrement(ref _store.BlockedCommands);
         switch (end)
         {
-            case BlockedEnd.Served or BlockedEnd.Denied:
+            case BlockedEnd.Served or BlockedEnd.Refused:
                 reply.Raw(Reply.Written);
                 break;
             case BlockedEnd.TimedOut:

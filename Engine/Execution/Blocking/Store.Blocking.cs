@@ -134,9 +134,7 @@ public sealed partial class Store
         if (Acl.Denies(command.Session, command.Command, command.Request.Request, AclContext.Toplevel, out AclVerdict verdict))
         {
             // The rules have changed while it was waiting.
-            command.Reply.Error($"NOPERM {verdict.Message(command.Session.User.Name, command.Command)}");
-            command.Unclaim();
-            command.TryEnd(BlockedEnd.Denied);
+            command.Refuse($"NOPERM {verdict.Message(command.Session.User.Name, command.Command)}");
             return;
         }
         if (hold != Hold.Slot && !Array.TrueForAll(command.Slots, number => TryHold(number, hold)))

@@ -24,6 +24,12 @@ public sealed class Eviction
     /// </summary>
     private const int MostFruitless = 64;
 
+    /// <summary>
+    /// While another thread is making room, a command need not wait for it unless there are more bytes too many than this.
+    /// So threads take turns of some hundred keys, not of one.
+    /// </summary>
+    private const int LeftToAnother = 16 * 1024;
+
     private readonly Store _store;
     private readonly TimeProvider _time;
     private readonly Lock _evicting = new();    // guards everything below
@@ -59,7 +65,10 @@ public sealed class Eviction
     }
 
     /// <summary>Whether there is a limit, and more memory is taken than that.</summary>
-    internal bool IsOver => _store.Options.MaxMemory is not 0 and long most && _store.UsedMemory > most;
+    internal bool IsOver => Excess > 0;
+
+    /// <summary>By how many bytes more memory is taken than there may be; not positive if there is room, or no limit.</summary>
+    private long Excess => _store.Options.MaxMemory is not 0 and long most ? _store.UsedMemory - most : 0;
 
     /// <summary>
     /// For how long more memory has been taken than there may be, although keys were evicted: in all, and up to now. That
@@ -104,8 +113,20 @@ public sealed class Eviction
 
     private Progress MakeRoom()
     {
+        if (!_evicting.TryEnter())
+        {
+            if (Excess <= LeftToAnother && _store.Options.MaxMemoryPolicy != MaxMemoryPolicy.Noeviction) return Progress.Enough;
+            _evicting.Enter();
+        }
         Progress progress;
-        lock (_evicting) progress = Evict();
+        try
+        {
+            progress = Evict();
+        }
+        finally
+        {
+            _evicting.Exit();
+        }
         if (progress == Progress.Unfinished) StartInBackground();
         return progress;
     }

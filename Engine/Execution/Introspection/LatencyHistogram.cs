@@ -33,7 +33,12 @@ public sealed class LatencyHistogram
     }
 
     /// <summary>Records a duration. One that is longer than a second counts as one second.</summary>
-    public void Record(long nanoseconds) => _counts[Index(Math.Clamp(nanoseconds, 1, MostNanoseconds))]++;
+    public void Record(long nanoseconds)
+    {
+        // What most commands take has a bucket of its own for each nanosecond.
+        if ((ulong)(nanoseconds - 1) < (2 * Half) - 1) _counts[nanoseconds]++;
+        else _counts[Index(Math.Clamp(nanoseconds, 1, MostNanoseconds))]++;
+    }
 
     /// <summary>Adds what another histogram has recorded.</summary>
     public void Add(LatencyHistogram other)

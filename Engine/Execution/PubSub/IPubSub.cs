@@ -21,6 +21,12 @@ public interface IPubSub
     /// <summary>How many clients have subscribed to a channel, those of patterns not included.</summary>
     int CountSubscribers(ReadOnlySpan<byte> channel, bool isSharded);
 
+    /// <summary>
+    /// Ends the subscriptions to all shard channels in some slots, and tells the subscribers so, after the messages that
+    /// came before.
+    /// </summary>
+    void EndShardSubscriptions(Predicate<int> isLost);
+
     /// <summary>How many different patterns have subscribers.</summary>
     int CountPatterns();
 }

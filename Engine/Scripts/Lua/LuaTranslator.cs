@@ -30,13 +30,22 @@ internal sealed class LuaTranslator
         "redis", "select", "setfenv", "setmetatable", "string", "struct", "table", "tonumber", "tostring", "type", "unpack", "xpcall",
     ];
 
+    /// <summary>The tables among <see cref="Globals"/>, with the library's functions in them (a test compares).</summary>
+    internal static readonly HashSet<string> Libraries = ["bit", "cjson", "cmsgpack", "coroutine", "math", "os", "redis", "string", "struct", "table"];
+
+    /// <summary>The functions that strings have as their methods (a test compares).</summary>
+    internal static readonly HashSet<string> StringMethods =
+        ["byte", "char", "dump", "find", "format", "gfind", "gmatch", "gsub", "len", "lower", "match", "rep", "reverse", "sub", "upper"];
+
     private readonly LuaLexer _lexer;
     private readonly StringBuilder _output = new();
+    private readonly HashSet<string> _aliases = [];
     private readonly string _prefix;
     private Function _function = new(null, isVararg: true);
     private int _outputLine = 1;
     private int _levels;
     private int _loops;
+    private (int Start, int End) _libraryFunction, _libraryCall;
 
     private LuaTranslator(string source, string chunk)
     {
@@ -82,6 +91,8 @@ internal sealed class LuaTranslator
     private string Remainder => _prefix + "m";
 
     private string Range => _prefix + "r";
+
+    private string Frame => _prefix + "c";
 
     private void Chunk()
     {
@@ -227,14 +238,11 @@ internal sealed class LuaTranslator
                 }
                 else
                 {
-                    do Name();
-                    while (Accept(","));
-                    if (Accept("=")) Expressions();
+                    Locals();
                 }
                 return false;
             case "return":
-                Emit();
-                if (!IsBlockEnd && !_lexer.Is(";")) Expressions();
+                Return();
                 return true;
             case "break":
                 if (_loops == 0) throw _lexer.Plain("no loop to break near '" + Upcoming() + "'");
@@ -244,6 +252,39 @@ internal sealed class LuaTranslator
                 ExpressionStatement();
                 return false;
         }
+    }
+
+    /// <summary>The rest of "local a, b = x, y". Remembers the names of the library's functions: <c>local call = redis.call</c>.</summary>
+    private void Locals()
+    {
+        var names = new List<string>();
+        do names.Add(Name());
+        while (Accept(","));
+        if (!Accept("=")) return;
+        int i = 0;
+        do
+        {
+            int start = Position();
+            Expression();
+            if (i < names.Count && _libraryFunction == (start, _output.Length)) _aliases.Add(names[i]);
+            i++;
+        }
+        while (Accept(","));
+    }
+
+    /// <summary>
+    /// <c>return f(x)</c> is a tail call: f takes the place of its caller. In 5.1 the functions of the library are written in
+    /// C, and those take nobody's place, so their errors name the line of the call. Here most are written in Lua; so what
+    /// returns their results gets a variable that must be closed, which rules out a tail call and, being nil, costs nothing.
+    /// </summary>
+    private void Return()
+    {
+        int start = Position();
+        Emit();
+        if (IsBlockEnd || _lexer.Is(";")) return;
+        int value = Position();
+        Expressions();
+        if (_libraryCall == (value, _output.Length)) _output.Insert(start, $" local {Frame} <close> =nil");
     }
 
     private string Upcoming()
@@ -521,9 +562,9 @@ internal sealed class LuaTranslator
     /// <summary>A prefix expression with what follows it; true if it ends with a call.</summary>
     private bool Suffixed()
     {
-        int line = _lexer.Line;
-        Align();
+        int line = _lexer.Line, start = Position();
         _isPlainName = false;
+        bool isLibrary = false, isLibraryFunction = false, isCall = false;
         if (_lexer.Is("("))
         {
             Emit();
@@ -532,49 +573,62 @@ internal sealed class LuaTranslator
         }
         else if (_lexer.Kind == LuaToken.Name)
         {
-            Name();
+            string name = Name();
             _isPlainName = true;
+            isLibrary = Libraries.Contains(name);
+            isLibraryFunction = !isLibrary && (Globals.Contains(name) || _aliases.Contains(name));
         }
         else
         {
             throw _lexer.Error("unexpected symbol");
         }
-        bool isCall = false;
         while (true)
         {
             if (_lexer.Is("."))
             {
                 FieldAfterDot();
                 isCall = false;
+                (isLibraryFunction, isLibrary) = (isLibrary, false);
             }
             else if (_lexer.Is("["))
             {
                 Emit();
                 Expression();
                 Expect("]");
-                isCall = false;
+                isCall = isLibraryFunction = isLibrary = false;
             }
             else if (_lexer.Is(":"))
             {
                 Emit();
                 if (_lexer.Kind != LuaToken.Name) throw _lexer.Error("'<name>' expected");
                 if (_lexer.Text == "goto") throw _lexer.Plain("a method cannot be called 'goto'");
+                bool isLibraryMethod = StringMethods.Contains(_lexer.Text);
                 Emit();
                 CallArguments();
                 isCall = true;
+                NoteCall(start, isLibraryMethod);
+                isLibraryFunction = isLibrary = false;
             }
             else if (_lexer.Is("(") || _lexer.Is("{") || _lexer.Kind == LuaToken.String)
             {
                 if (_lexer.Is("(") && _lexer.Line != _lexer.FormerLine) throw _lexer.Error("ambiguous syntax (function call x new statement)");
                 CallArguments();
                 isCall = true;
+                NoteCall(start, isLibraryFunction);
+                isLibraryFunction = isLibrary = false;
             }
             else
             {
+                if (isLibraryFunction) _libraryFunction = (start, _output.Length);
                 return isCall;
             }
             _isPlainName = false;
         }
+    }
+
+    private void NoteCall(int start, bool isOfLibrary)
+    {
+        if (isOfLibrary) _libraryCall = (start, _output.Length);
     }
 
     private void FieldAfterDot()

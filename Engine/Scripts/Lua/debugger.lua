@@ -120,7 +120,7 @@ local function print_all()
     while level do
         local name, value = debug.getlocal(level, i)
         if not name then break end
-        if string.sub(name, 1, 1) ~= "(" then
+        if string.sub(name, 1, 1) ~= "(" and not string.find(name, "^lua51[%d_]*%l$") then -- what the translator added
             log_trimmed("<value> " .. name .. " = " .. shown(value, 0))
             count = count + 1
         end

@@ -59,7 +59,8 @@ local function tonumber(v, base)
         if type(v) ~= "string" then return nil end
         local n = tonumber5_4(v)
         if numberType(n) == "float" then return n end
-        if n and not find5_4(v, "[xX]") then return n + 0.0 end
+        if n and n ~= 0 and not find5_4(v, "[xX]") then return n + 0.0 end
+        if n == 0 and not find5_4(v, "-", 1, true) then return 0.0 end
         return native.tonumber(v)
     end
     base = integer(base)
@@ -79,27 +80,35 @@ local function tonumber(v, base)
     return n
 end
 
-local function bad_argument(position, name, message)
-    return "bad argument #" .. position .. " to '" .. name .. "' (" .. message .. ")"
+-- Raises the error of luaL_argerror: about an argument of the function at that level, seen from here, which the caller of
+-- that function called by the name in the message.
+local function argument_error(position, message, level)
+    level = level or 2
+    local info = getinfo(level, "n")
+    if info.namewhat == "method" then position = position - 1 end
+    local name = "'" .. (info.name or "?") .. "'"
+    if position == 0 then error("calling " .. name .. " on bad self (" .. message .. ")", level + 1) end
+    error("bad argument #" .. position .. " to " .. name .. " (" .. message .. ")", level + 1)
 end
 
--- The argument as a number, or else the error of luaL_checknumber for the function's caller.
-local function check_number(x, position, name)
+-- The argument as a number, or else the error of luaL_checknumber. The level is that of the function whose argument it is,
+-- seen from here: usually it is the one that calls.
+local function check_number(x, position, level)
     if numberType(x) then return x end
     local n = type(x) == "string" and tonumber(x)
     if n then return n end
-    error(bad_argument(position, name, "number expected, got " .. (x == nil and "no value" or type(x))), 3)
+    argument_error(position, "number expected, got " .. type(x), (level or 2) + 1)
 end
 
-local function check_string(x, position, name)
+local function check_string(x, position)
     if type(x) == "string" then return x end
     if numberType(x) then return print_number(x) end
-    error(bad_argument(position, name, "string expected, got " .. (x == nil and "no value" or type(x))), 3)
+    argument_error(position, "string expected, got " .. type(x), 3)
 end
 
-local function check_table(x, position, name)
+local function check_table(x, position, level)
     if type(x) == "table" then return x end
-    error(bad_argument(position, name, "table expected, got " .. (x == nil and "no value" or type(x))), 3)
+    argument_error(position, "table expected, got " .. type(x), (level or 2) + 1)
 end
 
 -- Read-only tables: an empty table stands for the real one, which no script ever gets hold of.
@@ -167,7 +176,7 @@ local function finish_pcall(ok, ...)
 end
 
 local function pcall5_1(...)
-    if select("#", ...) == 0 then error(bad_argument(1, "pcall", "value expected"), 2) end
+    if select("#", ...) == 0 then argument_error(1, "value expected") end
     return finish_pcall(pcall(...))
 end
 
@@ -226,7 +235,7 @@ function arguments(...)
 end
 
 local function next5_1(t, k)
-    check_table(t, 1, "next")
+    check_table(t, 1)
     if numberType(k) then k = toInteger(k) or k end
     local n, v = next(real[t] or t, k)
     if numberType(n) == "integer" then return n + 0.0, v end
@@ -235,7 +244,7 @@ end
 
 -- The iterator has a state of its own, since converting each key back to an integer would take as long again.
 local function pairs(t)
-    check_table(t, 1, "pairs")
+    check_table(t, 1)
     local key, value
     local all = real[t] or t
     return function()
@@ -252,17 +261,17 @@ local function ipairs_step(t, i)
 end
 
 local function ipairs(t)
-    check_table(t, 1, "ipairs")
+    check_table(t, 1)
     return ipairs_step, real[t] or t, 0.0
 end
 
 local function rawget5_1(t, k)
-    check_table(t, 1, "rawget")
+    check_table(t, 1)
     return rawget(real[t] or t, k)
 end
 
 local function rawset5_1(t, k, v)
-    check_table(t, 1, "rawset")
+    check_table(t, 1)
     if real[t] then error(READONLY, 2) end
     return rawset(t, k, v)
 end
@@ -288,9 +297,9 @@ local function getmetatable5_1(v)
 end
 
 local function setmetatable5_1(t, m)
-    check_table(t, 1, "setmetatable")
+    check_table(t, 1)
     if real[t] then error(READONLY, 2) end
-    if m ~= nil and type(m) ~= "table" then error(bad_argument(2, "setmetatable", "nil or table expected"), 2) end
+    if m ~= nil and type(m) ~= "table" then argument_error(2, "nil or table expected") end
     local finalizer = m and rawget(m, "__gc")
     if finalizer ~= nil then
         -- Tables have no finalizers in 5.1, and one would run whenever it likes, even after the script.
@@ -306,13 +315,14 @@ end
 
 local function select5_1(n, ...)
     if n == "#" then return select("#", ...) + 0.0 end
-    n = integer(check_number(n, 1, "select"))
+    n = integer(check_number(n, 1))
     return select(n, ...)
 end
 
 local function unpack(t, i, j)
-    i = i and integer(check_number(i, 2, "unpack")) or 1
-    j = j and integer(check_number(j, 3, "unpack")) or #t
+    if type(t) ~= "table" then check_table(t, 1) end
+    i = i and integer(check_number(i, 2)) or 1
+    j = j and integer(check_number(j, 3)) or #t
     return unpack5_4(t, i, j)
 end
 
@@ -327,7 +337,7 @@ local function collectgarbage5_1(option, argument)
     elseif option == "stop" or option == "restart" or option == "setpause" or option == "setstepmul" then
         return 0.0 -- the collector belongs to all scripts
     end
-    error(bad_argument(1, "collectgarbage", "invalid option '" .. tostring5_1(option) .. "'"), 2)
+    argument_error(1, "invalid option '" .. tostring5_1(option) .. "'")
 end
 
 local function gcinfo()
@@ -355,12 +365,12 @@ local function compile(text, name, environment, stand_in, within)
 end
 
 local function loadstring(text, name)
-    text = check_string(text, 1, "loadstring")
-    return compile(text, name == nil and text or check_string(name, 2, "loadstring"), G, shown_globals, true)
+    text = check_string(text, 1)
+    return compile(text, name == nil and text or check_string(name, 2), G, shown_globals, true)
 end
 
 local function load5_1(f, name)
-    if type(f) ~= "function" then error(bad_argument(1, "load", "function expected, got " .. type(f)), 2) end
+    if type(f) ~= "function" then argument_error(1, "function expected, got " .. type(f)) end
     local pieces, count = {}, 0
     while true do
         local piece = operand(f())
@@ -369,17 +379,17 @@ local function load5_1(f, name)
         count = count + 1
         pieces[count] = piece
     end
-    return compile(concat5_4(pieces), name == nil and "=(load)" or check_string(name, 2, "load"), G, shown_globals, true)
+    return compile(concat5_4(pieces), name == nil and "=(load)" or check_string(name, 2), G, shown_globals, true)
 end
 
 -- The function that f stands for: itself, or the one at that level of the call stack, seen from the caller's caller.
-local function function_at(f, name)
+local function function_at(f)
     if type(f) == "function" then return f end
-    local level = f == nil and 1 or integer(check_number(f, 1, name))
-    if level < 0 then error(bad_argument(1, name, "level must be non-negative"), 3) end
+    local level = f == nil and 1 or integer(check_number(f, 1, 3))
+    if level < 0 then argument_error(1, "level must be non-negative", 3) end
     if level == 0 then return nil end
     local info = getinfo(level + 2, "f")
-    if not info then error(bad_argument(1, name, "invalid level"), 3) end
+    if not info then argument_error(1, "invalid level", 3) end
     return info.func
 end
 
@@ -396,7 +406,7 @@ local function environment_of(f)
 end
 
 local function getfenv(f)
-    f = function_at(f, "getfenv")
+    f = function_at(f)
     local i = environment_of(f)
     if not i then return shown_globals end
     local _, environment = getupvalue(f, i)
@@ -405,8 +415,8 @@ local function getfenv(f)
 end
 
 local function setfenv(f, environment)
-    check_table(environment, 2, "setfenv")
-    local g = function_at(f, "setfenv")
+    check_table(environment, 2)
+    local g = function_at(f)
     if not g then error("'setfenv' cannot change environment of given object", 2) end
     local info = getinfo(g, "S")
     if info.what == "C" or info.source == "=redis" then error("'setfenv' cannot change environment of given object", 2) end
@@ -426,16 +436,16 @@ local function raw_length(t)
     return #(real[t] or t)
 end
 
-local function check_writable(t, position, name)
-    check_table(t, position, name)
+local function check_writable(t)
+    check_table(t, 1, 3)
     if real[t] then error(READONLY, 3) end
 end
 
 function table5_1.concat(t, separator, i, j)
-    check_table(t, 1, "concat")
-    separator = separator == nil and "" or check_string(separator, 2, "concat")
-    i = i == nil and 1 or integer(check_number(i, 3, "concat"))
-    j = j == nil and #t or integer(check_number(j, 4, "concat"))
+    check_table(t, 1)
+    separator = separator == nil and "" or check_string(separator, 2)
+    i = i == nil and 1 or integer(check_number(i, 3))
+    j = j == nil and #t or integer(check_number(j, 4))
     local parts, count = {}, 0
     for at = i, j do
         local v = rawget(t, at)
@@ -451,14 +461,14 @@ function table5_1.concat(t, separator, i, j)
 end
 
 function table5_1.insert(t, ...)
-    check_writable(t, 1, "insert")
+    check_writable(t)
     local count = select("#", ...)
     local e = #t + 1
     if count == 1 then
         rawset(t, e, (...))
     elseif count == 2 then
         local position, v = ...
-        position = integer(check_number(position, 2, "insert"))
+        position = integer(check_number(position, 2))
         if position > e then e = position end
         for i = e, position + 1, -1 do rawset(t, i, rawget(t, i - 1)) end
         rawset(t, position, v)
@@ -468,9 +478,9 @@ function table5_1.insert(t, ...)
 end
 
 function table5_1.remove(t, position)
-    check_writable(t, 1, "remove")
+    check_writable(t)
     local e = #t
-    position = position == nil and e or integer(check_number(position, 2, "remove"))
+    position = position == nil and e or integer(check_number(position, 2))
     if position < 1 or position > e then return end
     local v = rawget(t, position)
     for i = position, e - 1 do rawset(t, i, rawget(t, i + 1)) end
@@ -479,7 +489,7 @@ function table5_1.remove(t, position)
 end
 
 function table5_1.getn(t)
-    check_table(t, 1, "getn")
+    check_table(t, 1)
     return raw_length(t) + 0.0
 end
 
@@ -488,7 +498,7 @@ function table5_1.setn()
 end
 
 function table5_1.maxn(t)
-    check_table(t, 1, "maxn")
+    check_table(t, 1)
     local most = 0.0
     for k in next, real[t] or t do
         if numberType(k) and k > most then most = k + 0.0 end
@@ -497,7 +507,7 @@ function table5_1.maxn(t)
 end
 
 function table5_1.foreach(t, f)
-    check_table(t, 1, "foreach")
+    check_table(t, 1)
     for k, v in next5_1, t do
         local result = f(k, v)
         if result ~= nil then return result end
@@ -505,7 +515,7 @@ function table5_1.foreach(t, f)
 end
 
 function table5_1.foreachi(t, f)
-    check_table(t, 1, "foreachi")
+    check_table(t, 1)
     for i = 1.0, raw_length(t) do
         local result = f(i, rawget(t, i))
         if result ~= nil then return result end
@@ -561,14 +571,14 @@ local function sort_range(a, l, u, less)
 end
 
 function table5_1.sort(t, less)
-    check_writable(t, 1, "sort")
+    check_writable(t)
     if less == nil then
         -- Equal strings and equal numbers are the same, so nobody can tell how the order came about. A long sort in C could
         -- not be ended.
         if rawlen(t) <= 50000 and not getmetatable(t) then return sort5_4(t) end
         less = function(a, b) return a < b end
     end
-    if type(less) ~= "function" then error(bad_argument(2, "sort", "function expected, got " .. type(less)), 2) end
+    if type(less) ~= "function" then argument_error(2, "function expected, got " .. type(less)) end
     sort_range(t, 1, #t, less)
 end
 
@@ -582,31 +592,31 @@ local function checked(first, ...)
 end
 
 function string5_1.len(s)
-    return #check_string(s, 1, "len") + 0.0
+    return #check_string(s, 1) + 0.0
 end
 
 function string5_1.sub(s, i, j)
-    if type(s) ~= "string" then s = check_string(s, 1, "sub") end
-    i = toInteger(i) or cast(check_number(i, 2, "sub"))
+    if type(s) ~= "string" then s = check_string(s, 1) end
+    i = toInteger(i) or cast(check_number(i, 2))
     if j == nil then return sub5_4(s, i) end
-    return sub5_4(s, i, toInteger(j) or cast(check_number(j, 3, "sub")))
+    return sub5_4(s, i, toInteger(j) or cast(check_number(j, 3)))
 end
 
 function string5_1.upper(s)
-    return string5_4.upper(check_string(s, 1, "upper"))
+    return string5_4.upper(check_string(s, 1))
 end
 
 function string5_1.lower(s)
-    return string5_4.lower(check_string(s, 1, "lower"))
+    return string5_4.lower(check_string(s, 1))
 end
 
 function string5_1.reverse(s)
-    return string5_4.reverse(check_string(s, 1, "reverse"))
+    return string5_4.reverse(check_string(s, 1))
 end
 
 function string5_1.rep(s, n)
-    s = check_string(s, 1, "rep")
-    return rep5_4(s, integer(check_number(n, 2, "rep")))
+    s = check_string(s, 1)
+    return rep5_4(s, integer(check_number(n, 2)))
 end
 
 local function doubles(n, ...)
@@ -614,14 +624,14 @@ local function doubles(n, ...)
 end
 
 function string5_1.byte(s, i, j)
-    s = check_string(s, 1, "byte")
-    i = i == nil and 1 or cast(check_number(i, 2, "byte"))
+    s = check_string(s, 1)
+    i = i == nil and 1 or cast(check_number(i, 2))
     if j == nil or j == i then
         local b = string5_4.byte(s, i)
         if b then return b + 0.0 end
         return
     end
-    j = cast(check_number(j, 3, "byte"))
+    j = cast(check_number(j, 3))
     if i < 0 then i = i + #s + 1 end
     if j < 0 then j = j + #s + 1 end
     if i < 1 then i = 1 end
@@ -635,8 +645,8 @@ end
 function string5_1.char(...)
     local codes = { ... }
     for i = 1, select("#", ...) do
-        local code = integer(check_number(codes[i], i, "char"))
-        if code < 0 or code > 255 then error(bad_argument(i, "char", "invalid value"), 2) end
+        local code = integer(check_number(codes[i], i))
+        if code < 0 or code > 255 then argument_error(i, "invalid value") end
         codes[i] = code
     end
     return string5_4.char(unpack5_4(codes))
@@ -644,26 +654,26 @@ end
 
 -- There is no bytecode that could be loaded again, so this is only its beginning.
 function string5_1.dump(f)
-    if type(f) ~= "function" then error(bad_argument(1, "dump", "function expected, got " .. type(f)), 2) end
+    if type(f) ~= "function" then argument_error(1, "function expected, got " .. type(f)) end
     return "\27Lua"
 end
 
 -- Patterns are matched in C#, as in 5.1, and so that SCRIPT KILL ends a match that would take for ever.
 
 function string5_1.find(s, pattern, init, plain)
-    s, pattern = check_string(s, 1, "find"), check_string(pattern, 2, "find")
-    init = init == nil and 1 or cast(check_number(init, 3, "find"))
+    s, pattern = check_string(s, 1), check_string(pattern, 2)
+    init = init == nil and 1 or cast(check_number(init, 3))
     return checked(native.find(s, pattern, init, plain and true or false))
 end
 
 function string5_1.match(s, pattern, init)
-    s, pattern = check_string(s, 1, "match"), check_string(pattern, 2, "match")
-    init = init == nil and 1 or cast(check_number(init, 3, "match"))
+    s, pattern = check_string(s, 1), check_string(pattern, 2)
+    init = init == nil and 1 or cast(check_number(init, 3))
     return checked(native.match(s, pattern, init))
 end
 
 function string5_1.gmatch(s, pattern)
-    s, pattern = check_string(s, 1, "gmatch"), check_string(pattern, 2, "gmatch")
+    s, pattern = check_string(s, 1), check_string(pattern, 2)
     local at = 0
     local function step(after, ...)
         if after == FAILED then error((...), 2) end
@@ -683,13 +693,13 @@ end
 string5_1.gfind = string5_1.gmatch
 
 function string5_1.gsub(s, pattern, replacement, most)
-    s, pattern = check_string(s, 1, "gsub"), check_string(pattern, 2, "gsub")
-    most = most == nil and #s + 1 or integer(check_number(most, 4, "gsub"))
+    s, pattern = check_string(s, 1), check_string(pattern, 2)
+    most = most == nil and #s + 1 or integer(check_number(most, 4))
     local kind = type(replacement)
     if kind == "number" then
         replacement, kind = print_number(replacement), "string"
     elseif kind ~= "string" and kind ~= "function" and kind ~= "table" then
-        error(bad_argument(3, "gsub", "string/function/table expected"), 2)
+        argument_error(3, "string/function/table expected")
     end
     if kind == "string" then return checked(native.gsub(s, pattern, replacement, most)) end
     local parts, count = {}, 0
@@ -799,7 +809,7 @@ local format_unsigned
 local quoted = { ["\""] = "\\\"", ["\\"] = "\\\\", ["\n"] = "\\\n", ["\r"] = "\\r", ["\0"] = "\\000" }
 
 function string5_1.format(text, ...)
-    if type(text) ~= "string" then text = check_string(text, 1, "format") end
+    if type(text) ~= "string" then text = check_string(text, 1) end
     local parsed = formats[text]
     if not parsed then
         local message
@@ -820,24 +830,24 @@ function string5_1.format(text, ...)
         local conversion = parsed.conversions[i]
         if i > given then
             local expected = (conversion == "s" or conversion == "q") and "string" or "number"
-            error(bad_argument(i + 1, "format", expected .. " expected, got no value"), 2)
+            argument_error(i + 1, expected .. " expected, got no value")
         end
         if conversion == "s" then
             if type(v) ~= "string" then
                 if not numberType(v) then
-                    error(bad_argument(i + 1, "format", "string expected, got " .. type(v)), 2)
+                    argument_error(i + 1, "string expected, got " .. type(v))
                 end
                 values[i] = print_number(v)
             end
         elseif conversion == "q" then
             if not numberType(v) and type(v) ~= "string" then
-                error(bad_argument(i + 1, "format", "string expected, got " .. type(v)), 2)
+                argument_error(i + 1, "string expected, got " .. type(v))
             end
             values[i] = "\"" .. gsub5_4(operand(v), "[\"\\\n\r%z]", quoted) .. "\""
         else
             local n = numberType(v) and v or type(v) == "string" and tonumber(v)
-            if not n then error(bad_argument(i + 1, "format", "number expected, got " .. type(v)), 2) end
-            if conversion == "u" and n < 0 then return format_unsigned(text, i, n, ...)
+            if not n then argument_error(i + 1, "number expected, got " .. type(v)) end
+            if conversion == "u" and not (n >= 0 and n < 9223372036854775808.0) then return format_unsigned(text, i, n, ...)
             elseif find5_4("oxXu", conversion, 1, true) then n = cast_unsigned(n)
             elseif conversion == "c" then
                 n = n > -2147483649 and n < 2147483648 and cast(n) & 255 or 0
@@ -849,7 +859,8 @@ function string5_1.format(text, ...)
     return format5_4(parsed.text, unpack5_4(values, 1, count))
 end
 
--- %u of a negative number, which 5.4 has no conversion for: its digits take the conversion's place in the format.
+-- %u of what is no positive integer of 5.4's, which has no conversion for it: its digits take the conversion's place in
+-- the format.
 function format_unsigned(text, position, n, ...)
     n = cast_unsigned(n)
     local tens = (n >> 1) // 5
@@ -875,45 +886,45 @@ local math5_1 = { pi = math5_4.pi, huge = math5_4.huge }
 for _, name in ipairs { "cos", "deg", "exp", "rad", "sin", "asin", "acos", "sqrt", "tan" } do
     local f = math5_4[name]
     math5_1[name] = function(x)
-        if numberType(x) ~= "float" then x = check_number(x, 1, name) end
+        if numberType(x) ~= "float" then x = check_number(x, 1) end
         return f(x)
     end
 end
 
 function math5_1.abs(x)
-    return math5_4.abs(check_number(x, 1, "abs"))
+    return math5_4.abs(check_number(x, 1))
 end
 
 function math5_1.floor(x)
-    if numberType(x) ~= "float" then x = check_number(x, 1, "floor") end
+    if numberType(x) ~= "float" then x = check_number(x, 1) end
     local result = floor5_4(x) + 0.0
     if result == 0 and x == 0 then return x end -- which may be -0
     return result
 end
 
 function math5_1.ceil(x)
-    x = check_number(x, 1, "ceil")
+    x = check_number(x, 1)
     local result = math5_4.ceil(x) + 0.0
     if result == 0 then return x > 0 and 0.0 or x == 0 and x or -0.0 end
     return result
 end
 
 function math5_1.atan(x)
-    return math5_4.atan(check_number(x, 1, "atan"))
+    return math5_4.atan(check_number(x, 1))
 end
 
 function math5_1.atan2(y, x)
-    return math5_4.atan(check_number(y, 1, "atan2"), check_number(x, 2, "atan2"))
+    return math5_4.atan(check_number(y, 1), check_number(x, 2))
 end
 
 function math5_1.fmod(x, y)
-    return math5_4.fmod(check_number(x, 1, "fmod"), check_number(y, 2, "fmod"))
+    return math5_4.fmod(check_number(x, 1), check_number(y, 2))
 end
 
 math5_1.mod = math5_1.fmod
 
 function math5_1.modf(x)
-    x = check_number(x, 1, "modf")
+    x = check_number(x, 1)
     local whole, part = math5_4.modf(x)
     if part == 0 and (x < 0 or 1 / x < 0) then part = -0.0 end
     return whole, part
@@ -922,23 +933,23 @@ end
 local invalid = infinity - infinity -- "-nan"; the sign is the one that Redis prints
 
 function math5_1.log(x)
-    x = check_number(x, 1, "log")
+    x = check_number(x, 1)
     if x < 0 then return invalid end
     return math5_4.log(x)
 end
 
 function math5_1.log10(x)
-    x = check_number(x, 1, "log10")
+    x = check_number(x, 1)
     if x < 0 then return -invalid end
     return math5_4.log(x, 10.0)
 end
 
 function math5_1.pow(x, y)
-    return check_number(x, 1, "pow") ^ check_number(y, 2, "pow")
+    return check_number(x, 1) ^ check_number(y, 2)
 end
 
 function math5_1.max(first, ...)
-    local most = check_number(first, 1, "max")
+    local most = check_number(first, 1)
     for i = 1, select("#", ...) do
         local x = check_number((select(i, ...)), i + 1, "max")
         if x > most then most = x end
@@ -947,7 +958,7 @@ function math5_1.max(first, ...)
 end
 
 function math5_1.min(first, ...)
-    local least = check_number(first, 1, "min")
+    local least = check_number(first, 1)
     for i = 1, select("#", ...) do
         local x = check_number((select(i, ...)), i + 1, "min")
         if x < least then least = x end
@@ -956,15 +967,15 @@ function math5_1.min(first, ...)
 end
 
 for _, name in ipairs { "sinh", "cosh", "tanh" } do
-    math5_1[name] = function(x) return native.math(name, check_number(x, 1, name)) end
+    math5_1[name] = function(x) return native.math(name, check_number(x, 1)) end
 end
 
 function math5_1.frexp(x)
-    return native.math("frexp", check_number(x, 1, "frexp"))
+    return native.math("frexp", check_number(x, 1))
 end
 
 function math5_1.ldexp(x, exponent)
-    x, exponent = check_number(x, 1, "ldexp"), cast(check_number(exponent, 2, "ldexp")) & 0xffffffff
+    x, exponent = check_number(x, 1), cast(check_number(exponent, 2)) & 0xffffffff
     if exponent >= 0x80000000 then exponent = exponent - 0x100000000 end
     return native.math("ldexp", x, exponent + 0.0)
 end
@@ -975,19 +986,19 @@ function math5_1.random(...)
     if count == 0 then return r end
     local low, high = ...
     if count == 1 then
-        low, high = 1, integer(check_number(low, 1, "random"))
-        if high < 1 then error(bad_argument(1, "random", "interval is empty"), 2) end
+        low, high = 1, integer(check_number(low, 1))
+        if high < 1 then argument_error(1, "interval is empty") end
         return floor5_4(r * high) + 1.0
     elseif count == 2 then
-        low, high = integer(check_number(low, 1, "random")), integer(check_number(high, 2, "random"))
-        if low > high then error(bad_argument(2, "random", "interval is empty"), 2) end
+        low, high = integer(check_number(low, 1)), integer(check_number(high, 2))
+        if low > high then argument_error(2, "interval is empty") end
         return floor5_4(r * (high - low + 1.0)) + low + 0.0
     end
     error("wrong number of arguments", 2)
 end
 
 function math5_1.randomseed(x)
-    native.randomseed(check_number(x, 1, "randomseed"))
+    native.randomseed(check_number(x, 1))
 end
 
 -- coroutine
@@ -1013,8 +1024,8 @@ end
 
 local bit = {}
 
-local function bits(x, position, name)
-    local n = check_number(x, position, name)
+local function bits(x, position)
+    local n = check_number(x, position, 3)
     local i = toInteger(n)
     if i and i >= -0x7ffffffffffff and i <= 0x7ffffffffffff then return i & 0xffffffff end
     -- As the library does it: adds 2^52 + 2^51, and takes the low bits of what that is in memory.
@@ -1027,56 +1038,56 @@ local function signed(i)
     return i + 0.0
 end
 
-function bit.tobit(x) return signed(bits(x, 1, "tobit")) end
+function bit.tobit(x) return signed(bits(x, 1)) end
 
-function bit.bnot(x) return signed(~bits(x, 1, "bnot")) end
+function bit.bnot(x) return signed(~bits(x, 1)) end
 
 function bit.band(x, ...)
-    local result = bits(x, 1, "band")
-    for i = 1, select("#", ...) do result = result & bits((select(i, ...)), i + 1, "band") end
+    local result = bits(x, 1)
+    for i = 1, select("#", ...) do result = result & bits((select(i, ...)), i + 1) end
     return signed(result)
 end
 
 function bit.bor(x, ...)
-    local result = bits(x, 1, "bor")
-    for i = 1, select("#", ...) do result = result | bits((select(i, ...)), i + 1, "bor") end
+    local result = bits(x, 1)
+    for i = 1, select("#", ...) do result = result | bits((select(i, ...)), i + 1) end
     return signed(result)
 end
 
 function bit.bxor(x, ...)
-    local result = bits(x, 1, "bxor")
-    for i = 1, select("#", ...) do result = result ~ bits((select(i, ...)), i + 1, "bxor") end
+    local result = bits(x, 1)
+    for i = 1, select("#", ...) do result = result ~ bits((select(i, ...)), i + 1) end
     return signed(result)
 end
 
-function bit.lshift(x, n) return signed(bits(x, 1, "lshift") << (bits(n, 2, "lshift") & 31)) end
+function bit.lshift(x, n) return signed(bits(x, 1) << (bits(n, 2) & 31)) end
 
-function bit.rshift(x, n) return signed(bits(x, 1, "rshift") >> (bits(n, 2, "rshift") & 31)) end
+function bit.rshift(x, n) return signed(bits(x, 1) >> (bits(n, 2) & 31)) end
 
 function bit.arshift(x, n)
-    local i = bits(x, 1, "arshift")
+    local i = bits(x, 1)
     if i >= 0x80000000 then i = i | 0xffffffff00000000 end
-    return signed(i >> (bits(n, 2, "arshift") & 31))
+    return signed(i >> (bits(n, 2) & 31))
 end
 
 function bit.rol(x, n)
-    local i, by = bits(x, 1, "rol"), bits(n, 2, "rol") & 31
+    local i, by = bits(x, 1), bits(n, 2) & 31
     return signed(i << by | i >> (32 - by))
 end
 
 function bit.ror(x, n)
-    local i, by = bits(x, 1, "ror"), bits(n, 2, "ror") & 31
+    local i, by = bits(x, 1), bits(n, 2) & 31
     return signed(i >> by | i << (32 - by))
 end
 
 function bit.bswap(x)
-    local i = bits(x, 1, "bswap")
+    local i = bits(x, 1)
     return signed(i >> 24 | i >> 8 & 0xff00 | i << 8 & 0xff0000 | i << 24)
 end
 
 function bit.tohex(x, n)
-    local i = bits(x, 1, "tohex")
-    n = n == nil and 8 or integer(check_number(n, 2, "tohex"))
+    local i = bits(x, 1)
+    n = n == nil and 8 or integer(check_number(n, 2))
     local digits = "%08x"
     if n < 0 then n, digits = -n, "%08X" end
     if n > 8 or n < 0 then n = 8 end
@@ -1246,8 +1257,8 @@ G.next = next5_1
 G.assert = assert
 G.tonumber = function(v, base)
     if base ~= nil then
-        base = check_number(base, 2, "tonumber")
-        if base < 2 or base >= 37 then error(bad_argument(2, "tonumber", "base out of range"), 2) end
+        base = check_number(base, 2)
+        if base < 2 or base >= 37 then argument_error(2, "base out of range") end
     end
     return tonumber(v, base)
 end

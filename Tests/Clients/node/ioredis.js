@@ -47,6 +47,29 @@ export const scenarios = {
     await assert.rejects(stranger.ping());
   },
 
+  async cluster(port) {
+    const cluster = new Redis.Cluster([{ host: '127.0.0.1', port }]);
+    const node = new Redis({ port });
+    assert.equal(await cluster.set('greeting', 'hello'), 'OK');
+    assert.equal(await cluster.get('greeting'), 'hello');
+    await Promise.all(Array.from({ length: 2000 }, (_, i) => cluster.set(`k:${i}`, i)));
+    assert.deepEqual(await Promise.all(Array.from({ length: 2000 }, (_, i) => cluster.get(`k:${i}`))), Array.from({ length: 2000 }, (_, i) => String(i)));
+    assert.deepEqual(await cluster.mget('{t}1', '{t}2'), [null, null]);
+    await assert.rejects(cluster.mget('a', 'b'), /CROSSSLOT/);
+    assert.deepEqual(await cluster.multi().set('{t}1', 'x').append('{t}1', 'y').get('{t}1').exec(), [[null, 'OK'], [null, 2], [null, 'xy']]);
+    assert.deepEqual(await cluster.pipeline().set('{t}2', '1').incr('{t}2').exec(), [[null, 'OK'], [null, 2]]);
+    assert.equal(await cluster.eval("return redis.call('get', KEYS[1])", 1, '{t}2'), '2');
+    const subscriber = new Redis.Cluster([{ host: '127.0.0.1', port }]);
+    const message = new Promise(resolve => subscriber.on('message', (channel, text) => resolve([channel, text])));
+    await subscriber.subscribe('news');
+    await cluster.publish('news', 'hello');
+    assert.deepEqual(await message, ['news', 'hello']);
+    const keys = [];
+    for (const master of cluster.nodes('master')) for await (const some of master.scanStream({ count: 500 })) keys.push(...some);
+    assert.equal(new Set(keys).size, await node.dbsize());
+    await Promise.all([cluster.quit(), subscriber.quit(), node.quit()]);
+  },
+
   async pipeline(port) {
     const redis = new Redis({ port, enableAutoPipelining: false });
     const pipeline = redis.pipeline();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { BasicClientSideCache, createClient, createClientPool, defineScript, RESP_TYPES } from 'redis';
+import { BasicClientSideCache, createClient, createClientPool, createCluster, defineScript, RESP_TYPES } from 'redis';
 
 async function connect(port, options = {}) {
   const client = createClient({ socket: { port, reconnectStrategy: () => 50 }, ...options });
@@ -38,6 +38,23 @@ async function session(port, RESP) {
 }
 
 export const scenarios = {
+  async cluster(port) {
+    const cluster = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${port}` }], RESP: 3 });
+    cluster.on('error', () => {});
+    await cluster.connect();
+    await Promise.all(Array.from({ length: 2000 }, (_, i) => cluster.set(`k:${i}`, `${i}`)));
+    assert.deepEqual(await Promise.all(Array.from({ length: 2000 }, (_, i) => cluster.get(`k:${i}`))), Array.from({ length: 2000 }, (_, i) => `${i}`));
+    assert.deepEqual(await cluster.multi().set('{t}1', '1').incr('{t}1').exec(), ['OK', 2]);
+    await assert.rejects(cluster.mGet(['a', 'b']), /CROSSSLOT/);
+    assert.equal(await cluster.eval("return redis.call('get', KEYS[1])", { keys: ['{t}1'] }), '2');
+    const sharded = new Promise(resolve => cluster.sSubscribe('shard', (text, channel) => resolve([channel, text])).then(() => cluster.sPublish('shard', 'hello')));
+    assert.deepEqual(await sharded, ['shard', 'hello']);
+    const plain = new Promise(resolve => cluster.subscribe('news', (text, channel) => resolve([channel, text])).then(() => cluster.publish('news', 'hello')));
+    assert.deepEqual(await plain, ['news', 'hello']);
+    assert.equal(cluster.masters.length, 1);
+    cluster.destroy();
+  },
+
   async tls(port, directory) {
     const [ca, cert, key] = ['ca.crt', 'client.crt', 'client.key'].map(name => readFileSync(`${directory}/${name}`));
     const client = createClient({ RESP: 3, socket: { port, host: 'localhost', tls: true, ca, cert, key } });

@@ -45,6 +45,30 @@ def session(port):
     assert other.ping() and other.client_id() != victim  # redis-py connects again by itself
 
 
+def cluster(port):
+    from redis.cluster import RedisCluster
+
+    r = RedisCluster(host="127.0.0.1", port=port, decode_responses=True)
+    for i in range(500):
+        assert r.set(f"k:{i}", i)
+    assert [r.get(f"k:{i}") for i in range(500)] == [str(i) for i in range(500)]
+    assert r.mset_nonatomic({"a": 1, "b": 2}) and r.mget_nonatomic("a", "b") == ["1", "2"]
+    assert r.mget("{t}1", "{t}2") == [None, None]
+    try:
+        r.execute_command("MGET", "a", "b")
+        raise AssertionError("keys of two slots")
+    except redis.exceptions.RedisClusterException as e:
+        assert "slot" in str(e), e
+    with r.pipeline() as p:
+        assert p.set("{t}1", "1").incr("{t}1").get("{t}1").execute() == [True, 2, "2"]
+    assert r.eval("return redis.call('get', KEYS[1])", 1, "{t}1") == "2"
+    assert r.cluster_info()["cluster_state"] == "ok" and r.cluster_keyslot("foo") == 12182
+    assert len(r.cluster_slots()) == 1 and r.get_default_node().port == port
+    (node,) = r.cluster_nodes().values()
+    assert node["connected"] and node["slots"] == [["0", "16383"]], node
+    assert r.dbsize() == len(set(r.scan_iter()))
+
+
 def newer(port):
     """Commands newer than this client, in its own words."""
     r = redis.Redis(port=port, decode_responses=True, client_name="py-newer")

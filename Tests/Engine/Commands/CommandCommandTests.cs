@@ -56,6 +56,8 @@ public sealed class CommandCommandTests : IDisposable
     [InlineData("COMMAND GETKEYS LMPOP 0 a LEFT", "-ERR Invalid arguments specified for command")]
     [InlineData("COMMAND GETKEYS LMPOP x a LEFT", "-ERR Invalid arguments specified for command")]
     [InlineData("COMMAND GETKEYS ZUNIONSTORE d 3 a b", "-ERR Invalid arguments specified for command")]
+    [InlineData("COMMAND GETKEYS MIGRATE h 1 x 0 1 COPY", "[x]")]
+    [InlineData("COMMAND GETKEYS MIGRATE h 1 x 0 1 KEYS a", "-ERR Invalid arguments specified for command")]
     [InlineData("COMMAND GETKEYS ZUNIONSTORE d 0 a", "-ERR Invalid arguments specified for command")]
     [InlineData("COMMAND GETKEYS ZUNIONSTORE d 2 a b", "[d, a, b]")]
     [InlineData("COMMAND GETKEYSANDFLAGS SINTERCARD -1 a b", "-ERR Invalid arguments specified for command")]

@@ -26,6 +26,8 @@ public sealed class CommandTableAgainstRedisTests
         "bzpopmin flags: blocking fast write", // it does not block in a script, so it is allowed there
         "bzpopmax flags: blocking fast write",
         "client|setname tips: request_policy:all_nodes response_policy:all_succeeded",
+        "cluster|shards flags: loading stale",
+        "cluster|slots flags: loading stale",
         "command|getkeys arity: -3", // a command may consist of one word
         "command|getkeysandflags arity: -3",
         "config|resetstat tips: request_policy:all_nodes response_policy:all_succeeded",

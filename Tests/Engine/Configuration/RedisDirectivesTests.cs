@@ -86,7 +86,6 @@ public sealed class RedisDirectivesTests
     [InlineData("slaveof 127.0.0.1 6379", "not possible here: ")]
     [InlineData("replicaof 127.0.0.1 abc", "Invalid master port")]
     [InlineData("replicaof 127.0.0.1", "wrong number of arguments")]
-    [InlineData("cluster-enabled yes", "not possible here: the cluster is Orleans's own")]
     [InlineData("min-replicas-to-write 1", "not possible here: ")]
     [InlineData("loadmodule /usr/lib/redis/modules/x.so", "loadmodule: not possible here: modules are libraries for redis-server")]
     [InlineData("repl-diskless-load sometimes", "argument(s) must be one of the following: disabled, on-empty-db, swapdb")]

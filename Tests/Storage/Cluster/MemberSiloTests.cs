@@ -29,7 +29,7 @@ public sealed class MemberSiloTests(PostgresServer server)
 
     private static async Task RunAsync(Func<int, MemberSilo>[] start)
     {
-        MemberSilo[] silos = [.. start.Select(one => one(RedisProcess.FreePort()))];
+        MemberSilo[] silos = [.. start.Select(one => one(RedisProcess.FreeSiloPort()))];
         try
         {
             await AllSeeAsync(silos, silos);

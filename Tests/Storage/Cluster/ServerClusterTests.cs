@@ -12,7 +12,7 @@ public sealed class ServerClusterTests(PostgresServer server)
     [Fact]
     public async Task Three_servers_with_the_same_seeds_are_a_cluster_and_notice_one_that_is_killed()
     {
-        int[] ports = [.. Enumerable.Range(0, 3).Select(_ => RedisProcess.FreePort())];
+        int[] ports = [.. Enumerable.Range(0, 3).Select(_ => RedisProcess.FreeSiloPort())];
         string seeds = string.Join(',', ports.Select(port => $"127.0.0.1:{port}"));
         await RunAsync(port => ["--orleans-clustering", "raft", "--orleans-seeds", seeds, "--orleans-silo-port", Text(port)], ports);
     }
@@ -28,13 +28,13 @@ public sealed class ServerClusterTests(PostgresServer server)
                 "--orleans-clustering", "adonet", "--orleans-adonet-invariant", "Npgsql", "--orleans-adonet-connection-string", database,
                 "--orleans-silo-port", Text(port),
             ],
-            [RedisProcess.FreePort(), RedisProcess.FreePort()]);
+            [RedisProcess.FreeSiloPort(), RedisProcess.FreeSiloPort()]);
     }
 
     [Fact]
     public async Task A_server_without_the_secret_is_not_let_in()
     {
-        int[] ports = [RedisProcess.FreePort(), RedisProcess.FreePort()];
+        int[] ports = [RedisProcess.FreeSiloPort(), RedisProcess.FreeSiloPort()];
         string[] common = ["--orleans-clustering", "raft", "--orleans-seeds", $"127.0.0.1:{ports[0]}", "--orleans-silo-port"];
         await using RedisProcess member =
             await RedisProcess.StartAsync(ServerKind.OrleansRedis, [.. common, Text(ports[0]), "--orleans-cluster-secret", "right"]);
