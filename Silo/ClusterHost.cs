@@ -27,7 +27,8 @@ internal sealed class ClusterHost(
     {
         server.Cluster = driver;
         driver.Excluded = reason => _ = Task.Run(() => EndProcessAsync(reason));
-        server.Shutdown.BeforeEnd = () => driver.LeaveAsync(TimeSpan.FromSeconds(server.Options.ShutdownTimeout));
+        server.Shutdown.BeforeEnd = isQuick => driver.LeaveAsync(isQuick ? TimeSpan.Zero : TimeSpan.FromSeconds(server.Options.ShutdownTimeout));
+        server.Shutdown.CarriesOn = driver.ComeBack;
         slots.Loaded = () => expiry.StartAsync(CancellationToken.None);
         driver.Start();
         return Task.CompletedTask;

@@ -141,20 +141,30 @@ public sealed partial class ClusterDriver : ISiloOutput, IClusterControl, ILease
         Post(() => ((ISiloOutput)this).Send(silo.Node, new LeaveRequest(Self, silo, isLeaving)));
 
     /// <summary>
-    /// Gives all slots to others, as long as there is somebody to take them, and for no longer than this; with what is left
-    /// the silo goes on until it stops.
+    /// Gives all slots to others, as long as there is somebody to take them, and for no longer than this. With what is left
+    /// the silo goes on until it stops; it does not take anything more, since what it has is about to be saved.
     /// </summary>
     public async Task LeaveAsync(TimeSpan deadline)
     {
-        if (!HasHeirs || !HoldsLease || OwnedSlots == 0) return;
-        LogLeaves(_logger, OwnedSlots);
-        Describe(self => self with { IsLeaving = true });
-        long giveUpAtMs = Now + (long)deadline.TotalMilliseconds;
-        while (OwnedSlots > 0 && HasHeirs && HoldsLease && Now < giveUpAtMs && !_stopping.IsCancellationRequested)
-            await Task.Delay(20).ConfigureAwait(false);
-        string reason = Now >= giveUpAtMs ? "the time is over (shutdown-timeout)" : "nobody is left to take them";
-        if (OwnedSlots is > 0 and int left) LogLeftWith(_logger, left, reason);
-        else LogHasLeft(_logger);
+        if (deadline > TimeSpan.Zero && HasHeirs && HoldsLease && OwnedSlots > 0)
+        {
+            LogLeaves(_logger, OwnedSlots);
+            Describe(self => self with { IsLeaving = true });
+            long giveUpAtMs = Now + (long)deadline.TotalMilliseconds;
+            while (OwnedSlots > 0 && HasHeirs && HoldsLease && Now < giveUpAtMs && !_stopping.IsCancellationRequested)
+                await Task.Delay(20).ConfigureAwait(false);
+            string reason = Now >= giveUpAtMs ? "the time is over (shutdown-timeout)" : "nobody is left to take them";
+            if (OwnedSlots is > 0 and int left) LogLeftWith(_logger, left, reason);
+            else LogHasLeft(_logger);
+        }
+        if (Slots.Moves is { } moves) await moves.FreezeAsync(true).ConfigureAwait(false);
+    }
+
+    /// <summary>The silo does not end after all.</summary>
+    public void ComeBack()
+    {
+        Describe(self => self with { IsLeaving = false });
+        _ = Slots.Moves?.FreezeAsync(false);
     }
 
     private bool HasHeirs => _view.Members.Any(member => member.Id != Self && member.EffectiveWeight > 0);

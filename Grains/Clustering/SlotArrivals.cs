@@ -20,6 +20,7 @@ internal sealed partial class SlotArrivals : IDisposable
     private readonly Dictionary<int, Arrival> _arrivals = [];   // under its lock
     private readonly Lazy<SlotReplay> _replay;
     private readonly Thread _thread;
+    private bool _isFrozen;     // of the thread alone
 
     public SlotArrivals(ClusterDriver driver, Store store, ServerFiles files, ISiloBus bus, ILogger logger)
     {
@@ -78,6 +79,18 @@ internal sealed partial class SlotArrivals : IDisposable
         }
     }
 
+    /// <summary>Takes nothing up any more, or again; completes when what came before has been dealt with.</summary>
+    public Task FreezeAsync(bool freezes)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        bool isPosted = Post(() =>
+        {
+            _isFrozen = freezes;
+            done.SetResult();
+        });
+        return isPosted ? done.Task : Task.CompletedTask;
+    }
+
     public void Dispose()
     {
         _bus.Broken -= OnBroken;
@@ -93,15 +106,17 @@ internal sealed partial class SlotArrivals : IDisposable
         return entry.Target == _driver.Self && entry.Move == move;
     }
 
-    private void Post(Action action)
+    /// <summary>Has the thread do something; false if the silo is ending.</summary>
+    private bool Post(Action action)
     {
         try
         {
             _work.Add(action);
+            return true;
         }
         catch (InvalidOperationException)
         {
-            // The silo is ending.
+            return false;
         }
     }
 
@@ -124,6 +139,11 @@ internal sealed partial class SlotArrivals : IDisposable
 
     private void Receive(SiloId from, MoveMessage message)
     {
+        if (_isFrozen)
+        {
+            if (message.Kind == MoveKind.Begin) Answer(from, message, mustBeginAnew: true);
+            return;
+        }
         Arrival? arrival;
         lock (_arrivals) _arrivals.TryGetValue(message.Slot, out arrival);
         if (message.Kind == MoveKind.Begin) arrival = Begin(from, message, arrival);

@@ -97,6 +97,9 @@ internal sealed class SlotMoves : IDisposable
         _arrivals.Settle();
     }
 
+    /// <summary>Has no slot come here any more, or again. When it is done, what has come completely is in the table.</summary>
+    public Task FreezeAsync(bool freezes) => _arrivals.FreezeAsync(freezes);
+
     /// <summary>The slot of a move to this silo that is complete; null if there is none for this claim.</summary>
     public Slot? TakeReceived(SlotClaim claim) => _arrivals.Take(claim);
 
