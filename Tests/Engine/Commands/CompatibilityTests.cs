@@ -67,10 +67,14 @@ public sealed class CompatibilityTests
 
     /// <summary>The commands that no version of Redis has.</summary>
     private static IEnumerable<CommandInfo> Own(Dictionary<string, CommandInfo> ours) =>
-        ours.Values.Where(command => command.Name.StartsWith("silo|", StringComparison.Ordinal)).OrderBy(command => command.Name, StringComparer.Ordinal);
+        from command in ours.Values
+        where command.Name.StartsWith("silo|", StringComparison.Ordinal)
+        orderby command.Name
+        select command;
 
     private static IEnumerable<CommandInfo> Later(Dictionary<string, CommandInfo> ours) =>
-        ours.Values.Except(Own(ours)).ExceptBy(s_redis.Select(command => command.Name), command => command.Name).OrderBy(command => command.Name, StringComparer.Ordinal);
+        ours.Values.Except(Own(ours)).ExceptBy(s_redis.Select(command => command.Name), command => command.Name)
+            .OrderBy(command => command.Name, StringComparer.Ordinal);
 
     private static Dictionary<string, CommandInfo> Ours() =>
         new CommandTable(typeof(Store).Assembly, typeof(OrleansRedis.Gateway.RedisServer).Assembly).Commands
