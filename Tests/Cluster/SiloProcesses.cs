@@ -29,7 +29,7 @@ internal sealed class SiloProcesses : IAsyncDisposable
     public int AddPlace()
     {
         string directory = Directory.CreateTempSubdirectory("orleansredis-silo-").FullName;
-        _places.Add(new(directory, RedisProcess.FreePort(), RedisProcess.FreePort(), RedisProcess.FreePort()));
+        _places.Add(new(directory, RedisProcess.FreePort(), RedisProcess.FreeSiloPort()));
         return _places.Count - 1;
     }
 
@@ -43,7 +43,6 @@ internal sealed class SiloProcesses : IAsyncDisposable
             ServerKind.OrleansRedis, place.Directory, place.Port,
             [
                 "--orleans-clustering", "raft", "--orleans-seeds", seeds, "--orleans-silo-port", Text(place.SiloPort),
-                "--orleans-bus-port", Text(place.BusPort),
                 // So long that no test fails because the machine is busy.
                 "--cluster-node-timeout", "15000", .. _directives, .. directives,
             ]);
@@ -140,15 +139,13 @@ internal sealed class SiloProcesses : IAsyncDisposable
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 
-    private sealed class Place(string directory, int port, int siloPort, int busPort)
+    private sealed class Place(string directory, int port, int siloPort)
     {
         public string Directory { get; } = directory;
 
         public int Port { get; } = port;
 
         public int SiloPort { get; } = siloPort;
-
-        public int BusPort { get; } = busPort;
 
         public RedisProcess? Process { get; set; }
 
