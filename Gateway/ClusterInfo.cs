@@ -7,7 +7,7 @@ namespace OrleansRedis.Gateway;
 /// <summary>The fields of INFO cluster that a silo of several has.</summary>
 internal static class ClusterInfo
 {
-    public static IEnumerable<(string Name, string Value)> Fields(IClusterControl cluster, Store store)
+    public static IEnumerable<(string Name, string Value)> Fields(IClusterOperations cluster, Store store)
     {
         ClusterView view = cluster.View;
         SlotMap map = cluster.Map;

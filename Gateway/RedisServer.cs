@@ -71,7 +71,7 @@ public sealed class RedisServer : IDisposable
     internal LoopGroup? Loops { get; set; }
 
     /// <summary>The cluster that this silo belongs to; null if it is alone.</summary>
-    public IClusterControl? Cluster { get; set; }
+    public IClusterOperations? Cluster { get; set; }
 
     /// <summary>CLIENT PAUSE.</summary>
     public ClientPause Pause => Runner.Pause;

@@ -119,14 +119,14 @@ internal static class SiloCommands
         call.Reply.Ok();
     }
 
-    private static IClusterControl? ClusterOf(in CommandContext call)
+    private static IClusterOperations? ClusterOf(in CommandContext call)
     {
-        IClusterControl? cluster = ClientCommand.Me(call).Server.Cluster;
+        IClusterOperations? cluster = ClientCommand.Me(call).Server.Cluster;
         if (cluster is null) call.Reply.Error("ERR This silo is alone (orleans-clustering localhost)"u8);
         return cluster;
     }
 
-    private static IEnumerable<string> Roles(IClusterControl cluster, SiloId silo)
+    private static IEnumerable<string> Roles(IClusterOperations cluster, SiloId silo)
     {
         if (silo == cluster.Self) yield return "self";
         if (silo == cluster.Keeper) yield return "keeper";

@@ -13,7 +13,7 @@ namespace OrleansRedis.Grains.Clustering;
 /// closed come out. What others may ask (<see cref="IClusterState"/>, <see cref="ILease"/>) is published after each
 /// round.
 /// </summary>
-public sealed partial class ClusterDriver : ISiloOutput, IClusterControl, ILease, IDisposable
+public sealed partial class ClusterDriver : ISiloOutput, IClusterOperations, ILease, IDisposable
 {
     private readonly Store _store;
     private readonly SiloBus _bus;

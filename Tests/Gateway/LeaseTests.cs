@@ -78,7 +78,7 @@ public sealed class LeaseTests
     }
 
     /// <summary>A cluster of two, of which this silo is the first.</summary>
-    private sealed class FakeCluster : IClusterControl, ILease
+    private sealed class FakeCluster : IClusterOperations, ILease
     {
         private static readonly SiloId s_a = new(0xa, 1), s_b = new(0xb, 7);
         private long _lifts;

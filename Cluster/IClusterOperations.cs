@@ -4,7 +4,7 @@ namespace OrleansRedis.Cluster;
 /// What an operator may wish of the cluster. Wishes are passed on to the silo that decides; they are lost if that is
 /// gone, and what follows from them is seen in the map and the view.
 /// </summary>
-public interface IClusterControl : IClusterState
+public interface IClusterOperations : IClusterState
 {
     /// <summary>Slots of this silo that are being copied to others, and slots of others that are arriving.</summary>
     (int Away, int Coming) Moving { get; }
