@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using OrleansRedis.Cluster;
 using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
@@ -68,6 +69,9 @@ public sealed class RedisServer : IDisposable
 
     /// <summary>The event loops that serve the clients; null while it does not listen, or if it has none.</summary>
     internal LoopGroup? Loops { get; set; }
+
+    /// <summary>The cluster that this silo belongs to; null if it is alone.</summary>
+    public IClusterOperations? Cluster { get; set; }
 
     /// <summary>CLIENT PAUSE.</summary>
     public ClientPause Pause => Runner.Pause;

@@ -361,7 +361,12 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
             Field($"errorstat_{code}", $"count={count}");
     }
 
-    private void WriteCluster() => Field("cluster_enabled", Store.Cluster is null ? 0 : 1);
+    private void WriteCluster()
+    {
+        Field("cluster_enabled", Store.Cluster is null ? 0 : 1);
+        if (server.Cluster is not { } cluster) return;
+        foreach ((string name, string value) in ClusterInfo.Fields(cluster, Store)) Field(name, value);
+    }
 
     private void WriteKeyspace()
     {

@@ -14,6 +14,12 @@ public sealed class Shutdown(RedisServer server)
     private string? _signal;     // the signal that has come and has not been dealt with yet
     private bool _paused;
 
+    /// <summary>What is done first, while commands are still run; whether it is to be quick (SHUTDOWN NOW).</summary>
+    public Func<bool, Task>? BeforeEnd { get; set; }
+
+    /// <summary>The server carries on after all.</summary>
+    public Action? CarriesOn { get; set; }
+
     private Store Store => server.Store;
 
     private ServerFiles Files => server.Files;
@@ -95,6 +101,7 @@ public sealed class Shutdown(RedisServer server)
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         Store.Log.Warning("User requested shutdown...");
+        if (BeforeEnd is { } leave) await leave(modes.HasFlag(ShutdownModes.Now)).ConfigureAwait(false);
         // A data set that is only half loaded must not be saved over the whole one.
         bool isLoading = (Store.Restrictions & Restrictions.Loading) != 0;
         bool saves = !isLoading
@@ -102,6 +109,7 @@ public sealed class Shutdown(RedisServer server)
         if (!isLoading && !await EndAsync(saves, force: modes.HasFlag(ShutdownModes.Force)).ConfigureAwait(false))
         {
             Store.Lift(Restrictions.Stopping);
+            CarriesOn?.Invoke();
             Store.Log.Warning("Errors trying to shut down the server. Check the logs for more information.");
             lock (_changing)
             {

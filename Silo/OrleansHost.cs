@@ -9,6 +9,7 @@ using OrleansRedis.Cluster;
 using OrleansRedis.Engine;
 using OrleansRedis.Gateway;
 using OrleansRedis.Grains;
+using OrleansRedis.Grains.Clustering;
 
 namespace OrleansRedis.Silo;
 
@@ -19,11 +20,14 @@ namespace OrleansRedis.Silo;
 /// for an orderly shutdown, which saves, instead of failing fast.
 /// </summary>
 internal sealed partial class OrleansHost(
-    RedisServer server, SlotHost slots, CommandRunner runner, ILoggerFactory loggers, ILogger<OrleansHost> logger, IClusterStore? cluster = null)
+    RedisServer server, SlotHost slots, CommandRunner runner, ILoggerFactory loggers, ILogger<OrleansHost> logger, IClusterStore? cluster = null,
+    ClusterDriver? driver = null)
     : IHostedService, IDisposable
 {
     /// <summary>The pause after a start that failed: after the first failure, and at most.</summary>
     private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(500), s_longestRetry = TimeSpan.FromSeconds(30);
+
+    private static readonly TimeSpan s_longestFarewell = TimeSpan.FromSeconds(3);
 
     private readonly CancellationTokenSource _stopping = new();
     private Task _starting = Task.CompletedTask;
@@ -50,7 +54,14 @@ internal sealed partial class OrleansHost(
     {
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _starting.ConfigureAwait(false);
-        if (_running is { } silo) await EndAsync(silo, cancellationToken).ConfigureAwait(false);
+        if (_running is { } silo)
+        {
+            Task ending = EndAsync(silo, cancellationToken);
+            // To leave in order takes the cluster's store, which is not there any more if the other silos are ending as well;
+            // and Orleans tries for longer than it is told to. It ends with the process then.
+            if (driver is not null) await Task.WhenAny(ending, Task.Delay(s_longestFarewell, CancellationToken.None)).ConfigureAwait(false);
+            else await ending.ConfigureAwait(false);
+        }
         Volatile.Write(ref _running, null);
     }
 
@@ -66,13 +77,13 @@ internal sealed partial class OrleansHost(
             var silo = new Attempt(this, giveUp);
             try
             {
-                silo.Build(Options, slots, runner, cluster, new SiloLogs(loggers, _stopping.Token));
+                silo.Build(Options, slots, runner, cluster, driver, new SiloLogs(loggers, _stopping.Token));
                 await silo.Host!.StartAsync(giveUp.Token).ConfigureAwait(false);
                 silo.Runs();
                 Volatile.Write(ref _running, silo);
                 if (Options.OrleansGatewayPort != 0) LogListening(logger, Options.OrleansGatewayPort);
                 else LogRuns(logger);
-                if (cluster is not null) _ = TellOfMembersAsync(silo.Host.Services.GetRequiredService<IClusterMembershipService>());
+                if (cluster is not null) BelongToCluster(silo.Host.Services);
                 return;
             }
             catch (Exception failure)
@@ -83,6 +94,33 @@ internal sealed partial class OrleansHost(
             }
             await Task.Delay(retry, _stopping.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             retry = retry * 2 < s_longestRetry ? retry * 2 : s_longestRetry;
+        }
+    }
+
+    /// <summary>Tells the other silos where this one's grains are, and Orleans which silos are gone.</summary>
+    private void BelongToCluster(IServiceProvider services)
+    {
+        var membership = services.GetRequiredService<IClusterMembershipService>();
+        _ = TellOfMembersAsync(membership);
+        if (driver is null) return;
+        string address = services.GetRequiredService<ILocalSiloDetails>().SiloAddress.ToParsableString();
+        driver.Describe(self => SiloEndpoints.Parse(self.Endpoint) is { } endpoints
+            ? self with { Endpoint = (endpoints with { Orleans = address }).ToString() }
+            : self);
+        driver.Departed += member => _ = DeclareDeadAsync(membership, member);
+    }
+
+    /// <summary>The bus notices sooner than Orleans does when a silo is gone.</summary>
+    private async Task DeclareDeadAsync(IClusterMembershipService membership, Member member)
+    {
+        if (ClusterSlotMap.AddressOf(member) is not { } address) return;
+        try
+        {
+            await membership.TryKill(address).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            LogNotDeclared(logger, address.ToParsableString(), Reason(e));
         }
     }
 
@@ -161,6 +199,9 @@ internal sealed partial class OrleansHost(
         + "{Reason}")]
     private static partial void LogStartFailed(ILogger logger, double seconds, string reason);
 
+    [LoggerMessage(LogLevel.Information, "Orleans could not be told that silo {Silo} is gone, and will find out by itself. {Reason}")]
+    private static partial void LogNotDeclared(ILogger logger, string silo, string reason);
+
     [LoggerMessage(LogLevel.Debug, "The Orleans silo could not be stopped in order. {Reason}")]
     private static partial void LogStopFailed(ILogger logger, string reason);
 
@@ -190,7 +231,8 @@ internal sealed partial class OrleansHost(
         /// <summary>Why the start was given up, if a fatal error was the reason.</summary>
         public string? Trouble { get; private set; }
 
-        public void Build(ServerOptions options, SlotHost slots, CommandRunner runner, IClusterStore? cluster, ILoggerFactory loggers)
+        public void Build(
+            ServerOptions options, SlotHost slots, CommandRunner runner, IClusterStore? cluster, IClusterState? state, ILoggerFactory loggers)
         {
             HostApplicationBuilder builder =
                 Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new() { DisableDefaults = true });
@@ -201,6 +243,7 @@ internal sealed partial class OrleansHost(
             builder.Services.AddSingleton(runner);
             builder.Services.AddSingleton<IFatalErrorHandler>(this);
             builder.Services.AddSingleton<IHostLifetime>(this);
+            if (state is not null) builder.Services.AddSingleton<ISlotMap>(new ClusterSlotMap(state));
             builder.UseOrleans(silo =>
             {
                 silo.AddHashSlots();

@@ -58,12 +58,14 @@ foreach (string[] line in options.RenamedCommands.All)
 using var store = new Store(options, TimeProvider.System, commands);
 using var files = new ServerFiles(store, configuration);
 ISlotStorage storage;
+ClusterServices? cluster = null;
 try
 {
     storage = SlotStorages.Create(options);
     ClusterStores.Check(options);
     if (options.ClusterEnabled && options.OrleansClustering != OrleansClustering.Localhost)
         throw new ArgumentException("cluster-enabled yes needs orleans-clustering localhost: several silos do not speak Redis Cluster's protocol yet.");
+    if (options.OrleansClustering != OrleansClustering.Localhost) cluster = ClusterServices.Take(options, files);
 }
 catch (ArgumentException e)
 {
@@ -71,8 +73,6 @@ catch (ArgumentException e)
     return 1;
 }
 store.Restrict(Restrictions.Loading);
-bool isAlone = options.OrleansClustering == OrleansClustering.Localhost;
-if (!isAlone) store.Restrict(Restrictions.Unassigned);
 NodesFile? nodes = null;
 builder.Services.AddSingleton(store);
 builder.Services.AddSingleton(files);
@@ -81,7 +81,6 @@ builder.Services.AddSingleton(storage);
 builder.Services.AddSingleton(commands);
 builder.Services.AddSingleton<StoredSlots>();
 builder.Services.AddSingleton<SlotHost>();
-builder.Services.AddSingleton<ISlotRouter>(services => new SlotRouter(services.GetRequiredService<SlotHost>()));
 builder.Services.AddSingleton<CommandRunner>();
 builder.Services.AddSingleton<RedisServer>();
 builder.Services.AddSingleton<RedisListener>();
@@ -90,25 +89,31 @@ builder.Services.AddSingleton<OrleansHost>();
 // Hosted services start in this order and stop in reverse: the slots' store, the slots, the data in them, active
 // expiry, the door for clients, and the silo, which answers grain calls. RedisHost does its part outside this order: it
 // closes the door before any service stops, and if there is data to load it opens the door before any service starts.
-if (isAlone)
+builder.Services.AddHostedService<StorageHost>();
+if (cluster is null)
 {
-    builder.Services.AddHostedService<StorageHost>();
+    builder.Services.AddSingleton<ISlotRouter>(services => new SlotRouter(services.GetRequiredService<SlotHost>()));
     builder.Services.AddHostedService<SlotsHost>();
     builder.Services.AddHostedService<DataHost>();
     if (options.ClusterEnabled) builder.Services.AddHostedService(_ => new NodesHost(nodes!));
     builder.Services.AddHostedService<ActiveExpiryHost>();
 }
-else
-{
-    // Nobody says yet which slots are this silo's, so it opens none, loads nothing, and has nothing to save.
-    builder.Services.AddSingleton(services => ClusterStores.Create(options, services.GetRequiredService<ILoggerFactory>())!);
-    builder.Services.AddHostedService<ClusterStoreHost>();
-}
+else cluster.AddTo(builder.Services);
 builder.Services.AddHostedService<RedisHost>();
 builder.Services.AddHostedService(services => services.GetRequiredService<OrleansHost>());
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(10));
 
-IHost host = builder.Build();
+IHost host;
+try
+{
+    host = builder.Build();
+}
+catch (ArgumentException e)
+{
+    // A port of the cluster, say, is not to be had.
+    await Console.Error.WriteLineAsync($"*** FATAL CONFIG ERROR ({ServerVersion.Product} {ServerVersion.Own}) ***\n{e.Message}");
+    return 1;
+}
 await using var hostDisposal = (IAsyncDisposable)host; // some services can only be disposed of asynchronously
 ILogger logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("OrleansRedis");
 store.Log.Writer = (severity, line) => SiloLog.Engine(logger, severity switch
@@ -137,7 +142,8 @@ try
     await host.StartAsync();
     supervisor.Ready();
     await host.WaitForShutdownAsync();
-    return host.Services.GetRequiredService<OrleansHost>().HasFailed ? 1 : 0;
+    bool hasFailed = host.Services.GetRequiredService<OrleansHost>().HasFailed || host.Services.GetService<ClusterHost>() is { HasFailed: true };
+    return hasFailed ? 1 : 0;
 }
 catch (OperationCanceledException) when (lifetime.ApplicationStopping.IsCancellationRequested)
 {

@@ -30,6 +30,9 @@ internal static partial class SiloLog
         + "logs with {Effects} effects, {Seconds:0.000} seconds")]
     public static partial void Recovered(ILogger logger, string storage, int slots, long snapshotBytes, long logBytes, long effects, double seconds);
 
+    [LoggerMessage(LogLevel.Critical, "This silo cannot go on: {Reason}. Shutting down.")]
+    public static partial void CannotGoOn(ILogger logger, string reason);
+
     [LoggerMessage(LogLevel.Critical, "Could not start: {Reason}")]
     public static partial void CannotStart(ILogger logger, string reason);
 }

@@ -60,6 +60,11 @@ internal ref struct DocumentReader
 
     public SiloId Silo() => new(Node(), Number(int.MaxValue));
 
+    public Member Member() => new(Silo(), Text(), Number(int.MaxValue), Text(), Byte() != 0);
+
+    /// <summary>Something with its length before it.</summary>
+    public ReadOnlySpan<byte> Bytes() => Take(Count());
+
     public long Node() => BinaryPrimitives.ReadInt64LittleEndian(Take(8));
 
     /// <summary>Checks that nothing is left.</summary>

@@ -48,6 +48,24 @@ internal sealed class DocumentWriter
         Number(silo.Incarnation);
     }
 
+    public void Member(Member member)
+    {
+        Silo(member.Id);
+        Text(member.Endpoint);
+        Number(member.Weight);
+        Text(member.Zone);
+        Byte(member.IsLeaving ? (byte)1 : (byte)0);
+    }
+
+    /// <summary>Something with its length before it.</summary>
+    public void Bytes(ReadOnlySpan<byte> bytes)
+    {
+        Number(bytes.Length);
+        Reserve(bytes.Length);
+        bytes.CopyTo(_bytes.AsSpan(_length));
+        _length += bytes.Length;
+    }
+
     public void Node(long node)
     {
         Reserve(8);

@@ -9,6 +9,9 @@ internal sealed class MapKeeper(ClusterSettings options, Membership membership)
 {
     private readonly Dictionary<int, SlotOffer> _offers = [];
     private readonly List<MoveRequest> _wishes = [];
+    // With these there is nothing to do until something is offered or wished.
+    private SlotMap? _quietMap;
+    private ClusterView? _quietView;
 
     /// <summary>An owner has offered a slot.</summary>
     public void OnOffer(SlotOffer offer) => _offers[offer.Slot] = offer;
@@ -20,6 +23,8 @@ internal sealed class MapKeeper(ClusterSettings options, Membership membership)
     public SlotMap Next(SlotMap map, long now)
     {
         ClusterView view = membership.View;
+        if (map == _quietMap && view == _quietView && _offers.Count == 0 && _wishes.Count == 0) return map;
+        bool isQuiet = true;
         var changes = new Dictionary<int, SlotEntry>();
         var homeless = new List<int>();
         for (int slot = 0; slot < map.Count; slot++)
@@ -28,7 +33,11 @@ internal sealed class MapKeeper(ClusterSettings options, Membership membership)
             if (entry.Owner.IsNone) continue;
             if (!view.Contains(entry.Owner))
             {
-                if (!membership.IsOver(entry.Owner, now)) continue;
+                if (!membership.IsOver(entry.Owner, now))
+                {
+                    isQuiet = false;
+                    continue;
+                }
                 if (view.MemberOf(entry.Owner.Node) is { } next) changes[slot] = entry.OwnedBy(next.Id);
                 else if (options.IsStorageShared) homeless.Add(slot);
             }
@@ -42,7 +51,9 @@ internal sealed class MapKeeper(ClusterSettings options, Membership membership)
                 changes[move.Slot] = map[move.Slot].OwnedBy(move.To);
         }
         Plan(map, view, changes);
-        return map.With(view.Version, changes);
+        SlotMap made = map.With(view.Version, changes);
+        (_quietMap, _quietView) = isQuiet && made == map ? (map, view) : (null, null);
+        return made;
     }
 
     /// <summary>Begins moves: when the members have changed since the map was made, or when it is wished.</summary>

@@ -74,14 +74,7 @@ public sealed class ClusterView
         var writer = new DocumentWriter(Kind, Format);
         writer.Number(Version);
         writer.Number(_members.Count);
-        foreach (Member member in _members.Values)
-        {
-            writer.Silo(member.Id);
-            writer.Text(member.Endpoint);
-            writer.Number(member.Weight);
-            writer.Text(member.Zone);
-            writer.Byte(member.IsLeaving ? (byte)1 : (byte)0);
-        }
+        foreach (Member member in _members.Values) writer.Member(member);
         writer.Number(NodesBefore.Count);
         foreach (long node in NodesBefore) writer.Node(node);
         writer.Number(_departed.Count);
@@ -95,8 +88,7 @@ public sealed class ClusterView
         var reader = new DocumentReader(document, Kind, Format);
         long version = reader.Number();
         var members = new Member[reader.Count()];
-        for (int i = 0; i < members.Length; i++)
-            members[i] = new(reader.Silo(), reader.Text(), reader.Number(int.MaxValue), reader.Text(), reader.Byte() != 0);
+        for (int i = 0; i < members.Length; i++) members[i] = reader.Member();
         long[] before = new long[reader.Count()];
         for (int i = 0; i < before.Length; i++) before[i] = reader.Node();
         var departed = new SiloId[reader.Count()];

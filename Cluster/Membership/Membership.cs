@@ -70,6 +70,12 @@ public sealed class Membership
     }
 
     /// <summary>
+    /// Until when this silo holds its lease by what it has heard so far; the distant past if it has none. For whoever
+    /// asks from another thread, and compares it with the time of that moment.
+    /// </summary>
+    public long LeaseEnd(long now) => IsMember ? _leaseEnd = ComputeLeaseEnd(now) : long.MinValue;
+
+    /// <summary>
     /// Whether this silo is the one to propose changes: of the view's nodes the lowest that it does not suspect.
     /// </summary>
     public bool IsKeeper(long now)

@@ -30,6 +30,9 @@ public sealed record ViewRequest(SiloId From, long Version) : ClusterMessage(Fro
 /// <summary>The sender's view.</summary>
 public sealed record ViewUpdate(SiloId From, ClusterView View) : ClusterMessage(From);
 
+/// <summary>An operator's wish, for the silo that it is about: SILO DRAIN, and its opposite.</summary>
+public sealed record LeaveRequest(SiloId From, SiloId Silo, bool IsLeaving) : ClusterMessage(From);
+
 /// <summary>How a request to write a document ended.</summary>
 public enum WriteOutcome
 {

@@ -71,7 +71,7 @@ public sealed class SlotOwnership
     {
         if (!_holdings.TryGetValue(slot.Number, out Holding? holding) || holding.Epoch != slot.Epoch || holding.Stage != Stage.Opening) return;
         (holding.Slot, holding.Stage) = (slot, Stage.Open);
-        StartCopies();
+        if (holding.Move != 0) StartCopies();
     }
 
     /// <summary>Little is missing at the target of a move: the slot stops once it has finished what is under way.</summary>
@@ -139,7 +139,13 @@ public sealed class SlotOwnership
 
     private void StartCopies()
     {
-        int running = _holdings.Values.Count(holding => holding.IsCopying);
+        int running = 0, waiting = 0;
+        foreach (Holding holding in _holdings.Values)
+        {
+            if (holding.IsCopying) running++;
+            else if (holding.Move != 0) waiting++;
+        }
+        if (waiting == 0) return;
         foreach (Holding holding in _holdings.Values)
         {
             if (running >= _options.MovesAtOnce) return;

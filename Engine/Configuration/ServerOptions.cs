@@ -726,6 +726,30 @@ public sealed class ServerOptions
     [Directive("orleans-silo-port", Immutable = true, Max = 65535)]
     public int OrleansSiloPort { get; set; }
 
+    /// <summary>
+    /// orleans-bus-port: the TCP port at which this silo takes what other silos have to tell and ask it; 0 for
+    /// orleans-silo-port + 1000. The others are told.
+    /// </summary>
+    [Directive("orleans-bus-port", Immutable = true, Max = 65535)]
+    public int OrleansBusPort { get; set; }
+
+    /// <summary>orleans-weight: this silo's share of the slots in relation to the others'; 0 for none.</summary>
+    [Directive("orleans-weight", Max = 1_000_000)]
+    public int OrleansWeight { get; set; } = 100;
+
+    /// <summary>
+    /// shutdown-timeout: how many seconds a silo of several that is told to end takes to move its slots to others.
+    /// </summary>
+    [Directive("shutdown-timeout", Max = 1_000_000)]
+    public int ShutdownTimeout { get; set; } = 10;
+
+    /// <summary>
+    /// cluster-node-timeout: how many milliseconds a silo of several is silent before the others go on without it; a
+    /// change takes effect when the silo is started again.
+    /// </summary>
+    [Directive("cluster-node-timeout", Min = 1)]
+    public int ClusterNodeTimeout { get; set; } = 2000;
+
     /// <summary>orleans-bind: the address at which those ports listen; "*" for all of IPv4, "::" for all.</summary>
     [Directive("orleans-bind", Immutable = true, Kind = typeof(AddressKind))]
     public string OrleansBind { get; set; } = "127.0.0.1";

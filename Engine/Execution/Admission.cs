@@ -173,6 +173,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         if ((restrictions & Restrictions.LogFails) != 0 && session.ConcernsData(command)
             && store.Durability is { RefusesReads: true, WriteError: { } readError }) return readError;
         if ((restrictions & Restrictions.Unassigned) != 0 && session.ConcernsData(command)) return Errors.Unassigned;
+        if ((restrictions & Restrictions.WithoutLease) != 0 && session.ConcernsData(command)) return Errors.WithoutLease;
         return WaitsForData(restrictions, command, session) ? Errors.Loading : null;
     }
 

@@ -44,9 +44,16 @@ public sealed class CommandRunner : IDisposable
     private async Task RunAsync(Session session, CommandInfo? command, OwnedRequest request, RespWriter reply, CancellationToken cancellation)
     {
         IDurability? log = Store.Durability;
-        long since = log?.Appended ?? 0;
+        long since = log?.Appended ?? 0, lifts = -1;
         int mark = reply.Length;
+        if (Store.Lease is { IsHeld: false } lost)
+        {
+            Store.Restrict(Restrictions.WithoutLease);
+            lifts = lost.Lifts;
+        }
         await FinishAsync(session, command, request, former: null, reply, cancellation).ConfigureAwait(false);
+        // Others may serve the slot by now, so that nobody may learn what it held, or that it has changed.
+        if (Store.Lease is { IsHeld: false } over && over.Lifts != lifts) throw new IOException("This silo has lost its lease.");
         if (log is null || IsError(reply, mark)) return;
         if (!log.RepliesWait)
         {

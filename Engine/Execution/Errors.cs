@@ -36,6 +36,9 @@ public static class Errors
     /// <summary>While this silo has not been told which slots are its own.</summary>
     public const string Unassigned = "CLUSTERDOWN Hash slot not served";
 
+    /// <summary>While this silo may not answer for its slots.</summary>
+    public const string WithoutLease = "CLUSTERDOWN The cluster is down";
+
     /// <summary>While the data is being loaded.</summary>
     public const string Loading = "LOADING Redis is loading the dataset in memory";
 

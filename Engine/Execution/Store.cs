@@ -122,6 +122,9 @@ public sealed partial class Store : ILogOwner, IDisposable
     /// </summary>
     public IDurability? Durability { get; set; }
 
+    /// <summary>The right to answer for the slots here; null if this silo is alone, and always has it.</summary>
+    public ILease? Lease { get; set; }
+
     /// <summary>Whole-keyspace operations take it exclusively, all others shared.</summary>
     public SiloGate SiloGate { get; } = new();
 

@@ -64,6 +64,21 @@ public sealed class Slot
     internal bool IsOpen { get; set; } = true;
 
     /// <summary>
+    /// Whether no command is let in for a while, since the slot is about to move to another silo. Its keys are still
+    /// this silo's. Under the gate.
+    /// </summary>
+    internal bool IsSuspended { get; set; }
+
+    /// <summary>Whether the keys are this silo's, for whoever saves them.</summary>
+    internal bool IsHere => IsOpen || IsSuspended;
+
+    /// <summary>Whether commands are let in; for those who do not hold the gate, who may be wrong a moment later.</summary>
+    public bool IsServed => IsOpen;
+
+    /// <summary>The number of its last effect, for those who do not hold the gate of a suspended slot.</summary>
+    public long LastEffect => Sequence;
+
+    /// <summary>
     /// The watchers of this slot's keys (WATCH, blocking commands); null while there are none. Under the gate.
     /// </summary>
     internal KeyWatchers? Watchers { get; set; }
@@ -187,13 +202,13 @@ public sealed class Slot
     internal void AddBytes(long difference)
     {
         Bytes += difference;
-        if (IsOpen) _table.Memory.Add(difference);
+        if (IsHere) _table.Memory.Add(difference);
     }
 
     internal void TablesChanged(long difference)
     {
         TableBytes += difference;
-        if (IsOpen) _table.Memory.Add(difference);
+        if (IsHere) _table.Memory.Add(difference);
     }
 
     internal void KeyCountChanged(int database, int difference) => _table.Keys.Add(database, Number, difference);

@@ -149,13 +149,41 @@ public sealed class SlotTable(int databases, SiloGate siloGate)
         if (TryClose(slot)) _ = RetireAsync(slot);
     }
 
+    /// <summary>
+    /// Has snapshots see a slot into which commands are let later (<see cref="Resume"/>), or never.
+    /// </summary>
+    public void PublishSuspended(Slot slot)
+    {
+        (slot.IsOpen, slot.IsSuspended) = (false, true);
+        Publish(slot);
+    }
+
+    /// <summary>
+    /// Waits for the command in the slot, if any, and lets no other in until <see cref="Resume"/>. Those who wait for its
+    /// keys go on waiting, and snapshots go on to have them.
+    /// </summary>
+    public void Suspend(Slot slot)
+    {
+        slot.Gate.Enter();
+        if (slot.IsOpen) (slot.IsOpen, slot.IsSuspended) = (false, true);
+        slot.Leave();
+    }
+
+    /// <summary>Lets commands in again.</summary>
+    public void Resume(Slot slot)
+    {
+        slot.Gate.Enter();
+        if (slot.IsSuspended) (slot.IsOpen, slot.IsSuspended) = (true, false);
+        slot.Leave();
+    }
+
     private bool TryClose(Slot slot)
     {
         slot.Gate.Enter();
         try
         {
-            if (!slot.IsOpen) return false;
-            slot.IsOpen = false;
+            if (!slot.IsHere) return false;
+            slot.IsOpen = slot.IsSuspended = false;
             slot.LeavesPlace();
             Interlocked.Add(ref _otherChanges, slot.Changes);
             Interlocked.Add(ref _withdrawnHits, slot.Hits);

@@ -47,4 +47,10 @@ public enum Restrictions
 
     /// <summary>There are fewer replicas than min-replicas-to-write demands: commands that may write are refused.</summary>
     TooFewReplicas = 1 << 9,
+
+    /// <summary>
+    /// The silo is one of several, and may not answer for its slots at present, since too few of the others hear it:
+    /// commands that need data are refused. Whoever finds the lease over sets it; the cluster's driver lifts it.
+    /// </summary>
+    WithoutLease = 1 << 10,
 }

@@ -28,6 +28,7 @@ public sealed partial class ClientConnection
             return 0;
         }
         int used = 0;
+        if (_server.Store.Lease is { } lease) LookAt(lease);
         PushWakes.Hold(gathersMessages: Subscriptions is null);
         try
         {

@@ -66,6 +66,7 @@ public sealed partial class ClientConnection
     {
         int length = written.Length;
         if (length > _replyPeak) _replyPeak = length;
+        if (_server.Store.Lease is { } lease && !MayAnswer(lease)) Kill();
         // At once, as redis-server does, however fast the client reads.
         if (length > UnlimitedBytes || !_sending.IsCompleted) EnforceOutputLimit();
         if (_killed)

@@ -18,6 +18,9 @@ public static class ClusterStores
     /// </summary>
     public const int RaftPortOffset = 10_000;
 
+    /// <summary>The port of the bus above the silo port, unless orleans-bus-port says another one.</summary>
+    public const int BusPortOffset = 1_000;
+
     /// <summary>
     /// Creates the store; nothing is connected yet. Null if the silo is alone and needs none. Throws
     /// <see cref="ArgumentException"/>, with a message for the operator, if the directives do not fit together or a port
@@ -66,9 +69,13 @@ public static class ClusterStores
         }
     }
 
+    /// <summary>Where this silo's bus listens.</summary>
+    public static int BusPortOf(ServerOptions options) =>
+        options.OrleansBusPort != 0 ? options.OrleansBusPort : options.OrleansSiloPort + BusPortOffset;
+
     /// <summary>This silo's address as other silos know it.</summary>
     /// <exception cref="ArgumentException">Nobody has said which it is.</exception>
-    internal static IPEndPoint AddressOf(ServerOptions options)
+    public static IPEndPoint AddressOf(ServerOptions options)
     {
         if (options.OrleansAnnounceIp.Length != 0) return new(IPAddress.Parse(options.OrleansAnnounceIp), options.OrleansSiloPort);
         if (options.OrleansBind is "*" or "::" or "0.0.0.0")
@@ -113,6 +120,9 @@ public static class ClusterStores
         Refuse(
             options.OrleansSiloPort == 0,
             $"orleans-clustering {word} needs orleans-silo-port: the port at which other silos reach this one, for example orleans-silo-port 11111.");
+        Refuse(
+            BusPortOf(options) > IPEndPoint.MaxPort,
+            $"orleans-silo-port {options.OrleansSiloPort} leaves no room for the bus, whose port is {BusPortOffset} higher: set orleans-bus-port.");
         IPEndPoint self = AddressOf(options);
         Refuse(
             !IPAddress.IsLoopback(self.Address) && options.OrleansClusterSecret.Length == 0,

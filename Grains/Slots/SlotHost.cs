@@ -19,6 +19,7 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
 {
     private readonly Lock _lock = new();
     private readonly BitArray _owned = new(KeySlot.Count);                      // under the lock
+    private readonly long[] _epochs = new long[KeySlot.Count];                  // to be claimed; 0: any; under the lock
     private readonly Dictionary<int, TaskCompletionSource<Slot>> _asked = [];   // to be or being opened; under the lock
     private readonly CancellationTokenSource _closing = new();
     private Task _opening = Task.CompletedTask;                                 // under the lock
@@ -33,18 +34,45 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
     /// <summary>The epoch in which a slot is open here; 0 if it is not.</summary>
     public long EpochOf(int slot) => store.Slots[slot]?.Epoch ?? 0;
 
-    /// <summary>Takes slots over: they are this silo's from now on, and open when the task completes.</summary>
+    /// <summary>
+    /// Takes slots over, in epochs that their store grants: they are this silo's from now on, and open when the task
+    /// completes.
+    /// </summary>
     /// <exception cref="InvalidDataException">What is stored for a slot is damaged.</exception>
     /// <exception cref="SlotStorageException">The store cannot be reached.</exception>
-    public Task TakeAsync(IReadOnlyList<int> slots, CancellationToken cancellation)
+    public Task TakeAsync(IReadOnlyList<int> slots, CancellationToken cancellation) =>
+        TakeAsync([.. slots.Select(slot => new SlotClaim(slot, 0))], cancellation);
+
+    /// <inheritdoc cref="TakeAsync(IReadOnlyList{int}, CancellationToken)"/>
+    /// <param name="claims">The slots, in the epochs that the cluster's slot map says; 0 for one that their store grants.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public Task TakeAsync(IReadOnlyList<SlotClaim> claims, CancellationToken cancellation)
     {
-        var opened = new Task[slots.Count];
+        var opened = new Task[claims.Count];
         lock (_lock)
         {
-            foreach (int slot in slots) _owned[slot] = true;
-            for (int i = 0; i < opened.Length; i++) opened[i] = Ask(slots[i]);
+            foreach (SlotClaim claim in claims) (_owned[claim.Slot], _epochs[claim.Slot]) = (true, claim.Epoch);
+            for (int i = 0; i < opened.Length; i++) opened[i] = Ask(claims[i].Slot);
         }
         return Task.WhenAll(opened).WaitAsync(cancellation);
+    }
+
+    /// <summary>Takes a slot over that another silo has sent with all its keys, and which is published as suspended.</summary>
+    public void Take(Slot slot)
+    {
+        lock (_lock) (_owned[slot.Number], _epochs[slot.Number]) = (true, slot.Epoch);
+        store.Slots.Resume(slot);
+    }
+
+    /// <summary>Gives a slot up: it is not this silo's any more, and withdrawn if it is open.</summary>
+    public void Release(int number)
+    {
+        lock (_lock) _owned[number] = false;
+        if (store.Slots[number] is not { } slot) return;
+        store.Slots.Suspend(slot);
+        // What a shared store has is the next owner's.
+        if (stored.Storage.Scope == StorageScope.Silo) SlotPassage.LogDeparture(store, slot);
+        store.Slots.Withdraw(slot);
     }
 
     /// <summary>One of this silo's slots, opened first if it is not open.</summary>
@@ -94,16 +122,16 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
     {
         while (true)
         {
-            List<int> batch;
+            List<SlotClaim> batch;
             lock (_lock)
             {
-                batch = [.. _asked.Keys];
+                batch = [.. _asked.Keys.Select(number => new SlotClaim(number, _epochs[number]))];
                 _isOpening = batch.Count != 0;
                 if (!_isOpening) return;
             }
             // A slot may have been requested just as the previous batch opened it. It must not be claimed a second
             // time.
-            batch.RemoveAll(number => store.Slots[number] is { } open && Answer(number).TrySetResult(open));
+            batch.RemoveAll(claim => store.Slots[claim.Slot] is { } open && Answer(claim.Slot).TrySetResult(open));
             try
             {
                 await stored.OpenAsync(batch, Opened, (number, failure) => Answer(number).SetException(failure), _closing.Token)
@@ -124,6 +152,8 @@ public sealed class SlotHost(Store store, StoredSlots stored) : IDisposable
     {
         store.Slots.Publish(slot);
         Answer(slot.Number).SetResult(slot);
+        // Given up while it was being opened.
+        if (!Owns(slot.Number)) Release(slot.Number);
     }
 
     /// <summary>Takes the promise to those who asked for a slot; requests from now on make a new one.</summary>

@@ -14,6 +14,7 @@ internal sealed class JournalBatch
     private readonly List<LoggedEffect> _effects = [];
     private readonly List<ReadOnlyMemory<LoggedEffect>> _runs = [];
     private readonly LogBytes _bytes = new();
+    private Func<int, bool>? _wanted;
 
     /// <summary>The position after its last unit.</summary>
     public long End { get; private set; }
@@ -22,8 +23,12 @@ internal sealed class JournalBatch
     /// Takes the units after a position of the log: all of them, or as many as make a large batch. Effects that belong
     /// to no slot are skipped, since they are part of no slot's history.
     /// </summary>
-    public void Take(LogReader reader, long from)
+    /// <param name="reader">What reads the log.</param>
+    /// <param name="from">The position.</param>
+    /// <param name="wanted">Which slots' effects are taken; null for all.</param>
+    public void Take(LogReader reader, long from, Func<int, bool>? wanted = null)
     {
+        _wanted = wanted;
         _effects.Clear();
         reader.CollectEffects(from, ManyEffects, _runs);
         End = from;
@@ -97,7 +102,7 @@ internal sealed class JournalBatch
             bool isLarge = effect.UnitEnd - from > LargeBatch || _effects.Count >= ManyEffects;
             if (isLarge && effect.UnitEnd != End && End != from) return false;
             End = effect.UnitEnd;
-            if (effect.Slot != Effect.NoSlot) _effects.Add(effect);
+            if (effect.Slot != Effect.NoSlot && (_wanted is null || _wanted(effect.Slot))) _effects.Add(effect);
         }
         return true;
     }

@@ -81,19 +81,24 @@ public sealed class StoredSlots : IAsyncDisposable
     /// Claims slots and recovers them; the caller publishes them. A slot that fails does not keep the others from being
     /// opened.
     /// </summary>
-    /// <param name="numbers">The slots, each once.</param>
+    /// <param name="claims">
+    /// The slots, each once, in the epochs that they are to have; 0 for one that the store grants. A store of slots grants
+    /// its own epochs in any case, each higher than all before.
+    /// </param>
     /// <param name="opened">Called with each slot that is open, from any thread.</param>
     /// <param name="failed">Called with each slot that could not be opened, and why, from any thread.</param>
     /// <param name="cancellation">Stops before the next group of slots; the rest get neither answer.</param>
-    public async Task OpenAsync(IReadOnlyList<int> numbers, Action<Slot> opened, Action<int, Exception> failed, CancellationToken cancellation)
+    public async Task OpenAsync(IReadOnlyList<SlotClaim> claims, Action<Slot> opened, Action<int, Exception> failed, CancellationToken cancellation)
     {
         if (_recovery is not null)
         {
-            await _recovery.OpenAsync(numbers, opened, failed, cancellation).ConfigureAwait(false);
+            await _recovery.OpenAsync([.. claims.Select(claim => claim.Slot)], opened, failed, cancellation).ConfigureAwait(false);
             return;
         }
         // The silo loads its files into all slots together, later.
-        foreach (SlotClaim claim in await Storage.ClaimAsync(numbers, cancellation).ConfigureAwait(false))
+        foreach (SlotClaim claim in claims.Where(claim => claim.Epoch != 0)) opened(_store.Slots.Create(claim.Slot, claim.Epoch));
+        int[] others = [.. claims.Where(claim => claim.Epoch == 0).Select(claim => claim.Slot)];
+        foreach (SlotClaim claim in await Storage.ClaimAsync(others, cancellation).ConfigureAwait(false))
             opened(_store.Slots.Create(claim.Slot, claim.Epoch));
     }
 

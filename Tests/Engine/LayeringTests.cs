@@ -40,7 +40,7 @@ public sealed partial class LayeringTests
     [InlineData("Engine")]
     [InlineData("Cluster")]
     [InlineData("Grains.Interfaces")]
-    [InlineData("Gateway", "Engine", "Grains.Interfaces")]
+    [InlineData("Gateway", "Cluster", "Engine", "Grains.Interfaces")]
     [InlineData("Grains", "Cluster", "Engine", "Grains.Interfaces")]
     [InlineData("Silo", "Cluster", "Engine", "Gateway", "Grains", "Grains.Interfaces")]
     public void Projects_refer_to_those_below_only(string project, params string[] below)

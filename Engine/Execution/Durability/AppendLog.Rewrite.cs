@@ -13,6 +13,7 @@ public sealed partial class AppendLog
     private volatile Rewrite? _rewrite;
     private volatile bool _isScheduled;
     private int _delayMinutes;
+    private long _rewritesBegun;
     private long _delayedUntilMs;
 
     /// <summary>aof_rewrite_in_progress</summary>
@@ -38,6 +39,12 @@ public sealed partial class AppendLog
 
     /// <summary>aof_last_cow_size: the most memory that the last rewrite held.</summary>
     public long LastRewriteHeldBytes { get; private set; }
+
+    /// <summary>
+    /// How many rewrites have begun; counted before their instant. What was logged before that instant is not in the new
+    /// log, unless it is in a slot that is published then.
+    /// </summary>
+    public long RewritesBegun => Volatile.Read(ref _rewritesBegun);
 
     /// <summary>Completes when no rewrite is in progress.</summary>
     internal Task RewriteEnded => _rewrite?.Ended ?? Task.CompletedTask;
@@ -71,6 +78,7 @@ public sealed partial class AppendLog
             _isScheduled = true; // another snapshot came first
             return true;
         }
+        Interlocked.Increment(ref _rewritesBegun);
         var rewrite = new Rewrite(_state, _store.Options.AofUseRdbPreamble, _store.Clock.NowMs);
         try
         {

@@ -336,7 +336,7 @@ internal sealed class Snapshot
     private KeyspaceSnapshot? Find(Place place)
     {
         if (place.Stray is not null) return place.Stray.MarkOf(this);
-        if (!place.Slot.IsOpen || place.Slot.KeyspaceIfAny(place.Database) is not { } keyspace) return null;
+        if (!place.Slot.IsHere || place.Slot.KeyspaceIfAny(place.Database) is not { } keyspace) return null;
         keyspace.HearOfInstants();
         return keyspace.MarkOf(this);
     }

@@ -47,7 +47,7 @@ public sealed class LargeSlotSnapshot : ISnapshotTarget, IDisposable
         slot.Gate.Enter();
         try
         {
-            if (!slot.IsOpen) return null;
+            if (!slot.IsHere) return null;
             begun.UpTo = new(slot.Epoch, slot.Sequence);
             begun._snapshot = Snapshot.BeginSlot(siloGate, slots, slot, begun);
         }

@@ -25,7 +25,7 @@ public static class SlotSnapshots
         slot.Gate.Enter();
         try
         {
-            if (!slot.IsOpen) return null;
+            if (!slot.IsHere) return null;
             upTo = new(slot.Epoch, slot.Sequence);
             var pieces = new List<ReadOnlyMemory<byte>>(1);
             var writer = new RdbWriter(options.RdbCompression);

@@ -65,8 +65,16 @@ public sealed class CompatibilityTests
     private static IEnumerable<string> Words(ArgumentSyntax argument) =>
         argument.Token is { } token ? [token] : argument.Arguments.SelectMany(Words);
 
+    /// <summary>The commands that no version of Redis has.</summary>
+    private static IEnumerable<CommandInfo> Own(Dictionary<string, CommandInfo> ours) =>
+        from command in ours.Values
+        where command.Name.StartsWith("silo|", StringComparison.Ordinal)
+        orderby command.Name
+        select command;
+
     private static IEnumerable<CommandInfo> Later(Dictionary<string, CommandInfo> ours) =>
-        ours.Values.ExceptBy(s_redis.Select(command => command.Name), command => command.Name).OrderBy(command => command.Name, StringComparer.Ordinal);
+        ours.Values.Except(Own(ours)).ExceptBy(s_redis.Select(command => command.Name), command => command.Name)
+            .OrderBy(command => command.Name, StringComparer.Ordinal);
 
     private static Dictionary<string, CommandInfo> Ours() =>
         new CommandTable(typeof(Store).Assembly, typeof(OrleansRedis.Gateway.RedisServer).Assembly).Commands
@@ -103,6 +111,9 @@ public sealed class CompatibilityTests
             string options = IsLater(command.Declaration!.Since) ? "" : LaterOptions(command);
             if (options.Length > 0) text.Append($"| {command.Name.ToUpperInvariant().Replace('|', ' ')} | {options} |\n");
         }
+        text.Append("\n## Of this server alone\n\n| command | |\n| --- | --- |\n");
+        foreach (CommandInfo command in Own(ours))
+            text.Append($"| {command.Name.ToUpperInvariant().Replace('|', ' ')} | {command.Declaration!.Summary} |\n");
         return text.ToString();
     }
 }
