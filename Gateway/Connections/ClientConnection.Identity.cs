@@ -43,7 +43,7 @@ public sealed partial class ClientConnection
     public bool IsUnix => LocalEndPoint is UnixDomainSocketEndPoint || RemoteEndPoint is UnixDomainSocketEndPoint;
 
     /// <summary>Whether it waits in a blocking command, or for the end of CLIENT PAUSE.</summary>
-    public bool IsBlocked => Blocked is { IsOver: false } || _isHeld;
+    public bool IsBlocked => Blocked is { IsOver: false } || _isHeld || RemoteWait is not null;
 
     /// <summary>
     /// About how many bytes it takes: its buffers, and what it has queued and watched. Of a large buffer for requests

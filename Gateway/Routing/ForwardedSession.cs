@@ -1,0 +1,86 @@
+using System.Text;
+using OrleansRedis.Engine;
+
+namespace OrleansRedis.Gateway;
+
+/// <summary>
+/// A client of another silo, here, for as long as that silo brings its requests or the connection to it lasts. It has
+/// what belongs to the keys here: what it watches, and the command with which it waits.
+/// </summary>
+internal sealed class ForwardedSession(Store store) : Session
+{
+    private readonly CancellationTokenSource _gone = new();
+    private ClientIdentity _identity;
+    private long _waitedMs;
+
+    /// <inheritdoc/>
+    /// <remarks>Back to its own silo, which asks elsewhere.</remarks>
+    public override bool GoesElsewhere => true;
+
+    /// <inheritdoc/>
+    public override bool IsVouchedFor => true;
+
+    /// <inheritdoc/>
+    public override string Address => _identity.Address;
+
+    /// <inheritdoc/>
+    protected override string MonitorName => _identity.MonitorName;
+
+    /// <inheritdoc/>
+    public override string ClientName => _identity.Name;
+
+    /// <inheritdoc/>
+    public override long WaitedMs => _waitedMs;
+
+    /// <summary>The end of the requests that are being run.</summary>
+    public Task Running { get; set; } = Task.CompletedTask;
+
+    /// <summary>Whether it speaks RESP3.</summary>
+    public bool IsResp3 => _identity.IsResp3;
+
+    /// <summary>Cancelled when the client is gone.</summary>
+    public CancellationToken Gone => _gone.Token;
+
+    /// <summary>Its silo has told who it is.</summary>
+    public void ActAs(in ClientIdentity identity)
+    {
+        _identity = identity;
+        Database = identity.Database;
+        NoTouch = identity.NoTouch;
+        AclUser? user = store.Acl.Find(Encoding.Latin1.GetBytes(identity.User));
+        // Whom this silo does not know may do nothing but what its own silo has checked.
+        User = identity.IsUnrestricted ? user is { IsUnrestricted: true } ? user : AclUser.Internal : user ?? AclUser.Nobody;
+    }
+
+    /// <summary>Called before each attempt to run its command; null if nobody needs to know.</summary>
+    public Action<CommandInfo>? Attempting { get; init; }
+
+    /// <summary>Another batch of requests begins.</summary>
+    public void Begin(long waitedMs, SlotSet? share)
+    {
+        _waitedMs = waitedMs;
+        Share = share;
+    }
+
+    /// <inheritdoc/>
+    protected override void BeforeAttempt(CommandInfo command) => Attempting?.Invoke(command);
+
+    /// <inheritdoc/>
+    public override string Describe(long nowMs) =>
+        $"addr={Address} name={ClientName} db={Database} user={ByteText.Decode(User.NameBytes)} resp={(IsResp3 ? 3 : 2)}";
+
+    /// <summary>Ends its wait for keys, if it waits. Who is gone does not begin to wait either.</summary>
+    public bool TryEndWait(BlockedEnd end)
+    {
+        if (end == BlockedEnd.Disconnected) _gone.Cancel();
+        return Blocked?.TryEnd(end) == true;
+    }
+
+    /// <summary>The client is gone.</summary>
+    public async Task EndAsync()
+    {
+        await _gone.CancelAsync().ConfigureAwait(false);
+        await Running.ConfigureAwait(false);
+        if (Transaction is { } transaction) await transaction.CloseAsync(store).ConfigureAwait(false);
+    }
+}
