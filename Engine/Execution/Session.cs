@@ -74,6 +74,9 @@ public class Session
     /// <summary>Whether commands on all slots are not run at once, since other silos have some of them.</summary>
     public virtual bool IsOneOfMany => false;
 
+    /// <summary>Whether it watches keys of other silos.</summary>
+    public virtual bool WatchesElsewhere => false;
+
     /// <summary>
     /// The slots that a command on all slots is confined to: this silo's share of it. It does not run unless all of them
     /// are here. Null if there are no others.

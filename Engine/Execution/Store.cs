@@ -170,7 +170,8 @@ public sealed partial class Store : ILogOwner, IDisposable
         }
         if (command.Is(Spreading))
         {
-            if (call.Session.IsOneOfMany && !call.IsPart) return new(Outcome.EverySilo);
+            // DEBUG is about the silo that the client is connected to.
+            if (call.Session.IsOneOfMany && !call.IsPart && !command.Is(CommandFlags.NeedsConnection)) return new(Outcome.EverySilo);
             if (MissingOf(call.Session.Share) is >= 0 and int missing) return new(Outcome.SlotNotHere, missing);
         }
         if (command.Is(CommandFlags.Exclusive)) return new(Outcome.NeedsExclusive);
@@ -185,7 +186,7 @@ public sealed partial class Store : ILogOwner, IDisposable
     }
 
     /// <summary>Commands that each silo does its share of.</summary>
-    private const CommandFlags Spreading = CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.EverySilo;
+    public const CommandFlags Spreading = CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.EverySilo;
 
     /// <summary>A slot of a set that is not here; negative if there is none.</summary>
     private int MissingOf(SlotSet? slots)

@@ -132,6 +132,7 @@ public sealed partial class ClientConnection
     public async Task ResetAsync(RespWriter reply)
     {
         if (Transaction is { } transaction) await transaction.CloseAsync(_server.Store).ConfigureAwait(false);
+        _server.Remote?.ForgetWatches(this);
         using Turn turn = TakeTurn();
         Subscriptions?.Clear();
         if (Tracking is not null) _server.Store.KeyTracking.Disable(Tracking);
@@ -164,7 +165,8 @@ public sealed partial class ClientConnection
             + $"flags={Flags()} db={Database} sub={Subscriptions?.ChannelCount ?? 0} "
             + $"psub={Subscriptions?.PatternCount ?? 0} ssub={Subscriptions?.ShardChannelCount ?? 0} "
             + $"multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} "
-            + $"watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
+            + $"watch={(Transaction?.WatchedCount ?? 0) + WatchesAt.Values.Sum(static watch => watch.Keys)} "
+            + $"qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
             + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={_replyPeak} obl={replyBytes} oll={(sending == 0 ? 0 : 1)} "
             + $"omem={sending} tot-mem={total} "
             + $"events={(sending == 0 ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} "

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using OrleansRedis.Cluster;
 using OrleansRedis.Engine;
 
@@ -24,12 +25,34 @@ public sealed partial class ClientConnection
     /// <inheritdoc/>
     public override bool IsOneOfMany => _server.Remote is { HasOthers: true };
 
+    /// <summary>At which other silos it watches how many keys, and over which connection to them that was said.</summary>
+    internal ImmutableDictionary<SiloId, (int Connection, int Keys)> WatchesAt { get; set; } = ImmutableDictionary<SiloId, (int, int)>.Empty;
+
+    /// <inheritdoc/>
+    public override bool WatchesElsewhere => !WatchesAt.IsEmpty;
+
     /// <summary>Part of its command is about to be run in another session; see <see cref="BeforeAttempt"/>.</summary>
     internal void OnPart(CommandInfo command) => BeforeAttempt(command);
 
     /// <summary>What other silos must know of the client.</summary>
-    internal ClientIdentity Identity =>
-        new(Database, Protocol == 3, NoTouch, IsUnrestricted, User.Name, Name, _address ??= Address, _monitorName ??= MonitorName);
+    internal ClientIdentity Identity
+    {
+        get
+        {
+            TrackingModes? modes = null;
+            bool isTold = false;
+            if (Tracking is { IsOn: true } tracking)
+            {
+                // What CLIENT CACHING has said comes to the same in either mode.
+                isTold = tracking.HasCachingWord == ((tracking.Modes & TrackingModes.OptIn) != 0) && ChoosesWhatItTracks;
+                modes = (tracking.Modes & TrackingModes.NoLoop) | (ChoosesWhatItTracks ? TrackingModes.OptIn : TrackingModes.Default);
+            }
+            return new(
+                Database, Protocol == 3, NoTouch, IsUnrestricted, modes, isTold, User.Name, Name, _address ??= Address, _monitorName ??= MonitorName);
+        }
+    }
+
+    private bool ChoosesWhatItTracks => Tracking is { IsOn: true } tracking && (tracking.Modes & (TrackingModes.OptIn | TrackingModes.OptOut)) != 0;
 
     private string? _address, _monitorName;
 
@@ -39,7 +62,7 @@ public sealed partial class ClientConnection
     /// </summary>
     private bool TryPassOn(CommandInfo command, in Request request, int slot)
     {
-        if (_server.Remote is not { } remote || !command.IsConfined || command.SlotOf(request) != slot) return false;
+        if (_server.Remote is not { } remote || !command.IsConfined || ChoosesWhatItTracks || command.SlotOf(request) != slot) return false;
         SiloId owner = remote.OwnerOf(slot);
         if (owner.IsNone || owner == remote.Self) return false;
         _remote ??= _spare ?? new();
@@ -83,7 +106,12 @@ public sealed partial class ClientConnection
 
     private async Task<Verdict> RunElsewhereAsync(CommandInfo command, OwnedRequest request)
     {
-        if (!command.Is(CommandFlags.Blocking)) return await _server.Remote!.RunAsync(this, command, request, _reply).ConfigureAwait(false);
+        if (!command.Is(CommandFlags.Blocking))
+        {
+            Verdict verdict = await _server.Remote!.RunAsync(this, command, request, _reply).ConfigureAwait(false);
+            if (Tracking is not null) Tracking.HasCachingWord = false; // it was for this command
+            return verdict;
+        }
         var wait = new RemoteWait(_server.Remote!, Id);
         RemoteWait = wait;
         try

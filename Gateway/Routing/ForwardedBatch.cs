@@ -47,6 +47,12 @@ internal sealed class ForwardedBatch
     /// <summary>Runs the requests in these frames. What cannot be run on the spot is copied.</summary>
     public void Run(ReadOnlySpan<byte> frames)
     {
+        if (!_owner.MayAnswer)
+        {
+            while (_done < _notes.Length) Done(null, RemoteStatus.Elsewhere, mark: 0);
+            Answer();
+            return;
+        }
         SiloGate gate = Store.SiloGate;
         if (!gate.TryEnterShared(out int stripe))
         {
@@ -127,7 +133,7 @@ internal sealed class ForwardedBatch
             if (verdict != Verdict.Admitted)
             {
                 if (wait is not null) _ = wait();
-                Done(command, verdict == Verdict.Closed ? RemoteStatus.Elsewhere : RemoteStatus.Done, mark);
+                Done(command, IsNotServed(verdict) ? RemoteStatus.Elsewhere : RemoteStatus.Done, mark);
                 return true;
             }
         }
@@ -209,8 +215,13 @@ internal sealed class ForwardedBatch
             return;
         }
         if (verdict == Verdict.Admitted) _session.CommandsRun++;
-        Done(command, verdict == Verdict.Closed ? RemoteStatus.Elsewhere : RemoteStatus.Done, mark);
+        Done(command, IsNotServed(verdict) ? RemoteStatus.Elsewhere : RemoteStatus.Done, mark);
     }
+
+    /// <summary>Whether a command was refused because this silo serves nothing at present: another one may soon.</summary>
+    private bool IsNotServed(Verdict verdict) =>
+        verdict == Verdict.Closed
+        || (verdict == Verdict.Refused && (Store.Restrictions & (Restrictions.WithoutLease | Restrictions.Unassigned)) != 0);
 
     private static OwnedRequest Read(RequestReader reader, ReadOnlySpan<byte> frames)
     {
@@ -223,6 +234,8 @@ internal sealed class ForwardedBatch
     private void Refuse(CommandInfo? command, int slot, int mark)
     {
         (_refused ??= []).Add(slot);
+        // Its queue is sent again, to another silo; what it watched has left, and its own silo knows that it did.
+        if (command!.Is(CommandFlags.RunsQueue) && _session.Transaction is { } transaction) _ = transaction.CloseAsync(Store);
         Done(command, RemoteStatus.Elsewhere, mark);
     }
 
@@ -236,6 +249,10 @@ internal sealed class ForwardedBatch
         {
             _session.Moved = null;
             _reply.Raw(RemoteBatch.Describe(moved));
+        }
+        else if (status == RemoteStatus.Elsewhere && command is { IsConfined: false } && _session.MissingSlot >= 0)
+        {
+            _reply.Raw(RemoteBatch.Describe(_session.MissingSlot));
         }
         _notes[_done++] = new() { Status = status, Length = _reply.Length - mark, OnlyReads = command is not null && RemoteRequests.MayRunTwice(command) };
     }

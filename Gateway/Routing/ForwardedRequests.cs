@@ -50,6 +50,7 @@ public sealed class ForwardedRequests
     private void OnWhole(SiloId from, byte kind, ReadOnlyMemory<byte> payload)
     {
         if (kind == RouteKinds.Requests) OnRequests(from, payload.Span);
+        else if (kind == RouteKinds.Invalidate) Server.Remote?.OnInvalidate(from, payload.Span);
         else Server.Remote?.OnAnswers(from, payload.Span);
     }
 
@@ -62,15 +63,14 @@ public sealed class ForwardedRequests
         long waitedMs = message.Int64();
         int count = message.Int32();
         ConcurrentDictionary<long, ForwardedSession> sessions = _sessions.GetOrAdd(from, static _ => []);
-        if (!sessions.TryGetValue(client, out ForwardedSession? session))
+        if ((parts & BatchParts.Fresh) != 0 && sessions.TryRemove(client, out ForwardedSession? former)) _ = former.EndAsync();
+        bool isKnown = sessions.TryGetValue(client, out ForwardedSession? session);
+        if (isKnown ? (parts & BatchParts.Watching) != 0 && session!.Transaction is null : !isIntroduced || (parts & BatchParts.Watching) != 0)
         {
-            if (!isIntroduced)
-            {
-                TellStranger(from, number, count);
-                return;
-            }
-            sessions[client] = session = new(Server.Store);
+            TellStranger(from, number, count);
+            return;
         }
+        if (session is null) sessions[client] = session = new(Server.Store) { Invalidating = key => Invalidate(from, client, key) };
         if (isIntroduced) session.ActAs(ClientIdentity.Read(ref message));
         session.Begin(waitedMs, (parts & BatchParts.Share) != 0 ? SlotSet.Of(message.Bytes()) : null);
         new ForwardedBatch(this, from, number, session, count).Run(message.Rest);
@@ -93,6 +93,18 @@ public sealed class ForwardedRequests
         if (_sessions.TryGetValue(from, out ConcurrentDictionary<long, ForwardedSession>? sessions)
             && sessions.TryRemove(new MessageReader(payload).Int64(), out ForwardedSession? session))
             _ = session.EndAsync();
+    }
+
+    /// <summary>Called under gates.</summary>
+    private void Invalidate(SiloId to, long client, byte[]? key)
+    {
+        using var message = new MessageWriter();
+        message.Int64(client);
+        message.Byte(key is null ? (byte)0 : (byte)1);
+        message.Raw(key);
+        // If there is no way to that silo, the connection has broken, and it has the client forget everything.
+        if (!_bus.TrySend(to, RouteKinds.Invalidate, message.Written))
+            _ = Pieces.SendAsync(_bus, to, RouteKinds.Invalidate, client, message.Written.ToArray());
     }
 
     private void OnPublish(SiloId from, ReadOnlySpan<byte> payload)

@@ -7,7 +7,7 @@ namespace OrleansRedis.Gateway;
 /// A client of another silo, here, for as long as that silo brings its requests or the connection to it lasts. It has
 /// what belongs to the keys here: what it watches, and the command with which it waits.
 /// </summary>
-internal sealed class ForwardedSession(Store store) : Session
+internal sealed class ForwardedSession(Store store) : Session, IInvalidated
 {
     private readonly CancellationTokenSource _gone = new();
     private ClientIdentity _identity;
@@ -49,8 +49,12 @@ internal sealed class ForwardedSession(Store store) : Session
         NoTouch = identity.NoTouch;
         AclUser? user = store.Acl.Find(Encoding.Latin1.GetBytes(identity.User));
         // Whom this silo does not know may do nothing but what its own silo has checked.
+        Track(identity);
         User = identity.IsUnrestricted ? user is { IsUnrestricted: true } ? user : AclUser.Internal : user ?? AclUser.Nobody;
     }
+
+    /// <summary>Tells its silo that a key has changed which it has read, or all of them (null).</summary>
+    public Action<byte[]?>? Invalidating { get; init; }
 
     /// <summary>Called before each attempt to run its command; null if nobody needs to know.</summary>
     public Action<CommandInfo>? Attempting { get; init; }
@@ -69,6 +73,24 @@ internal sealed class ForwardedSession(Store store) : Session
     public override string Describe(long nowMs) =>
         $"addr={Address} name={ClientName} db={Database} user={ByteText.Decode(User.NameBytes)} resp={(IsResp3 ? 3 : 2)}";
 
+    /// <inheritdoc/>
+    void IInvalidated.Invalidated(byte[] key, TrackedPrefix? prefix) => Invalidating?.Invoke(key);
+
+    /// <inheritdoc/>
+    void IInvalidated.AllInvalidated() => Invalidating?.Invoke(null);
+
+    private void Track(in ClientIdentity identity)
+    {
+        if (identity.Tracking is not { } modes)
+        {
+            if (Tracking is { IsOn: true }) store.KeyTracking.Disable(Tracking);
+            return;
+        }
+        Tracking ??= new(this);
+        if (!Tracking.IsOn || Tracking.Modes != modes) store.KeyTracking.Enable(Tracking, modes, redirect: 0, prefixes: []);
+        Tracking.HasCachingWord = identity.IsTold;
+    }
+
     /// <summary>Ends its wait for keys, if it waits. Who is gone does not begin to wait either.</summary>
     public bool TryEndWait(BlockedEnd end)
     {
@@ -81,6 +103,7 @@ internal sealed class ForwardedSession(Store store) : Session
     {
         await _gone.CancelAsync().ConfigureAwait(false);
         await Running.ConfigureAwait(false);
+        if (Tracking is not null) store.KeyTracking.Close(Tracking);
         if (Transaction is { } transaction) await transaction.CloseAsync(store).ConfigureAwait(false);
     }
 }

@@ -12,6 +12,7 @@ namespace OrleansRedis.Gateway;
 internal sealed class RemoteBatch : IDisposable
 {
     private const int NumberAt = 0, CountAt = 25;
+    private const byte HasMoved = 1, MissesSlot = 2;
 
     private readonly MessageWriter _message = new();
     private readonly TaskCompletionSource _answered = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -21,18 +22,19 @@ internal sealed class RemoteBatch : IDisposable
     /// <param name="silo">The silo.</param>
     /// <param name="client">The client's number at this silo.</param>
     /// <param name="identity">What is to be told of the client; null if the silo knows it.</param>
+    /// <param name="parts">Flags that say something themselves.</param>
     /// <param name="waitedMs">For how long the request has waited for keys at other silos.</param>
     /// <param name="share">The silo's share of a command on all slots.</param>
-    public RemoteBatch(SiloId silo, long client, ClientIdentity? identity, long waitedMs = 0, SlotSet? share = null)
+    public RemoteBatch(SiloId silo, long client, ClientIdentity? identity, BatchParts parts, long waitedMs, SlotSet? share)
     {
         Silo = silo;
         Client = client;
+        Identity = identity;
         _message.Int64(0);
         _message.Int64(client);
-        _message.Byte((byte)((identity is null ? 0 : BatchParts.Identity) | (share is null ? 0 : BatchParts.Share)));
+        _message.Byte((byte)(parts | (identity is null ? 0 : BatchParts.Identity) | (share is null ? 0 : BatchParts.Share)));
         _message.Int64(waitedMs);
         _message.Int32(0);
-        Identity = identity;
         identity?.Write(_message);
         if (share is not null) _message.Bytes(share.Bytes);
     }
@@ -45,6 +47,9 @@ internal sealed class RemoteBatch : IDisposable
 
     /// <summary>What it tells of the client, if anything.</summary>
     public ClientIdentity? Identity { get; }
+
+    /// <summary>The wait for keys that its one request may be; null if it cannot.</summary>
+    public RemoteWait? Wait { get; init; }
 
     /// <summary>How many requests there are.</summary>
     public int Count { get; private set; }
@@ -123,12 +128,17 @@ internal sealed class RemoteBatch : IDisposable
     }
 
     /// <summary>Has whoever waits for it go on.</summary>
-    public void Complete() => _answered.TrySetResult();
+    public void Complete()
+    {
+        if (Wait is not null) Wait.IsAnswered = true;
+        _answered.TrySetResult();
+    }
 
     /// <summary>In place of a reply: what has become of a command that was waiting for keys when they left.</summary>
     public static byte[] Describe(MovedCommand moved)
     {
         using var message = new MessageWriter();
+        message.Byte(HasMoved);
         message.Int64(moved.WaitedMs);
         Request request = moved.Request.Request;
         message.Int32(request.Count);
@@ -136,11 +146,24 @@ internal sealed class RemoteBatch : IDisposable
         return message.Written.ToArray();
     }
 
-    /// <summary>Reads what <see cref="Describe"/> has written.</summary>
+    /// <summary>In place of a reply: which slot a command needs that is not there, if its request does not tell.</summary>
+    public static byte[] Describe(int missingSlot)
+    {
+        using var message = new MessageWriter();
+        message.Byte(MissesSlot);
+        message.Int32(missingSlot);
+        return message.Written.ToArray();
+    }
+
+    /// <summary>The slot of <see cref="Describe(int)"/>; negative if there is none.</summary>
+    public int MissingSlotOf(int index) =>
+        StatusOf(index) == RemoteStatus.Elsewhere && ReplyOf(index) is [MissesSlot, ..] ? new MessageReader(ReplyOf(index)[1..]).Int32() : -1;
+
+    /// <summary>Reads what <see cref="Describe(MovedCommand)"/> has written.</summary>
     public MovedCommand? MovedOf(int index)
     {
-        if (StatusOf(index) != RemoteStatus.Elsewhere || ReplyOf(index).IsEmpty) return null;
-        var message = new MessageReader(ReplyOf(index));
+        if (StatusOf(index) != RemoteStatus.Elsewhere || ReplyOf(index) is not [HasMoved, ..]) return null;
+        var message = new MessageReader(ReplyOf(index)[1..]);
         long waitedMs = message.Int64();
         var words = new ReadOnlyMemory<byte>[message.Int32()];
         for (int i = 0; i < words.Length; i++) words[i] = message.Bytes().ToArray();
@@ -196,4 +219,10 @@ internal enum BatchParts : byte
 
     /// <summary>The slots that a command on all slots is confined to.</summary>
     Share = 2,
+
+    /// <summary>Nothing: the client watches keys there, so who does not know of that must not run its transaction.</summary>
+    Watching = 4,
+
+    /// <summary>Nothing: whatever the silo may have known of the client is over.</summary>
+    Fresh = 8,
 }

@@ -49,15 +49,12 @@ public sealed partial class RemoteRequests
 
     private async Task<Verdict> RunEverywhereAsync(ClientConnection client, CommandInfo command, OwnedRequest request, RespWriter reply)
     {
-        if (command.Is(CommandFlags.RunsQueue))
-        {
-            await _server.Runner.RefuseAsync(client, command, System.Text.Encoding.ASCII.GetBytes(Errors.WholeKeyspaceElsewhere), reply).ConfigureAwait(false);
-            return Verdict.Refused;
-        }
         switch (command.Name)
         {
             case "scan":
                 return await ScanAsync(client, command, request, reply).ConfigureAwait(false);
+            case "evalsha" or "evalsha_ro":
+                return await FetchAndRunAsync(client, command, request, reply).ConfigureAwait(false);
             case "randomkey":
                 return await DrawAsync(client, command, request, reply).ConfigureAwait(false);
         }
@@ -81,6 +78,9 @@ public sealed partial class RemoteRequests
                 break;
             case "pubsub|channels" or "pubsub|shardchannels":
                 Unite(parts, reply);
+                break;
+            case "script|exists":
+                Either(parts, reply);
                 break;
             case "pubsub|numsub" or "pubsub|shardnumsub":
                 AddUp(parts, reply);
@@ -130,11 +130,34 @@ public sealed partial class RemoteRequests
         return (Verdict.Closed, parts);
     }
 
-    /// <summary>Has all silos run a command, whether they own slots or not. Who cannot be reached has no subscribers.</summary>
+    /// <summary>
+    /// Has all silos run a command, whether they own slots or not. For what only asks, a silo that cannot be reached has
+    /// nothing to tell.
+    /// </summary>
     private async Task<(Verdict Verdict, List<Part> Parts)> AskAllAsync(ClientConnection client, CommandInfo command, OwnedRequest request)
     {
-        Part[] parts = await Task.WhenAll(CurrentMembers.All.Select(silo => AskAsync(silo, client, command, request, share: null))).ConfigureAwait(false);
-        return (Verdict.Admitted, [.. parts.Where(static part => part.Status == RemoteStatus.Done)]);
+        var left = new List<SiloId>(CurrentMembers.All);
+        var parts = new List<Part>();
+        long until = Environment.TickCount64 + PatienceMs;
+        for (int attempt = 0; !client.IsKilled; attempt++)
+        {
+            Task changed = WhenChanged;
+            Part[] asked = await Task.WhenAll(left.Select(silo => AskAsync(silo, client, command, request, share: null))).ConfigureAwait(false);
+            bool isDoubtful = false;
+            foreach (Part part in asked)
+            {
+                isDoubtful |= IsDoubtful(part.Status, command);
+                if (part.Status != RemoteStatus.Done) continue;
+                parts.Add(part);
+                left.Remove(part.Silo);
+            }
+            if (left.Count == 0 || command.Is(CommandFlags.PubSub)) return (Verdict.Admitted, parts);
+            if (isDoubtful) return (Verdict.Closed, parts);
+            if (Environment.TickCount64 >= until) return (parts.Count == 0 ? Verdict.Refused : Verdict.Closed, parts);
+            await PauseAsync(changed, attempt).ConfigureAwait(false);
+            left.RemoveAll(silo => !CurrentMembers.All.Contains(silo));
+        }
+        return (Verdict.Closed, parts);
     }
 
     private static bool IsDoubtful(RemoteStatus status, CommandInfo command) =>
@@ -159,8 +182,9 @@ public sealed partial class RemoteRequests
     {
         if (silo == Self)
         {
-            var session = new ForwardedSession(_server.Store) { Attempting = client.OnPart, Tracking = client.Tracking };
-            session.ActAs(client.Identity);
+            var session = new ForwardedSession(_server.Store) { Attempting = client.OnPart };
+            session.ActAs(client.Identity with { Tracking = null });
+            session.Tracking = client.Tracking;
             session.Begin(0, share);
             var reply = new RespWriter { Resp3 = session.IsResp3 };
             Verdict verdict = await _server.Runner.FinishAsync(session, command, request, former: null, reply, client.Disconnected).ConfigureAwait(false);
@@ -296,6 +320,21 @@ public sealed partial class RemoteRequests
         }
         reply.Array(all.Count);
         foreach (byte[] name in all) reply.BulkString(name);
+    }
+
+    /// <summary>Numbers that are 1 where any part has 1.</summary>
+    private static void Either(List<Part> parts, RespWriter reply)
+    {
+        long count = new ReplyReader(parts[0].Reply).Number();
+        var any = new bool[count];
+        foreach (Part part in parts)
+        {
+            var reader = new ReplyReader(part.Reply);
+            reader.Number();
+            for (int i = 0; i < count; i++) any[i] |= reader.Number() != 0;
+        }
+        reply.Array(count);
+        foreach (bool one in any) reply.Integer(one ? 1 : 0);
     }
 
     /// <summary>Names with numbers, the names being the same in all parts.</summary>

@@ -12,8 +12,12 @@ public sealed partial class RemoteRequests
     /// </summary>
     internal async Task<Verdict> RunAsync(ClientConnection client, CommandInfo command, OwnedRequest request, RespWriter reply)
     {
+        if (command.Is(CommandFlags.SessionKeys)) return await RunForSessionAsync(client, command, request, reply).ConfigureAwait(false);
+        if (command.Name == "watch") return await WatchAsync(client, command, request, reply).ConfigureAwait(false);
         int[] slots = SlotsOf(client, command, request.Request);
-        if (slots.Length == 0) return await RunEverywhereAsync(client, command, request, reply).ConfigureAwait(false);
+        bool isAboutAll = client.MissingSlot < 0 && client.Moved is null;
+        if (slots.Length == 0 || (isAboutAll && command.Is(CommandFlags.RunsScript)))
+            return await RunEverywhereAsync(client, command, request, reply).ConfigureAwait(false);
         RemoteWait? wait = client.RemoteWait;
         if (wait is not null && client.Moved is { } moved) wait.WaitedMs = moved.WaitedMs;
         client.Moved = null;
@@ -44,12 +48,19 @@ public sealed partial class RemoteRequests
                         RemoteStatus status = batch.StatusOf(0);
                         if (status == RemoteStatus.Done)
                         {
+                            // It is known here, or it would not have been tried.
+                            if (batch.ReplyOf(0).StartsWith("-NOSCRIPT "u8) && WithBody(command, request) is { } whole)
+                            {
+                                (command, request) = whole;
+                                continue;
+                            }
                             reply.Raw(batch.ReplyOf(0));
                             return Verdict.Admitted;
                         }
                         if (status == RemoteStatus.Doubtful || (status == RemoteStatus.Lost && !MayRunTwice(command))) return Verdict.Closed;
                         if (status == RemoteStatus.Stranger) continue;
                         GoOn(batch.MovedOf(0));
+                        if (batch.MissingSlotOf(0) is >= 0 and int missing && !slots.Contains(missing)) slots = [.. slots, missing];
                     }
                     break;
                 case Whereabouts.Several when PartedCommand.Of(command) is { } parted:

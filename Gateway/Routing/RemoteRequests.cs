@@ -15,7 +15,7 @@ public sealed partial class RemoteRequests : IMessageRelay
     private readonly ISiloBus _bus;
     private readonly IClusterState _cluster;
     private readonly ConcurrentDictionary<SiloId, Peer> _peers = [];
-    private volatile TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _lastNumber;
 
     /// <summary>Before the bus starts.</summary>
@@ -26,6 +26,7 @@ public sealed partial class RemoteRequests : IMessageRelay
         _cluster = cluster;
         bus.Handle(RouteKinds.Answers, OnAnswers);
         bus.Handle(RouteKinds.Unblocked, OnUnblocked);
+        bus.Handle(RouteKinds.Invalidate, OnInvalidate);
         bus.Broken += OnBroken;
         cluster.Changed += OnChanged;
         server.Remote = this;
@@ -46,14 +47,15 @@ public sealed partial class RemoteRequests : IMessageRelay
     /// <summary>
     /// Completes when a newer map holds, or something has changed about the slots here. To be asked for before looking.
     /// </summary>
-    internal Task WhenChanged => _changed.Task;
+    internal Task WhenChanged => Volatile.Read(ref _changed).Task;
 
     /// <summary>Begins to gather requests of a client for a silo.</summary>
-    internal RemoteBatch Begin(SiloId silo, ClientConnection client, long waitedMs = 0, SlotSet? share = null)
+    internal RemoteBatch Begin(SiloId silo, ClientConnection client, long waitedMs = 0, SlotSet? share = null, bool isWatching = false)
     {
         ClientIdentity identity = client.Identity;
-        bool isKnown = PeerOf(silo).Known.TryGetValue(client.Id, out ClientIdentity known) && known == identity;
-        return new(silo, client.Id, isKnown ? null : identity, waitedMs, share);
+        bool isKnown = PeerOf(silo).Known.TryGetValue(client.Id, out ClientIdentity known);
+        BatchParts parts = (isKnown ? 0 : BatchParts.Fresh) | (isWatching ? BatchParts.Watching : 0);
+        return new(silo, client.Id, isKnown && known == identity ? null : identity, parts, waitedMs, share) { Wait = client.RemoteWait };
     }
 
     /// <summary>Sends what was gathered. <see cref="RemoteBatch.Answered"/> says the rest.</summary>
@@ -102,13 +104,15 @@ public sealed partial class RemoteRequests : IMessageRelay
     /// <summary>A client is gone.</summary>
     internal void Forget(ClientConnection client)
     {
-        foreach (Peer peer in _peers.Values)
-        {
-            if (!peer.Known.TryRemove(client.Id, out _)) continue;
-            Span<byte> message = stackalloc byte[8];
-            System.Buffers.Binary.BinaryPrimitives.WriteInt64LittleEndian(message, client.Id);
-            _bus.TrySend(peer.Silo, RouteKinds.Forget, message);
-        }
+        foreach (Peer peer in _peers.Values) Forget(peer, client.Id);
+    }
+
+    private void Forget(Peer peer, long client)
+    {
+        if (!peer.Known.TryRemove(client, out _)) return;
+        using var message = new MessageWriter();
+        message.Int64(client);
+        _bus.TrySend(peer.Silo, RouteKinds.Forget, message.Written);
     }
 
     /// <summary>Whether a request that may have run can be asked for again all the same.</summary>
@@ -119,7 +123,8 @@ public sealed partial class RemoteRequests : IMessageRelay
     private static void Sent(Peer peer, RemoteBatch batch)
     {
         // If the connection breaks just now, the silo asks who that is.
-        if (batch.Identity is { } identity) peer.Known[batch.Client] = identity;
+        // What CLIENT CACHING says is for one command, and has to be said again.
+        if (batch.Identity is { } identity) peer.Known[batch.Client] = identity with { IsTold = false };
     }
 
     private async Task SendInPiecesAsync(Peer peer, RemoteBatch batch)
@@ -143,9 +148,30 @@ public sealed partial class RemoteRequests : IMessageRelay
         if (PeerOf(from).Unblocking.TryRemove(message.Int64(), out TaskCompletionSource<bool>? answer)) answer.SetResult(message.Byte() != 0);
     }
 
+    internal void OnInvalidate(SiloId from, ReadOnlySpan<byte> payload)
+    {
+        var message = new MessageReader(payload);
+        long client = message.Int64();
+        bool isOne = message.Byte() != 0;
+        Invalidate(client, isOne ? message.Rest.ToArray() : null);
+    }
+
+    private void Invalidate(long client, byte[]? key)
+    {
+        if (_server.Clients.Find(client) is not IInvalidated invalidated) return;
+        if (key is null) invalidated.AllInvalidated();
+        else invalidated.Invalidated(key, prefix: null);
+    }
+
     private void OnBroken(SiloId silo)
     {
         Peer peer = PeerOf(silo);
+        Interlocked.Increment(ref peer.Connections);
+        foreach ((long client, ClientIdentity identity) in peer.Known)
+        {
+            // It will not be told any more of what it has read there.
+            if (identity.Tracking is not null) Invalidate(client, null);
+        }
         peer.Known.Clear(); // it has forgotten them, too
         foreach (long number in peer.UnderWay.Keys)
         {
@@ -157,17 +183,15 @@ public sealed partial class RemoteRequests : IMessageRelay
         }
     }
 
-    private void OnChanged()
-    {
-        TaskCompletionSource before = _changed;
-        _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        before.SetResult();
-    }
+    private void OnChanged() => Interlocked.Exchange(ref _changed, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
 
     /// <summary>Another silo.</summary>
     private sealed class Peer(SiloId silo)
     {
         public SiloId Silo { get; } = silo;
+
+        /// <summary>How many connections to it have broken.</summary>
+        public int Connections;
 
         /// <summary>What it has been sent and has not answered, by number.</summary>
         public ConcurrentDictionary<long, RemoteBatch> UnderWay { get; } = [];

@@ -17,6 +17,12 @@ internal sealed class RemoteWait(RemoteRequests remote, long client)
     /// <summary>For how many ms it has lasted at silos where the keys are not any more.</summary>
     public long WaitedMs { get; set; }
 
+    /// <summary>
+    /// Whether the silo has answered, so that what is pushed from now on may tell of a change to what has been read, and has
+    /// to come after it.
+    /// </summary>
+    public bool IsAnswered { get; set; }
+
     /// <summary>How it was ended here; null if it was not.</summary>
     public BlockedEnd? End
     {
@@ -32,6 +38,7 @@ internal sealed class RemoteWait(RemoteRequests remote, long client)
         lock (_changing)
         {
             if (_end is not null) return false;
+            IsAnswered = false;
             _at = silo;
             return true;
         }

@@ -26,6 +26,9 @@ internal static class RouteKinds
     /// <summary>A message for the subscribers of a channel.</summary>
     public const byte Publish = Requests + 6;
 
+    /// <summary>A client has read a key that has changed, or any of all keys.</summary>
+    public const byte Invalidate = Requests + 7;
+
     /// <summary>The larger ones of the requests' messages are sent in pieces of so many bytes.</summary>
     public const int PieceBytes = 1 << 20;
 }

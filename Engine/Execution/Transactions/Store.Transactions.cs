@@ -17,6 +17,8 @@ public sealed partial class Store
     /// </summary>
     private Attempt RunForSession(ref CommandContext call, bool isLong = false)
     {
+        if (call.Session.WatchesElsewhere && (!call.Command.Is(CommandFlags.NotQueued) || call.Session.Transaction is { IsOpen: true }))
+            return new(Outcome.EverySilo);
         if (call.Session.Transaction is not { } transaction) return RunWithout(ref call);
         bool runsQueue = RunsQueue(call);
         if (runsQueue && (transaction.QueuedFlags & Spreading) != 0 && call.Session.IsOneOfMany) return new(Outcome.EverySilo);

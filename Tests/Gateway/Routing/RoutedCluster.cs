@@ -91,6 +91,7 @@ internal sealed class RoutedSilo : IClusterState, ISiloBus, ISlotRouter, IAsyncD
 {
     private readonly MemoryBus _bus;
     private InProcessServer? _server;
+    private int _broken;
 
     public RoutedSilo(MemoryBusNetwork network, SiloId id) => _bus = network.Add(id);
 
@@ -122,13 +123,23 @@ internal sealed class RoutedSilo : IClusterState, ISiloBus, ISlotRouter, IAsyncD
     /// <summary>How many messages of each kind it has sent.</summary>
     public int[] Sent { get; } = new int[256];
 
+    /// <summary>How many times it has noticed that a connection has broken.</summary>
+    public int Broken => Volatile.Read(ref _broken);
+
+    /// <summary>How many messages of each kind it has taken up.</summary>
+    public int[] Taken { get; } = new int[256];
+
     public InProcessServer Server => _server!;
+
+    /// <summary>Whether nobody watches or waits for any of its keys.</summary>
+    public bool NobodyWatches => Enumerable.Range(0, KeySlot.Count).All(number => Server.Store.Slots[number]?.Watchers?.IsEmpty != false);
 
     public RemoteRequests Remote => Server.Server.Remote!;
 
     public async Task StartAsync(Action<ServerOptions>? configure)
     {
         _server = await InProcessServer.StartAsync(configure, silo: this);
+        _bus.Broken += _ => Interlocked.Increment(ref _broken); // after everybody else
     }
 
     public Task<RespConnection> ConnectAsync() => Server.ConnectAsync();
@@ -202,7 +213,11 @@ internal sealed class RoutedSilo : IClusterState, ISiloBus, ISlotRouter, IAsyncD
 
     Task ISiloBus.WhenReady(SiloId to, BusLane lane) => _bus.WhenReady(to, lane);
 
-    void ISiloBus.Handle(byte kind, BusHandler handler) => _bus.Handle(kind, handler);
+    void ISiloBus.Handle(byte kind, BusHandler handler) => _bus.Handle(kind, (from, payload) =>
+    {
+        handler(from, payload);
+        Interlocked.Increment(ref Taken[kind]);
+    });
 
     public ValueTask DisposeAsync() => _server?.DisposeAsync() ?? default;
 

@@ -145,9 +145,14 @@ public sealed class RoutedMovesTests : IAsyncLifetime
     {
         string key = _cluster.KeyOf(1);
         await _redis.CallAsync("SET", key, "v");
-        _cluster[1].HoldsLease = false;
         await using RespConnection writer = await _cluster[0].ConnectAsync();
-        await writer.SendAsync("APPEND", key, "w");
+        using (new HeldGate(_cluster[1].Server.Store.Slots[RoutedCluster.SlotOf(key)]!))
+        {
+            int before = _cluster[1].Taken[RouteKinds.Requests];
+            await writer.SendAsync("APPEND", key, "w");
+            await Eventually.TrueAsync(() => _cluster[1].Taken[RouteKinds.Requests] > before);
+            _cluster[1].HoldsLease = false;
+        }
         Assert.True(await writer.IsClosedByServerAsync());
         await _redis.SendAsync("GET", key);
         _cluster[1].HoldsLease = true;
