@@ -117,7 +117,7 @@ public sealed partial class ClientConnection
             if (call.Count == 0) continue; // an empty line
             call.SlotHint = keys[i].Slot;
             if (_remote is null) Run(ref call, ahead[i].Command, statistics, ref ticks, ref wait);
-            else if (!TryRunBeside(_remote, ref call, ahead[i].Command, statistics, ref ticks, ref wait)) 
+            else if (!TryRunBeside(_remote, ref call, ahead[i].Command, statistics, ref ticks, ref wait))
             {
                 wait = s_nothing;
                 return i;

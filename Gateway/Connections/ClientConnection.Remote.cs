@@ -62,12 +62,13 @@ public sealed partial class ClientConnection
     /// </summary>
     private bool TryPassOn(CommandInfo command, in Request request, int slot)
     {
-        if (_server.Remote is not { } remote || !command.IsConfined || ChoosesWhatItTracks || command.SlotOf(request) != slot) return false;
+        if (_server.Remote is not { } remote || !command.IsConfined || ChoosesWhatItTracks) return false;
+        if (command.SingleKey == 0 && command.SlotOf(request) != slot) return false;
         SiloId owner = remote.OwnerOf(slot);
         if (owner.IsNone || owner == remote.Self) return false;
         _remote ??= _spare ?? new();
         _spare = null;
-        PassOn(_remote.WayOf(slot) ?? _remote.BatchTo(owner, remote, this), command, request, slot);
+        PassOn(_remote.BatchTo(owner, remote, this), command, request, slot);
         return true;
     }
 
@@ -79,10 +80,11 @@ public sealed partial class ClientConnection
         RemotePipeline remote, ref CommandContext call, CommandInfo? command, CommandStatistics.Stripe statistics, ref long ticks, ref Func<Task>? wait)
     {
         if (command is not { IsConfined: true } || !remote.HasRoom || _reply.Length > ChunkBytes) return false;
-        int slot = command.SlotOf(call.Request);
+        int slot = call.SlotHint >= 0 ? call.SlotHint : command.SlotOf(call.Request);
         if (slot < 0) return false;
         if (remote.WayOf(slot) is not { } way)
         {
+            // If the slot is not here, this is where it is gathered, too.
             Run(ref call, command, statistics, ref ticks, ref wait);
             return true;
         }

@@ -28,6 +28,9 @@ internal sealed class ForwardedBatch
     [ThreadStatic]
     private static Ahead[]? t_ahead;
 
+    [ThreadStatic]
+    private static RespWriter? t_spare; // its buffer is worth more than the rest of a batch
+
     public ForwardedBatch(ForwardedRequests owner, SiloId from, long number, ForwardedSession session, int count)
     {
         _owner = owner;
@@ -35,7 +38,9 @@ internal sealed class ForwardedBatch
         _number = number;
         _session = session;
         _notes = new Note[count];
-        _reply = new() { Resp3 = session.IsResp3 };
+        _reply = t_spare ?? new();
+        t_spare = null;
+        _reply.Resp3 = session.IsResp3;
         _log = Store.Durability;
         _since = _log?.Appended ?? 0;
     }
@@ -302,6 +307,7 @@ internal sealed class ForwardedBatch
         }
         message.Raw(_reply.Written);
         _reply.Clear();
+        t_spare = _reply;
         _owner.SendAnswer(_from, _number, message);
     }
 

@@ -7,11 +7,18 @@ namespace OrleansRedis.Gateway;
 /// A client of another silo, here, for as long as that silo brings its requests or the connection to it lasts. It has
 /// what belongs to the keys here: what it watches, and the command with which it waits.
 /// </summary>
-internal sealed class ForwardedSession(Store store) : Session, IInvalidated
+internal sealed class ForwardedSession : Session, IInvalidated, IDisposable
 {
+    private readonly Store _store;
     private readonly CancellationTokenSource _gone = new();
     private ClientIdentity _identity;
     private long _waitedMs;
+
+    public ForwardedSession(Store store)
+    {
+        _store = store;
+        Gone = _gone.Token;
+    }
 
     /// <inheritdoc/>
     /// <remarks>Back to its own silo, which asks elsewhere.</remarks>
@@ -39,7 +46,7 @@ internal sealed class ForwardedSession(Store store) : Session, IInvalidated
     public bool IsResp3 => _identity.IsResp3;
 
     /// <summary>Cancelled when the client is gone.</summary>
-    public CancellationToken Gone => _gone.Token;
+    public CancellationToken Gone { get; }
 
     /// <summary>Its silo has told who it is.</summary>
     public void ActAs(in ClientIdentity identity)
@@ -47,10 +54,10 @@ internal sealed class ForwardedSession(Store store) : Session, IInvalidated
         _identity = identity;
         Database = identity.Database;
         NoTouch = identity.NoTouch;
-        AclUser? user = store.Acl.Find(Encoding.Latin1.GetBytes(identity.User));
+        AclUser? user = _store.Acl.Find(Encoding.Latin1.GetBytes(identity.User));
         // Whom this silo does not know may do nothing but what its own silo has checked.
         Track(identity);
-        User = identity.IsUnrestricted ? user is { IsUnrestricted: true } ? user : AclUser.Internal : user ?? AclUser.Nobody;
+        User = identity.IsUnrestricted ? user is { IsUnrestricted: true } ? user : AclUser.Internal : user ?? _store.Acl.Unknown;
     }
 
     /// <summary>Tells its silo that a key has changed which it has read, or all of them (null).</summary>
@@ -83,11 +90,11 @@ internal sealed class ForwardedSession(Store store) : Session, IInvalidated
     {
         if (identity.Tracking is not { } modes)
         {
-            if (Tracking is { IsOn: true }) store.KeyTracking.Disable(Tracking);
+            if (Tracking is { IsOn: true }) _store.KeyTracking.Disable(Tracking);
             return;
         }
         Tracking ??= new(this);
-        if (!Tracking.IsOn || Tracking.Modes != modes) store.KeyTracking.Enable(Tracking, modes, redirect: 0, prefixes: []);
+        if (!Tracking.IsOn || Tracking.Modes != modes) _store.KeyTracking.Enable(Tracking, modes, redirect: 0, prefixes: []);
         Tracking.HasCachingWord = identity.IsTold;
     }
 
@@ -103,7 +110,11 @@ internal sealed class ForwardedSession(Store store) : Session, IInvalidated
     {
         await _gone.CancelAsync().ConfigureAwait(false);
         await Running.ConfigureAwait(false);
-        if (Tracking is not null) store.KeyTracking.Close(Tracking);
-        if (Transaction is { } transaction) await transaction.CloseAsync(store).ConfigureAwait(false);
+        if (Tracking is not null) _store.KeyTracking.Close(Tracking);
+        if (Transaction is { } transaction) await transaction.CloseAsync(_store).ConfigureAwait(false);
+        Dispose();
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _gone.Dispose();
 }

@@ -13,6 +13,9 @@ internal sealed class RemotePipeline
     /// <summary>So much may be under way for one client; then it has to wait for the answers.</summary>
     private const int MostRequests = 4096, MostBytes = 256 * 1024;
 
+    /// <summary>Room for so many requests is kept from one time to the next.</summary>
+    private const int MostKept = 256;
+
     private readonly List<RemoteBatch> _batches = [];
     private Hole[] _holes = new Hole[16];
     private ushort[] _slots = new ushort[16];
@@ -93,7 +96,8 @@ internal sealed class RemotePipeline
     {
         foreach (RemoteBatch batch in _batches) batch.Dispose();
         _batches.Clear();
-        Array.Clear(_holes, 0, Count);
+        if (_holes.Length > MostKept) (_holes, _slots) = (new Hole[16], new ushort[16]);
+        else Array.Clear(_holes, 0, Count);
         Count = _bytes = 0;
         Aside = [];
         Since = -1;

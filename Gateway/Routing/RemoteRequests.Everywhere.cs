@@ -182,7 +182,7 @@ public sealed partial class RemoteRequests
     {
         if (silo == Self)
         {
-            var session = new ForwardedSession(_server.Store) { Attempting = client.OnPart };
+            using var session = new ForwardedSession(_server.Store) { Attempting = client.OnPart };
             session.ActAs(client.Identity with { Tracking = null });
             session.Tracking = client.Tracking;
             session.Begin(0, share);

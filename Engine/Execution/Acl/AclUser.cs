@@ -30,7 +30,7 @@ public sealed class AclUser
     public static AclUser Internal { get; } = new("(superuser)", isUnrestricted: true);
 
     /// <summary>Whoever has not authenticated.</summary>
-    public static AclUser Nobody { get; } = new("(nobody)", isUnrestricted: false);
+    internal static AclUser Nobody { get; } = new("(nobody)", isUnrestricted: false);
 
     /// <summary>The user's name, as Latin-1: a character for each byte.</summary>
     public string Name { get; }

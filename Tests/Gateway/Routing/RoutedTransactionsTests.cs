@@ -219,6 +219,10 @@ public sealed class RoutedTransactionsTests : IAsyncLifetime
     public async Task A_script_may_do_what_its_user_may()
     {
         await using RespConnection owner = await _cluster[1].ConnectAsync();
+        await _redis.LineAsync("ACL SETUSER stranger on nopass ~* +@all -select");
+        await _redis.LineAsync("AUTH stranger x");
+        Assert.Equal("nil", (await _redis.CallAsync("GET", _far)).ToString());
+        Assert.Contains("NOPERM", (await _redis.CallAsync("EVAL", "return redis.call('GET', KEYS[1])", "1", _far)).ToString());
         foreach (RespConnection client in (RespConnection[])[owner, _redis]) await client.LineAsync("ACL SETUSER scripter on nopass ~* +@all -set");
         await _redis.LineAsync("AUTH scripter x");
         Assert.Contains("NOPERM", (await _redis.CallAsync("EVAL", "return redis.call('SET', KEYS[1], 'v')", "1", _far)).ToString());
