@@ -44,6 +44,9 @@ internal static partial class Log
     [LoggerMessage(LogLevel.Error, "Could not listen as CONFIG SET asked.")]
     public static partial void CannotListen(ILogger logger, Exception exception);
 
+    [LoggerMessage(LogLevel.Error, "A request that another silo has brought could not be finished; its client is disconnected.")]
+    public static partial void ForwardedFailed(ILogger logger, Exception exception);
+
     [LoggerMessage(LogLevel.Error, "Client {Client} ended with an unexpected error.")]
     public static partial void ConnectionFailed(ILogger logger, Exception exception, long client);
 }

@@ -34,6 +34,9 @@ public sealed class RedisServer : IDisposable
         Store.Acl.Changed += EndSessions;
     }
 
+    /// <summary>The way to the keys of other silos; null if this silo is the only one.</summary>
+    public RemoteRequests? Remote { get; internal set; }
+
     /// <summary>Runs the commands.</summary>
     public CommandRunner Runner { get; }
 

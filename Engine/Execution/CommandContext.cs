@@ -472,7 +472,11 @@ public ref partial struct CommandContext
     /// </summary>
     internal Slot? Enter(int number)
     {
-        if (Store.Slots[number] is not { } slot) return null;
+        if (Store.Slots[number] is not { } slot)
+        {
+            if (Session.Share is not null) MissingSlot = number;
+            return null;
+        }
         if (Hold != Hold.None) return Store.HeldSlot(number, Hold);
         if (IsPatient)
         {
@@ -485,7 +489,21 @@ public ref partial struct CommandContext
         }
         if (slot.IsOpen) return slot;
         slot.Leave();
+        if (Session.Share is not null) MissingSlot = number;
         return null;
+    }
+
+    /// <summary>
+    /// Whether a command on all slots is to visit this one. If it is this silo's share and has left meanwhile, the command
+    /// starts over elsewhere.
+    /// </summary>
+    internal bool Covers(int number)
+    {
+        if (Session.Share is not { } share) return true;
+        if (!share.Contains(number)) return false;
+        if (Store.Slots[number] is { IsOpen: true }) return true;
+        MissingSlot = number;
+        return false;
     }
 
     /// <summary>

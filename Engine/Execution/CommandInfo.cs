@@ -24,6 +24,8 @@ public sealed class CommandInfo
         Keys = KeySpecification.Parse(declaration.Keys, declaration.Flags);
         Channels = ChannelSpecification.Parse(declaration.Channels);
         HasKeys = Keys.Any(keys => !keys.IsNotKey);
+        IsConfined = HasKeys && (Categories & Category.Transaction) == 0 && (Flags & (CommandFlags.Blocking | CommandFlags.RunsScript
+            | CommandFlags.UndeclaredKeys | CommandFlags.SessionKeys | CommandFlags.NeedsConnection)) == 0;
         if (Keys is [{ IsOneFixedKey: true } only])
         {
             SingleKey = only.First;
@@ -79,6 +81,12 @@ public sealed class CommandInfo
     /// <summary>Whether it has keys at all.</summary>
     internal bool HasKeys { get; }
 
+    /// <summary>
+    /// Whether all that it concerns are the keys which its request names, so that it may run wherever those are, beside
+    /// other commands of the same client.
+    /// </summary>
+    public bool IsConfined { get; }
+
     /// <summary>What it does to its one key; null if that depends on the request, or if it has no single key.</summary>
     internal KeyAccess? SingleAccess { get; }
 
@@ -112,6 +120,26 @@ public sealed class CommandInfo
             if (!Keys[i].IsNotKey && !Keys[i].TryLocate(request, positions)) return;
         }
     }
+
+    /// <summary>The slot that has all keys of a request; negative if there are none, or if they are in several.</summary>
+    public int SlotOf(in Request request)
+    {
+        if (SingleKey != 0) return SingleKey < request.Count ? KeySlot.Of(request[SingleKey]) : -1;
+        List<int> positions = t_positions ??= [];
+        positions.Clear();
+        LocateKeys(request, positions);
+        int only = -1;
+        foreach (int position in positions)
+        {
+            int slot = KeySlot.Of(request[position]);
+            if (only >= 0 && slot != only) return -1;
+            only = slot;
+        }
+        return only;
+    }
+
+    [ThreadStatic]
+    private static List<int>? t_positions;
 
     /// <summary>Whether a request of this many arguments is well-formed.</summary>
     public bool AcceptsCount(int count) => Arity >= 0 ? count == Arity : count >= -Arity;

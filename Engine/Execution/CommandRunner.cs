@@ -144,8 +144,16 @@ public sealed class CommandRunner : IDisposable
                 case Outcome.SlotNotHere:
                     SlotRoute route = await Router.ResolveAsync(attempt.Slot, cancellation).ConfigureAwait(false);
                     if (route.Place == SlotPlace.Here) break;
+                    if (session.GoesElsewhere)
+                    {
+                        session.MissingSlot = attempt.Slot;
+                        return Verdict.Elsewhere;
+                    }
                     await RefuseForSlotAsync(session, command!, reply).ConfigureAwait(false);
                     return Verdict.Refused;
+                case Outcome.EverySilo:
+                    session.MissingSlot = -1;
+                    return Verdict.Elsewhere;
                 case Outcome.NeedsExclusive or Outcome.Long or Outcome.Guarded:
                     way = attempt.Outcome;
                     break;
@@ -158,7 +166,7 @@ public sealed class CommandRunner : IDisposable
             if (step.Continuation is not null)
             {
                 WaitingCall? waiting = step.IsReplied ? null : new(command!, request, step.Ticks);
-                await ContinueAsync(session, command!, step.Continuation, waiting, reply, cancellation).ConfigureAwait(false);
+                if (!await ContinueAsync(session, command!, step.Continuation, waiting, reply, cancellation).ConfigureAwait(false)) return Verdict.Elsewhere;
             }
             return step.Verdict;
         }
@@ -174,7 +182,8 @@ public sealed class CommandRunner : IDisposable
     /// <param name="reply">Where its reply goes.</param>
     /// <param name="cancellation">Cancelled when the client is gone: a command that waits for keys then stops waiting,
     /// and must not be given anything.</param>
-    public async Task ContinueAsync(
+    /// <returns>False if it waited for keys that have left, and is to be taken elsewhere: <see cref="Session.Moved"/>.</returns>
+    public async Task<bool> ContinueAsync(
         Session session, CommandInfo command, Func<RespWriter, Task> continuation, WaitingCall? waiting, RespWriter reply, CancellationToken cancellation)
     {
         session.BeforeAttempt(command);
@@ -183,9 +192,14 @@ public sealed class CommandRunner : IDisposable
         long started = Stopwatch.GetTimestamp();
         using (cancellation.UnsafeRegister(static waiting => ((Session)waiting!).Blocked?.TryEnd(BlockedEnd.Disconnected), session))
             await continuation(reply).ConfigureAwait(false);
-        if (waiting is not { } call) return;
-        long ran = blocked?.RunTicks ?? Stopwatch.GetTimestamp() - started;
-        Observer.Continued(session, call, ran, reply.WrittenSince(mark));
+        if (waiting is { } call)
+        {
+            long ran = blocked?.RunTicks ?? Stopwatch.GetTimestamp() - started;
+            Observer.Continued(session, call, ran, reply.WrittenSince(mark));
+        }
+        if (session.Moved is null) return true;
+        session.MissingSlot = -1;
+        return false;
     }
 
     /// <summary>
@@ -339,10 +353,17 @@ public sealed class CommandRunner : IDisposable
     }
 
     /// <summary>A key's slot cannot be reached. This spoils a transaction, or ends it if the command is EXEC.</summary>
-    private async Task RefuseForSlotAsync(Session session, CommandInfo command, RespWriter reply)
+    private Task RefuseForSlotAsync(Session session, CommandInfo command, RespWriter reply) =>
+        RefuseAsync(session, command, Errors.SlotNotServed.ToArray(), reply);
+
+    /// <summary>
+    /// Replies with an error to a command that has been admitted and cannot run. This ends a transaction if the command is
+    /// EXEC.
+    /// </summary>
+    public async Task RefuseAsync(Session session, CommandInfo command, byte[] error, RespWriter reply)
     {
         int mark = reply.Length;
-        reply.Error(Errors.SlotNotServed);
+        reply.Error(error);
         Observer.Refused(command, reply.WrittenSince(mark));
         if (session.Transaction is { } transaction && command.Is(CommandFlags.RunsQueue)) await transaction.CloseAsync(Store).ConfigureAwait(false);
     }

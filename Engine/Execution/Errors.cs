@@ -30,6 +30,10 @@ public static class Errors
     /// <summary>A key's slot is neither on this silo nor on any known one.</summary>
     public static ReadOnlySpan<byte> SlotNotServed => "CLUSTERDOWN Hash slot not served"u8;
 
+    /// <summary>A script or a transaction wants something of all slots, of which other silos have some.</summary>
+    public const string WholeKeyspaceElsewhere =
+        "CROSSSLOT Commands on the whole keyspace are not possible in scripts and transactions while several silos have parts of it";
+
     /// <summary>A grain call's command could not run in time. Redis has no words for that, having no grains.</summary>
     public const string CallIsOver = "TIMEOUT the grain call was over before its command could run; it has done nothing";
 

@@ -78,6 +78,43 @@ public class Session
     /// <summary>The address of this server by which it has come; empty if it has come by none.</summary>
     public virtual string LocalIp => "";
 
+    /// <summary>
+    /// Whether its commands are taken to the silo that has their keys, if this one does not. Otherwise they are refused.
+    /// </summary>
+    public virtual bool GoesElsewhere => false;
+
+    /// <summary>Whether commands on all slots are not run at once, since other silos have some of them.</summary>
+    public virtual bool IsOneOfMany => false;
+
+    /// <summary>Whether it watches keys of other silos.</summary>
+    public virtual bool WatchesElsewhere => false;
+
+    /// <summary>
+    /// The slots that a command on all slots is confined to: this silo's share of it. It does not run unless all of them
+    /// are here. Null if there are no others.
+    /// </summary>
+    public SlotSet? Share { get; set; }
+
+    /// <summary>
+    /// Whether another silo has brought its command here, and has checked that it may run. What only turns out here (the
+    /// calls of a script, the queue of a transaction) is up to this silo's rules for <see cref="User"/>.
+    /// </summary>
+    public virtual bool IsVouchedFor => false;
+
+    /// <summary>
+    /// After <see cref="Verdict.Elsewhere"/>: the slot that is not here; negative if the command is about all slots.
+    /// </summary>
+    public int MissingSlot { get; internal set; }
+
+    /// <summary>
+    /// After <see cref="Verdict.Elsewhere"/>: what its command has become that was waiting for keys when they left; null if
+    /// it has not begun to wait.
+    /// </summary>
+    public MovedCommand? Moved { get; set; }
+
+    /// <summary>For how many ms its command has waited for keys elsewhere, which count for the command's timeout.</summary>
+    public virtual long WaitedMs => 0;
+
     /// <summary>Where it comes from: for a client, its address and port.</summary>
     public virtual string Address => IsOneCall ? "orleans:0" : "?:0";
 
@@ -178,3 +215,8 @@ public class Session
     /// </summary>
     private Transaction? Executed(CommandInfo command) => command.Is(CommandFlags.RunsQueue) && Transaction is { IsOpen: true } open ? open : null;
 }
+
+/// <summary>A command that was waiting for keys when they left for another silo, where it has to go on waiting.</summary>
+/// <param name="Request">What to run there: XREAD with a definite ID in place of "$", for example.</param>
+/// <param name="WaitedMs">For how many ms it has waited so far.</param>
+public sealed record MovedCommand(OwnedRequest Request, long WaitedMs);

@@ -72,8 +72,9 @@ public sealed partial class Store
         if (call.Command.Keys.Count == 0)
         {
             call.IsPatient = true;
+            int mark = call.Reply.Length;
             Run(ref call, Hold.None, null);
-            return default;
+            return Ended(ref call, mark);
         }
         List<int> slots = t_slots ??= [];
         slots.Clear();

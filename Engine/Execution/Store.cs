@@ -24,6 +24,12 @@ public enum Outcome : byte
     NeedsExclusive,
 
     /// <summary>
+    /// It is about the slots of all silos. Nothing happened; whoever asked for it has each silo do its share
+    /// (<see cref="Session.Share"/>).
+    /// </summary>
+    EverySilo,
+
+    /// <summary>
     /// It would take long. Nothing happened; leave the silo gate and the I/O thread, wait for
     /// <see cref="SiloGate.EnterLongAsync"/>, and run it with <see cref="Store.ExecuteLong"/>.
     /// </summary>
@@ -174,6 +180,12 @@ public sealed partial class Store : ILogOwner, IDisposable
             if (single >= call.Request.Count) return RunWithout(ref call);
             return RunInSlot(ref call, call.SlotHint >= 0 ? call.SlotHint : KeySlot.Of(call.Request[single]));
         }
+        if (command.Is(Spreading))
+        {
+            // DEBUG is about the silo that the client is connected to.
+            if (call.Session.IsOneOfMany && !call.IsPart && !command.Is(CommandFlags.NeedsConnection)) return new(Outcome.EverySilo);
+            if (MissingOf(call.Session.Share) is >= 0 and int missing) return new(Outcome.SlotNotHere, missing);
+        }
         if (command.Is(CommandFlags.Exclusive)) return new(Outcome.NeedsExclusive);
         if (!command.Is(CommandFlags.UndeclaredKeys))
         {
@@ -183,6 +195,19 @@ public sealed partial class Store : ILogOwner, IDisposable
                 return RunInSlot(ref call, KeySlot.Of(call.Request[command.Keys[0].First]));
         }
         return command.Is(CommandFlags.RunsScript) ? ExecuteScript(ref call) : RunInSlots(ref call);
+    }
+
+    /// <summary>Commands that each silo does its share of.</summary>
+    public const CommandFlags Spreading = CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.EverySilo;
+
+    /// <summary>A slot of a set that is not here; negative if there is none.</summary>
+    private int MissingOf(SlotSet? slots)
+    {
+        for (int number = slots?.Next(0) ?? -1; number >= 0; number = number + 1 < KeySlot.Count ? slots!.Next(number + 1) : -1)
+        {
+            if (Slots[number] is not { IsOpen: true }) return number;
+        }
+        return -1;
     }
 
     /// <summary>
@@ -245,6 +270,7 @@ public sealed partial class Store : ILogOwner, IDisposable
         {
             if (Slots[number] is not { IsOpen: true }) return new(Outcome.SlotNotHere, number);
         }
+        if (MissingOf(call.Session.Share) is >= 0 and int missing) return new(Outcome.SlotNotHere, missing);
         int mark = call.Reply.Length;
         try
         {
@@ -332,7 +358,7 @@ public sealed partial class Store : ILogOwner, IDisposable
             return new(Outcome.Busy, call.BusySlot);
         }
         if (BlockedCommands != 0 && BlockedKey.AnyReady) ServeRest(ref call);
-        return default;
+        return call.Session.Share is null ? default : Ended(ref call, mark);
     }
 
     private static void Run(ref CommandContext call, Hold hold, Slot? slot)

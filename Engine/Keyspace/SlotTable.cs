@@ -143,6 +143,9 @@ public sealed class SlotTable(int databases, SiloGate siloGate)
         if (former is null) Interlocked.Increment(ref _publishedCount);
     }
 
+    /// <summary>A slot leaves, with its gate held: whoever has read its keys learns no more of what changes them.</summary>
+    internal Action? Leaving { get; set; }
+
     /// <summary>Waits for the command in the slot, if any, and lets no other in.</summary>
     public void Withdraw(Slot slot)
     {
@@ -190,6 +193,7 @@ public sealed class SlotTable(int databases, SiloGate siloGate)
             Interlocked.Add(ref _withdrawnMisses, slot.Misses);
             Memory.Add(-slot.AllBytes);
             slot.Watchers?.Withdrawn();
+            Leaving?.Invoke();
             if (!ReferenceEquals(Interlocked.CompareExchange(ref _slots[slot.Number], null, slot), slot)) return true;
             Interlocked.Decrement(ref _publishedCount);
             Keys.Clear(slot.Number);

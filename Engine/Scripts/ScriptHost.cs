@@ -106,6 +106,8 @@ internal sealed partial class ScriptHost : IScripts
     public Script? Find(ReadOnlySpan<byte> digest) =>
         ScriptDigest.TryParse(digest, out ScriptDigest parsed) && _scripts.TryGetValue(parsed, out Script? script) && script.IsLoaded ? script : null;
 
+    public byte[]? BodyOf(ReadOnlySpan<byte> digest) => Find(digest)?.Body;
+
     /// <summary>
     /// The script with this body. A new one counts as loaded only after <see cref="Loaded"/>. Null if its first line is
     /// wrong, with the error.

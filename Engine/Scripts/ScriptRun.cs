@@ -326,6 +326,9 @@ internal sealed class ScriptRun : ScriptScope
     /// </summary>
     private string? Reach(CommandInfo command, in Request request)
     {
+        if (command.Is(CommandFlags.Exclusive | CommandFlags.WholeKeyspace | CommandFlags.EverySilo)
+            && (Session.IsOneOfMany || (Session.IsVouchedFor && Session.Share is null)))
+            return Errors.WholeKeyspaceElsewhere;
         if (Hold == Hold.Everything) return Debugger?.Reach(command, request);
         if (command.Is(CommandFlags.Exclusive)) return MustBeginAnew(Outcome.NeedsExclusive);
         if (command.Is(CommandFlags.WholeKeyspace))

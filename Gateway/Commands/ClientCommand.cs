@@ -197,7 +197,11 @@ internal static class ClientCommand
         }
         if (!call.TryInt64(2, out long id)) return;
         // A client that CLIENT PAUSE holds waits for no key, so it is not unblocked.
-        call.Reply.Integer(Me(call).Server.Clients.Find(id)?.Blocked?.TryEnd(end) == true ? 1 : 0);
+        ClientConnection? client = Me(call).Server.Clients.Find(id);
+        if (client is { Blocked: null, RemoteWait: { } wait })
+            call.Continuation = async reply => reply.Integer(await wait.TryEndAsync(end).ConfigureAwait(false) ? 1 : 0);
+        else
+            call.Reply.Integer(client?.Blocked?.TryEnd(end) == true ? 1 : 0);
     }
 
     /// <summary>CLIENT HELP</summary>

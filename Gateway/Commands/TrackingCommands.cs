@@ -31,6 +31,10 @@ internal static class TrackingCommands
         {
             call.Reply.Error(conflict);
         }
+        else if (me.IsOneOfMany && (modes & TrackingModes.Broadcast) != 0)
+        {
+            call.Reply.Error("ERR CLIENT TRACKING with BCAST is not possible while other silos have some of the keys"u8);
+        }
         else
         {
             call.Store.KeyTracking.Enable(me.Tracking ??= new(me), modes, redirect, prefixes);

@@ -64,10 +64,12 @@ public sealed partial class ClientConnection
     /// <summary>Finishes a request that could not be run on the spot.</summary>
     private async Task FinishAsync(OwnedRequest request, CommandInfo? command, Attempt? former)
     {
+        if (_killed || CloseAfterReply) return; // while an earlier command was under way to another silo
         int mark = _reply.Length;
         LastCommand = command;
         Verdict verdict = await _server.Runner.FinishAsync(this, command, request, former, _reply, Disconnected)
             .ConfigureAwait(false);
+        if (verdict == Verdict.Elsewhere) verdict = await RunElsewhereAsync(command!, request).ConfigureAwait(false);
         if (verdict == Verdict.Admitted) CommandsRun++;
         if (verdict == Verdict.Admitted && _waitsFor is not null) CountRead(command!, mark);
         if (verdict == Verdict.Closed) CloseAfterReply = true;
@@ -78,8 +80,12 @@ public sealed partial class ClientConnection
     private async Task ContinueAsync(CommandInfo command, Func<RespWriter, Task> continuation, WaitingCall? waiting)
     {
         int mark = _reply.Length;
-        await _server.Runner.ContinueAsync(this, command, continuation, waiting, _reply, Disconnected)
-            .ConfigureAwait(false);
+        if (!await _server.Runner.ContinueAsync(this, command, continuation, waiting, _reply, Disconnected).ConfigureAwait(false)
+            && await RunElsewhereAsync(command, Moved!.Request).ConfigureAwait(false) == Verdict.Closed)
+        {
+            CloseAfterReply = true;
+            return;
+        }
         CommandsRun++;
         if (waiting is not null) AfterReply(mark);
         if (Debugged is { IsOver: true }) CloseAfterReply = true; // there was nothing to debug

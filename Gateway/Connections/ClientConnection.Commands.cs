@@ -45,7 +45,8 @@ public sealed partial class ClientConnection
                 if (outcome == ReadOutcome.Request || run < count || wait is not null || CloseAfterReply) continue;
                 if (outcome == ReadOutcome.Incomplete) break;
                 RefuseMalformed();
-                return bytes.Length;
+                used = bytes.Length;
+                break;
             }
         }
         finally
@@ -53,6 +54,7 @@ public sealed partial class ClientConnection
             siloGate.ExitShared(stripe);
             PushWakes.LetGo();
         }
+        if (_remote is not null) wait = SendRemote(_remote, wait);
         return used;
     }
 
@@ -114,9 +116,14 @@ public sealed partial class ClientConnection
             call.Request = _requests.Request(ahead[i].Kept, bytes);
             if (call.Count == 0) continue; // an empty line
             call.SlotHint = keys[i].Slot;
-            Run(ref call, ahead[i].Command, statistics, ref ticks, ref wait);
+            if (_remote is null) Run(ref call, ahead[i].Command, statistics, ref ticks, ref wait);
+            else if (!TryRunBeside(_remote, ref call, ahead[i].Command, statistics, ref ticks, ref wait))
+            {
+                wait = s_nothing;
+                return i;
+            }
             // With a limit, the replies to all that came in together count against it, as in Redis.
-            if (_reply.Length > ChunkBytes && _reply.Most == Array.MaxLength) Send();
+            if (_reply.Length > ChunkBytes && _reply.Most == Array.MaxLength && _remote is null) Send();
             if (wait is not null || CloseAfterReply || _killed) return i + 1;
         }
         return count;
@@ -146,6 +153,7 @@ public sealed partial class ClientConnection
         }
         if (attempt.Outcome != Outcome.Done)
         {
+            if (attempt.Outcome == Outcome.SlotNotHere && TryPassOn(command!, call.Request, attempt.Slot)) return;
             wait = Finish(call.Request.ToOwned(), command, attempt);
             return;
         }

@@ -46,7 +46,7 @@ public sealed partial class ClientConnection
     public bool IsUnix => LocalEndPoint is UnixDomainSocketEndPoint || RemoteEndPoint is UnixDomainSocketEndPoint;
 
     /// <summary>Whether it waits in a blocking command, or for the end of CLIENT PAUSE.</summary>
-    public bool IsBlocked => Blocked is { IsOver: false } || _isHeld;
+    public bool IsBlocked => Blocked is { IsOver: false } || _isHeld || RemoteWait is not null;
 
     /// <summary>
     /// About how many bytes it takes: its buffers, and what it has queued, watched and subscribed to. Of a large buffer for
@@ -143,6 +143,7 @@ public sealed partial class ClientConnection
     public async Task ResetAsync(RespWriter reply)
     {
         if (Transaction is { } transaction) await transaction.CloseAsync(_server.Store).ConfigureAwait(false);
+        _server.Remote?.ForgetWatches(this);
         using Turn turn = TakeTurn();
         Subscriptions?.Clear();
         if (Tracking is not null) _server.Store.KeyTracking.Disable(Tracking);
@@ -177,7 +178,8 @@ public sealed partial class ClientConnection
             + $"flags={Flags()} db={Database} sub={Subscriptions?.ChannelCount ?? 0} "
             + $"psub={Subscriptions?.PatternCount ?? 0} ssub={Subscriptions?.ShardChannelCount ?? 0} "
             + $"multi={(Transaction is { IsOpen: true } open ? open.Queue.Count : -1)} "
-            + $"watch={Transaction?.WatchedCount ?? 0} qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
+            + $"watch={(Transaction?.WatchedCount ?? 0) + WatchesAt.Values.Sum(static watch => watch.Keys)} "
+            + $"qbuf={queryBytes} qbuf-free={_pending.Capacity - PendingInputBytes} "
             + $"argv-mem={argumentBytes} multi-mem={queuedBytes} rbs={replyRoom} rbp={_replyPeak} obl={output - listed} oll={(listed == 0 ? 0 : 1)} "
             + $"omem={listed} tot-mem={total} "
             + $"events={(output == _reply.Length ? "r" : "rw")} cmd={LastCommand?.Name ?? "NULL"} user={ByteText.Decode(User.NameBytes)} "

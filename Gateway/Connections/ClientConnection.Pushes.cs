@@ -20,7 +20,7 @@ public sealed partial class ClientConnection : IInvalidated
     /// change to what it has just read, and a client that learns of the change first would keep what it has read for
     /// ever. The loop alone may ask without regard to the queue; see <see cref="PushQueue.MoveTo"/>.
     /// </summary>
-    internal bool TakesPushes => !_isWaiting || _isHeld || Blocked is { IsWaiting: true };
+    internal bool TakesPushes => !_isWaiting || _isHeld || Blocked is { IsWaiting: true } || RemoteWait is { IsAnswered: false };
 
     /// <summary>Bytes that are to be pushed to it and are not in its output yet.</summary>
     private long QueuedPushBytes => _pushes?.Bytes ?? 0;

@@ -208,5 +208,6 @@ public sealed partial class ClientConnection
     {
         CloseAfterReply = true;
         Blocked?.TryEnd(BlockedEnd.Disconnected); // it may never be answered
+        RemoteWait?.Leave();
     }
 }

@@ -158,7 +158,7 @@ public sealed partial class ClientConnection : Session
                 {
                     await WaitAsync(wait).ConfigureAwait(false);
                     ServeLetters();
-                    wait = _killed || CloseAfterReply ? null : DrainPending();
+                    wait = TakeFollowing() ?? (_killed || CloseAfterReply ? null : DrainPending());
                 }
                 if (!CloseAfterReply) TakePushes(); // those that its own commands have given it
                 if (_reply.Length != 0) Send();
@@ -178,6 +178,7 @@ public sealed partial class ClientConnection : Session
             Subscriptions?.Clear();
             if (Tracking is not null) _server.Store.KeyTracking.Close(Tracking);
             Debugged?.Abandon();
+            _server.Remote?.Forget(this);
             if (Blocked is { } blocked) await blocked.AbandonAsync().ConfigureAwait(false);
             if (Transaction is not null) await Transaction.CloseAsync(_server.Store).ConfigureAwait(false);
             await _input.CompleteAsync().ConfigureAwait(false);

@@ -19,15 +19,23 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
     private readonly CommandRunner _runner;
     private readonly RedisListener _listener;
 
-    private InProcessServer(Action<ServerOptions>? configure, ILoggerFactory loggers)
+    private InProcessServer(Action<ServerOptions>? configure, ILoggerFactory loggers, RoutedSilo? silo)
     {
         var options = new ServerOptions { Port = 0, Save = new(), Dir = _directory.FullName, UnixSocket = Path.Combine(_directory.FullName, "socket") };
         configure?.Invoke(options);
         Store = new Store(options, TimeProvider.System, s_commands);
-        for (int number = 0; number < KeySlot.Count; number++) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (silo?.Owns(number) != false) Store.Slots.Publish(Store.Slots.Create(number, epoch: 1));
+        }
         Files = new ServerFiles(Store, new ServerConfiguration(options));
-        _runner = new CommandRunner(Store, this);
+        _runner = new CommandRunner(Store, (ISlotRouter?)silo ?? this);
         Server = new RedisServer(Files, _runner, loggers);
+        if (silo is not null)
+        {
+            _ = new RemoteRequests(Server, silo, silo);
+            _ = new ForwardedRequests(Server, silo, silo);
+        }
         _listener = new RedisListener(Server);
     }
 
@@ -38,9 +46,9 @@ internal sealed class InProcessServer : ISlotRouter, IAsyncDisposable
     public RedisServer Server { get; }
 
     public static async Task<InProcessServer> StartAsync(
-        Action<ServerOptions>? configure = null, Action<ServerFiles>? prepare = null, ILoggerFactory? loggers = null)
+        Action<ServerOptions>? configure = null, Action<ServerFiles>? prepare = null, ILoggerFactory? loggers = null, RoutedSilo? silo = null)
     {
-        var server = new InProcessServer(configure, loggers ?? NullLoggerFactory.Instance);
+        var server = new InProcessServer(configure, loggers ?? NullLoggerFactory.Instance, silo);
         prepare?.Invoke(server.Files);
         await server._listener.StartAsync(CancellationToken.None);
         return server;

@@ -70,7 +70,7 @@ internal static class Databases
         for (int number = 0; number < KeySlot.Count; number++)
         {
             if (slots.KeyCount(first, number) + slots.KeyCount(second, number) == 0) continue;
-            if (slots[number] is not { } slot) continue;
+            if (slots[number] is not { } slot || !call.Covers(number)) continue;
             WatchedDatabases.Swap(slot, first, second, call.NowMs);
             call.CountChanges(slot, changes);
             call.DatabaseEffect(slot, isFirst: changes == 1);
@@ -109,7 +109,7 @@ internal static class Databases
         Slot? any = null;
         for (int number = 0; number < KeySlot.Count; number++)
         {
-            if (slots[number] is not { } slot) continue;
+            if (slots[number] is not { } slot || !call.Covers(number)) continue;
             any ??= slot;
             int removed = 0;
             for (int database = first; database <= last; database++)

@@ -10,7 +10,7 @@ internal static class KeyspaceCommands
     [Command("DBSIZE", 1, CommandFlags.ReadOnly | CommandFlags.Fast | CommandFlags.WholeKeyspace, Category.Keyspace, Since = "1.0.0",
         Complexity = "O(1)", Summary = "Returns the number of keys in the database.", Group = "server",
         Tips = "request_policy:all_shards;response_policy:agg_sum")]
-    internal static void Dbsize(ref CommandContext call) => call.Reply.Integer(call.Store.Slots.KeyCount(call.Session.Database));
+    internal static void Dbsize(ref CommandContext call) => call.Reply.Integer(CountKeys(ref call));
 
     /// <summary>KEYS pattern</summary>
     [Command("KEYS", 2, CommandFlags.ReadOnly | CommandFlags.WholeKeyspace, Category.Keyspace | Category.Dangerous, Effort = Effort.AllKeys, Since = "1.0.0",
@@ -23,13 +23,13 @@ internal static class KeyspaceCommands
         int begin = call.Reply.Begin(), count = 0, only = GlobPattern.SlotOf(pattern);
         if (only >= 0)
         {
-            count = MatchSlot(ref call, only, pattern);
+            if (call.Covers(only)) count = MatchSlot(ref call, only, pattern);
         }
         else
         {
             for (int number = 0; number < KeySlot.Count && call.BusySlot < 0; number++)
             {
-                if (call.Store.Slots.KeyCount(call.Session.Database, number) > 0) count += MatchSlot(ref call, number, pattern);
+                if (call.Covers(number) && call.Store.Slots.KeyCount(call.Session.Database, number) > 0) count += MatchSlot(ref call, number, pattern);
             }
         }
         call.Reply.Finish(begin, Aggregate.Array, count);
@@ -58,7 +58,7 @@ internal static class KeyspaceCommands
         while (looked < options.Count && call.BusySlot < 0)
         {
             ulong number = cursor >> 32;
-            while (number <= last && slots.KeyCount(call.Session.Database, (int)number) == 0) cursor = ++number << 32;
+            while (number <= last && (!call.Covers((int)number) || slots.KeyCount(call.Session.Database, (int)number) == 0)) cursor = ++number << 32;
             if (number > last) break;
             entries.Clear();
             uint next = ScanSlot(ref call, (int)number, (uint)cursor, options, options.Count - looked, entries, ref found);
@@ -79,16 +79,30 @@ internal static class KeyspaceCommands
     internal static void Randomkey(ref CommandContext call)
     {
         SlotTable slots = call.Store.Slots;
-        while (call.BusySlot < 0 && slots.KeyCount(call.Session.Database) is > 0 and var total)
+        while (call.BusySlot < 0 && call.MissingSlot < 0 && CountKeys(ref call) is > 0 and var total)
         {
             long at = Random.Shared.NextInt64(total);
             int number = 0;
-            while (number < KeySlot.Count - 1 && (at -= slots.KeyCount(call.Session.Database, number)) >= 0) number++;
+            while (number < KeySlot.Count - 1 && (!call.Covers(number) || (at -= slots.KeyCount(call.Session.Database, number)) >= 0)) number++;
+            if (!call.Covers(number)) continue; // fewer keys than a moment ago
             // Other clients may have emptied the slot meanwhile, or the key drawn may have expired, which removes it.
             // So each attempt that fails leaves fewer keys, and the loop ends.
             if (TryReplyRandom(ref call, number)) return;
         }
         call.Reply.Null();
+    }
+
+    private static long CountKeys(ref CommandContext call)
+    {
+        SlotTable slots = call.Store.Slots;
+        int database = call.Session.Database;
+        if (call.Session.Share is null) return slots.KeyCount(database);
+        long count = 0;
+        for (int number = 0; number < KeySlot.Count; number++)
+        {
+            if (call.Covers(number)) count += slots.KeyCount(database, number);
+        }
+        return count;
     }
 
     /// <summary>Inserts the head of SCAN's reply, which contains the cursor, before the keys.</summary>

@@ -5,7 +5,7 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal static class PubSubCommands
 {
-    private const CommandFlags Flags = CommandFlags.PubSub | CommandFlags.Loading | CommandFlags.Stale;
+    private const CommandFlags Flags = CommandFlags.PubSub | CommandFlags.Loading | CommandFlags.Stale, Asks = Flags | CommandFlags.EverySilo;
 
     /// <summary>PUBLISH channel message</summary>
     [Command("PUBLISH", 3, Flags | CommandFlags.Fast | CommandFlags.MayReplicate, Category.PubSub, Channels = "1", Since = "2.0.0",
@@ -21,31 +21,31 @@ internal static class PubSubCommands
     internal static void Spublish(ref CommandContext call) => Publish(ref call, isSharded: true);
 
     /// <summary>PUBSUB CHANNELS [pattern]</summary>
-    [Command("PUBSUB|CHANNELS", -2, Flags, Category.PubSub, Since = "2.8.0",
+    [Command("PUBSUB|CHANNELS", -2, Asks, Category.PubSub, Since = "2.8.0",
         Complexity = "O(N) where N is the number of active channels, and assuming constant time pattern matching (relatively short channels and patterns)",
         Summary = "Returns the active channels.", Syntax = "[pattern]")]
     internal static void Channels(ref CommandContext call) => Channels(ref call, isSharded: false);
 
     /// <summary>PUBSUB SHARDCHANNELS [pattern]</summary>
-    [Command("PUBSUB|SHARDCHANNELS", -2, Flags, Category.PubSub, Since = "7.0.0",
+    [Command("PUBSUB|SHARDCHANNELS", -2, Asks, Category.PubSub, Since = "7.0.0",
         Complexity = "O(N) where N is the number of active shard channels, and assuming constant time pattern matching (relatively short shard channels).",
         Summary = "Returns the active shard channels.", Syntax = "[pattern]")]
     internal static void ShardChannels(ref CommandContext call) => Channels(ref call, isSharded: true);
 
     /// <summary>PUBSUB NUMSUB [channel [channel ...]]</summary>
-    [Command("PUBSUB|NUMSUB", -2, Flags, Category.PubSub, Since = "2.8.0",
+    [Command("PUBSUB|NUMSUB", -2, Asks, Category.PubSub, Since = "2.8.0",
         Complexity = "O(N) for the NUMSUB subcommand, where N is the number of requested channels",
         Summary = "Returns a count of subscribers to channels.", Syntax = "[channel [channel ...]]")]
     internal static void Numsub(ref CommandContext call) => Numsub(ref call, isSharded: false);
 
     /// <summary>PUBSUB SHARDNUMSUB [shardchannel [shardchannel ...]]</summary>
-    [Command("PUBSUB|SHARDNUMSUB", -2, Flags, Category.PubSub, Since = "7.0.0",
+    [Command("PUBSUB|SHARDNUMSUB", -2, Asks, Category.PubSub, Since = "7.0.0",
         Complexity = "O(N) for the SHARDNUMSUB subcommand, where N is the number of requested shard channels",
         Summary = "Returns the count of subscribers of shard channels.", Syntax = "[shardchannel [shardchannel ...]]")]
     internal static void ShardNumsub(ref CommandContext call) => Numsub(ref call, isSharded: true);
 
     /// <summary>PUBSUB NUMPAT</summary>
-    [Command("PUBSUB|NUMPAT", 2, Flags, Category.PubSub, Since = "2.8.0", Complexity = "O(1)",
+    [Command("PUBSUB|NUMPAT", 2, Asks, Category.PubSub, Since = "2.8.0", Complexity = "O(1)",
         Summary = "Returns a count of unique pattern subscriptions.")]
     internal static void Numpat(ref CommandContext call) => call.Reply.Integer(call.Store.PubSub?.CountPatterns() ?? 0);
 

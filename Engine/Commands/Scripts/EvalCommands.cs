@@ -78,7 +78,7 @@ internal static class EvalCommands
     }
 
     /// <summary>SCRIPT LOAD script</summary>
-    [Command("SCRIPT|LOAD", 3, Container | CommandFlags.Stale, Category.Scripting, Since = "2.6.0",
+    [Command("SCRIPT|LOAD", 3, Container | CommandFlags.EverySilo | CommandFlags.Stale, Category.Scripting, Since = "2.6.0",
         Complexity = "O(N) with N being the length in bytes of the script body.", Summary = "Loads a server-side Lua script to the script cache.",
         Syntax = "script", Tips = "request_policy:all_nodes;response_policy:all_succeeded")]
     internal static void Load(ref CommandContext call)
@@ -100,7 +100,7 @@ internal static class EvalCommands
     }
 
     /// <summary>SCRIPT EXISTS sha1 [sha1 ...]</summary>
-    [Command("SCRIPT|EXISTS", -3, Container, Category.Scripting, Since = "2.6.0",
+    [Command("SCRIPT|EXISTS", -3, Container | CommandFlags.EverySilo, Category.Scripting, Since = "2.6.0",
         Complexity = "O(N) with N being the number of scripts to check (so checking a single script is an O(1) operation).",
         Summary = "Determines whether server-side Lua scripts exist in the script cache.", Syntax = "sha1 [sha1 ...]",
         Tips = "request_policy:all_shards;response_policy:agg_logical_and")]
@@ -112,7 +112,8 @@ internal static class EvalCommands
     }
 
     /// <summary>SCRIPT FLUSH [ASYNC | SYNC]</summary>
-    [Command("SCRIPT|FLUSH", -2, Container, Category.Scripting, Since = "2.6.0", Complexity = "O(N) with N being the number of scripts in cache",
+    [Command("SCRIPT|FLUSH", -2, Container | CommandFlags.EverySilo, Category.Scripting, Since = "2.6.0",
+        Complexity = "O(N) with N being the number of scripts in cache",
         Summary = "Removes all server-side Lua scripts from the script cache.", Syntax = "flush-type=[ASYNC | SYNC]",
         History = "6.2.0: Added the `ASYNC` and `SYNC` flushing mode modifiers.",
         Tips = "request_policy:all_nodes;response_policy:all_succeeded")]

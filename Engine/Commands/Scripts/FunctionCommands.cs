@@ -8,7 +8,7 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal static class FunctionCommands
 {
-    private const CommandFlags Writes = CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Exclusive;
+    private const CommandFlags Writes = CommandFlags.Write | CommandFlags.NoScript | CommandFlags.Exclusive | CommandFlags.EverySilo;
 
     private const CommandFlags Runs = CommandFlags.NoScript | CommandFlags.Stale | CommandFlags.SkipMonitor | CommandFlags.MovableKeys
         | CommandFlags.NoMandatoryKeys | CommandFlags.UndeclaredKeys | CommandFlags.RunsScript;

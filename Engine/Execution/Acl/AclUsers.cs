@@ -26,6 +26,7 @@ public sealed class AclUsers
         _log = log;
         Denials = new(options);
         Throttle = new(options, clock);
+        Unknown = new("(unknown)", new AclRules(commands, allChannelsByDefault: false));
         AclRules rules = DefaultRules();
         if (options.RequirePass.Length != 0) RequirePassword(rules, options.RequirePass);
         Default = new(DefaultName, rules);
@@ -40,6 +41,9 @@ public sealed class AclUsers
 
     /// <summary>The user of every session that has not authenticated as another one.</summary>
     public AclUser Default { get; }
+
+    /// <summary>In place of a user whom another silo knows and this one does not: it may do nothing.</summary>
+    public AclUser Unknown { get; }
 
     /// <summary>ACL LOG.</summary>
     public AclLog Denials { get; }

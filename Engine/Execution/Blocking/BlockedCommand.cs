@@ -41,6 +41,7 @@ public sealed class BlockedCommand
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly (BlockedKey Key, LinkedListNode<BlockedCommand> Place)[] _places;
     private readonly long _deadlineMs;
+    private readonly long _startedMs;
     private ITimer? _timer;
     private int _state;
 
@@ -64,6 +65,7 @@ public sealed class BlockedCommand
         Slots = slots;
         _places = new (BlockedKey, LinkedListNode<BlockedCommand>)[keyCount];
         _deadlineMs = deadlineMs;
+        _startedMs = store.Clock.NowMs;
     }
 
     /// <summary>The session that waits.</summary>
@@ -193,6 +195,9 @@ public sealed class BlockedCommand
                 break;
             case BlockedEnd.Unblocked:
                 reply.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK"u8);
+                break;
+            case BlockedEnd.Moved when Session.GoesElsewhere:
+                Session.Moved = new(Request, Session.WaitedMs + _store.Clock.NowMs - _startedMs);
                 break;
             case BlockedEnd.Moved:
                 reply.Error("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"u8);

@@ -24,6 +24,7 @@ public ref partial struct CommandContext
         }
         if (!MayBlock) return false;
 
+        if (deadlineMs != BlockingTimeout.Never) deadlineMs = Math.Max(1, deadlineMs - Session.WaitedMs);
         var slots = new SortedSet<int>();
         List<int> positions = [];
         Command.LocateKeys(Request, positions);

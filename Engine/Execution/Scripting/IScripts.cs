@@ -9,6 +9,9 @@ public interface IScripts : IDisposable
     /// </summary>
     ICallable? Find(CommandInfo command, in Request request);
 
+    /// <summary>The text of the loaded script with this SHA-1 in hexadecimal; null if there is none.</summary>
+    byte[]? BodyOf(ReadOnlySpan<byte> digest);
+
     /// <summary>The calling thread will run no more of them: what it has needed for that may serve another one.</summary>
     void Leave();
 

@@ -68,6 +68,9 @@ public sealed partial class Store
         call.Callable = Scripts?.Find(call.Command, call.Request);
         if (call.Callable?.Traits is not { } traits)
         {
+            // Another silo may have the script; a function is on all of them, or on none.
+            if (Scripts is not null && call.Session.IsOneOfMany && call.Command.Name.StartsWith("evalsha", StringComparison.Ordinal))
+                return new(Outcome.EverySilo);
             Run(ref call, Hold.None, null); // replies with an error, unless this is the very first script
             return new(call.Restart);
         }

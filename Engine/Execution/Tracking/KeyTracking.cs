@@ -12,7 +12,11 @@ public sealed class KeyTracking
     private readonly HashSet<ClientTracking> _clients = []; // under _changing, as the next
     private volatile TrackedPrefix[] _prefixes = [];
 
-    internal KeyTracking(Store store) => _store = store;
+    internal KeyTracking(Store store)
+    {
+        _store = store;
+        store.Slots.Leaving = SlotLeaves;
+    }
 
     /// <summary>How many clients track keys.</summary>
     public int ClientCount
@@ -134,6 +138,14 @@ public sealed class KeyTracking
             foreach (ClientTracking client in _clients) client.TellAll();
             _keys.Clear();
         }
+    }
+
+    /// <summary>
+    /// A slot leaves for another silo. Which of the keys are its own is not known, so whoever has read any forgets all.
+    /// </summary>
+    private void SlotLeaves()
+    {
+        if (_keys.Count != 0) AllChanged();
     }
 
     [ThreadStatic]

@@ -17,8 +17,11 @@ public sealed partial class Store
     /// </summary>
     private Attempt RunForSession(ref CommandContext call, bool isLong = false)
     {
+        if (call.Session.WatchesElsewhere && (!call.Command.Is(CommandFlags.NotQueued) || call.Session.Transaction is { IsOpen: true }))
+            return new(Outcome.EverySilo);
         if (call.Session.Transaction is not { } transaction) return RunWithout(ref call);
         bool runsQueue = RunsQueue(call);
+        if (runsQueue && (transaction.QueuedFlags & Spreading) != 0 && call.Session.IsOneOfMany) return new(Outcome.EverySilo);
         if (runsQueue && (transaction.QueuedFlags & Unconfined) != 0) return new(Outcome.NeedsExclusive);
         if (transaction.WatchedCount == 0 && !runsQueue) return RunWithout(ref call);
 

@@ -125,6 +125,14 @@ public sealed class Transaction : IKeyWatcher
         return false;
     }
 
+    /// <summary>The slots of the keys that are watched here and of those of the queued commands, in ascending order.</summary>
+    public int[] Slots()
+    {
+        var slots = new List<int>();
+        CollectSlots(slots, withQueue: true);
+        return [.. slots.Distinct().Order()];
+    }
+
     /// <summary>
     /// Adds the slots of the watched keys and, on request, of all keys of the queued commands. A watched slot that has
     /// left this silo is not among them: it has already told the transaction that it left (<see cref="IsChanged"/>),
