@@ -509,27 +509,4 @@ public sealed class OrleansPortsTests
     }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
-
-    /// <summary>A real Orleans client.</summary>
-    private sealed class OrleansClient(IHost host) : IAsyncDisposable
-    {
-        public IClusterClient Grains { get; } = host.Services.GetRequiredService<IClusterClient>();
-
-        public static async Task<OrleansClient> ConnectAsync(int port, string address = "127.0.0.1")
-        {
-            HostApplicationBuilder builder = Host.CreateApplicationBuilder();
-            builder.Logging.ClearProviders();
-            builder.UseOrleansClient(orleans => orleans.UseStaticClustering(new IPEndPoint(IPAddress.Parse(address), port))
-                .Configure<ClusterOptions>(cluster => cluster.ServiceId = cluster.ClusterId = "orleansredis"));
-            IHost host = builder.Build();
-            await host.StartAsync();
-            return new(host);
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            await host.StopAsync();
-            host.Dispose();
-        }
-    }
 }
