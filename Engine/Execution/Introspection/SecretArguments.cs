@@ -37,7 +37,8 @@ public sealed class SecretArguments
     private bool Covers(in Request request, int index)
     {
         if (index >= _from) return true;
-        if (_ofDirectives) return index >= 3 && index % 2 == 1 && IsSecret(ByteText.Decode(request[index - 1]));
+        // Whatever its place: if a word is missing or too many, a password is where a name belongs.
+        if (_ofDirectives) return index >= 3 && IsSecret(ByteText.Decode(request[index - 1]));
         foreach ((byte[] word, int count) in _afterWords)
         {
             for (int at = Math.Max(1, index - count); at < index; at++)
