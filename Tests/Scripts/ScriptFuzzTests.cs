@@ -141,6 +141,7 @@ public sealed partial class ScriptFuzzTests(ITestOutputHelper output)
             try
             {
                 await redis.SendRawAsync(bytes.ToArray());
+                await Task.Delay(random.Next(30)); // it leaves at some moment, and any is right
                 redis.Socket.Shutdown(System.Net.Sockets.SocketShutdown.Send);
             }
             catch (Exception e) when (e is RespException or System.Net.Sockets.SocketException)
