@@ -20,6 +20,9 @@ public sealed class PasswordLeakTests(ITestOutputHelper output)
     /// <summary>How every password begins. Scripts put it together themselves, so that their own text is without it.</summary>
     private const string Mark = "S3CRET";
 
+    /// <summary>Who has not authenticated may send no more than ten words, and scripts need some of them.</summary>
+    private const int MostWordsOfStrangers = 6;
+
     private static readonly string[] s_places =
     [
         "SLOWLOG GET -1", "ACL LOG 1000", "LATENCY LATEST", "LATENCY HISTORY command", "LATENCY HISTORY fast-command", "LATENCY DOCTOR", "LATENCY HISTOGRAM",
@@ -131,6 +134,7 @@ public sealed class PasswordLeakTests(ITestOutputHelper output)
         for (int i = _random.Next(5, 30); i > 0; i--)
         {
             string[] words = Words();
+            if (user is null && words.Length > MostWordsOfStrangers) continue;
             Tell(words);
             switch (_random.Next(9))
             {
@@ -156,7 +160,8 @@ public sealed class PasswordLeakTests(ITestOutputHelper output)
                     await client.SendRawAsync(line + "\r\n");
                     Unechoed(words, await client.ReadAsync());
                     break;
-                case 3 when _random.Next(3) == 0:
+                // Not HELLO: if its AUTH is another word, nothing tells a password from other options.
+                case 3 when _random.Next(3) == 0 && !words[0].Equals("hello", StringComparison.OrdinalIgnoreCase):
                     await using (RespConnection broken = await server.ConnectAsync())
                     {
                         byte[] frame = RespConnection.Frame(Arguments(words));
@@ -230,7 +235,7 @@ public sealed class PasswordLeakTests(ITestOutputHelper output)
             21 => [AnyCase("acl"), "SETUSR", user, ">" + secret],
             22 => [AnyCase("config"), "SETT", "requirepass", secret],
             23 => ["MIGRATE", "127.0.0.1", "1", "key", "0", "10", "COPY", "AUTH", secret],
-            24 => ["MIGRATE", "127.0.0.1", "1", "", "0", "10", "AUTH2", user, secret, "KEYS", "a", "b"],
+            24 => ["MIGRATE", "127.0.0.1", "1", "", "0", "10", "AUTH2", user, secret],
             _ => [AnyCase("acl"), AnyCase("setuser"), Pick("user", "other"), .. Rules(secret, other)],
         };
     }
