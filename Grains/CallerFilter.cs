@@ -6,7 +6,7 @@ namespace OrleansRedis.Grains;
 /// Has every call of a grain of ours be made by a user, whichever way it has come: from a client, from another silo, or
 /// from within.
 /// </summary>
-internal sealed class CallerFilter(CommandRunner runner) : IIncomingGrainCallFilter
+internal sealed class CallerFilter(CommandRunner runner, ClientOrigins origins) : IIncomingGrainCallFilter
 {
     private static readonly AsyncLocal<AclUser?> s_user = new();
 
@@ -17,7 +17,7 @@ internal sealed class CallerFilter(CommandRunner runner) : IIncomingGrainCallFil
     {
         if (context.InterfaceMethod.DeclaringType?.Assembly != typeof(IHashSlotGrain).Assembly) return context.Invoke();
         s_user.Value = runner.Admission.CallerOf(
-            RequestContext.Get(Caller.User) as byte[], RequestContext.Get(Caller.Password) as byte[], out string error);
+            RequestContext.Get(Caller.User) as byte[], RequestContext.Get(Caller.Password) as byte[], origins.Of(context.SourceId), out string error);
         return s_user.Value is null ? throw new RedisErrorException(error) : context.Invoke();
     }
 }

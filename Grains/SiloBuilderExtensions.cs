@@ -17,6 +17,7 @@ public static class SiloBuilderExtensions
     {
         services.TryAddSingleton<ISlotMap, SoleSlotMap>();
         services.AddGrainDirectory(SlotDirectory.Name, static (provider, _) => new SlotDirectory(provider.GetRequiredService<ISlotMap>()));
+        services.AddSingleton<ClientOrigins>();
         services.AddSingleton<IIncomingGrainCallFilter, CallerFilter>();
         services.AddPlacementDirector<SlotPlacementStrategy, SlotPlacementDirector>();
     });

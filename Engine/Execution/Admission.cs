@@ -122,13 +122,14 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     /// </summary>
     /// <param name="name">The user's name; null if it brings none.</param>
     /// <param name="password">The user's password.</param>
+    /// <param name="origin">Where the call comes from, as <see cref="Session.Origin"/> has it.</param>
     /// <param name="error">Why it is refused.</param>
-    public AclUser? CallerOf(byte[]? name, byte[]? password, out string error)
+    public AclUser? CallerOf(byte[]? name, byte[]? password, string origin, out string error)
     {
         AclUser? user;
         if (name is not null)
         {
-            user = store.Acl.Authenticate(name, password, _caller, "grain call"u8, out error);
+            user = store.Acl.AuthenticateFrom(origin, name, password, _caller, "grain call"u8, out error);
         }
         else
         {

@@ -25,7 +25,7 @@ public sealed class CommandInfo
         Channels = ChannelSpecification.Parse(declaration.Channels);
         HasKeys = Keys.Any(keys => !keys.IsNotKey);
         IsConfined = HasKeys && (Categories & Category.Transaction) == 0 && (Flags & (CommandFlags.Blocking | CommandFlags.RunsScript
-            | CommandFlags.UndeclaredKeys | CommandFlags.SessionKeys | CommandFlags.NeedsConnection)) == 0;
+            | CommandFlags.UndeclaredKeys | CommandFlags.SessionKeys | CommandFlags.NeedsConnection | CommandFlags.MovesKeys)) == 0;
         if (Keys is [{ IsOneFixedKey: true } only])
         {
             SingleKey = only.First;

@@ -87,10 +87,16 @@ public sealed class CommandRunner : IDisposable
     public async Task<byte[]> RunAsync(
         int database, ReadOnlyMemory<byte>[] arguments, TimeSpan? limit = null, AclUser? user = null, CancellationToken cancellation = default)
     {
-        var reply = new RespWriter { Resp3 = true };
+        var reply = new RespWriter { Resp3 = true, Overflow = static () => { } };
         if (arguments.Length == 0) reply.Error("ERR no command"u8);
         else if ((uint)database >= (uint)Store.Options.Databases) reply.Error("ERR DB index is out of range"u8);
         else await RunOneAsync(database, OwnedRequest.Of(arguments), reply, limit, user, cancellation).ConfigureAwait(false);
+        if (reply.HasOverflowed)
+        {
+            reply.Clear();
+            reply.Most = Array.MaxLength;
+            reply.Error("ERR the reply is too large"u8);
+        }
         return reply.Written.ToArray();
     }
 

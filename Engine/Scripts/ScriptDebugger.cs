@@ -105,7 +105,12 @@ internal sealed class ScriptDebugger : IDebuggedScript
     private Task<byte[]> Expect()
     {
         var awaited = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
-        lock (_changing) _awaited = awaited;
+        lock (_changing)
+        {
+            // Once its client has left, it may end between two commands of a pipeline.
+            if (_isOver) awaited.SetResult([]);
+            else _awaited = awaited;
+        }
         return awaited.Task;
     }
 

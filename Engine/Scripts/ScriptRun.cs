@@ -14,7 +14,7 @@ internal sealed class ScriptRun : ScriptScope
 
     private readonly ScriptHost _host;
     private readonly LuaState _state;
-    private readonly RespWriter _reply = new();
+    private readonly RespWriter _reply = new() { Overflow = static () => { } };
     private readonly List<int> _keys = [];
     private byte[] _bytes = new byte[1024];
     private ArgumentRange[] _arguments = new ArgumentRange[16];
@@ -199,6 +199,8 @@ internal sealed class ScriptRun : ScriptScope
     private int Run(nint lua, CommandInfo command, in Request request)
     {
         long started = Stopwatch.GetTimestamp();
+        // What is larger than Lua's memory need not be written to its end; the command runs to its own all the same.
+        _reply.Most = _host.MostBytes > 0 ? (int)Math.Min(Array.MaxLength, _host.MostBytes) : Array.MaxLength;
         try
         {
             CommandContext.RunWithin(this, command, request, _reply);
@@ -208,6 +210,12 @@ internal sealed class ScriptRun : ScriptScope
             Store.Log.Warning($"The command '{command.Name}' failed in a script; please report this. {e}");
             _reply.Clear();
             _reply.Error($"ERR internal error in '{command.Name}': {e.Message}");
+        }
+        if (_reply.HasOverflowed)
+        {
+            _reply.Clear();
+            _reply.Most = Array.MaxLength;
+            _reply.Error("ERR the reply takes more memory than a script may have (orleans-script-memory)"u8);
         }
         ReadOnlySpan<byte> reply = _reply.Written;
         if (Store.Monitors.Any) Store.Monitors.ShowInScript(Session, command, request);

@@ -29,7 +29,8 @@ public sealed class RespWriter
     public int Most { get; set; } = System.Array.MaxLength;
 
     /// <summary>
-    /// Called once, by whoever writes more than <see cref="Most"/> bytes. From then on everything is dropped.
+    /// Called once, by whoever writes more than <see cref="Most"/> bytes. From then on, until <see cref="Clear"/> and a new
+    /// <see cref="Most"/>, everything is dropped.
     /// </summary>
     public Action? Overflow { get; init; }
 
@@ -60,6 +61,7 @@ public sealed class RespWriter
     {
         if (_buffer.Length > LargestKept) LargeBuffers.Return(Detach(out _));
         else _length = 0;
+        HasOverflowed = false;
     }
 
     /// <summary>If nothing is written, replaces a larger buffer by one of about this size.</summary>

@@ -53,6 +53,9 @@ internal static class SubscribeCommands
         for (int i = 1; i < call.Count; i++)
         {
             mine.Add(kind, call[i]);
+            // The rules may have changed since they were asked. Whoever changes them looks for subscriptions afterwards, so
+            // that either he sees this one or it is seen here that they have changed; the end is the same.
+            if (!me.User.IsUnrestricted && !me.User.Rules.AllowChannel(call[i], kind == SubscriptionKind.Pattern)) me.Kill();
             Confirm(ref call, me, word, call[i], mine.CountBeside(kind));
         }
         me.SubscriptionsChanged();

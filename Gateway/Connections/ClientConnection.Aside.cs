@@ -57,7 +57,9 @@ public sealed partial class ClientConnection
 
     private async Task ObeyAsync(IDebuggedScript script, OwnedRequest command)
     {
-        await script.ObeyAsync(command, _reply).ConfigureAwait(false);
+        // What the command has begun may never come to an end, and only its client waits for it.
+        using (Disconnected.UnsafeRegister(static script => ((IDebuggedScript)script!).Abandon(), script))
+            await script.ObeyAsync(command, _reply).ConfigureAwait(false);
         CloseAfterReply = script.IsOver;
     }
 

@@ -8,6 +8,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Orleans.Configuration;
 using OrleansRedis.Engine;
+using OrleansRedis.Grains;
 
 namespace OrleansRedis.Silo;
 
@@ -18,7 +19,8 @@ namespace OrleansRedis.Silo;
 /// (<see cref="ClientInput"/>) before Orleans reads it.
 /// </summary>
 internal sealed partial class ClientDoor(
-    CommandRunner runner, AllowedCalls allowed, IOptions<ClusterOptions> cluster, IOptions<SiloMessagingOptions> messaging, ILogger<ClientDoor> logger)
+    CommandRunner runner, AllowedCalls allowed, ClientOrigins origins, IOptions<ClusterOptions> cluster, IOptions<SiloMessagingOptions> messaging,
+    ILogger<ClientDoor> logger)
 {
     /// <summary>A client that says nothing for so long is gone.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
@@ -50,7 +52,7 @@ internal sealed partial class ClientDoor(
                 transport.Input, length, client, allowed, runner.Store.Acl, messaging.Value.MaxMessageBodySize,
                 reason => LogRefused(logger, connection.RemoteEndPoint, reason)),
             transport.Output);
-        await next(connection).ConfigureAwait(false);
+        using (origins.Connected(client.Key, AuthThrottle.OriginOf(connection.RemoteEndPoint))) await next(connection).ConfigureAwait(false);
     }
 
     /// <summary>Looks at a client's introduction, and leaves it for Orleans to read.</summary>

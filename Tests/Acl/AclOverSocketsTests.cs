@@ -204,7 +204,7 @@ public sealed class AclOverSocketsTests : GatewayTest
     [InlineData("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::")]
     [InlineData("::1", "::")]
     public void Addresses_are_told_apart_by_host_or_by_network(string address, string origin) =>
-        Assert.Equal(origin, ClientConnection.OriginOf(new IPEndPoint(IPAddress.Parse(address), 1234)));
+        Assert.Equal(origin, AuthThrottle.OriginOf(new IPEndPoint(IPAddress.Parse(address), 1234)));
 
     [Fact]
     public async Task Over_the_unix_socket_one_comes_from_nowhere_and_may_guess()

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 using Xunit.Abstractions;
@@ -143,6 +144,80 @@ public sealed class RedisCliTests(SharedServer server, ITestOutputHelper output)
         await using ClientProgram cli = ClientProgram.Start("redis-cli", [.. Address, "--latency", "--raw", "-i", "1"]);
         Assert.Equal(0, await cli.WaitForExitAsync());
         Assert.Matches(@"^\d+ \d+ \d+\.\d+ \d+", cli.Output);
+    }
+
+    [Fact]
+    public async Task Keys_are_found_by_the_memory_that_they_take()
+    {
+        await FillAsync("key:", 20);
+        await Redis.CallAsync("RPUSH", "the-long-one", new string('x', 9000), new string('y', 9000));
+        string report = await CliAsync("--memkeys", "--memkeys-samples", "0");
+        Assert.Contains("Sampled 21 keys in the keyspace!", report, StringComparison.Ordinal);
+        Match biggest = Regex.Match(report, "Biggest +list found '\"the-long-one\"' has ([0-9]+) bytes");
+        Assert.True(biggest.Success, report);
+        Assert.InRange(int.Parse(biggest.Groups[1].Value, CultureInfo.InvariantCulture), 18_000, 40_000);
+    }
+
+    [Fact]
+    public async Task Hot_keys_are_found_by_how_often_they_are_used()
+    {
+        await using ClientProgram refused = ClientProgram.Start("redis-cli", [.. Address, "--hotkeys"]);
+        await FillAsync("key:", 20);
+        Assert.Equal(1, await refused.WaitForExitAsync());
+        Assert.Contains("An LFU maxmemory policy is not selected", refused.Output, StringComparison.Ordinal);
+        await Redis.CallAsync("CONFIG", "SET", "maxmemory-policy", "allkeys-lfu");
+        try
+        {
+            await FillAsync("key:", 20);
+            await Redis.PipelineAsync([.. Enumerable.Repeat<RespArgument[]>(["GET", "key:7"], 3000)]);
+            string report = await CliAsync("--hotkeys");
+            string[] found = [.. report.Split('\n').Where(line => line.StartsWith("hot key found with counter: ", StringComparison.Ordinal))];
+            Assert.EndsWith("keyname: \"key:7\"", found[0], StringComparison.Ordinal);
+        }
+        finally
+        {
+            await Redis.CallAsync("CONFIG", "SET", "maxmemory-policy", "noeviction");
+        }
+    }
+
+    [Fact]
+    public async Task Latency_has_a_history_and_a_distribution()
+    {
+        await using ClientProgram history = ClientProgram.Start("redis-cli", [.. Address, "--latency-history", "-i", "0.1"]);
+        await using ClientProgram distribution = ClientProgram.Start("redis-cli", [.. Address, "--latency-dist", "-i", "0.1"]);
+        await history.ExpectAsync(" seconds range\n");
+        // A line for each interval, with a colour for each of the classes.
+        await Eventually.TrueAsync(() => Regex.Count(distribution.Output, "\u001b\\[48;5;[0-9]+m.*\u001b\\[0m") > 2, () => distribution.Output);
+        Assert.DoesNotContain("Error", history.Output + distribution.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Monitor_prints_every_command()
+    {
+        await using ClientProgram cli = ClientProgram.Start("redis-cli", [.. Address, "MONITOR"]);
+        await cli.ExpectAsync("OK\n");
+        await Redis.CallAsync("SET", "seen", "a \"b\"\n");
+        await cli.ExpectAsync(" \"SET\" \"seen\" \"a \\\"b\\\"\\n\"\n");
+        Assert.Matches("(?m)^[0-9]+\\.[0-9]{6} \\[0 127\\.0\\.0\\.1:[0-9]+\\] \"SET\"", cli.Output);
+    }
+
+    [Fact]
+    public async Task Replies_come_as_comma_separated_values_and_scripts_from_files()
+    {
+        await Redis.CallAsync("RPUSH", "list", "a", "b \"c\"", "3");
+        Assert.Equal("\"a\",\"b \\\"c\\\"\",\"3\"", await CliAsync("--csv", "LRANGE", "list", "0", "-1"));
+        Assert.Equal("NULL", await CliAsync("--csv", "GET", "none"));
+        Assert.Equal("1\n2\n3", await CliAsync("-r", "3", "INCR", "n"));
+        string file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllTextAsync(file, "return {KEYS[1], ARGV[1], redis.call('llen', KEYS[1])}");
+            Assert.Equal("list\nx\n3", await CliAsync("--eval", file, "list", ",", "x"));
+        }
+        finally
+        {
+            File.Delete(file);
+        }
     }
 
     [Fact]

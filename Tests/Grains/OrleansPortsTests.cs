@@ -4,10 +4,6 @@ using System.Net;
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using System.Text;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
-using Orleans.Configuration;
 using Orleans.Serialization.Buffers;
 using Orleans.Serialization.Codecs;
 using Orleans.Serialization.WireProtocol;
@@ -509,27 +505,4 @@ public sealed class OrleansPortsTests
     }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
-
-    /// <summary>A real Orleans client.</summary>
-    private sealed class OrleansClient(IHost host) : IAsyncDisposable
-    {
-        public IClusterClient Grains { get; } = host.Services.GetRequiredService<IClusterClient>();
-
-        public static async Task<OrleansClient> ConnectAsync(int port, string address = "127.0.0.1")
-        {
-            HostApplicationBuilder builder = Host.CreateApplicationBuilder();
-            builder.Logging.ClearProviders();
-            builder.UseOrleansClient(orleans => orleans.UseStaticClustering(new IPEndPoint(IPAddress.Parse(address), port))
-                .Configure<ClusterOptions>(cluster => cluster.ServiceId = cluster.ClusterId = "orleansredis"));
-            IHost host = builder.Build();
-            await host.StartAsync();
-            return new(host);
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            await host.StopAsync();
-            host.Dispose();
-        }
-    }
 }

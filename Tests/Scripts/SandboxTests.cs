@@ -41,6 +41,11 @@ public sealed class SandboxTests : IDisposable
         { "getmetatable(nil).__add = 1", "attempt to index a nil value" },
         { "getmetatable(print)", "nonexistent global variable 'print'" },
         { "getmetatable(redis.call).__add = 1", "attempt to index a nil value" },
+        { "getmetatable(true).__index = 1", "attempt to index a nil value" },
+        { "getmetatable(coroutine.create(function() end)).__index = 1", "attempt to index a nil value" },
+        { "getmetatable(cjson.null).__index = 1", "attempt to index a nil value" },
+        { "setmetatable('', {})", "bad argument #1 to 'setmetatable'" },
+        { "setmetatable(redis.call, {})", "bad argument #1 to 'setmetatable'" },
         { "setfenv(0, {})", "'setfenv' cannot change environment" },
         { "setfenv(redis.call, {})", "'setfenv' cannot change environment" },
         { "setfenv(string.rep, {})", "'setfenv' cannot change environment" },
@@ -145,7 +150,17 @@ public sealed class SandboxTests : IDisposable
         { "for i = 1, 500 do loadstring('return ' .. i, ('x'):rep(i * 10)) collectgarbage('step') end", "" },
         { "for i = 1, 100 do loadstring('x', ('\\0\\n'):rep(i)) end", "" },
 
-        // Modules
+        // Modules (CVE-2018-11218, CVE-2018-11219, CVE-2020-14147, CVE-2022-24834)
+        { "local t = {} for i = 1, 7900 do t[i] = i end return #cmsgpack.pack(unpack(t))", "" },
+        { "return cmsgpack.unpack(('\\1'):rep(9000))", "" },
+        { "return struct.pack('>I2147483648', '10')", "integral size" },
+        { "return struct.unpack('>I2147483648', '10')", "integral size" },
+        { "return struct.pack('>I18446744073709551617', '10')", "integral size" },
+        { "return struct.unpack('!2147483648i', 'xxxx')", "" },
+        { "return struct.size('!99999999999i')", "" },
+        { "return #cjson.encode(('\\1'):rep(3000000))", "" },
+        { "return #cjson.encode({('\\\"'):rep(4000000)})", "" },
+        { "cjson.encode_keep_buffer(false) return #cjson.encode({('/'):rep(4000000), ('/'):rep(4000000)})", "" },
         { "return cjson.decode(('['):rep(100000))", "Found too many nested data structures (1001)" },
         { "cjson.decode_max_depth(2147483647) return cjson.decode(('['):rep(1000000))", "Found too many nested data structures" },
         { "cjson.encode_max_depth(2147483647) local t = {} for i = 1, 1e5 do t = {t} end return #cjson.encode(t)", "" },
@@ -188,6 +203,7 @@ public sealed class SandboxTests : IDisposable
         { "redis.set_repl(64)", "Invalid replication flags." },
         { "return redis.error_reply({})", "wrong number or type of arguments" },
         { "local a = {} local b = {a} a[1] = b return a", "reached lua stack limit" },
+        { "local a = {} local b = a for i = 1, 10000 do b[1] = {} b = b[1] end return a", "reached lua stack limit" }, // CVE-2021-32626
         { "return coroutine.wrap(function() return redis.call('nosuch') end)()", "Unknown Redis command called from script" },
         { "error({err = setmetatable({}, {__tostring = error})})", "" },
         { "error(setmetatable({}, {__index = error}))", "" },
@@ -239,7 +255,7 @@ public sealed class SandboxTests : IDisposable
     }
 
     /// <summary>Everything that can be reached from the globals, by name and type.</summary>
-    private const string Fingerprint = """
+    internal const string Fingerprint = """
         local found = {}
         local function visit(path, value, depth)
             found[#found + 1] = path .. ':' .. type(value)

@@ -185,6 +185,22 @@ public sealed partial class ScriptDebuggerTests
         Assert.Equal("+OK", (await other.CallAsync("FLUSHALL")).ToString());
     }
 
+    [Theory]
+    [InlineData("return 1", "eval while true do end")]
+    [InlineData("while true do end", "continue")]
+    public async Task What_never_ends_ends_when_its_client_has_left(string script, string command)
+    {
+        await using RedisProcess server = await RedisProcess.StartAsync(ServerKind.OrleansRedis, "--busy-reply-threshold", "0");
+        await using RespConnection other = await server.ConnectAsync();
+        await using (RespConnection redis = await server.ConnectAsync())
+        {
+            await redis.CallAsync("SCRIPT", "DEBUG", "YES");
+            await redis.CallAsync("EVAL", script, "0");
+            await redis.SendAsync([.. command.Split(' ').Select(word => (RespArgument)word)]);
+        }
+        await Eventually.TrueAsync(async () => await other.InfoAsync("connected_clients") == 1, () => $"the session is still there{server.Describe()}");
+    }
+
     [Fact]
     public async Task What_cannot_be_debugged_is_refused()
     {

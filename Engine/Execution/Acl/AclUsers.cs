@@ -77,10 +77,18 @@ public sealed class AclUsers
     /// <returns>The user; null if there is no such user, it is off, or the password is not one of its
     /// passwords.</returns>
     public AclUser? Authenticate(
-        ReadOnlySpan<byte> name, ReadOnlySpan<byte> password, Session session, ReadOnlySpan<byte> command, out string error)
+        ReadOnlySpan<byte> name, ReadOnlySpan<byte> password, Session session, ReadOnlySpan<byte> command, out string error) =>
+        AuthenticateFrom(session.Origin, name, password, session, command, out error);
+
+    /// <summary>
+    /// The same for a session of many that come from different places: <paramref name="origin"/> is this one's
+    /// (<see cref="Session.Origin"/>).
+    /// </summary>
+    internal AclUser? AuthenticateFrom(
+        string origin, ReadOnlySpan<byte> name, ReadOnlySpan<byte> password, Session session, ReadOnlySpan<byte> command, out string error)
     {
         error = Errors.WrongPassword;
-        if (Throttle.Refuses(session.Origin))
+        if (Throttle.Refuses(origin))
         {
             error = "ERR too many failed attempts to authenticate from this address, try again later";
         }
@@ -88,7 +96,7 @@ public sealed class AclUsers
         {
             return user;
         }
-        Throttle.Failed(session.Origin);
+        Throttle.Failed(origin);
         AclContext context = session.Transaction is { IsOpen: true } ? AclContext.Multi : AclContext.Toplevel;
         Denials.Add(
             AclReason.Auth, context, Encoding.Latin1.GetString(command), Encoding.Latin1.GetString(name), session.Describe(_clock.NowMs), _clock.NowMs);
@@ -129,7 +137,7 @@ public sealed class AclUsers
     public string? Set(string name, IReadOnlyList<string> words, Session? by)
     {
         if (AclSelector.HasBlanks(name)) return "Usernames can't contain spaces or null characters";
-        if (!TryMerge(words, out List<string> rules, out string open)) return $"Unmatched parenthesis in acl selector starting at '{open}'.";
+        if (!TryMerge(words, out List<string> rules, out string open)) return $"Unmatched parenthesis in acl selector starting at '{Shown(open)}'.";
         AclUser? user;
         lock (_changing)
         {
@@ -137,7 +145,7 @@ public sealed class AclUsers
             AclRules draft = user?.Rules.Clone(AllChannelsByDefault) ?? new(_commands, AllChannelsByDefault);
             foreach (string rule in rules)
             {
-                if (draft.Apply(rule) is var error and not AclError.None) return $"Error in ACL SETUSER modifier '{rule}': {error.Text()}";
+                if (draft.Apply(rule) is var error and not AclError.None) return $"Error in ACL SETUSER modifier '{Shown(rule)}': {error.Text()}";
             }
             WarnOf(rules);
             if (user is null) _users = _users.Add(name, user = new(name, draft));
@@ -389,8 +397,14 @@ public sealed class AclUsers
     }
 
     /// <summary>
-    /// A rule as the log may show it: without passwords, which some put into parentheses, too, where they make no sense.
+    /// A rule as an error or the log may show it: without passwords, which some put into parentheses, too, where they make
+    /// no sense.
     /// </summary>
-    private static string Shown(string rule) =>
-        string.Join(' ', rule.Split(' ').Select(word => word.TrimStart('(') is ['>' or '<' or '#' or '!', ..] secret ? secret[0] + "(redacted)" : word));
+    private static string Shown(string rule) => string.Join(' ', rule.Split(' ').Select(ShownWord));
+
+    private static string ShownWord(string word)
+    {
+        int sign = word.AsSpan().IndexOfAnyExcept('(');
+        return sign >= 0 && word[sign] is '>' or '<' or '#' or '!' ? word[..(sign + 1)] + "(redacted)" : word;
+    }
 }

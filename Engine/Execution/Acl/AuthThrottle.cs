@@ -1,3 +1,6 @@
+using System.Net;
+using System.Net.Sockets;
+
 namespace OrleansRedis.Engine;
 
 /// <summary>
@@ -21,6 +24,20 @@ public sealed class AuthThrottle(ServerOptions options, Clock clock)
         {
             lock (_lock) return _failures.Count;
         }
+    }
+
+    /// <summary>
+    /// The address of a peer as it counts here; empty if it has none. Of an IPv6 address only the network counts: a host
+    /// there has as many addresses as it likes.
+    /// </summary>
+    public static string OriginOf(EndPoint? endPoint)
+    {
+        if (endPoint is not IPEndPoint remote) return "";
+        IPAddress address = remote.Address.IsIPv4MappedToIPv6 ? remote.Address.MapToIPv4() : remote.Address;
+        if (address.AddressFamily != AddressFamily.InterNetworkV6) return address.ToString();
+        byte[] bytes = address.GetAddressBytes();
+        bytes.AsSpan(8).Clear();
+        return new IPAddress(bytes).ToString();
     }
 
     /// <summary>Whether an address has failed too often to be listened to now. The empty address never has.</summary>

@@ -32,12 +32,16 @@ public sealed class SecretArguments
     /// <summary>Reads a rule; null if there is none.</summary>
     internal static SecretArguments? Parse(string rule) => rule.Length == 0 ? null : new(rule);
 
-    private static bool IsSecret(string directive) => Directive.TryFind(directive, out Directive? found) && found.Declaration.Sensitive;
+    /// <summary>Whether what follows a word of CONFIG SET must not be shown.</summary>
+    /// <param name="word">The word.</param>
+    /// <param name="isName">Whether it is where a directive's name belongs: then one that is unknown may be misspelt.</param>
+    private static bool IsBeforeSecret(string word, bool isName) => Directive.TryFind(word, out Directive? found) ? found.Declaration.Sensitive : isName;
 
     private bool Covers(in Request request, int index)
     {
         if (index >= _from) return true;
-        if (_ofDirectives) return index >= 3 && index % 2 == 1 && IsSecret(ByteText.Decode(request[index - 1]));
+        // Whatever its place: if a word is missing or too many, a password is where a name belongs.
+        if (_ofDirectives) return index >= 3 && IsBeforeSecret(ByteText.Decode(request[index - 1]), isName: index % 2 == 1);
         foreach ((byte[] word, int count) in _afterWords)
         {
             for (int at = Math.Max(1, index - count); at < index; at++)

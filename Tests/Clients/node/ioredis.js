@@ -170,6 +170,37 @@ export const scenarios = {
     publisher.disconnect();
   },
 
+  // This client has no cache of its own: tracking as a client of RESP2 uses it, with a second connection.
+  async caching(port) {
+    const listener = new Redis({ port });
+    const redis = new Redis({ port });
+    const other = new Redis({ port });
+    const told = [];
+    let wake = () => {};
+    listener.on('message', (channel, keys) => { told.push(`${channel} ${keys}`); wake(); });
+    const next = async () => {
+      while (!told.length) await new Promise(resolve => { wake = resolve; });
+      return told.shift();
+    };
+    const target = await listener.client('ID');
+    await listener.subscribe('__redis__:invalidate');
+    assert.equal(await redis.client('TRACKING', 'ON', 'REDIRECT', target), 'OK');
+    assert.equal(await redis.client('GETREDIR'), target);
+    for (const change of [() => other.set('k', 'v'), () => other.del('k'), () => other.mset('k', 1, 'l', 2)]) {
+      await redis.get('k');
+      await change();
+      assert.equal(await next(), '__redis__:invalidate k');
+    }
+    // By prefixes, whether or not it has read the keys.
+    await redis.client('TRACKING', 'OFF');
+    await redis.client('TRACKING', 'ON', 'REDIRECT', target, 'BCAST', 'PREFIX', 'user:');
+    await other.set('nobody', 1);
+    await other.set('user:1', 1);
+    assert.equal(await next(), '__redis__:invalidate user:1');
+    assert.deepEqual(told, []);
+    [listener, redis, other].forEach(client => client.disconnect());
+  },
+
   async scripts(port) {
     const redis = new Redis({ port, enableAutoPipelining: false });
     redis.defineCommand('incrementIfBelow', {

@@ -95,6 +95,43 @@ export const scenarios = {
     pool.destroy();
   },
 
+  async pipeline(port) {
+    const client = await connect(port, { RESP: 3 });
+    // What is asked in one turn leaves together.
+    const many = await Promise.all(Array.from({ length: 10_000 }, (_, i) => client.set(`k:${i}`, String(i))));
+    assert.ok(many.every(reply => reply === 'OK'));
+    const pipeline = client.multi();
+    for (let i = 0; i < 1000; i++) pipeline.incr(`k:${i}`);
+    assert.deepEqual(await pipeline.execAsPipeline(), Array.from({ length: 1000 }, (_, i) => i + 1));
+    // One that fails does not take the others with it.
+    await client.set('text', 'x');
+    const settled = await Promise.allSettled([client.set('a', '1'), client.incr('text'), client.get('a')]);
+    assert.deepEqual(settled.map(one => one.status), ['fulfilled', 'rejected', 'fulfilled']);
+    assert.equal(settled[2].value, '1');
+    await client.close();
+  },
+
+  async streams(port) {
+    const client = await connect(port);
+    const worker = await connect(port);
+    for (let i = 0; i < 6; i++) await client.xAdd('jobs', `${i + 1}-0`, { n: String(i) });
+    assert.equal(await client.xGroupCreate('jobs', 'workers', '0'), 'OK');
+    const first = await worker.xReadGroup('workers', 'one', { key: 'jobs', id: '>' }, { COUNT: 2 });
+    assert.deepEqual(first[0].messages.map(message => message.id), ['1-0', '2-0']);
+    assert.equal(await worker.xAck('jobs', 'workers', '1-0'), 1);
+    const pending = await client.xPending('jobs', 'workers');
+    assert.equal(pending.pending, 1);
+    const claimed = await client.xAutoClaim('jobs', 'workers', 'two', 0, '0-0');
+    assert.deepEqual(claimed.messages.map(message => message.message.n), ['1']);
+    // Whoever waits gets what comes.
+    await worker.xReadGroup('workers', 'one', { key: 'jobs', id: '>' });
+    const waiting = worker.xReadGroup('workers', 'one', { key: 'jobs', id: '>' }, { BLOCK: 30_000 });
+    await client.xAdd('jobs', '*', { n: 'late' });
+    assert.equal((await waiting)[0].messages[0].message.n, 'late');
+    assert.equal(await client.xTrim('jobs', 'MAXLEN', 2), 5);
+    await Promise.all([client.close(), worker.close()]);
+  },
+
   async pubsub(port) {
     for (const RESP of [2, 3]) {
       const subscriber = await connect(port, { RESP });

@@ -251,6 +251,78 @@ def lock_of_many(port):
     assert r.lock("lost", timeout=60, blocking_timeout=30).acquire()
 
 
+def streams(port):
+    r = redis.Redis(port=port, decode_responses=True)
+    ids = [r.xadd("events", {"n": i}, id=f"{i + 1}-0") for i in range(10)]
+    assert r.xlen("events") == 10 and [i for i, _ in r.xrange("events", min="3-0", max="5-0")] == ids[2:5]
+    assert [i for i, _ in r.xrevrange("events", count=2)] == [ids[9], ids[8]]
+    assert r.xgroup_create("events", "g", id="0") and r.xgroup_create("other", "g", mkstream=True)
+    try:
+        r.xgroup_create("events", "g")
+        raise AssertionError("the group is there already")
+    except redis.ResponseError as e:
+        assert str(e) == "BUSYGROUP Consumer Group name already exists" or str(e) == "Consumer Group name already exists", e
+    ((stream, entries),) = r.xreadgroup("g", "alice", {"events": ">", "other": ">"}, count=4)
+    assert stream == "events" and [i for i, _ in entries] == ids[:4] and entries[0][1] == {"n": "0"}
+    ((_, entries),) = r.xreadgroup("g", "bob", {"events": ">"}, count=3)
+    assert r.xack("events", "g", *ids[:2]) == 2
+    pending = r.xpending("events", "g")
+    assert pending["pending"] == 5 and {c["name"]: c["pending"] for c in pending["consumers"]} == {"alice": 2, "bob": 3}
+    assert [p["message_id"] for p in r.xpending_range("events", "g", "-", "+", 10, consumername="alice")] == ids[2:4]
+    # Bob takes over what Alice has left undone.
+    assert [i for i, _ in r.xclaim("events", "g", "bob", 0, [ids[2]])] == [ids[2]]
+    assert r.xautoclaim("events", "g", "bob", 0, justid=True)[:5] == ids[2:7]
+    assert r.xgroup_delconsumer("events", "g", "alice") == 0
+    (group,) = r.xinfo_groups("events")
+    assert group["name"] == "g" and group["pending"] == 5 and group["last-delivered-id"] == ids[6]
+    (consumer,) = r.xinfo_consumers("events", "g")
+    assert consumer["name"] == "bob" and consumer["pending"] == 5
+    info = r.xinfo_stream("events")
+    assert info["length"] == 10 and info["first-entry"][0] == ids[0] and info["last-generated-id"] == ids[9]
+    assert r.xtrim("events", maxlen=4, approximate=False) == 6 and r.xdel("events", ids[9]) == 1 and r.xlen("events") == 3
+    assert r.xgroup_setid("events", "g", "0") and len(r.xreadgroup("g", "bob", {"events": ">"})[0][1]) == 3
+    assert r.xgroup_destroy("events", "g") == 1
+
+
+def blocking_reads(port):
+    """Three workers of one group share what others add; each entry goes to one of them."""
+    r = redis.Redis(port=port, decode_responses=True)
+    r.xgroup_create("jobs", "g", id="$", mkstream=True)
+    seen, lock = [], threading.Lock()
+
+    def work(name):
+        mine = redis.Redis(port=port, decode_responses=True)
+        while True:
+            for _, entries in mine.xreadgroup("g", name, {"jobs": ">"}, count=5, block=60_000):
+                for entry, fields in entries:
+                    if fields["n"] == "stop":
+                        mine.xack("jobs", "g", entry)
+                        return
+                    with lock:
+                        seen.append(int(fields["n"]))
+                    mine.xack("jobs", "g", entry)
+
+    # Of a batch with more than one "stop" the others would be lost, so each comes when the last has been taken.
+    workers = [threading.Thread(target=work, args=(f"w{i}",)) for i in range(3)]
+    for worker in workers:
+        worker.start()
+    for n in range(300):
+        r.xadd("jobs", {"n": n})
+    for left in (2, 1, 0):
+        r.xadd("jobs", {"n": "stop"})
+        while sum(worker.is_alive() for worker in workers) > left:
+            time.sleep(0.005)
+    assert sorted(seen) == list(range(300)) and r.xpending("jobs", "g")["pending"] == 0
+    # Without a group, everybody gets everything.
+    begin = r.xadd("news", {"n": 0})
+    got = []
+    reader = threading.Thread(target=lambda: got.extend(redis.Redis(port=port).xread({"news": begin}, block=60_000)))
+    reader.start()
+    r.xadd("news", {"n": 1})
+    reader.join()
+    assert got[0][1][0][1] == {b"n": b"1"}
+
+
 def next_message(subscriber):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

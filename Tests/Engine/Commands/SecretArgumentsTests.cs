@@ -34,6 +34,8 @@ public sealed class SecretArgumentsTests
     [InlineData("ACL SETUSER alice on >x ~*", "2 3 4 5")]
     [InlineData("CONFIG SET requirepass x timeout 1 masterauth y", "3 7")]
     [InlineData("CONFIG SET timeout requirepass", "")]
+    [InlineData("CONFIG SET timeout requirepass x", "4")]
+    [InlineData("CONFIG SET timeout 1 requirepas x", "5")]
     [InlineData("SET AUTH x", "")]
     public void Exactly_the_secrets_are_covered(string line, string positions)
     {

@@ -24,8 +24,11 @@ public sealed class MemberSiloTests(PostgresServer server)
     }
 
     [SkippableFact]
-    public async Task Two_silos_on_Azure_Tables_are_one() =>
-        await RunAsync(Enumerable.Repeat<Func<int, MemberSilo>>(port => MemberSilo.StartOnAzure(AzureClusterStoreTests.Account, port), 2).ToArray());
+    public async Task Two_silos_on_Azure_Tables_are_one()
+    {
+        string account = await AzureTables.AccountAsync();
+        await RunAsync(Enumerable.Repeat<Func<int, MemberSilo>>(port => MemberSilo.StartOnAzure(account, port), 2).ToArray());
+    }
 
     private static async Task RunAsync(Func<int, MemberSilo>[] start)
     {
