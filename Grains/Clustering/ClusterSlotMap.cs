@@ -1,4 +1,3 @@
-using Orleans.Runtime;
 using OrleansRedis.Cluster;
 
 namespace OrleansRedis.Grains.Clustering;

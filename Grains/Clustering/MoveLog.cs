@@ -7,7 +7,9 @@ namespace OrleansRedis.Grains.Clustering;
 /// Reads the effects of slots that are being copied, as long as there are any. Without it, and without another reader, no
 /// effects are recorded at all.
 /// </summary>
+#pragma warning disable CA1001 // A semaphore whose handle nobody asks for has nothing to dispose of.
 internal sealed class MoveLog : LogReader
+#pragma warning restore CA1001
 {
     private readonly SemaphoreSlim _wake = new(0);
     private readonly JournalBatch _batch = new();

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text;
 using OrleansRedis.Engine;
-using OrleansRedis.Gateway;
 using OrleansRedis.Tests.Gateway;
 using OrleansRedis.Tests.Harness;
 using Xunit;

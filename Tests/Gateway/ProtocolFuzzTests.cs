@@ -24,9 +24,9 @@ public sealed class ProtocolFuzzTests(ITestOutputHelper output)
     /// <summary>What a client may do that is not to be trusted: all but what ends the server or the other clients.</summary>
     private static readonly string[] s_rules =
     [
-        "+@all", "-shutdown", "-debug", "-migrate", "-config|set", "-config|rewrite", "-acl|setuser", "-acl|deluser", "-acl|load", "-acl|save", "-save", "-bgsave",
-        "-bgrewriteaof", "-client|kill", "-client|pause", "-script|debug", "-flushall", "-flushdb", "-swapdb", "resetkeys", "~k*", "~{t}*", "~LEX", "~w_*",
-        "~h_*", "~no-such-key", "resetchannels", "&c*",
+        "+@all", "-shutdown", "-debug", "-migrate", "-config|set", "-config|rewrite", "-acl|setuser", "-acl|deluser", "-acl|load", "-acl|save", "-save",
+        "-bgsave", "-bgrewriteaof", "-client|kill", "-client|pause", "-script|debug", "-flushall", "-flushdb", "-swapdb", "resetkeys", "~k*", "~{t}*", "~LEX",
+        "~w_*", "~h_*", "~no-such-key", "resetchannels", "&c*",
     ];
 
     /// <summary>Lengths and beginnings that no honest client would send.</summary>

@@ -2,7 +2,6 @@ using OrleansRedis.Engine;
 using OrleansRedis.Grains.Clustering;
 using OrleansRedis.Tests.Harness;
 using Xunit;
-using Store = OrleansRedis.Engine.Store;
 
 namespace OrleansRedis.Tests.Persistence;
 

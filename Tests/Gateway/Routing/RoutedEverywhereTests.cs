@@ -1,5 +1,3 @@
-using System.Globalization;
-using OrleansRedis.Gateway;
 using OrleansRedis.Tests.Harness;
 using Xunit;
 
