@@ -52,7 +52,7 @@ export const scenarios = {
     const plain = new Promise(resolve => cluster.subscribe('news', (text, channel) => resolve([channel, text])).then(() => cluster.publish('news', 'hello')));
     assert.deepEqual(await plain, ['news', 'hello']);
     assert.equal(cluster.masters.length, 1);
-    cluster.destroy();
+    await cluster.close(); // which waits for what the client asks of the cluster by itself
   },
 
   async tls(port, directory) {
