@@ -92,7 +92,7 @@ export const scenarios = {
     const pool = await createClientPool({ socket: { port }, RESP: 3 }, { minimum: 2, maximum: 10 }).connect();
     await Promise.all(Array.from({ length: 2000 }, () => pool.incr('counter')));
     assert.equal(await pool.get('counter'), '2000');
-    pool.destroy();
+    await pool.close();
   },
 
   async pubsub(port) {
@@ -149,7 +149,7 @@ export const scenarios = {
     await away;
     assert.equal(await client.set('after', '2'), 'OK');
     assert.match(await client.sendCommand(['CLIENT', 'INFO']), /name=node-restart .*db=1 .*resp=3/);
-    client.destroy();
+    await client.close();
   },
 
   async transaction(port) {
