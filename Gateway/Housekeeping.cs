@@ -104,7 +104,8 @@ public sealed class Housekeeping : IDisposable
         _buffersTrimmedAtMs = nowMs;
         LargeBuffers.Trim();
         _server.Peers.CloseOld();
-        CompilerThread.MakeNice();
+        // While data are loaded there are no clients to give way to, and what is compiled soon saves most.
+        if ((_server.Store.Restrictions & Restrictions.Loading) == 0) CompilerThread.MakeNice();
         _server.Store.ActiveDefragmentation.Look();
     }
 

@@ -198,8 +198,9 @@ public sealed class KeySpecification
         }
         if (Search == KeySearch.Keyword)
         {
-            first = Last < 0 && Limit == 0 ? FindKeys(request, Keyword) : StartFrom >= 0 ? FindOption(request) : FindLast(request);
-            if (first < 0 || (Last < 0 && Limit == 0 && !request[MigratedKey].IsEmpty)) return true;
+            bool takesAllThatFollow = Last < 0 && Limit == 0;
+            first = takesAllThatFollow ? FindKeys(request, Keyword) : StartFrom >= 0 ? FindOption(request) : FindLast(request);
+            if (first < 0 || (takesAllThatFollow && !request[MigratedKey].IsEmpty)) return true;
         }
         if (Instead.Length != 0 && FindKeys(request, Instead) >= 0) return true;
         if (Find == KeyFind.KeyCount)

@@ -99,7 +99,14 @@ internal static class SubscribeCommands
             return;
         }
         // As a push, it is not subject to CLIENT REPLY.
-        var push = new RespWriter { Resp3 = reply.Resp3 };
+        Push(me, reply.Resp3, word, name, count, isNameless);
+    }
+
+    /// <summary>Pushes what would otherwise be the reply.</summary>
+    internal static void Push(
+        ClientConnection me, bool resp3, ReadOnlySpan<byte> word, ReadOnlySpan<byte> name, int count, bool isNameless = false)
+    {
+        var push = new RespWriter { Resp3 = resp3 };
         Write(push, word, name, count, isNameless);
         me.Push(new(PushKind.Message, push.Written.ToArray()));
     }

@@ -74,12 +74,7 @@ public sealed partial class ClientConnection : IInvalidated
             if (!isLost(KeySlot.Of(name))) continue;
             mine.Remove(SubscriptionKind.ShardChannel, name);
             // Through the queue, so after the messages that came before.
-            var told = new RespWriter();
-            told.Array(3);
-            told.BulkString("sunsubscribe"u8);
-            told.BulkString(name);
-            told.Integer(mine.ShardChannelCount);
-            Push(new(PushKind.Message, told.Written.ToArray()));
+            SubscribeCommands.Push(this, resp3: false, "sunsubscribe"u8, name, mine.ShardChannelCount);
         }
         SubscriptionsChanged();
     }

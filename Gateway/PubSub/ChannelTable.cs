@@ -54,11 +54,7 @@ internal sealed class ChannelTable
     public void Deliver(ReadOnlySpan<byte> channel, in Push push)
     {
         Stripe stripe = StripeOf(channel);
-        lock (stripe.Sync)
-        {
-            if (stripe.Find(channel) is not { } found) return;
-            foreach (Subscription subscription in found.Subscriptions) subscription.Client.Push(push);
-        }
+        lock (stripe.Sync) stripe.Find(channel)?.Deliver(push);
     }
 
     /// <summary>Waits until everybody who is publishing now has come to an end with that.</summary>

@@ -102,8 +102,7 @@ public sealed class PubSub : IPubSub
         {
             if (stripe.Find(channel) is { } found)
             {
-                var push = new Push(PushKind.Message, MessageFrame.Of(KindOf(isSharded), channel, message));
-                foreach (Subscription subscription in found.Subscriptions) subscription.Client.Push(push);
+                found.Deliver(new(PushKind.Message, MessageFrame.Of(KindOf(isSharded), channel, message)));
                 receivers = found.Subscriptions.Length;
             }
             // Looked at again, now that whoever ends a subscription waits for us.

@@ -22,6 +22,12 @@ internal sealed class Channel(byte[] name)
     /// <summary>Its subscriptions, in no particular order. Under the lock of the channel's table.</summary>
     public ReadOnlySpan<Subscription> Subscriptions => _subscriptions.AsSpan(0, _count);
 
+    /// <summary>Gives all subscribers a push. Under the lock of the channel's table.</summary>
+    public void Deliver(in Push push)
+    {
+        foreach (Subscription subscription in Subscriptions) subscription.Client.Push(push);
+    }
+
     public void Add(Subscription subscription)
     {
         if (_count == _subscriptions.Length) Array.Resize(ref _subscriptions, _count * 2);

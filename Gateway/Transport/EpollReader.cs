@@ -66,18 +66,6 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
             _cancellation = cancellationToken;
             _registration = cancellationToken.UnsafeRegister(static reader => ((EpollReader)reader!).Post(), this);
         }
-        if (connection.IsOnLoop)
-        {
-            // Whatever else wants this reader to go on posts to this thread, after the fact: no fence needed.
-            Volatile.Write(ref _parked, 1);
-            if (_readable) connection.Post();
-        }
-        else
-        {
-            Interlocked.Exchange(ref _parked, 1);
-            // The loop sets these, then checks whether we are parked. So one of the two sees the other.
-            if (_readable || _canceled || _ended || cancellationToken.IsCancellationRequested) connection.Post();
-        }
         return new(this, _source.Version);
     }
 
@@ -107,8 +95,32 @@ internal sealed class EpollReader(EpollConnection connection) : PipeReader, IVal
     ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _source.GetStatus(token);
 
     void IValueTaskSource<ReadResult>.OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+    {
         _source.OnCompleted(continuation, state, token, flags);
+        Park();
+    }
+
+    /// <summary>
+    /// The connection's code waits for input. Only once it is known what goes on with it: otherwise a read that is over by
+    /// then would go on where it began, perhaps on another thread, while the loop serves requests that came later.
+    /// </summary>
+    private void Park()
+    {
+        if (connection.IsOnLoop)
+        {
+            // Whatever else wants this reader to go on posts to this thread, after the fact: no fence needed.
+            Volatile.Write(ref _parked, 1);
+            if (_readable) connection.Post();
+        }
+        else
+        {
+            CancellationToken cancellation = _cancellation; // the loop's, once it is parked
+            Interlocked.Exchange(ref _parked, 1);
+            // The loop sets these, then checks whether we are parked. So one of the two sees the other.
+            if (_readable || _canceled || _ended || cancellation.IsCancellationRequested) connection.Post();
+        }
+    }
 
     private void Post() => connection.Post();
 

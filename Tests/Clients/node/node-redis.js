@@ -52,7 +52,7 @@ export const scenarios = {
     const plain = new Promise(resolve => cluster.subscribe('news', (text, channel) => resolve([channel, text])).then(() => cluster.publish('news', 'hello')));
     assert.deepEqual(await plain, ['news', 'hello']);
     assert.equal(cluster.masters.length, 1);
-    cluster.destroy();
+    await cluster.close(); // which waits for what the client asks of the cluster by itself
   },
 
   async tls(port, directory) {
@@ -92,7 +92,7 @@ export const scenarios = {
     const pool = await createClientPool({ socket: { port }, RESP: 3 }, { minimum: 2, maximum: 10 }).connect();
     await Promise.all(Array.from({ length: 2000 }, () => pool.incr('counter')));
     assert.equal(await pool.get('counter'), '2000');
-    pool.destroy();
+    await pool.close();
   },
 
   async pipeline(port) {
@@ -186,7 +186,7 @@ export const scenarios = {
     await away;
     assert.equal(await client.set('after', '2'), 'OK');
     assert.match(await client.sendCommand(['CLIENT', 'INFO']), /name=node-restart .*db=1 .*resp=3/);
-    client.destroy();
+    await client.close();
   },
 
   async transaction(port) {

@@ -444,6 +444,36 @@ public class EpollTransportTests
     }
 
     [SkippableFact]
+    public async Task What_is_read_is_served_by_the_loop_wherever_the_read_began()
+    {
+        OnLinux();
+        var goesOnOnLoop = new TaskCompletionSource<bool>();
+        using ManualResetEventSlim reads = new(), mayAwait = new();
+        await using TransportServer server = TransportServer.Start(async connection =>
+        {
+            ValueTask<ReadResult> reading = connection.Input.ReadAsync();
+            if (reads.IsSet)
+            {
+                connection.Input.AdvanceTo((await reading).Buffer.End);
+                await connection.Output.WriteAsync(new byte[1]);
+                return;
+            }
+            reads.Set();
+            Assert.True(mayAwait.Wait(s_patience));
+            connection.Input.AdvanceTo((await reading).Buffer.End);
+            goesOnOnLoop.SetResult(connection.IsOnLoop);
+        }, threads: 1);
+        using Socket first = await server.ConnectAsync();
+        Assert.True(reads.Wait(s_patience));
+        await first.SendAsync(new byte[1]);
+        using Socket second = await server.ConnectAsync();
+        await second.SendAsync(new byte[1]);
+        await ReceiveAllAsync(second, new byte[1]); // so the loop has seen what the first sent before
+        mayAwait.Set();
+        Assert.True(await goesOnOnLoop.Task.WaitAsync(s_patience));
+    }
+
+    [SkippableFact]
     public async Task Connections_handed_from_loop_to_loop_lose_nothing()
     {
         OnLinux();
