@@ -69,8 +69,8 @@ public sealed class AclRulesTests : IDisposable
     [InlineData("%~", "'%~': Syntax error")]
     [InlineData("~a\tb", "'~a\tb': Syntax error")]
     [InlineData("&a\0b", "'&a\0b': Syntax error")]
-    [InlineData("<x", "'<(redacted)': The password you are trying to remove from the user does not exist")]
-    [InlineData("#12", "'#(redacted)': The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters")]
+    [InlineData("<x", "'<x': The password you are trying to remove from the user does not exist")]
+    [InlineData("#12", "'#12': The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters")]
     [InlineData("(&* &a)", "'(&* &a)': Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. "
         + "Try 'resetchannels' to start with an empty list of channels")]
     [InlineData("(on)", "'(on)': Syntax error")]

@@ -137,7 +137,7 @@ public sealed class AclUsers
     public string? Set(string name, IReadOnlyList<string> words, Session? by)
     {
         if (AclSelector.HasBlanks(name)) return "Usernames can't contain spaces or null characters";
-        if (!TryMerge(words, out List<string> rules, out string open)) return $"Unmatched parenthesis in acl selector starting at '{Shown(open)}'.";
+        if (!TryMerge(words, out List<string> rules, out string open)) return $"Unmatched parenthesis in acl selector starting at '{open}'.";
         AclUser? user;
         lock (_changing)
         {
@@ -145,7 +145,7 @@ public sealed class AclUsers
             AclRules draft = user?.Rules.Clone(AllChannelsByDefault) ?? new(_commands, AllChannelsByDefault);
             foreach (string rule in rules)
             {
-                if (draft.Apply(rule) is var error and not AclError.None) return $"Error in ACL SETUSER modifier '{Shown(rule)}': {error.Text()}";
+                if (draft.Apply(rule) is var error and not AclError.None) return $"Error in ACL SETUSER modifier '{rule}': {error.Text()}";
             }
             WarnOf(rules);
             if (user is null) _users = _users.Add(name, user = new(name, draft));
@@ -397,8 +397,8 @@ public sealed class AclUsers
     }
 
     /// <summary>
-    /// A rule as an error or the log may show it: without passwords, which some put into parentheses, too, where they make
-    /// no sense.
+    /// A line's rule as the log may show it: without passwords, which some put into parentheses, too, where they make no
+    /// sense.
     /// </summary>
     private static string Shown(string rule) => string.Join(' ', rule.Split(' ').Select(ShownWord));
 
