@@ -95,7 +95,7 @@ public sealed class SlowlogTests : GatewayTest
     [InlineData("HELLO 3 AUTH secret", "HELLO 3 AUTH *")]
     [InlineData("CONFIG SET requirepass secret", "CONFIG SET requirepass *")]
     [InlineData("CONFIG SET hz 11 REQUIREPASS secret timeout 0", "CONFIG SET hz 11 REQUIREPASS * timeout 0")]
-    [InlineData("CONFIG SET nosuch 1 requirepass secret", "CONFIG SET nosuch 1 requirepass *")]
+    [InlineData("CONFIG SET nosuch 1 requirepass secret", "CONFIG SET nosuch * requirepass *")] // it may be a name misspelt
     public async Task Secrets_are_never_shown(string line, string shown)
     {
         Options.SlowlogLogSlowerThan = 0;
