@@ -75,7 +75,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     public Verdict Admit(CommandInfo? command, in Request request, Session session, RespWriter reply, out Func<Task>? wait)
     {
         wait = null;
-        if (Unfit(command, request, session) is { } unfit) return Refuse(command, session, unfit, reply, ref wait);
+        if (Unfit(command, request) is { } unfit) return Refuse(command, session, unfit, reply, ref wait);
         if (!IsAuthenticated(command!, session)) return Refuse(command, session, Errors.NotAuthenticated, reply, ref wait);
         Transaction? transaction = session.Transaction is { IsOpen: true } open ? open : null;
         if (transaction is not null && command!.Is(CommandFlags.NoMulti))
@@ -83,6 +83,7 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         if (!session.IsVouchedFor
             && store.Acl.Denies(session, command!, request, transaction is null ? AclContext.Toplevel : AclContext.Multi, out AclVerdict verdict))
             return Refuse(command, session, $"NOPERM {verdict.Message(session.User.Name, command!)}", reply, ref wait);
+        if (session.IsOneCall && IsAboutSession(command!)) return Refuse(command, session, $"ERR '{command!.Name}' needs a connection", reply, ref wait);
         Restrictions restrictions = store.Restrictions;
         ClusterVerdict where = default;
         if ((restrictions & Restrictions.Clustered) != 0 && !session.IsOneCall)
@@ -141,15 +142,17 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
     }
 
     /// <summary>Why a request can never run as it is; null if it can.</summary>
-    private static string? Unfit(CommandInfo? command, in Request request, Session session)
+    private static string? Unfit(CommandInfo? command, in Request request)
     {
         if (command is null) return UnknownCommand(request);
         // A container: with no subcommand it lacks arguments; with an unknown one the error says so.
         if (command.Method is null) return request.Count < 2 ? Errors.WrongArity(command) : Errors.UnknownSubcommand(command.Name, request);
-        if (!command.AcceptsCount(request.Count)) return Errors.WrongArity(command);
-        bool isAboutSession = command.Is(CommandFlags.NeedsConnection) || (command.Categories & (Category.Connection | Category.Transaction)) != 0;
-        return isAboutSession && session.IsOneCall ? $"ERR '{command.Name}' needs a connection" : null;
+        return command.AcceptsCount(request.Count) ? null : Errors.WrongArity(command);
     }
+
+    /// <summary>Whether a command makes sense only where others precede or follow it.</summary>
+    private static bool IsAboutSession(CommandInfo command) =>
+        command.Is(CommandFlags.NeedsConnection) || (command.Categories & (Category.Connection | Category.Transaction)) != 0;
 
     /// <summary>Whether a request runs a script that says that it does not write.</summary>
     private bool IsReadOnlyScript(CommandInfo command, in Request request) =>
