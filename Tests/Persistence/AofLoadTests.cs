@@ -15,9 +15,12 @@ public sealed class AofLoadTests : IDisposable
 
     private string LogPath => Path.Combine(_directory.FullName, "appendonlydir");
 
-    [Fact]
-    public void A_log_cut_off_anywhere_loads_without_what_is_not_whole_and_goes_on_from_there()
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(20_000, 37)] // more than one batch of what is read ahead
+    public void A_log_cut_off_anywhere_loads_without_what_is_not_whole_and_goes_on_from_there(int before, int step)
     {
+        string prefix = string.Concat(Enumerable.Repeat(Command("DEL", "nothing"), before));
         // A log cut off after any of these steps is whole, and then holds this many keys.
         string[] steps =
         [
@@ -28,18 +31,18 @@ public sealed class AofLoadTests : IDisposable
         long[] keys = [0, 1, 2, 2, 4, 5, 4];
         string log = string.Concat(steps);
         using var reader = new AofHarness(directory: _directory.FullName, opens: false);
-        for (int length = 0; length <= log.Length; length++)
+        for (int length = before == 0 ? 0 : 1; length <= log.Length; length += step)
         {
             int whole = 0, end = 0;
             while (whole < steps.Length && end + steps[whole].Length <= length) end += steps[whole++].Length;
             long expected = whole == 0 ? 0L : keys[whole - 1];
-            Write((Manifest, "file " + Increment + " seq 1 type i\n"), (Increment, log[..length]));
+            Write((Manifest, "file " + Increment + " seq 1 type i\n"), (Increment, prefix + log[..length]));
             reader.Run("FLUSHALL");
             Assert.Equal(length == 0 ? AofLoadEnd.Empty : end == length ? AofLoadEnd.Loaded : AofLoadEnd.Truncated, reader.Log.Load(CancellationToken.None));
             Assert.Equal(expected, reader.Run("DBSIZE"));
-            Assert.Equal(log[..end], Encoding.Latin1.GetString(reader.Read(Increment)));
-            if (end != length) Assert.Contains($"!!! Truncating the AOF {Increment} at offset {end} !!!", reader.Lines);
-            if (length % 53 != 0) continue;
+            Assert.Equal(prefix + log[..end], Encoding.Latin1.GetString(reader.Read(Increment)));
+            if (end != length) Assert.Contains($"!!! Truncating the AOF {Increment} at offset {prefix.Length + end} !!!", reader.Lines);
+            if (length % 53 != 0 || before != 0) continue;
 
             using (AofHarness redis = Start()) redis.Run("SET", "more", "1");
             using AofHarness again = Start();

@@ -23,10 +23,8 @@ public enum AofLoadEnd
 }
 
 /// <summary>
-/// <summary>
 /// Loads the files that a manifest names. The caller makes sure that nobody else uses the store meanwhile, that nothing
 /// expires, and that no effects are published.
-/// </summary>
 /// </summary>
 /// <param name="server">The server whose log it is, and whose store is filled.</param>
 /// <param name="directory">The directory to load from.</param>
@@ -90,10 +88,10 @@ internal sealed class AofLoader(ServerFiles server, AofDirectory directory, Canc
             length = file.Length;
             if (length == 0) return AofReplayEnd.Empty;
             if (IsRdb(file)) LoadPreamble(file, name);
-            var replay = new AofReplay(server, server.Store.Commands, file, name, cancellation);
-            _inThisFile = () => replay.Progress;
-            AofReplayEnd end = replay.Run();
-            if (end == AofReplayEnd.CutOff) CutOff(replay, file.Length, name, isLast);
+            using var reader = new AofReader(server.Store.Commands, file, name, cancellation);
+            _inThisFile = () => reader.Progress;
+            AofReplayEnd end = new AofReplay(server.Store, reader, name).Run();
+            if (end == AofReplayEnd.CutOff) CutOff(reader, file.Length, name, isLast);
             return end;
         }
         catch (AofDamageException damage)
@@ -135,29 +133,29 @@ internal sealed class AofLoader(ServerFiles server, AofDirectory directory, Canc
     /// The file ends within a command or a transaction. Without that remainder all is well again, if aof-load-truncated
     /// allows cutting it off.
     /// </summary>
-    private void CutOff(AofReplay replay, long length, string name, bool isLast)
+    private void CutOff(AofReader read, long length, string name, bool isLast)
     {
-        if (replay.HasCommandsBehind())
-            throw new LoadException(BadFormat(name, replay.SoundUpTo, "a length there is wrong, as more commands follow"));
-        if (replay.IsInTransaction) Log.Warning($"Revert incomplete MULTI/EXEC transaction in AOF file {name}");
+        if (read.HasCommandsBehind())
+            throw new LoadException(BadFormat(name, read.SoundUpTo, "a length there is wrong, as more commands follow"));
+        if (read.IsInTransaction) Log.Warning($"Revert incomplete MULTI/EXEC transaction in AOF file {name}");
         if (!isLast)
             throw new LoadException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"Fatal error: the truncated file is not the last file ({name} ends within a command that begins at byte {replay.SoundUpTo})"));
+                $"Fatal error: the truncated file is not the last file ({name} ends within a command that begins at byte {read.SoundUpTo})"));
         if (!server.Store.Options.AofLoadTruncated)
         {
             throw new LoadException(string.Create(
                 CultureInfo.InvariantCulture,
-                $"Unexpected end of file reading the append only file {name} at byte {length}; the last whole command ends at {replay.SoundUpTo}. You can: ")
+                $"Unexpected end of file reading the append only file {name} at byte {length}; the last whole command ends at {read.SoundUpTo}. You can: ")
                 + $"1) Make a backup of your AOF file, then use orleansredis-check-aof --fix {directory.PathOf(directory.ManifestName)}. "
                 + "2) Alternatively you can set the 'aof-load-truncated' configuration option to yes and restart the server.");
         }
         Log.Warning($"!!! Warning: short read while loading the AOF file {name}!!!");
-        Log.Warning(string.Create(CultureInfo.InvariantCulture, $"!!! Truncating the AOF {name} at offset {replay.SoundUpTo} !!!"));
+        Log.Warning(string.Create(CultureInfo.InvariantCulture, $"!!! Truncating the AOF {name} at offset {read.SoundUpTo} !!!"));
         try
         {
             using ILogFile file = LogFile.Open(directory.PathOf(name), empty: false);
-            file.Truncate(replay.SoundUpTo);
+            file.Truncate(read.SoundUpTo);
             file.Sync();
         }
         catch (LogFileException failure)
