@@ -8,7 +8,7 @@ namespace OrleansRedis.Tests.Acl;
 /// <summary>The rules change while a client subscribes.</summary>
 public sealed class SubscriptionRaceTests : GatewayTest
 {
-    private const int Rounds = 20, Channels = 200, Patterns = 300;
+    private const int Rounds = 5, Channels = 200, Patterns = 300;
 
     /// <summary>
     /// The rules are many, and slow to match, so that they change while they are being asked. Whether the client is refused,
