@@ -56,12 +56,15 @@ public sealed class SiloBusTests
         await one.SendAsync(other, Command, "here");
         Assert.Equal("1.1: here", await other.NextAsync());
         // The other one is busy with something; meanwhile more waits than the sockets' buffers hold.
-        using var busy = new ManualResetEventSlim();
+        using ManualResetEventSlim isBusy = new(), busy = new();
         other.Before = kind =>
         {
-            if (kind == Bulk) busy.Wait(Eventually.Deadline);
+            if (kind != Bulk) return;
+            isBusy.Set();
+            busy.Wait(Eventually.Deadline);
         };
         Assert.True(one.Bus.TrySend(other.Id, Bulk, [1]));
+        Assert.True(isBusy.Wait(Eventually.Deadline)); // before the others overtake this one as well
         byte[] large = new byte[40 << 20];
         await one.Bus.WhenReady(other.Id, BusLane.Bulk).WaitAsync(Eventually.Deadline);
         Assert.True(one.Bus.TrySend(other.Id, Bulk, large));
