@@ -98,14 +98,14 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
             return Refuse(command, session, Errors.Busy(store.Scripts is { IsBusyWithFunction: true }), reply, ref wait);
         if ((restrictions & Restrictions.Paused) != 0 && pause.Holds(command!, session, IsReadOnlyScript(command!, request), out Task over))
         {
-            wait = () => session.HoldAsync(pause, over);
+            wait = AfterPause(session, over);
             return Verdict.Waits;
         }
         if (store.Eviction.Refuses(command!, session))
             return Refuse(command, session, "OOM command not allowed when used memory > 'maxmemory'.", reply, ref wait);
         if ((restrictions & Restrictions.LogIsFull) != 0 && (session.FlagsOf(command!) & CommandFlags.Write) != 0)
         {
-            wait = () => session.WaitForRoomAsync(store.Durability?.WhenRoom() ?? Task.CompletedTask);
+            wait = AfterRoom(session);
             return Verdict.Waits;
         }
         if (session.IsInPubSub && !command!.Is(CommandFlags.AllowedInPubSub))
@@ -116,6 +116,12 @@ public sealed class Admission(Store store, ClientPause pause, CommandObserver ob
         reply.SimpleString("QUEUED"u8);
         return Verdict.Queued;
     }
+
+    // Methods of their own, so that Admit makes no closure: where memory is full, it decides about every write.
+
+    private Func<Task> AfterPause(Session session, Task over) => () => session.HoldAsync(pause, over);
+
+    private Func<Task> AfterRoom(Session session) => () => session.WaitForRoomAsync(store.Durability?.WhenRoom() ?? Task.CompletedTask);
 
     /// <summary>
     /// The user that a grain call is made as; null if it is refused, whatever it wants. A grain call is a session of its
