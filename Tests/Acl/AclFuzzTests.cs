@@ -82,7 +82,7 @@ public sealed class AclFuzzTests : GatewayTest
         await using InProcessServer server = await InProcessServer.StartAsync(options => options.AclFile = "users.acl");
         var log = new ConcurrentQueue<string>();
         server.Store.Log.Writer = (_, line) => log.Enqueue(line);
-        await using RespConnection redis = await server.ConnectAsync(), stranger = await server.ConnectAsync();
+        await using RespConnection redis = await server.ConnectAsync();
         await redis.LineAsync("CONFIG SET slowlog-log-slower-than 0");
         var generator = new AclRuleGenerator(_random, [.. server.Server.Commands.Commands]);
         string file = Path.Combine(server.Store.Options.Dir, "users.acl");
@@ -98,6 +98,7 @@ public sealed class AclFuzzTests : GatewayTest
                 _ => ["ACL", "SETUSER", name, .. generator.Rules().Select(rule => (RespArgument)Spoilt(rule))],
             };
             Sound(await redis.CallAsync(request));
+            await using RespConnection stranger = await server.ConnectAsync(); // one that stayed might be a user who is deleted
             RespArgument[] greeting = _random.Next(4) switch
             {
                 0 => ["HELLO", Pick("2", "3", "4", "x"), "AUTH", name, Password, .. _random.Next(2) == 0 ? (RespArgument[])["SETNAME", "x"] : []],
@@ -107,7 +108,6 @@ public sealed class AclFuzzTests : GatewayTest
             };
             Sound(await stranger.CallAsync(greeting));
             if (i % 25 != 0) continue;
-            await stranger.LineAsync("RESET");
             await NoPasswordIsShownAsync(redis, log);
             await EveryUserCanBeReadAgainAsync(redis);
             // A file of nonsense changes nothing.

@@ -50,4 +50,34 @@ public class AllocationTests
             }
         }
     }
+
+    /// <summary>Then every request asks for admission, and what that leaves to the collector is memory that data should have.</summary>
+    [Fact]
+    public void Requests_are_admitted_without_allocating_while_memory_is_full()
+    {
+        using var redis = new EngineHarness(options => options.MaxMemory = 1);
+        var reply = new RespWriter();
+        OwnedRequest request = OwnedRequest.Of(["GET"u8.ToArray(), "key"u8.ToArray()]);
+        CommandInfo command = EngineHarness.Commands.Resolve(request.Request)!;
+        Admit(1000);
+        long inPreparing = Allocated(0), least = long.MaxValue;
+        for (int round = 0; round < 10 && least > inPreparing; round++) least = Math.Min(least, Allocated(10_000));
+        Assert.Equal(inPreparing, least);
+
+        long Allocated(int times)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Admit(times);
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+
+        void Admit(int times)
+        {
+            for (int i = 0; i < times; i++)
+            {
+                if (redis.Runner.Admission.Admit(command, request.Request, redis.Client.Session, reply, out _) != Verdict.Admitted)
+                    throw new InvalidOperationException("It is refused.");
+            }
+        }
+    }
 }
