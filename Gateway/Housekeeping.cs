@@ -10,8 +10,12 @@ namespace OrleansRedis.Gateway;
 /// </summary>
 public sealed class Housekeeping : IDisposable
 {
-    /// <summary>How often rates are sampled, and how often while there is nothing to sample.</summary>
-    private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(100), s_idlePeriod = TimeSpan.FromSeconds(1);
+    /// <summary>
+    /// How often rates are sampled; how often while there is nothing to sample; and how often before that, as long as there is
+    /// still something to give back.
+    /// </summary>
+    private static readonly TimeSpan s_period = TimeSpan.FromMilliseconds(100), s_idlePeriod = TimeSpan.FromSeconds(1),
+        s_settlingPeriod = TimeSpan.FromMilliseconds(500);
 
     /// <summary>A client that has sent nothing for so long keeps no large buffer for its requests.</summary>
     private const long IdleBeforeTrimMs = 2000;
@@ -32,7 +36,7 @@ public sealed class Housekeeping : IDisposable
     /// In the runs after that, buffers are given back that nobody has needed for <see cref="IdleBeforeTrimMs"/>; what they
     /// were is collected once more.
     /// </summary>
-    private const int IdleRunsBeforeLastCollection = IdleRunsBeforeCollection + 2;
+    private const int IdleRunsBeforeLastCollection = IdleRunsBeforeCollection + 3;
 
     private readonly RedisServer _server;
     private readonly ITimer _timer;
@@ -43,7 +47,7 @@ public sealed class Housekeeping : IDisposable
     private long _allocatedAtCollection;
     private bool _collectsAgain;
     private bool _isOver;
-    private bool _isIdle;
+    private TimeSpan _period = s_period;
     private int _idleRuns;
 
     internal Housekeeping(RedisServer server)
@@ -123,9 +127,9 @@ public sealed class Housekeeping : IDisposable
             CollectGarbage();
             _collectsAgain = false;
         }
-        if (isIdle == _isIdle) return;
-        _isIdle = isIdle;
-        TimeSpan period = isIdle ? s_idlePeriod : s_period;
+        TimeSpan period = !isIdle ? s_period : _idleRuns < IdleRunsBeforeLastCollection ? s_settlingPeriod : s_idlePeriod;
+        if (period == _period) return;
+        _period = period;
         _timer.Change(period, period);
     }
 
