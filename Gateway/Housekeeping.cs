@@ -97,14 +97,19 @@ public sealed class Housekeeping : IDisposable
         LoopCycles.Sample(_server.Loops?.Cycles ?? 0, nowMs);
         LoopBusyTicks.Sample(_server.Loops?.BusyTicks ?? 0, nowMs);
         _ = _server.Store.PeakMemory; // looking at it notes it
-        Pace(isIdle: Commands.PerSecond == 0 && InputBytes.PerSecond == 0 && OutputBytes.PerSecond == 0);
         _heap.Run(Environment.TickCount64);
-        if (nowMs - _clientsLookedAtMs >= 1000 || _server.Clients.Count <= FewClients)
+        bool settles = _period == s_settlingPeriod;
+        if (settles || nowMs - _clientsLookedAtMs >= 1000 || _server.Clients.Count <= FewClients)
         {
             _clientsLookedAtMs = nowMs;
             LookAtClients(nowMs);
         }
-        if (nowMs - _buffersTrimmedAtMs < 1000) return;
+        if (settles || nowMs - _buffersTrimmedAtMs >= 1000) LookAtTheRest(nowMs);
+        Pace(isIdle: Commands.PerSecond == 0 && InputBytes.PerSecond == 0 && OutputBytes.PerSecond == 0);
+    }
+
+    private void LookAtTheRest(long nowMs)
+    {
         _buffersTrimmedAtMs = nowMs;
         LargeBuffers.Trim();
         _server.Peers.CloseOld();
