@@ -149,7 +149,7 @@ internal sealed class ServerInfo(RedisServer server, long nowMs)
         Field("rss_overhead_bytes", memory.OverheadBytes);
         Field("mem_fragmentation_ratio", Invariant($"{memory.ResidentRatio:F2}"));
         Field("mem_fragmentation_bytes", memory.ResidentBytesBeyondUsed);
-        Field("mem_not_counted_for_evict", 0); // buffers are not counted in used_memory to begin with
+        Field("mem_not_counted_for_evict", 0); // the log's buffer is not counted in used_memory to begin with
         Field("mem_aof_buffer", Files.Aof.BufferBytes);
         Field("mem_clients_normal", memory.ClientBytes);
         // There are no replicas, no backlog and no cluster bus.

@@ -17,6 +17,12 @@ public sealed class Shutdown(RedisServer server)
     /// <summary>What is done first, while commands are still run; whether it is to be quick (SHUTDOWN NOW).</summary>
     public Func<bool, Task>? BeforeEnd { get; set; }
 
+    /// <summary>
+    /// Has nobody connect any more. Done before the client that has asked for the end can notice it: as with redis-server, it
+    /// may take it for certain then that nobody listens.
+    /// </summary>
+    public Func<ValueTask>? StopListening { get; set; }
+
     /// <summary>The server carries on after all.</summary>
     public Action? CarriesOn { get; set; }
 
@@ -118,6 +124,7 @@ public sealed class Shutdown(RedisServer server)
             }
             return false;
         }
+        if (StopListening is { } stop) await stop().ConfigureAwait(false);
         server.StopRequested?.Invoke();
         return true;
     }

@@ -59,6 +59,8 @@ public sealed partial class Store : ILogOwner, IDisposable
 
     private SlotGate _roaming; // held by the one command that may wait for a gate while it holds others; see HeldSlots
 
+    private long _waitingBytes;
+
     [ThreadStatic]
     private static List<int>? t_slots;
 
@@ -143,8 +145,17 @@ public sealed partial class Store : ILogOwner, IDisposable
     /// <summary>activedefrag</summary>
     public ActiveDefragmentation ActiveDefragmentation { get; }
 
-    /// <summary>Bytes taken by the slots of this silo; maxmemory limits them.</summary>
+    /// <summary>Bytes taken by the slots of this silo; maxmemory limits them, together with <see cref="WaitingBytes"/>.</summary>
     public long UsedMemory => Slots.Memory.Bytes;
+
+    /// <summary>
+    /// Bytes of requests and replies that wait for something: for the rest of a request, for EXEC, for a client to read. They
+    /// are counted while there is a maxmemory, and 0 otherwise.
+    /// </summary>
+    public long WaitingBytes => Options.MaxMemory == 0 ? 0 : Volatile.Read(ref _waitingBytes);
+
+    /// <summary>More of these bytes wait, or, if negative, less. From any thread.</summary>
+    public void CountWaiting(long bytes) => Interlocked.Add(ref _waitingBytes, bytes);
 
     /// <summary>The most that these slots have taken so far, as far as anyone has looked.</summary>
     public long PeakMemory => Slots.Memory.PeakBytes;

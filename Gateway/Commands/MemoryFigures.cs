@@ -3,7 +3,9 @@ using OrleansRedis.Engine;
 namespace OrleansRedis.Gateway;
 
 /// <summary>What INFO, MEMORY STATS and MEMORY DOCTOR say about memory, all of it as it is at one moment.</summary>
-/// <param name="Used">Bytes that the slots take, with their keys: what maxmemory limits.</param>
+/// <param name="Used">
+/// Bytes that the slots take, with their keys, and, if there is a maxmemory, what waits for clients: what maxmemory limits.
+/// </param>
 /// <param name="Peak">The most that they ever took.</param>
 /// <param name="Startup">Bytes that they take without keys.</param>
 /// <param name="Dataset">Bytes of the keys.</param>
@@ -49,7 +51,7 @@ internal sealed record MemoryFigures(
     {
         Store store = server.Store;
         ClientConnection[] clients = [.. server.Clients.All];
-        long used = store.UsedMemory;
+        long used = store.UsedMemory + store.WaitingBytes;
         long managed = Math.Max(GC.GetGCMemoryInfo(GCKind.Any).TotalCommittedBytes, GC.GetTotalMemory(forceFullCollection: false));
         return new(used, Math.Max(used, store.PeakMemory), store.Slots.EmptyBytes, store.Slots.CountBytes(), Environment.WorkingSet, HeapStatistics.Now,
             managed, clients.Sum(client => client.MemoryBytes), clients.Length);

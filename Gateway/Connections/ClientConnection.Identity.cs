@@ -78,6 +78,18 @@ public sealed partial class ClientConnection
         return now - Interlocked.Exchange(ref _countedBytes, now);
     }
 
+    /// <summary>
+    /// Counts what waits in its buffers, and returns how much more that is than the last time; 0 if it is more and
+    /// <paramref name="mayGrow"/> is false.
+    /// </summary>
+    internal long CountWaiting(bool mayGrow)
+    {
+        long now = _isGone || _killed ? 0 : PendingInputBytes + PendingOutputBytes + (Transaction?.QueuedBytes ?? 0);
+        long before = Volatile.Read(ref _countedWaiting);
+        return now == before || (now > before && !mayGrow) ? 0 : now - Interlocked.Exchange(ref _countedWaiting, now);
+    }
+
+    private long _countedWaiting;
     private long _countedBytes;
     private volatile bool _isGone;
 
@@ -156,7 +168,8 @@ public sealed partial class ClientConnection
     {
         int argumentBytes = 0;
         for (int i = 0; i < request.Count; i++) argumentBytes += request[i].Length;
-        int queryBytes = PendingInputBytes + request.Frame.Length, replyRoom = _reply.Capacity;
+        // As in Redis, without what has been parsed of an incomplete request. (Its loop may change both meanwhile.)
+        int queryBytes = Math.Max(0, PendingInputBytes - _requests.ParsedLength) + request.Frame.Length, replyRoom = _reply.Capacity;
         long queuedBytes = Transaction is { IsOpen: true } queued ? queued.QueuedBytes : 0;
         // As in Redis, the first of what the client has not taken is in a buffer of fixed size, and the rest in a list.
         long output = PendingOutputBytes, listed = Math.Max(0, output - UnlimitedBytes), total = MemoryBytes + argumentBytes;

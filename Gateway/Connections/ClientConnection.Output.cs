@@ -55,7 +55,7 @@ public sealed partial class ClientConnection
     private long _replyPeakSinceMs; // only Housekeeping touches it
     private int _replyRoom;         // the same: the buffer's size when it last looked
 
-    private long SendingBytes => _sending.IsCompleted ? _output.UnflushedBytes : _sendingBytes + Volatile.Read(ref _queuedBytes);
+    private long SendingBytes => _sending.IsCompleted ? _output.UnflushedBytes : Volatile.Read(ref _sendingBytes) + Volatile.Read(ref _queuedBytes);
 
     /// <summary>
     /// Starts to send what has gathered. If a send is under way, the loop does it once that has ended.
@@ -119,8 +119,8 @@ public sealed partial class ClientConnection
     private async Task SendAfterAsync(Task before, Task committed, byte[] bytes, int length)
     {
         await before.ConfigureAwait(false);
-        _sendingBytes = length;
         Interlocked.Add(ref _queuedBytes, -length);
+        _sendingBytes = length;
         await SendWhenCommittedAsync(committed, bytes, length).ConfigureAwait(false);
     }
 

@@ -82,8 +82,11 @@ public sealed partial class ClientConnection : Session
     /// <summary>Bytes of requests that are not complete yet.</summary>
     public int PendingInputBytes => _pending.Length;
 
-    /// <summary>Bytes of replies and pushes that the client has not taken yet.</summary>
-    public long PendingOutputBytes => _reply.Length + (_meanwhile?.Length ?? 0) + SendingBytes + QueuedPushBytes;
+    /// <summary>
+    /// Bytes of replies and pushes that the client has not taken yet. Looked at against the direction in which they move, so
+    /// that another thread may miss some of them, but counts none twice.
+    /// </summary>
+    public long PendingOutputBytes => SendingBytes + (_meanwhile?.Length ?? 0) + _reply.Length + QueuedPushBytes;
 
     /// <summary>
     /// Those of them that count against client-output-buffer-limit: all but what fits into redis-server's fixed buffer.
@@ -162,7 +165,7 @@ public sealed partial class ClientConnection : Session
                 }
                 if (!CloseAfterReply) TakePushes(); // those that its own commands have given it
                 if (_reply.Length != 0) Send();
-                if (_server.Options.MaxMemoryClients != 0) _server.ClientMemory.Count(this);
+                if (_server.ClientMemory.IsLimited) _server.ClientMemory.Count(this);
                 if (CloseAfterReply || read.IsCompleted) break;
             }
             if (!_killed) await SendAllAsync().ConfigureAwait(false);
@@ -217,7 +220,7 @@ public sealed partial class ClientConnection : Session
         {
             _pending.Append(received, _requests.LeastLength);
             // A large request counts as long as it is here, even if what comes now completes it.
-            if (_server.Options.MaxMemoryClients != 0) _server.ClientMemory.Count(this);
+            if (_server.ClientMemory.IsLimited) _server.ClientMemory.Count(this);
             wait = _killed ? null : DrainPending();
         }
         _statistics.InputBytes += received.Length;

@@ -7,6 +7,8 @@ namespace OrleansRedis.Gateway;
 /// disconnected, until the rest takes less. Each client's loop counts its own memory after each batch of requests;
 /// housekeeping looks at all of them, for what has changed without a request (a subscriber that does not read). While
 /// there is no limit, nothing is counted.
+/// What waits in the buffers also counts against maxmemory, as in Redis, and for the same reason: who does not read what it
+/// asks for takes memory. What every client has does not, so that the limit is the data's while all clients read.
 /// </summary>
 public sealed class ClientMemory(RedisServer server)
 {
@@ -36,20 +38,31 @@ public sealed class ClientMemory(RedisServer server)
         }
     }
 
+    /// <summary>Whether there is a limit for which clients are counted.</summary>
+    internal bool IsLimited => server.Options.MaxMemory != 0 || server.Options.MaxMemoryClients != 0;
+
     /// <summary>A client has run a batch of requests. For its own loop.</summary>
     internal void Count(ClientConnection client)
     {
+        if (client.CountWaiting(mayGrow: true) is not 0 and long more) server.Store.CountWaiting(more);
         long limit = Limit;
         if (limit == 0) return;
         if (Interlocked.Add(ref _bytes, client.CountMemory()) >= limit) Evict(limit);
     }
 
     /// <summary>A client is gone.</summary>
-    internal void Forget(ClientConnection client) => Interlocked.Add(ref _bytes, client.CountMemory());
+    internal void Forget(ClientConnection client)
+    {
+        server.Store.CountWaiting(client.CountWaiting(mayGrow: false));
+        Interlocked.Add(ref _bytes, client.CountMemory());
+    }
 
     /// <summary>Counts all clients anew: at regular intervals, and when the limit has changed.</summary>
     internal void CountAll()
     {
+        // In the middle of a batch a client has replies that it would take at once, so only its loop counts what is more.
+        foreach (ClientConnection client in server.Clients.All)
+            if (client.CountWaiting(mayGrow: false) is not 0 and long more) server.Store.CountWaiting(more);
         long limit = Limit;
         if (limit == 0) return;
         long sum = 0;
@@ -84,6 +97,7 @@ public sealed class ClientMemory(RedisServer server)
                 Log.EvictingClient(server.Logger, client.Describe(server.Store.Clock.NowMs));
                 server.Clients.Remove(client); // at once, as it may take a moment to end
                 client.Kill();
+                server.Store.CountWaiting(client.CountWaiting(mayGrow: false)); // also at once: no key need go for it
                 Interlocked.Increment(ref _evicted);
                 if (Interlocked.Add(ref _bytes, client.CountMemory()) < limit) return;
             }

@@ -52,6 +52,7 @@ public sealed class RedisListener(RedisServer server) : IAsyncDisposable
         if (Options.UnixSocket.Length != 0) await BindUnixAsync(cancellation).ConfigureAwait(false);
         var limit = new ClientLimit(server);
         limit.Reduce();
+        server.Shutdown.StopListening = () => UnbindAsync(_ => true);
         server.Files.Configuration.OnChange(["port", "tls-port", "bind"], RebindAsync);
         server.Files.Configuration.OnChange(["maxclients"], limit.CheckAsync);
         server.Files.Configuration.OnChange(["maxmemory-clients", "maxmemory"], server.ClientMemory.LimitChangedAsync);

@@ -62,6 +62,9 @@ internal sealed class RequestReader
     /// </summary>
     public long LeastLength => _bulkLength < 0 ? _position : (long)_position + _bulkLength + 2;
 
+    /// <summary>How many bytes of the incomplete request need not be looked at again.</summary>
+    public int ParsedLength => _expected < 0 ? 0 : _position;
+
     /// <summary>Reads one request from the start of <paramref name="bytes"/>.</summary>
     public ReadOutcome Read(ReadOnlySpan<byte> bytes)
     {

@@ -68,6 +68,16 @@ public sealed partial class ClientCommandTests : GatewayTest
     }
 
     [Fact]
+    public async Task What_has_been_parsed_of_a_request_is_no_longer_in_its_query_buffer()
+    {
+        await using RespConnection other = await Server.ConnectAsync();
+        await other.LineAsync("CLIENT SETNAME other");
+        await other.SendRawAsync("*3\r\n$4\r\nMSET\r\n$3\r\nkey\r\n$50000\r\n" + new string('x', 1000));
+        await Eventually.TrueAsync(async () =>
+            (await Redis.LineAsync("CLIENT LIST")).Text.Split('\n').Any(line => line.Contains(" name=other ") && line.Contains(" qbuf=1000 ")));
+    }
+
+    [Fact]
     public async Task Kill_ends_those_who_meet_every_filter()
     {
         await using RespConnection other = await Server.ConnectAsync();

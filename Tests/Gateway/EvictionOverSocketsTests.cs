@@ -66,6 +66,41 @@ public sealed class EvictionOverSocketsTests(ITestOutputHelper output) : IAsyncL
         Assert.Equal(":1", (await redis.CallAsync("DEL", "k")).ToString());
     }
 
+    [Fact]
+    public async Task What_a_client_does_not_read_counts_against_maxmemory_until_it_does()
+    {
+        const int Requests = 300;
+        for (int i = 0; i < 50; i++) await redis.CallAsync("SET", $"key:{i}", new string('v', 100_000));
+        long used = await redis.InfoAsync("used_memory"), limit = used + (2 * Mebibyte);
+        await redis.CallAsync("CONFIG", "SET", "maxmemory", limit, "maxmemory-policy", "allkeys-lru");
+        await using RespConnection slow = await server.ConnectAsync();
+        await slow.SendRawAsync(string.Concat(Enumerable.Repeat("GET key:0\r\n", Requests)));
+        await Eventually.TrueAsync(async () => await redis.InfoAsync("evicted_keys") != 0);
+        Assert.InRange((await redis.CallAsync("DBSIZE")).Integer, 0, 49);
+        for (int i = 0; i < Requests; i++) await slow.ReadAsync();
+        await Eventually.TrueAsync(async () => await redis.InfoAsync("used_memory") < used);
+        long evicted = await redis.InfoAsync("evicted_keys");
+        Assert.Equal("+OK", (await redis.CallAsync("SET", "key:0", new string('v', 100_000))).ToString());
+        Assert.Equal(evicted, await redis.InfoAsync("evicted_keys"));
+    }
+
+    [Fact]
+    public async Task The_part_of_a_request_that_came_counts_against_maxmemory_until_its_client_is_gone()
+    {
+        await redis.CallAsync("SET", "key", "v");
+        long limit = await redis.InfoAsync("used_memory") + Mebibyte;
+        await redis.CallAsync("CONFIG", "SET", "maxmemory", limit);
+        RespConnection other = await server.ConnectAsync();
+        await using (other)
+        {
+            await other.SendRawAsync($"*2\r\n$4\r\nECHO\r\n${3 * Mebibyte}\r\n" + new string('x', 2 * Mebibyte));
+            await Eventually.TrueAsync(async () => (await redis.CallAsync("APPEND", "key", "")).IsError);
+            Assert.StartsWith("-OOM", (await redis.CallAsync("SET", "key", "w")).ToString(), StringComparison.Ordinal);
+            Assert.InRange(await redis.InfoAsync("used_memory"), limit, limit + (2 * Mebibyte));
+        }
+        await Eventually.TrueAsync(async () => (await redis.CallAsync("SET", "key", "w")).ToString() == "+OK");
+    }
+
     public static TheoryData<string> Kinds => ["strings", "hashes", "hash", "intsets", "list", "set", "zset", "zsets", "stream"];
 
     [Theory]

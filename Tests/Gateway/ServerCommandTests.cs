@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using OrleansRedis.Engine;
 using OrleansRedis.Tests.Harness;
 using Xunit;
@@ -40,6 +41,7 @@ public sealed class ServerCommandTests : GatewayTest
         await Redis.SendRawAsync(line + "\r\n");
         await asked.Task.WaitAsync(Eventually.Deadline);
         Assert.True(await Redis.IsClosedByServerAsync());
+        await Assert.ThrowsAsync<SocketException>(Server.ConnectAsync); // by then nobody listens
     }
 
     [Fact]

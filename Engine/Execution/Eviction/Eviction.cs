@@ -1,7 +1,7 @@
 namespace OrleansRedis.Engine;
 
 /// <summary>
-/// Keeps the memory taken by the data below maxmemory. Before a command runs, with no gate held, it deletes keys chosen
+/// Keeps the memory taken by the data, and by what waits for clients, below maxmemory. Before a command runs, with no gate held, it deletes keys chosen
 /// by maxmemory-policy until there is room, for as long as maxmemory-eviction-tenacity allows, and then goes on in the
 /// background. Commands that may need more memory are refused when nothing can be deleted.
 /// </summary>
@@ -68,7 +68,10 @@ public sealed class Eviction
     internal bool IsOver => Excess > 0;
 
     /// <summary>By how many bytes more memory is taken than there may be; not positive if there is room, or no limit.</summary>
-    private long Excess => _store.Options.MaxMemory is not 0 and long most ? _store.UsedMemory - most : 0;
+    private long Excess => ExcessBeside(_store.WaitingBytes);
+
+    private long ExcessBeside(long waitingBytes) =>
+        _store.Options.MaxMemory is not 0 and long most ? _store.UsedMemory + waitingBytes - most : 0;
 
     /// <summary>
     /// For how long more memory has been taken than there may be, although keys were evicted: in all, and up to now. That
@@ -197,20 +200,22 @@ public sealed class Eviction
         long start = _time.GetTimestamp();
         TimeSpan most = Tenacity(_store.Options.MaxMemoryEvictionTenacity);
         int fruitless = 0, evicted = 0;
+        // Clients are told of keys that are evicted, which waits for them to read it, and must not lead to more being evicted.
+        long waitingBytes = _store.WaitingBytes;
         do
         {
             bool deleted = policy is MaxMemoryPolicy.AllkeysRandom or MaxMemoryPolicy.VolatileRandom ? EvictRandom(policy) : EvictBest(policy);
             if (deleted)
             {
                 fruitless = 0;
-                if (++evicted % 16 == 0 && _time.GetElapsedTime(start) > most) return IsOver ? Progress.Unfinished : Progress.Enough;
+                if (++evicted % 16 == 0 && _time.GetElapsedTime(start) > most) return ExcessBeside(waitingBytes) > 0 ? Progress.Unfinished : Progress.Enough;
                 continue;
             }
             if (++fruitless % MostFruitless != 1) continue;
             if (!_sampler.Refresh(IsVolatile(policy))) return Progress.Failed;
             if (fruitless > MostFruitless || _time.GetElapsedTime(start) > most) return Progress.Unfinished;
         }
-        while (IsOver);
+        while (ExcessBeside(waitingBytes) > 0);
         return Progress.Enough;
     }
 
