@@ -265,7 +265,7 @@ internal sealed class ScriptDebugger : IDebuggedScript
         if (copies.Slots[slot] is null) copies.Slots.Publish(copies.Slots.Create(slot, epoch: 1));
     }
 
-    /// <summary>Runs a command on the data, waiting for its gate. False if its slot is not here.</summary>
+    /// <summary>Runs a command on the data, waiting for its gate. False if its slot is not here, or the client has left.</summary>
     private bool TryRun(Session reader, RespWriter reply, params ReadOnlySpan<ReadOnlyMemory<byte>> words)
     {
         OwnedRequest request = OwnedRequest.Of(words);
@@ -290,7 +290,12 @@ internal sealed class ScriptDebugger : IDebuggedScript
                 _store.SiloGate.ExitShared(stripe);
             }
             if (attempt.Outcome != Outcome.Busy) return attempt.Outcome == Outcome.Done;
-            _store.WhenFree(attempt).Wait();
+            // Whoever holds the gate may do so for long, and only the client waits for this.
+            Task free = _store.WhenFree(attempt);
+            while (!free.Wait(PollMs))
+            {
+                if (IsAbandoned) return false;
+            }
         }
     }
 

@@ -137,6 +137,8 @@ public sealed class SandboxTests : IDisposable
         { "return #cmsgpack.unpack('\\221\\0\\30\\132\\128' .. ('\\128'):rep(2000000))", "not enough memory" },
         { "local t = {} for i = 1, 25 do t = {t, t} end cjson.encode_max_depth(100) return #cjson.encode(t)", "not enough memory" },
         { "return #(('x'):rep(10000):gsub('', ('y'):rep(10000)))", "not enough memory" },
+        { "local s, t = ('\\1'):rep(1000000), {} for i = 1, 4000 do t[i] = s end return #cjson.encode(t)", "not enough memory" },
+        { "local s, t = ('x'):rep(1000000), {} for i = 1, 4000 do t[i] = s end return #cmsgpack.pack(t)", "not enough memory" },
         { "return loadstring(('a=1 '):rep(2000000))()", "attempt to call a nil value" },
         { "for i = 1, 1000 do string.format('%d' .. ('x'):rep(100000) .. i, 1) end", "" },
         { "local t = setmetatable({}, {__len = function() return 2^53 end}) table.sort(t) return 1", "" },

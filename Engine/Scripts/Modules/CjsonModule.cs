@@ -10,10 +10,9 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal sealed class CjsonModule(LuaState state) : LuaModule(state)
 {
-    private const int ElementsBetweenChecks = 1 << 12;
+    private const int TextBetweenChecks = 4096;
 
     private Settings _settings = new();
-    private int _count;
 
     private sealed record Settings
     {
@@ -159,7 +158,6 @@ internal sealed class CjsonModule(LuaState state) : LuaModule(state)
     {
         if (LuaApi.Top(lua) != 1) throw BadArgument(1, "encode", "expected 1 argument");
         BeginOutput();
-        _count = 0;
         Append(lua, 0);
         return PushOutput(lua);
     }
@@ -167,11 +165,11 @@ internal sealed class CjsonModule(LuaState state) : LuaModule(state)
     /// <summary>Writes the value on the top.</summary>
     private unsafe void Append(nint lua, int depth)
     {
-        if (++_count % ElementsBetweenChecks == 0) Check(lua);
+        CountElement(lua);
         switch (LuaApi.Type(lua, -1))
         {
             case LuaType.String:
-                AppendString(LuaApi.StringAt(lua, -1));
+                AppendString(lua, LuaApi.StringAt(lua, -1));
                 break;
             case LuaType.Number:
                 AppendNumber(LuaApi.ToNumber(lua, -1, null));
@@ -246,7 +244,7 @@ internal sealed class CjsonModule(LuaState state) : LuaModule(state)
             if (key != start) Write((byte)',');
             if (TableKeys.IsString(key))
             {
-                AppendString(TableKeys.TextAt(key));
+                AppendString(lua, TableKeys.TextAt(key));
                 Write((byte)':');
             }
             else
@@ -283,9 +281,21 @@ internal sealed class CjsonModule(LuaState state) : LuaModule(state)
         Write(LuaNumbers.Format(number, _settings.Precision));
     }
 
-    private void AppendString(ReadOnlySpan<byte> text)
+    private void AppendString(nint lua, ReadOnlySpan<byte> text)
     {
         Write((byte)'"');
+        while (text.Length > TextBetweenChecks)
+        {
+            AppendEscaped(text[..TextBetweenChecks]);
+            text = text[TextBetweenChecks..];
+            CountText(lua, TextBetweenChecks);
+        }
+        AppendEscaped(text);
+        Write((byte)'"');
+    }
+
+    private void AppendEscaped(ReadOnlySpan<byte> text)
+    {
         int start = 0;
         for (int i = 0; i < text.Length; i++)
         {
@@ -303,12 +313,13 @@ internal sealed class CjsonModule(LuaState state) : LuaModule(state)
                 (byte)'\n' => "\\n"u8,
                 (byte)'\f' => "\\f"u8,
                 (byte)'\r' => "\\r"u8,
-                _ => Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}")),
+                _ => [(byte)'\\', (byte)'u', (byte)'0', (byte)'0', (byte)('0' + (c >> 4)), HexDigit(c & 15)],
             });
         }
         Write(text[start..]);
-        Write((byte)'"');
     }
+
+    private static byte HexDigit(int value) => (byte)(value < 10 ? '0' + value : 'a' + value - 10);
 
     // Decoding
 
@@ -352,7 +363,6 @@ internal sealed class CjsonModule(LuaState state) : LuaModule(state)
         var reader = new Reader(Text(lua, 1, "decode"));
         if (reader.Text.Length >= 2 && (reader.Text[0] == 0 || reader.Text[1] == 0))
             throw new LuaArgumentException("JSON parser does not support UTF-16 or UTF-32");
-        _count = 0;
         Next(ref reader);
         PushValue(lua, ref reader);
         Next(ref reader);
@@ -375,7 +385,7 @@ internal sealed class CjsonModule(LuaState state) : LuaModule(state)
 
     private void PushValue(nint lua, ref Reader reader)
     {
-        if (++_count % ElementsBetweenChecks == 0) Check(lua);
+        CountElement(lua);
         switch (reader.Token)
         {
             case Token.String:

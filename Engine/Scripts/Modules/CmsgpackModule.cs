@@ -14,8 +14,6 @@ internal sealed class CmsgpackModule(LuaState state) : LuaModule(state)
     /// <summary>How deep data may nest that is read.</summary>
     private const int MostUnpacked = 2000;
 
-    private const int ElementsBetweenChecks = 1 << 12;
-    private int _count;
 
     public void Register(Dictionary<string, LuaFunction> functions)
     {
@@ -31,7 +29,6 @@ internal sealed class CmsgpackModule(LuaState state) : LuaModule(state)
         if (count == 0) throw BadArgument(0, "pack", "MessagePack pack needs input.");
         if (LuaApi.CheckStack(lua, 4 * (MostPacked + 2)) == 0) throw BadArgument(0, "pack", "Too many arguments for MessagePack pack.");
         BeginOutput();
-        _count = 0;
         for (int i = 1; i <= count; i++)
         {
             LuaApi.PushValue(lua, i);
@@ -44,7 +41,7 @@ internal sealed class CmsgpackModule(LuaState state) : LuaModule(state)
     /// <summary>Writes the value on the top.</summary>
     private unsafe void Append(nint lua, int level)
     {
-        if (++_count % ElementsBetweenChecks == 0) Check(lua);
+        CountElement(lua);
         switch (LuaApi.Type(lua, -1))
         {
             case LuaType.String:
@@ -53,6 +50,7 @@ internal sealed class CmsgpackModule(LuaState state) : LuaModule(state)
                 else if (text.Length <= 0xff) Write([0xd9, (byte)text.Length]);
                 else AppendLength(text.Length, 0xda, 0xdb);
                 Write(text);
+                CountText(lua, text.Length);
                 break;
             case LuaType.Boolean:
                 Write(LuaApi.ToBoolean(lua, -1) != 0 ? (byte)0xc3 : (byte)0xc2);
@@ -227,7 +225,6 @@ internal sealed class CmsgpackModule(LuaState state) : LuaModule(state)
         LuaApi.SetTop(lua, 1);
         if (isAll) limit = int.MaxValue;
         int at = offset, count = 0;
-        _count = 0;
         for (; at < data.Length && count < limit; count++) Push(lua, data, ref at, 0);
         if (isAll) return count;
         LuaApi.PushNumber(lua, at == data.Length ? -1 : at);
@@ -246,7 +243,7 @@ internal sealed class CmsgpackModule(LuaState state) : LuaModule(state)
     /// <summary>Pushes the next value.</summary>
     private void Push(nint lua, ReadOnlySpan<byte> data, ref int at, int level)
     {
-        if (++_count % ElementsBetweenChecks == 0) Check(lua);
+        CountElement(lua);
         if (level > MostUnpacked || LuaApi.CheckStack(lua, 4) == 0)
             throw new LuaArgumentException("too many return values at once; use unpack_one or unpack_limit instead.");
         byte code = Take(data, ref at, 1)[0];

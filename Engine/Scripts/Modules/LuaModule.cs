@@ -9,7 +9,11 @@ internal abstract class LuaModule(LuaState state)
     /// <summary>A larger buffer is not kept.</summary>
     private const int LargestKept = 1 << 20;
 
+    /// <summary>So many elements are written or read between two looks at whether to go on; text counts by its length.</summary>
+    private const int ElementsBetweenChecks = 1 << 12, BytesPerElement = 16;
+
     private ArrayBufferWriter<byte> _output = new();
+    private int _elements;
 
     /// <summary>The bytes to be written to.</summary>
     protected IBufferWriter<byte> Output => _output;
@@ -47,6 +51,20 @@ internal abstract class LuaModule(LuaState state)
     {
         int length = Encoding.Latin1.GetBytes(text, _output.GetSpan(text.Length));
         _output.Advance(length);
+    }
+
+    /// <summary>An element is written or read.</summary>
+    protected void CountElement(nint lua) => CountWork(lua, 1);
+
+    /// <summary>So many bytes of text are written: a few elements may be gigabytes.</summary>
+    protected void CountText(nint lua, int bytes) => CountWork(lua, bytes / BytesPerElement);
+
+    private void CountWork(nint lua, int elements)
+    {
+        _elements += elements;
+        if (_elements < ElementsBetweenChecks) return;
+        _elements = 0;
+        Check(lua);
     }
 
     /// <summary>To be called now and then while something is written or read that may be large.</summary>
