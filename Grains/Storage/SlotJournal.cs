@@ -367,15 +367,17 @@ public sealed class SlotJournal : LogReader, IDurability, IAsyncDisposable
 
     private void Failed(string reason)
     {
-        if (Volatile.Read(ref _error) is null)
-            _store.Log.Warning($"Error writing to the {_storage.Name} storage: {reason.TrimEnd('.')}. Writes are refused until it works again; what is "
-                + $"not stored is kept and tried again.");
+        bool isNew = Volatile.Read(ref _error) is null;
         lock (_lock)
         {
             Volatile.Write(ref _error, reason);
             Notify();
         }
         _store.Restrict(Restrictions.LogFails);
+        // When it is said, it is so: a write that came just after would otherwise wait for its reply.
+        if (isNew)
+            _store.Log.Warning($"Error writing to the {_storage.Name} storage: {reason.TrimEnd('.')}. Writes are refused until it works again; what is "
+                + $"not stored is kept and tried again.");
     }
 
     private void Recovered()
