@@ -13,7 +13,7 @@ public sealed class RoutedProcessTests : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        int[] ports = [RedisProcess.FreePort(), RedisProcess.FreePort()];
+        int[] ports = [RedisProcess.FreeSiloPort(), RedisProcess.FreeSiloPort()];
         string seeds = string.Join(',', ports.Select(port => $"127.0.0.1:{port.ToString(CultureInfo.InvariantCulture)}"));
         _silos = await Task.WhenAll(ports.Select(port => StartAsync(port, seeds)));
         foreach (RedisProcess silo in _silos) await Eventually.TrueAsync(() => HasItsHalfAsync(silo), silo.Describe);
