@@ -1,5 +1,5 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
+using OrleansRedis.Engine;
 
 namespace OrleansRedis.Gateway;
 
@@ -8,22 +8,20 @@ namespace OrleansRedis.Gateway;
 /// clients have come, and where processors are scarce it would then take turns of some milliseconds with the threads that
 /// serve them. So it gets a higher nice value (Linux only).
 /// </summary>
-internal static partial class CompilerThread
+internal static class CompilerThread
 {
     /// <summary>".NET Tiered Compilation Worker", of which the system keeps 15 characters.</summary>
     private const string Name = ".NET Tiered Com";
 
     /// <summary>So much more than the process has: a third of the processor's time that the others get, where all of them want it.</summary>
-    private const int Niceness = 5, MostNiceness = 19;
-
-    private const int Process = 0; // PRIO_PROCESS, which for Linux is a thread
+    private const int BeyondProcess = 5;
 
     private static int s_thread, s_niceness;
 
     /// <summary>To be called now and then: the runtime ends the thread when there is nothing to do, and starts another.</summary>
     public static void MakeNice()
     {
-        if (!OperatingSystem.IsLinux() || (s_thread != 0 && GetPriority(Process, s_thread) == s_niceness)) return;
+        if (!OperatingSystem.IsLinux() || (s_thread != 0 && Niceness.Of(s_thread) == s_niceness)) return;
         foreach (string task in Directory.EnumerateDirectories("/proc/self/task"))
         {
             try
@@ -35,15 +33,8 @@ internal static partial class CompilerThread
                 continue; // a thread that has ended meanwhile
             }
             s_thread = int.Parse(Path.GetFileName(task.AsSpan()), CultureInfo.InvariantCulture);
-            s_niceness = Math.Min(MostNiceness, GetPriority(Process, Environment.ProcessId) + Niceness);
-            _ = SetPriority(Process, s_thread, s_niceness);
+            s_niceness = Niceness.Set(s_thread, BeyondProcess);
             return;
         }
     }
-
-    [LibraryImport("libc", EntryPoint = "getpriority")]
-    private static partial int GetPriority(int which, int who);
-
-    [LibraryImport("libc", EntryPoint = "setpriority")]
-    private static partial int SetPriority(int which, int who, int priority);
 }

@@ -10,11 +10,10 @@ namespace OrleansRedis.Engine;
 /// </summary>
 internal static partial class BackgroundThread
 {
-    private const int Process = 0; // PRIO_PROCESS, which for Linux is a thread
     private const int ThreadTime = 3; // CLOCK_THREAD_CPUTIME_ID
 
     /// <summary>So much more than the process has: a tenth of the processor's time that the others get, where all of them want it.</summary>
-    private const int Niceness = 10, MostNiceness = 19;
+    private const int BeyondProcess = 10;
 
     /// <summary>
     /// Runs this work on a thread of its own. The thread is created by way of the pool, because Thread.Start waits
@@ -22,23 +21,13 @@ internal static partial class BackgroundThread
     /// </summary>
     public static void Start(string name, Action work) => ThreadPool.UnsafeQueueUserWorkItem(_ => new Thread(() =>
     {
-        if (OperatingSystem.IsLinux())
-            _ = SetPriority(Process, GetThreadId(), Math.Min(MostNiceness, GetPriority(Process, Environment.ProcessId) + Niceness));
+        Niceness.SetMine(BeyondProcess);
         work();
     })
     { IsBackground = true, Name = name }.Start(), null);
 
     [LibraryImport("libc", EntryPoint = "usleep")]
     private static partial int Sleep(uint microseconds);
-
-    [LibraryImport("libc", EntryPoint = "gettid")]
-    private static partial int GetThreadId();
-
-    [LibraryImport("libc", EntryPoint = "getpriority")]
-    private static partial int GetPriority(int which, int who);
-
-    [LibraryImport("libc", EntryPoint = "setpriority")]
-    private static partial int SetPriority(int which, int who, int priority);
 
     [LibraryImport("libc", EntryPoint = "clock_gettime")]
     [SuppressGCTransition]
